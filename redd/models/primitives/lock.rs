@@ -31,6 +31,12 @@ impl<T: ?Sized> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// As [`lock`](Self::lock): that it takes too long is a matter of time, which no model has.
+    #[expect(clippy::unnecessary_wraps, reason = "the product's may fail")]
+    pub(crate) fn lock_within(&self, _turns: u32) -> Option<MutexGuard<'_, T>> {
+        Some(self.lock())
+    }
 }
 
 #[derive(Debug, Default)]

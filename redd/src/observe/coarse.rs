@@ -57,7 +57,8 @@ pub(crate) fn age(start_ms: u32) -> Duration {
     age_at(now_ms(), start_ms)
 }
 
-fn age_at(now_ms: u32, start_ms: u32) -> Duration {
+/// The time from `start_ms` to `now_ms`.
+pub(crate) fn age_at(now_ms: u32, start_ms: u32) -> Duration {
     let is_ahead = start_ms.wrapping_sub(now_ms) <= STEP_BACK_MS_MAX;
     Duration::from_millis(if is_ahead { 0 } else { u64::from(now_ms.wrapping_sub(start_ms)) })
 }

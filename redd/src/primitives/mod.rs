@@ -43,6 +43,7 @@ pub(crate) mod thread;
 pub(crate) mod cache_padded;
 pub(crate) mod lock_wait;
 pub(crate) mod parker_waker;
+pub(crate) mod record_pool;
 pub(crate) mod rng;
 pub(crate) mod spin;
 pub(crate) mod spin_mutex;

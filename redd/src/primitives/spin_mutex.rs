@@ -59,6 +59,19 @@ impl<T> SpinMutex<T> {
         SpinGuard(self, PhantomData)
     }
 
+    /// Takes the lock, unless that takes more than `turns` waits (`thread::spin`).
+    pub(crate) fn lock_within(&self, turns: u32) -> Option<SpinGuard<'_, T>> {
+        let mut waits = 0;
+        while !self.try_lock() {
+            if waits == turns {
+                return None;
+            }
+            thread::spin(waits);
+            waits += 1;
+        }
+        Some(SpinGuard(self, PhantomData))
+    }
+
     #[inline]
     fn try_lock(&self) -> bool {
         // Acquire: what the last holder did is visible. Pairs with Release in `SpinGuard::drop`.

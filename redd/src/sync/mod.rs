@@ -48,6 +48,7 @@
 mod barrier;
 pub(crate) mod blocking;
 mod guard;
+mod last_taken;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/sync_waiting.rs"]
 mod models;
@@ -59,6 +60,7 @@ pub(crate) mod permits;
 mod rwlock;
 mod semaphore;
 mod set_once;
+mod wait_cell;
 pub(crate) mod wait_list;
 
 // Channels.
@@ -70,6 +72,7 @@ pub mod mpsc;
 pub mod oneshot;
 mod senders;
 pub(crate) mod wait_until;
+pub(crate) mod waits;
 pub(crate) mod waker_cell;
 pub mod watch;
 

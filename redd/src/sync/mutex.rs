@@ -66,7 +66,7 @@ impl<T> Mutex<T> {
     #[track_caller]
     pub fn new(value: T) -> Self {
         Self {
-            permits: Permits::new(1).with_resource(Resource::new(ResourceKind::Mutex)),
+            permits: Permits::fixed(1).with_resource(Resource::new(ResourceKind::Mutex)),
             data: UnsafeCell::new(value),
         }
     }
@@ -87,7 +87,7 @@ impl<T> Mutex<T> {
         /// ```
         pub const fn const_new(value: T) -> Self {
             Self {
-                permits: Permits::new(1),
+                permits: Permits::fixed(1),
                 data: UnsafeCell::new(value),
             }
         }
@@ -130,13 +130,13 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         self.permits.resource.instrument("Mutex::lock", async move {
-            if !self.permits.acquire_at_once(1) {
-                let acquired = self.permits.acquire(1, WaitKind::Mutex, location).await;
+            if !self.permits.acquire_all_at_once(1) {
+                let acquired = self.permits.acquire(1, WaitKind::Mutex, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
-            self.guard()
+            self.guard(location)
         })
     }
 
@@ -156,11 +156,9 @@ impl<T: ?Sized> Mutex<T> {
     /// drop(guard);
     /// assert_eq!(*log.try_lock().unwrap(), "started");
     /// ```
+    #[track_caller]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        match self.permits.try_acquire(1) {
-            Ok(()) => Ok(self.guard()),
-            Err(_) => Err(TryLockError(())),
-        }
+        if self.permits.try_acquire_all(1) { Ok(self.guard(Location::caller())) } else { Err(TryLockError(())) }
     }
 
     /// Blocks the thread until it has the lock.
@@ -205,14 +203,14 @@ impl<T: ?Sized> Mutex<T> {
     /// ```
     #[track_caller]
     pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         let resource = self.permits.resource.clone();
         resource.instrument("Mutex::lock_owned", async move {
-            if !self.permits.acquire_at_once(1) {
-                let acquired = self.permits.acquire(1, WaitKind::Mutex, location).await;
+            if !self.permits.acquire_all_at_once(1) {
+                let acquired = self.permits.acquire(1, WaitKind::Mutex, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
-            self.owned_guard()
+            self.owned_guard(location)
         })
     }
 
@@ -232,11 +230,9 @@ impl<T: ?Sized> Mutex<T> {
     /// drop(guard);
     /// assert!(mutex.try_lock_owned().is_ok());
     /// ```
+    #[track_caller]
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
-        match self.permits.try_acquire(1) {
-            Ok(()) => Ok(self.owned_guard()),
-            Err(_) => Err(TryLockError(())),
-        }
+        if self.permits.try_acquire_all(1) { Ok(self.owned_guard(Location::caller())) } else { Err(TryLockError(())) }
     }
 
     /// Blocks the thread until it has the lock. The guard owns a reference to the mutex.
@@ -261,15 +257,17 @@ impl<T: ?Sized> Mutex<T> {
         self.data.with_mut(|data| unsafe { &mut *data })
     }
 
-    // The caller of these two has just acquired the permit (`one-guard`).
+    // The caller of these two has just acquired the permit (`one-guard`), at `location`.
 
     #[inline]
-    fn guard(&self) -> MutexGuard<'_, T> {
+    fn guard(&self, location: &'static Location<'static>) -> MutexGuard<'_, T> {
+        self.permits.record_taken(location, false);
         MutexGuard { held: HeldPermits::new(self) }
     }
 
     #[inline]
-    fn owned_guard(self: Arc<Self>) -> OwnedMutexGuard<T> {
+    fn owned_guard(self: Arc<Self>, location: &'static Location<'static>) -> OwnedMutexGuard<T> {
+        self.permits.record_taken(location, false);
         OwnedMutexGuard { held: HeldPermits::new(self) }
     }
 
@@ -328,7 +326,7 @@ impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
 impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
-        self.owner.permits().release(1);
+        self.owner.permits().release_all(1);
         self.owner.permits().record_held(1, 0);
     }
 }

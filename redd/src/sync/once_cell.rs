@@ -51,7 +51,7 @@ impl<T> OnceCell<T> {
         pub const fn new() -> Self {
             Self {
                 once: Once::empty(),
-                permits: Permits::new(1),
+                permits: Permits::fixed(1),
             }
         }
 
@@ -64,7 +64,7 @@ impl<T> OnceCell<T> {
         pub const fn const_new_with(value: T) -> Self {
             Self {
                 once: Once::full(value),
-                permits: Permits::new(1),
+                permits: Permits::fixed(1),
             }
         }
     }
@@ -188,14 +188,15 @@ impl<T> OnceCell<T> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         async move {
             if let Some(value) = self.get() {
                 consume_budget().await;
                 return Ok(value);
             }
-            if self.permits.acquire(1, WaitKind::OnceCell, location).await.is_ok() {
+            if self.permits.acquire(1, WaitKind::OnceCell, Some(location)).await.is_ok() {
                 let turn = Turn { cell: self };
+                self.permits.record_taken(location, false);
                 turn.finish(f().await?);
             }
             Ok(self.get().unwrap_or_else(|| unreachable!("the permits are closed after the value was stored")))
@@ -266,7 +267,7 @@ impl<T> Turn<'_, T> {
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.cell.permits.release(1);
+        self.cell.permits.release_all(1);
     }
 }
 

@@ -9,7 +9,8 @@
 //! - `waiters-bit`: under the lock, `WAITERS` is set exactly if the list is not empty.
 //! - `no-overtaking`: while `WAITERS` is set, only the holder of the lock takes permits out of the word, and it takes
 //!   them for the first waiter. A new waiter enqueues even if some are free.
-//! - `closed-is-final`: once `CLOSED` is set, under the lock, no waiter is linked.
+//! - `closed-is-final`: once `CLOSED` is set, no waiter is linked. It is set while `WAITERS` is clear, or under the lock.
+//!   A waiter sets `WAITERS` under the lock, and only while `CLOSED` is clear.
 //! - `none-lost`: a permit is in the word, collected by a waiter (its count minus `need`), or held by its owner.
 //!
 //! # Why not otherwise
@@ -20,12 +21,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::wait_list::{CallSite, Guard, Notification, WaitList, WaitStage, Waiter};
+use super::last_taken::LastTaken;
+use super::wait_list::{CallSite, Guard, Notification, PermitsState, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
 use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
@@ -60,6 +63,10 @@ pub(crate) struct Permits {
     /// The free permits times [`ONE`], plus the two bits.
     word: AtomicUsize,
     waiters: WaitList,
+    /// For dumps.
+    last_taken: LastTaken,
+    /// How many permits there are, free or not. 0 if that changes, or does not fit.
+    total: u32,
     /// The lock or semaphore that these permits are a part of.
     pub(super) resource: Resource,
 }
@@ -70,6 +77,7 @@ impl Permits {
     pub(crate) const MAX: usize = usize::MAX >> 3;
 
     const_fn! {
+        /// Makes permits of which the number may change.
         #[track_caller]
         pub(crate) const fn new(permits: usize) -> Self {
             assert!(
@@ -79,8 +87,18 @@ impl Permits {
             Self {
                 word: AtomicUsize::new(permits * ONE),
                 waiters: WaitList::new(()),
+                last_taken: LastTaken::none(),
+                total: 0,
                 resource: Resource::NONE,
             }
+        }
+
+        /// Makes permits of which there are always as many: each that is taken is released.
+        #[track_caller]
+        pub(crate) const fn fixed(permits: usize) -> Self {
+            let mut this = Self::new(permits);
+            this.total = if permits > u32::MAX as usize { 0 } else { permits as u32 };
+            this
         }
     }
 
@@ -139,12 +157,69 @@ impl Permits {
         }
     }
 
+    /// Takes all permits, of which there are `count`, if they are free and no task waits. As [`try_acquire`], in fewer steps.
+    ///
+    /// [`try_acquire`]: Self::try_acquire
+    #[inline]
+    pub(super) fn try_acquire_all(&self, count: usize) -> bool {
+        debug_assert!(self.is_all(count), "it is for one owner at a time");
+        let free = count * ONE;
+        // `no-overtaking`: neither bit is set. Acquire: as in `try_acquire`. Pairs with Release in `Permits::release` and
+        // `Permits::release_all`.
+        self.word.load(Ordering::Relaxed) == free
+            && self.word.compare_exchange(free, 0, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// As [`acquire_at_once`](Self::acquire_at_once), for all permits.
+    #[inline]
+    pub(super) fn acquire_all_at_once(&self, count: usize) -> bool {
+        coop::spend_on(|| self.try_acquire_all(count))
+    }
+
     /// Takes `count` permits if they are free, no task waits for them and the budget is not used up.
     ///
     /// This is the first poll of [`acquire`](Self::acquire) without the cost of a waiter. Called inside a poll.
     #[inline]
     pub(crate) fn acquire_at_once(&self, count: usize) -> bool {
         coop::spend_on(|| self.try_acquire(count).is_ok())
+    }
+
+    /// Records for dumps that the current task has taken permits at `location`. Called by the new owner of the permits.
+    ///
+    /// - `is_writer` says that these are all permits of an object that can be shared.
+    /// - An owner of all permits releases them with [`release_all`](Self::release_all) or
+    ///   [`release_held`](Self::release_held).
+    #[inline(always)]
+    pub(super) fn record_taken(&self, location: &'static Location<'static>, is_writer: bool) {
+        self.last_taken.store(location, is_writer);
+    }
+
+    /// Releases all permits, which one owner has.
+    #[inline(always)]
+    pub(super) fn release_all(&self, count: usize) {
+        debug_assert!(self.is_all(count), "it is for the one owner");
+        // `right-or-none` of `last_taken`.
+        self.last_taken.clear();
+        // Zero: no task waits, and the permits are open. Release: publishes what the owner did under the permits. Pairs
+        // with Acquire in `Permits::try_acquire`, `Permits::try_acquire_all`, `Permits::enqueue` and `Permits::serve`.
+        if self.word.compare_exchange(0, count * ONE, Ordering::Release, Ordering::Relaxed).is_err() {
+            self.release_to_waiters(count);
+        }
+    }
+
+    /// Releases `count` permits, which one owner has: all, or some.
+    #[inline(always)]
+    pub(super) fn release_held(&self, count: usize) {
+        if self.is_all(count) {
+            self.last_taken.clear();
+        }
+        self.release(count);
+    }
+
+    /// Releases `count` of all permits. Their owner keeps the others, and shares the object from now on.
+    pub(super) fn downgrade(&self, count: usize) {
+        self.last_taken.set_shared();
+        self.release(count);
     }
 
     /// Makes a future that takes `count` permits when it is its turn. `kind` and `location` are for dumps.
@@ -214,9 +289,18 @@ impl Permits {
 
     /// Makes all waiters and all later calls fail.
     pub(crate) fn close(&self) {
-        let guard = self.waiters.lock();
-        // Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
+        // `closed-is-final`. Release: publishes what the closer did before. Pairs with Acquire in `Permits::try_acquire`,
         // `Permits::enqueue` and `Permits::is_closed`.
+        let close = |word| (word & WAITERS == 0).then_some(word | CLOSED);
+        if self.word.fetch_update(Ordering::Release, Ordering::Relaxed, close).is_err() {
+            self.close_with_waiters();
+        }
+    }
+
+    #[cold]
+    fn close_with_waiters(&self) {
+        let guard = self.waiters.lock();
+        // Release: as in `close`.
         let _ = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             // `waiters-bit`: `notify_all` removes all waiters before it releases the lock.
             Some((word | CLOSED) & !WAITERS)
@@ -294,13 +378,38 @@ impl Permits {
         let given = (*spare).min(*need);
         *need -= given;
         *spare -= given;
-        if *need > 0 {
-            return Served::InPart;
+        let served = if *need > 0 { Served::InPart } else { self.grant(guard) };
+        self.show(guard);
+        served
+    }
+
+    /// Notifies the first waiter, which has all its permits.
+    fn grant(&self, guard: &mut Guard<'_>) -> Served {
+        if let Some(taker) = guard.front_taker() {
+            let is_writer = self.total > 1 && self.is_all(taker.count);
+            self.last_taken.store_as(taker.task, taker.location, is_writer);
         }
         match guard.notify_one(Notification::First) {
             Some(waker) => Served::Notified(waker),
             None => Served::NoWaiter,
         }
+    }
+
+    fn is_all(&self, count: usize) -> bool {
+        self.total > 0 && count == self.total as usize
+    }
+
+    /// Shows in dumps how many permits are out and which task took some last, if a task waits for them.
+    fn show(&self, guard: &mut Guard<'_>) {
+        let Some(front) = guard.front_taker() else { return };
+        let total = self.total as usize;
+        let out = (total > 0).then(|| {
+            let free = self.word.load(Ordering::Relaxed) / ONE;
+            total.saturating_sub(free + front.collected)
+        });
+        // If there is only one permit, its owner is always alone.
+        let taken = self.last_taken.load(out == Some(total) && total > 1);
+        guard.set_permits(PermitsState { taken, out });
     }
 
     /// Clears the bit, because the list is empty, puts `spare` into the word and releases the lock.
@@ -364,6 +473,8 @@ impl Permits {
         };
         // SAFETY: by the safety contract.
         unsafe { guard.push_back(waiter, Some(waker), need) };
+        guard.set_count(waiter, count);
+        self.show(&mut guard);
         Poll::Pending
     }
 }
@@ -429,6 +540,9 @@ impl Acquire<'_> {
         let this = self.project();
         let waiter = this.waiter.as_ref();
         let mut guard = this.permits.waiters.lock();
+        if waiter.stage() == WaitStage::Notified(Notification::First) && this.permits.is_all(*this.count) {
+            this.permits.last_taken.clear();
+        }
         let (_, unused) = guard.remove(waiter);
         waiter.acknowledge();
         let collected = *this.count - waiter.need();

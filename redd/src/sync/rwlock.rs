@@ -118,7 +118,7 @@ impl<T> RwLock<T> {
             );
             Self {
                 max_readers,
-                permits: Permits::new(max_readers as usize),
+                permits: Permits::fixed(max_readers as usize),
                 data: UnsafeCell::new(value),
             }
         }
@@ -150,13 +150,13 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         self.permits.resource.instrument("RwLock::read", async move {
             if !self.permits.acquire_at_once(1) {
-                let acquired = self.permits.acquire(1, WaitKind::RwLock, location).await;
+                let acquired = self.permits.acquire(1, WaitKind::RwLock, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
-            self.read_guard()
+            self.read_guard(location)
         })
     }
 
@@ -173,9 +173,10 @@ impl<T: ?Sized> RwLock<T> {
     /// assert!(lock.try_write().is_err());
     /// # drop(reader);
     /// ```
+    #[track_caller]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
         match self.permits.try_acquire(1) {
-            Ok(()) => Ok(self.read_guard()),
+            Ok(()) => Ok(self.read_guard(Location::caller())),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -206,13 +207,13 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         self.permits.resource.instrument("RwLock::write", async move {
             if !self.permits.acquire_at_once(self.max_readers as usize) {
-                let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, location).await;
+                let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
-            self.write_guard()
+            self.write_guard(location)
         })
     }
 
@@ -230,9 +231,10 @@ impl<T: ?Sized> RwLock<T> {
     /// drop(writer);
     /// assert_eq!(*lock.try_read().unwrap(), 2);
     /// ```
+    #[track_caller]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
         match self.permits.try_acquire(self.max_readers as usize) {
-            Ok(()) => Ok(self.write_guard()),
+            Ok(()) => Ok(self.write_guard(Location::caller())),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -274,14 +276,14 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         let resource = self.permits.resource.clone();
         resource.instrument("RwLock::read_owned", async move {
             if !self.permits.acquire_at_once(1) {
-                let acquired = self.permits.acquire(1, WaitKind::RwLock, location).await;
+                let acquired = self.permits.acquire(1, WaitKind::RwLock, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
-            self.owned_read_guard()
+            self.owned_read_guard(location)
         })
     }
 
@@ -289,9 +291,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     /// [`TryLockError`] if a writer has the lock or waits for it, or the lock has its maximum of readers.
+    #[track_caller]
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
         match self.permits.try_acquire(1) {
-            Ok(()) => Ok(self.owned_read_guard()),
+            Ok(()) => Ok(self.owned_read_guard(Location::caller())),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -315,14 +318,14 @@ impl<T: ?Sized> RwLock<T> {
     /// ```
     #[track_caller]
     pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         let resource = self.permits.resource.clone();
         resource.instrument("RwLock::write_owned", async move {
             if !self.permits.acquire_at_once(self.max_readers as usize) {
-                let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, location).await;
+                let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
-            self.owned_write_guard()
+            self.owned_write_guard(location)
         })
     }
 
@@ -330,9 +333,10 @@ impl<T: ?Sized> RwLock<T> {
     ///
     /// # Errors
     /// [`TryLockError`] if another task has access or waits for it.
+    #[track_caller]
     pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
         match self.permits.try_acquire(self.max_readers as usize) {
-            Ok(()) => Ok(self.owned_write_guard()),
+            Ok(()) => Ok(self.owned_write_guard(Location::caller())),
             Err(_) => Err(TryLockError(())),
         }
     }
@@ -343,24 +347,32 @@ impl<T: ?Sized> RwLock<T> {
         self.data.with_mut(|data| unsafe { &mut *data })
     }
 
-    // The caller of these four has just acquired the permits (`all-or-one`).
+    // The caller of these five has just acquired the permits (`all-or-one`), at `location`.
 
-    fn read_guard(&self) -> RwLockReadGuard<'_, T> {
+    fn read_guard(&self, location: &'static Location<'static>) -> RwLockReadGuard<'_, T> {
+        self.permits.record_taken(location, false);
+        self.unrecorded_read_guard()
+    }
+
+    fn unrecorded_read_guard(&self) -> RwLockReadGuard<'_, T> {
         let held = HeldPermits::new(&self.permits, 1);
         RwLockReadGuard { data: self.data.with(|data| data), held, marker: PhantomData }
     }
 
-    fn write_guard(&self) -> RwLockWriteGuard<'_, T> {
+    fn write_guard(&self, location: &'static Location<'static>) -> RwLockWriteGuard<'_, T> {
+        self.permits.record_taken(location, true);
         let held = HeldPermits::new(&self.permits, self.max_readers);
         RwLockWriteGuard { data: self.data.with_mut(|data| data), held }
     }
 
-    fn owned_read_guard(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
+    fn owned_read_guard(self: Arc<Self>, location: &'static Location<'static>) -> OwnedRwLockReadGuard<T> {
+        self.permits.record_taken(location, false);
         let data = self.data.with(|data| data);
         OwnedRwLockReadGuard { data, held: HeldPermits::new(self, 1) }
     }
 
-    fn owned_write_guard(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
+    fn owned_write_guard(self: Arc<Self>, location: &'static Location<'static>) -> OwnedRwLockWriteGuard<T> {
+        self.permits.record_taken(location, true);
         let (data, count) = (self.data.with_mut(|data| data), self.max_readers);
         OwnedRwLockWriteGuard { data, held: HeldPermits::new(self, count) }
     }
@@ -388,8 +400,8 @@ impl<T: Default> Default for RwLock<T> {
 impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("RwLock");
-        match self.try_read() {
-            Ok(guard) => out.field("data", &&*guard),
+        match self.permits.try_acquire(1) {
+            Ok(()) => out.field("data", &&*self.unrecorded_read_guard()),
             Err(_) => out.field("data", &format_args!("<locked>")),
         };
         out.finish()
@@ -414,7 +426,7 @@ impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
     fn downgrade(mut self) -> Self {
         let before = std::mem::replace(&mut self.count, 1) as usize;
         let permits = self.owner.permits();
-        permits.release(before - 1);
+        permits.downgrade(before - 1);
         permits.record_held(before, 1);
         self
     }
@@ -423,7 +435,7 @@ impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
 impl<L: Deref<Target: PermitOwner>> Drop for HeldPermits<L> {
     #[inline]
     fn drop(&mut self) {
-        self.owner.permits().release(self.count as usize);
+        self.owner.permits().release_held(self.count as usize);
         self.owner.permits().record_held(self.count as usize, 0);
     }
 }

@@ -184,13 +184,13 @@ impl Semaphore {
     /// ```
     #[track_caller]
     pub fn acquire_many(&self, n: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         self.permits.resource.instrument("Semaphore::acquire_many", async move {
             if !self.permits.acquire_at_once(n as usize) {
-                let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
+                let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, Some(location)).await;
                 acquired.map_err(|_closed| AcquireError(()))?;
             }
-            Ok(self.permit(n))
+            Ok(self.permit(n, location))
         })
     }
 
@@ -208,6 +208,7 @@ impl Semaphore {
     /// let _request = slots.try_acquire().unwrap();
     /// assert_eq!(slots.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
     /// ```
+    #[track_caller]
     pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.try_acquire_many(1)
     }
@@ -216,9 +217,10 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    #[track_caller]
     pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
         self.permits.try_acquire(n as usize)?;
-        Ok(self.permit(n))
+        Ok(self.permit(n, Location::caller()))
     }
 
     /// Blocks the thread until it has one permit.
@@ -314,14 +316,14 @@ impl Semaphore {
         self: Arc<Self>,
         n: u32,
     ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
-        let location = Some(Location::caller());
+        let location = Location::caller();
         let resource = self.permits.resource.clone();
         resource.instrument("Semaphore::acquire_many_owned", async move {
             if !self.permits.acquire_at_once(n as usize) {
-                let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, location).await;
+                let acquired = self.permits.acquire(n as usize, WaitKind::Semaphore, Some(location)).await;
                 acquired.map_err(|_closed| AcquireError(()))?;
             }
-            Ok(self.owned_permit(n))
+            Ok(self.owned_permit(n, location))
         })
     }
 
@@ -329,6 +331,7 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    #[track_caller]
     pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.try_acquire_many_owned(1)
     }
@@ -337,9 +340,10 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
+    #[track_caller]
     pub fn try_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         self.permits.try_acquire(n as usize)?;
-        Ok(self.owned_permit(n))
+        Ok(self.owned_permit(n, Location::caller()))
     }
 
     /// Blocks the thread until it has one permit, with a reference to the semaphore.
@@ -391,15 +395,19 @@ impl Semaphore {
         self.permits.is_closed()
     }
 
-    // The caller of these two has just acquired `count` permits.
+    // The caller of these two has just acquired `count` permits, at `location`.
 
-    fn permit(&self, count: u32) -> SemaphorePermit<'_> {
+    #[inline]
+    fn permit(&self, count: u32, location: &'static Location<'static>) -> SemaphorePermit<'_> {
+        self.permits.record_taken(location, false);
         let permit = SemaphorePermit { semaphore: self, count: count as usize };
         self.permits.record_available();
         permit
     }
 
-    fn owned_permit(self: Arc<Self>, count: u32) -> OwnedSemaphorePermit {
+    #[inline]
+    fn owned_permit(self: Arc<Self>, count: u32, location: &'static Location<'static>) -> OwnedSemaphorePermit {
+        self.permits.record_taken(location, false);
         let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
         permit.semaphore.permits.record_available();
         permit

@@ -1,7 +1,7 @@
 //! The wait list: the waiters of every primitive of `sync`.
 //!
 //! Called by `permits`, `notify`, `wait_until` and the types that use the latter. A waiter is a node inside the future
-//! that waits. So waiting allocates nothing, and a dropped future leaves the list in constant time.
+//! that waits. So waiting allocates no memory for it, and a dropped future leaves the list in constant time.
 //!
 //! To *notify* a waiter is to remove it from the list, store the [`Notification`] in it, and wake its task.
 //!
@@ -13,6 +13,10 @@
 //! ```
 //! (`notify_self` goes from Idle to Notified directly.)
 //!
+//! The lock and the list are in a record, which is never freed. So [`collect`] can look at the waiters of all lists at any
+//! time, also while an object is moved or dropped. A list takes its record when it is locked for the first time, and gives
+//! it back when it is dropped. Usually that is a few instructions (`reuse_pool`).
+//!
 //! # Invariants
 //! - `under-lock`: a linked waiter's entry is read and written only by a thread that holds its list's lock.
 //! - `notified-is-last`: the store of `Notified` is the notifier's last access to a waiter. From then on the entry
@@ -20,27 +24,39 @@
 //! - `same-list`: a linked waiter stays where it is in memory, its list outlives the link, and it leaves through the
 //!   list that it was pushed to.
 //! - `user-code-outside`: wakers are cloned, woken and dropped only while the lock is not held.
+//! - `one-record`: a list has no record, or the same one until it is dropped. A record has one list, or is idle and empty.
 //! - `all-means-all-linked-before`: `notify_all` notifies exactly the waiters that were linked when it was called.
 //!
 //! # Why not otherwise
 //! A `notify_all` that keeps the lock while it wakes would run wakers under it. One that pops until the list is empty
 //! would also notify waiters that came during the walk. Here the whole list changes sides in one step, under a new
 //! epoch. A waiter of an older epoch counts as notified from that moment on; the store in it follows batch by batch.
+//!
+//! A record that pointed back to its object would show more, but it may point to memory that is gone. A waiter that is
+//! leaked (`mem::forget` of a boxed future) stays linked, while the borrow of its object ends: the object can be moved.
 
 #![expect(unsafe_code, reason = "the waiters live in the futures that wait")]
 
 use std::ops::{Deref, DerefMut};
 use std::panic::Location;
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Waker};
 
 use crate::collections::linked_list::{Linked, LinkedList, Links};
 use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::observe::coarse;
+use crate::observe::waiter::{Subject, Taken, WaiterInfo};
 use crate::observe::waiting::{self, WaitKind};
-use crate::primitives::atomic::{AtomicU8, Ordering};
+use crate::primitives::atomic::{AtomicPtr, AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
-use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn};
+use crate::primitives::record_pool::{OwnedRecord, Record};
+use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, reuse_pool};
+use crate::task::current;
+
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/sync_records.rs"]
+mod models;
 
 /// Where the user code called the method that waits.
 pub(crate) type CallSite = Option<&'static Location<'static>>;
@@ -96,6 +112,12 @@ struct WaitEntry {
     epoch: usize,
     /// For permits: how many are still missing.
     need: usize,
+    /// For permits: how many it waits for. `u32::MAX` if there are more.
+    count: u32,
+    /// The id of the task that polled it last, for dumps. 0 if that was no task.
+    task: u64,
+    /// When it was linked, on the coarse clock of the process, for dumps.
+    since_ms: u32,
 }
 
 // SAFETY: the entry is used by one thread at a time: `under-lock` while linked, by the owner otherwise; a `Waker` may
@@ -112,7 +134,15 @@ impl Waiter {
             stage: AtomicU8::new(IDLE),
             kind,
             location,
-            entry: UnsafeCell::new(WaitEntry { links: Links::new(), waker: None, epoch: 0, need: 0 }),
+            entry: UnsafeCell::new(WaitEntry {
+                links: Links::new(),
+                waker: None,
+                epoch: 0,
+                need: 0,
+                count: 0,
+                task: 0,
+                since_ms: 0,
+            }),
         }
     }
 
@@ -185,39 +215,112 @@ unsafe impl Linked for Waiter {
     }
 }
 
-/// The waiters in the order in which they came, and the data `D` that the same lock protects.
-pub(crate) struct WaitList<D = ()> {
-    locked: ShortMutex<Locked<D>>,
-}
+/// The lists of waiters, and their lock.
+pub(crate) struct ListRecord(ShortMutex<Lists>);
 
-struct Locked<D> {
+struct Lists {
     /// The waiters in order, all of the current epoch.
     waiting: LinkedList<Waiter>,
+    /// The number of them.
+    length: usize,
     /// The waiters that a `notify_all` has yet to reach, all of older epochs.
     leaving: LinkedList<Waiter>,
     epoch: usize,
-    data: D,
+    /// What the waiters wait for, if these are permits.
+    permits: Option<PermitsState>,
 }
+
+/// The permits that the waiters of a list wait for, as dumps show them.
+#[derive(Clone, Copy)]
+pub(crate) struct PermitsState {
+    /// The last acquisition.
+    pub(crate) taken: Option<Taken>,
+    /// The number of permits that are out, if the object has a fixed number.
+    pub(crate) out: Option<usize>,
+}
+
+impl ListRecord {
+    const_fn! {
+        const fn new() -> Self {
+            Self(ShortMutex::new(Lists {
+                waiting: LinkedList::new(),
+                length: 0,
+                leaving: LinkedList::new(),
+                epoch: 0,
+                permits: None,
+            }))
+        }
+    }
+}
+
+reuse_pool::recorded!(ListRecord, Self::new());
+
+/// The waiters in the order in which they came, and the data `D` that the same lock protects.
+pub(crate) struct WaitList<D = ()> {
+    /// Null until the lock is taken for the first time (`one-record`).
+    record: AtomicPtr<Record<ListRecord>>,
+    /// `under-lock`
+    data: UnsafeCell<D>,
+}
+
+// SAFETY: `under-lock`: one thread at a time has the data. The record may be used by any thread.
+unsafe impl<D: Send> Sync for WaitList<D> {}
+
+impl<D> std::panic::UnwindSafe for WaitList<D> {}
+impl<D> std::panic::RefUnwindSafe for WaitList<D> {}
 
 impl<D> WaitList<D> {
     const_fn! {
         /// Makes an empty list.
         pub(crate) const fn new(data: D) -> Self {
-            Self {
-                locked: ShortMutex::new(Locked {
-                    waiting: LinkedList::new(),
-                    leaving: LinkedList::new(),
-                    epoch: 0,
-                    data,
-                }),
-            }
+            Self { record: AtomicPtr::new(ptr::null_mut()), data: UnsafeCell::new(data) }
         }
     }
 
     /// Takes the lock. No user code may run until the guard is dropped (`user-code-outside`).
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, D> {
-        Guard { list: self, locked: self.locked.lock() }
+        // Acquire: sees the record. Pairs with Release in `WaitList::take_record`.
+        let mut record = self.record.load(Ordering::Acquire);
+        if record.is_null() {
+            record = self.take_record();
+        }
+        // SAFETY: it is from `into_raw`, in `take_record`.
+        let record = unsafe { OwnedRecord::value_of(record) };
+        Guard { list: self, lists: record.0.lock() }
+    }
+
+    /// Gets a record for the list, unless another thread is first.
+    #[cold]
+    fn take_record(&self) -> *mut Record<ListRecord> {
+        let record = reuse_pool::take().into_raw();
+        let none = ptr::null_mut();
+        // Release: publishes the record, which this thread may have made. Acquire: sees the other thread's. Pair with each
+        // other, and with Acquire in `WaitList::lock`.
+        match self.record.compare_exchange(none, record, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => record,
+            Err(first) => {
+                // SAFETY: from `into_raw` above, and not stored.
+                reuse_pool::give_back(unsafe { OwnedRecord::from_raw(record) });
+                first
+            }
+        }
+    }
+
+    /// Gives the record back, empty (`one-record`).
+    #[inline(never)]
+    fn return_record(&mut self, record: *mut Record<ListRecord>) {
+        // SAFETY: from `into_raw`, in `take_record`. Only `drop` calls this, once, and nothing uses the list afterwards.
+        let record = unsafe { OwnedRecord::from_raw(record) };
+        {
+            let mut lists = record.value().0.lock();
+            // A waiter that was leaked is still linked. Nothing uses it any more.
+            lists.waiting.take();
+            lists.leaving.take();
+            lists.length = 0;
+            lists.permits = None;
+        }
+        reuse_pool::give_back(record);
     }
 
     /// Stores the waker of `cx` in a waiter that was polled again, if it is still linked. Returns the waiter's stage.
@@ -234,7 +337,10 @@ impl<D> WaitList<D> {
         let mut guard = self.lock();
         let stage = guard.stage(waiter);
         let unused = match stage {
-            WaitStage::Linked => guard.waker(waiter).replace(waker),
+            WaitStage::Linked => {
+                guard.set_task(waiter);
+                guard.waker(waiter).replace(waker)
+            }
             WaitStage::Idle | WaitStage::Notified(_) => Some(waker),
         };
         drop(guard);
@@ -251,25 +357,38 @@ impl<D> WaitList<D> {
     }
 }
 
+impl<D> Drop for WaitList<D> {
+    #[inline]
+    fn drop(&mut self) {
+        // Relaxed: no other thread has a reference to the list.
+        let record = self.record.load(Ordering::Relaxed);
+        if !record.is_null() {
+            self.return_record(record);
+        }
+    }
+}
+
 debug_struct!([D] WaitList<D> as "WaitList", self => { .. });
 
 /// Holds the lock of a [`WaitList`].
 pub(crate) struct Guard<'a, D = ()> {
     list: &'a WaitList<D>,
-    locked: ShortMutexGuard<'a, Locked<D>>,
+    lists: ShortMutexGuard<'static, Lists>,
 }
 
 impl<D> Deref for Guard<'_, D> {
     type Target = D;
 
     fn deref(&self) -> &D {
-        &self.locked.data
+        // SAFETY: `under-lock`, and the result borrows the guard.
+        self.list.data.with(|data| unsafe { &*data })
     }
 }
 
 impl<D> DerefMut for Guard<'_, D> {
     fn deref_mut(&mut self) -> &mut D {
-        &mut self.locked.data
+        // SAFETY: `under-lock`, and the result borrows the guard alone.
+        self.list.data.with_mut(|data| unsafe { &mut *data })
     }
 }
 
@@ -277,7 +396,7 @@ impl<D> Guard<'_, D> {
     /// Returns whether no task waits.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.locked.waiting.is_empty()
+        self.lists.waiting.is_empty()
     }
 
     /// Links `waiter`, which is in no list, at the back. `need` is for permits, and 0 elsewhere.
@@ -288,19 +407,22 @@ impl<D> Guard<'_, D> {
     /// [`remove`](Self::remove) in its drop.
     pub(crate) unsafe fn push_back(&mut self, waiter: Pin<&Waiter>, waker: Option<Waker>, need: usize) {
         debug_assert_eq!(waiter.stage(), WaitStage::Idle, "a waiter is in one list at most");
-        let epoch = self.locked.epoch;
+        let epoch = self.lists.epoch;
         let unused = waiter.entry.with_mut(|entry| {
             // SAFETY: an idle waiter's entry belongs to its owner, which is the caller.
             let entry = unsafe { &mut *entry };
             entry.epoch = epoch;
             entry.need = need;
+            entry.task = current::id_or_zero();
+            entry.since_ms = coarse::now_ms();
             std::mem::replace(&mut entry.waker, waker)
         });
         debug_assert!(unused.is_none(), "a waker is taken by the notification or by `remove`");
         // Relaxed: the lock orders it for notifiers, and for the owner it is its own store.
         waiter.stage.store(LINKED, Ordering::Relaxed);
         // SAFETY: by the safety contract.
-        unsafe { self.locked.waiting.push_back(NonNull::from(waiter.get_ref())) };
+        unsafe { self.lists.waiting.push_back(NonNull::from(waiter.get_ref())) };
+        self.lists.length += 1;
     }
 
     /// Returns the exact stage of a waiter of this list. A waiter that a `notify_all` has yet to reach counts as
@@ -316,14 +438,43 @@ impl<D> Guard<'_, D> {
     fn is_leaving(&self, waiter: Pin<&Waiter>) -> bool {
         // SAFETY: `under-lock`.
         let epoch = waiter.entry.with(|entry| unsafe { (*entry).epoch });
-        epoch != self.locked.epoch
+        epoch != self.lists.epoch
     }
 
     /// Returns how many permits the first waiter still needs, to be lowered. `None` if no task waits.
     pub(crate) fn front_need(&mut self) -> Option<&mut usize> {
-        let front = self.locked.waiting.front()?;
+        let front = self.lists.waiting.front()?;
         // SAFETY: `under-lock`, alive by `same-list`; the result borrows the guard.
         unsafe { front.as_ref().entry.with_mut(|entry| Some(&mut (*entry).need)) }
+    }
+
+    /// Records that the current task waits, for a linked waiter of this list.
+    fn set_task(&mut self, waiter: Pin<&Waiter>) {
+        // SAFETY: `under-lock`.
+        waiter.entry.with_mut(|entry| unsafe { (*entry).task = current::id_or_zero() });
+    }
+
+    /// Records how many permits `waiter` waits for, which has just been linked.
+    pub(crate) fn set_count(&mut self, waiter: Pin<&Waiter>, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        // SAFETY: `under-lock`.
+        waiter.entry.with_mut(|entry| unsafe { (*entry).count = count });
+    }
+
+    /// Returns the first waiter as one that takes permits, and how many of them it has collected and waits for.
+    pub(crate) fn front_taker(&self) -> Option<Taker> {
+        let front = self.lists.waiting.front()?;
+        // SAFETY: alive by `same-list`.
+        let waiter = unsafe { front.as_ref() };
+        // SAFETY: `under-lock`.
+        let (task, count, need) = waiter.entry.with(|entry| unsafe { ((*entry).task, (*entry).count, (*entry).need) });
+        let count = count as usize;
+        Some(Taker { task, location: waiter.location, count, collected: count.saturating_sub(need) })
+    }
+
+    /// Sets what dumps show of the permits that the waiters wait for.
+    pub(crate) fn set_permits(&mut self, permits: PermitsState) {
+        self.lists.permits = Some(permits);
     }
 
     /// Returns the waker of a linked waiter of this list. The caller drops a replaced waker without the lock.
@@ -337,11 +488,13 @@ impl<D> Guard<'_, D> {
     /// The caller wakes the waker, if there is one, without the lock.
     pub(crate) fn notify_one(&mut self, notification: Notification) -> Option<Option<Waker>> {
         let waiter = match notification {
-            Notification::First | Notification::All => self.locked.waiting.pop_front(),
-            Notification::Last => self.locked.waiting.pop_back(),
+            Notification::First | Notification::All => self.lists.waiting.pop_front(),
+            Notification::Last => self.lists.waiting.pop_back(),
         };
+        let waiter = waiter?;
+        self.lists.length -= 1;
         // SAFETY: it has just left this list, and is not used afterwards.
-        waiter.map(|waiter| unsafe { Waiter::mark_notified(waiter, notification) })
+        Some(unsafe { Waiter::mark_notified(waiter, notification) })
     }
 
     /// Removes `waiter` from the list, if it is linked. Returns its stage before, and its waker.
@@ -355,11 +508,12 @@ impl<D> Guard<'_, D> {
         let element = NonNull::from(waiter.get_ref());
         let stage = if self.is_leaving(waiter) {
             // SAFETY: `same-list`, and it is linked: waiters of older epochs are in `leaving`.
-            unsafe { self.locked.leaving.remove(element) };
+            unsafe { self.lists.leaving.remove(element) };
             WaitStage::Notified(Notification::All)
         } else {
             // SAFETY: `same-list`, and it is linked: waiters of this epoch are in `waiting`.
-            unsafe { self.locked.waiting.remove(element) };
+            unsafe { self.lists.waiting.remove(element) };
+            self.lists.length -= 1;
             WaitStage::Linked
         };
         let waker = self.waker(waiter).take();
@@ -369,9 +523,10 @@ impl<D> Guard<'_, D> {
 
     /// Notifies all present waiters, releases the lock, and wakes them in batches.
     pub(crate) fn notify_all(mut self) {
-        let Some(first) = self.locked.waiting.pop_front() else {
+        let Some(first) = self.lists.waiting.pop_front() else {
             return;
         };
+        self.lists.length = 0;
         // SAFETY: it has just left this list, and is not used afterwards.
         let first = unsafe { Waiter::mark_notified(first, Notification::All) };
         if self.is_empty() {
@@ -381,9 +536,9 @@ impl<D> Guard<'_, D> {
             return;
         }
         // `all-means-all-linked-before`: later waiters are of the new epoch and in a new list.
-        self.locked.epoch = self.locked.epoch.wrapping_add(1);
-        let notified = self.locked.waiting.take();
-        self.locked.leaving.append(notified);
+        self.lists.epoch = self.lists.epoch.wrapping_add(1);
+        let notified = self.lists.waiting.take();
+        self.lists.leaving.append(notified);
 
         let list = self.list;
         let mut wakes = WakeList::new();
@@ -393,7 +548,7 @@ impl<D> Guard<'_, D> {
                 if !wakes.has_room() {
                     break false;
                 }
-                let Some(waiter) = self.locked.leaving.pop_front() else {
+                let Some(waiter) = self.lists.leaving.pop_front() else {
                     break true;
                 };
                 // SAFETY: it has just left this list, and is not used afterwards.
@@ -406,6 +561,219 @@ impl<D> Guard<'_, D> {
                 return;
             }
             self = list.lock();
+        }
+    }
+}
+
+/// The first waiter for permits.
+pub(crate) struct Taker {
+    pub(crate) task: u64,
+    pub(crate) location: CallSite,
+    /// How many it waits for.
+    pub(crate) count: usize,
+    /// How many of them it has.
+    pub(crate) collected: usize,
+}
+
+/// The number of waiters of one list that [`collect`] reads. It bounds how long it holds the lock: about 0.1 ms, if no waiter
+/// is in the cache.
+const COLLECTED: usize = 512;
+
+/// For how long [`collect`] tries to take a lock. That is about 2 ms: most of these waits are sleeps.
+const TURNS: u32 = 160;
+
+/// Adds the waiters of all lists of the process to `waiters`. Returns how many were left out, because a list has too many or
+/// its lock is taken for too long.
+///
+/// A waiter that a `notify_all` has yet to reach waits no longer, and is not reported.
+pub(super) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
+    let mut left_out = 0;
+    reuse_pool::for_each::<ListRecord>(|record| {
+        // No allocation under the lock.
+        waiters.reserve(COLLECTED);
+        let Some(lists) = record.0.lock_within(TURNS) else {
+            left_out += 1;
+            return;
+        };
+        let (object, waiting) = (ptr::from_ref(record).addr(), lists.length);
+        let permits = lists.permits.map(|PermitsState { taken, out }| Subject::Permits { object, taken, out, waiting });
+        let mut next = lists.waiting.front();
+        let length = lists.length;
+        for _ in 0..COLLECTED {
+            let Some(waiter) = next else { return };
+            // SAFETY: `same-list`: it is linked, so it is alive.
+            let linked = unsafe { waiter.as_ref() };
+            // SAFETY: `under-lock`.
+            let (task, since_ms) = linked.entry.with(|entry| unsafe { ((*entry).task, (*entry).since_ms) });
+            let (kind, location) = (linked.kind, linked.location);
+            let mut subject = permits.clone().unwrap_or(Subject::Unknown);
+            if let (WaitKind::MpscSend, Subject::Permits { taken, .. }) = (kind, &mut subject) {
+                // The permits belong to messages.
+                *taken = None;
+            }
+            waiters.push(WaiterInfo { task, kind, location, since_ms, subject });
+            // SAFETY: alive, and `under-lock`.
+            next = unsafe { LinkedList::behind(waiter) };
+        }
+        left_out += length - COLLECTED;
+        drop(lists);
+    });
+    left_out
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use super::super::Notify;
+    use super::super::testing::poll_once;
+    use super::*;
+    use crate::primitives::atomic::AtomicUsize;
+
+    /// The waiters of the list of `notify`. Other tests of this process have waiters, too.
+    fn waiters_at(line: u32) -> (Vec<WaiterInfo>, usize) {
+        let mut waiters = Vec::new();
+        let left_out = super::super::waits::collect(&mut waiters);
+        let is_here = |location: &Location<'_>| location.file() == file!() && location.line() == line;
+        waiters.retain(|waiter| waiter.location.is_some_and(is_here));
+        (waiters, left_out)
+    }
+
+    #[test]
+    fn a_waiter_is_collected_from_its_first_poll_until_it_is_notified_or_dropped() {
+        let notify = Notify::new();
+        let (mut first, mut second, line) = (Box::pin(notify.notified()), Box::pin(notify.notified()), line!());
+        assert!(waiters_at(line).0.is_empty());
+        let first_poll = std::thread::scope(|scope| {
+            let polled = scope.spawn(|| poll_once(first.as_mut()).is_pending());
+            polled.join().expect("no panic")
+        });
+        assert!(first_poll && poll_once(second.as_mut()).is_pending());
+        let (waiters, _) = waiters_at(line);
+        assert_eq!(waiters.len(), 2);
+        assert!(waiters.iter().all(|waiter| waiter.kind == WaitKind::Notify && waiter.task == 0));
+        notify.notify_one();
+        assert_eq!(waiters_at(line).0.len(), 1);
+        drop(second);
+        assert!(waiters_at(line).0.is_empty());
+    }
+
+    #[test]
+    fn a_waiter_has_the_task_and_the_time_of_its_first_poll_and_the_task_of_the_last() {
+        let runtime = crate::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let notify = Arc::new(Notify::new());
+        let mut waiting = Box::pin(Arc::clone(&notify).notified_owned());
+        let line = line!() - 1;
+        runtime.block_on(async {
+            coarse::refresh();
+            let first_ms = coarse::now_ms();
+            for _ in 0..2 {
+                let task = crate::spawn(async move {
+                    let is_waiting =
+                        std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending()));
+                    assert!(is_waiting.await);
+                    (waiting,)
+                });
+                let id = task.id();
+                (waiting,) = task.await.expect("no panic");
+                let (waiters, _) = waiters_at(line);
+                assert_eq!(waiters.len(), 1);
+                assert_eq!(waiters[0].task.to_string(), id.to_string());
+                assert!(waiters[0].since_ms.wrapping_sub(first_ms) < 60_000);
+            }
+        });
+    }
+
+    #[test]
+    #[expect(clippy::mem_forget, reason = "forgetting is safe, so it must do no harm")]
+    fn a_forgotten_waiter_does_not_get_into_the_list_of_another_object() {
+        let first = Notify::new();
+        let (mut leaked, line) = (Box::pin(first.notified()), line!());
+        assert!(poll_once(leaked.as_mut()).is_pending());
+        std::mem::forget(leaked);
+        // Its borrow has ended, so the object may move. The waiter is still in its list.
+        let moved = Box::new(first);
+        assert_eq!(waiters_at(line).0.len(), 1);
+        drop(moved);
+        assert!(waiters_at(line).0.is_empty());
+        // On this thread the next list gets the same record.
+        let second = Notify::new();
+        let mut waiting = pin!(second.notified());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        second.notify_one();
+        assert!(poll_once(waiting).is_ready());
+    }
+
+    #[test]
+    fn of_a_long_list_the_first_are_collected_and_the_others_counted() {
+        let notify = Notify::new();
+        let wait = || Box::pin(notify.notified());
+        let line = line!() - 1;
+        let mut all: Vec<_> = (0..COLLECTED + 10).map(|_| wait()).collect();
+        for one in &mut all {
+            assert!(poll_once(one.as_mut()).is_pending());
+        }
+        let (waiters, left_out) = waiters_at(line);
+        assert_eq!(waiters.len(), COLLECTED);
+        assert!(left_out >= 10);
+        drop(all.drain(..20));
+        assert_eq!(waiters_at(line).0.len(), COLLECTED - 10);
+        notify.notify_waiters();
+        assert!(waiters_at(line).0.is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_locked_is_left_out_after_a_while() {
+        let list = WaitList::new(());
+        let held = list.lock();
+        assert!(collect(&mut Vec::new()) >= 1);
+        drop(held);
+    }
+
+    #[test]
+    fn lists_are_read_while_their_objects_come_and_go() {
+        let rounds = crate::sys::emulation::rounds(2_000);
+        let running = AtomicUsize::new(3);
+        std::thread::scope(|scope| {
+            for number in 0..3 {
+                let running = &running;
+                scope.spawn(move || {
+                    for round in 0..rounds {
+                        let notify = Box::new(Notify::new());
+                        let mut waiters: Vec<_> = (0..1 + round % 3).map(|_| Box::pin(notify.notified())).collect();
+                        for waiter in &mut waiters {
+                            assert!(poll_once(waiter.as_mut()).is_pending());
+                        }
+                        match (round + number) % 3 {
+                            0 => drop(waiters.remove(0)),
+                            1 => notify.notify_one(),
+                            _ => notify.notify_waiters(),
+                        }
+                    }
+                    running.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            let mut waiters = Vec::new();
+            while running.load(Ordering::Relaxed) > 0 {
+                waiters.clear();
+                collect(&mut waiters);
+                waiters.retain(|waiter| waiter.location.is_some_and(|location| location.file() == file!()));
+                assert!(waiters.iter().all(|waiter| waiter.kind == WaitKind::Notify));
+            }
+        });
+    }
+
+    #[test]
+    fn no_object_that_has_a_list_is_larger_than_it_was_with_the_list_inside() {
+        let pointer = size_of::<usize>();
+        assert_eq!(size_of::<WaitList>(), pointer);
+        assert_eq!(size_of::<Notify>(), 2 * pointer);
+        #[cfg(all(target_pointer_width = "64", not(feature = "tracing")))]
+        {
+            assert!(size_of::<super::super::Semaphore>() <= 56);
+            assert!(size_of::<super::super::Mutex<()>>() <= 56);
         }
     }
 }

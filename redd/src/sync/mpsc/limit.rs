@@ -25,7 +25,7 @@ pub(super) struct Limited {
 impl Limited {
     #[track_caller]
     pub(super) fn new(bound: usize) -> Self {
-        Self { permits: Permits::new(bound), bound }
+        Self { permits: Permits::fixed(bound), bound }
     }
 
     /// Returns for how many messages there is room now.

@@ -18,6 +18,7 @@ use super::error::TryRecvError;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::Arc;
 use crate::sync::senders::{Channel, Senders, Tx};
+use crate::sync::wait_cell::WaitCell;
 use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::sync::waker_cell::WakerCell;
@@ -65,7 +66,7 @@ pub(super) fn new<T, F: FlowControl>(flow: F) -> (Tx<MpscState<T, F>>, Rx<T, F>)
         on_close: WaitList::new(()),
         on_drained: WakerCell::new(),
     });
-    let rx = Rx { shared: Arc::clone(&shared) };
+    let rx = Rx { shared: Arc::clone(&shared), wait: WaitCell::new() };
     (Tx::first(shared), rx)
 }
 
@@ -101,6 +102,18 @@ impl<T, F: FlowControl> MpscState<T, F> {
 /// The receiver's reference to the channel (`one-receiver`).
 pub(super) struct Rx<T, F: FlowControl> {
     shared: Arc<MpscState<T, F>>,
+    /// For dumps.
+    wait: WaitCell,
+}
+
+/// A future that receives, and then waits no longer, also if it is dropped before.
+struct Receiving<'a, T, F: FlowControl>(&'a mut Rx<T, F>);
+
+impl<T, F: FlowControl> Drop for Receiving<'_, T, F> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.wait.end();
+    }
 }
 
 // No method pins a value of type `T`.
@@ -123,11 +136,13 @@ impl<T, F: FlowControl> Rx<T, F> {
 
     // `async`, because such futures are not `Unpin` in Tokio.
     pub(super) async fn recv(&mut self, location: &'static Location<'static>) -> Option<T> {
-        poll_fn(|cx| self.poll_recv(cx, Some(location))).await
+        let receiving = Receiving(self);
+        poll_fn(|cx| receiving.0.poll_recv(cx, Some(location))).await
     }
 
     pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, location: CallSite) -> usize {
-        poll_fn(|cx| self.poll_recv_many(cx, buffer, limit, location)).await
+        let receiving = Receiving(self);
+        poll_fn(|cx| receiving.0.poll_recv_many(cx, buffer, limit, location)).await
     }
 
     pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<Option<T>> {
@@ -180,6 +195,9 @@ impl<T, F: FlowControl> Rx<T, F> {
             match self.register(cx.waker()) {
                 NextStep::WaitForProducer => {
                     waiting::record(WaitKind::MpscReceive, location);
+                    let senders = &self.shared.senders;
+                    // SAFETY: `shared` keeps the channel alive, and `drop` clears the cell before it gives that up.
+                    unsafe { self.wait.begin_receive(WaitKind::MpscReceive, location, senders) };
                     return Poll::Pending;
                 }
                 NextStep::EndOfChannel => break R::default(),
@@ -187,6 +205,7 @@ impl<T, F: FlowControl> Rx<T, F> {
             }
         };
         unit.made_progress();
+        self.wait.end();
         Poll::Ready(result)
     }
 
@@ -208,6 +227,7 @@ impl<T, F: FlowControl> Rx<T, F> {
         loop {
             match self.pop() {
                 Popped::Value(value) => {
+                    self.wait.end();
                     self.shared.flow.release(1);
                     return Ok(value);
                 }
@@ -262,6 +282,7 @@ enum NextStep {
 
 impl<T, F: FlowControl> Drop for Rx<T, F> {
     fn drop(&mut self) {
+        self.wait.clear_receive();
         self.close();
         // Otherwise the task that received last would be kept until the last sender is dropped.
         drop(self.shared.on_drained.take());

@@ -34,6 +34,7 @@ use crate::observe::resources::{Operation, Resource, ResourceKind, ResourceState
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
+use crate::sync::wait_cell::WaitCell;
 use crate::sync::wait_list::CallSite;
 use crate::task::coop::poll_proceed;
 
@@ -75,7 +76,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
         resource,
     })));
-    let receiver = Receiver { shared: Some(shared), location: Location::caller(), operation };
+    let receiver = Receiver { shared: Some(shared), location: Location::caller(), operation, wait: WaitCell::new() };
     (Sender { shared }, receiver)
 }
 
@@ -238,7 +239,17 @@ impl<T> Sender<T> {
     pub fn closed(&mut self) -> impl Future<Output = ()> {
         let location = Location::caller();
         // `async`, because such futures are not `Unpin` in Tokio.
-        async move { poll_fn(|cx| self.poll_closed_at(cx, Some(location))).await }
+        async move {
+            let mut wait = WaitCell::new();
+            let poll = |cx: &mut Context<'_>| {
+                let polled = self.poll_closed_at(cx, Some(location));
+                if polled.is_pending() {
+                    wait.begin(WaitKind::Oneshot, Some(location));
+                }
+                polled
+            };
+            poll_fn(poll).await;
+        }
     }
 
     /// Returns whether the receiver is closed or dropped.
@@ -382,6 +393,8 @@ pub struct Receiver<T> {
     shared: Option<NonNull<OneshotState<T>>>,
     location: &'static Location<'static>,
     operation: Operation,
+    /// For dumps.
+    wait: WaitCell,
 }
 
 // SAFETY: the handles coordinate through the state word; a value may cross to another thread, so `T: Send`.
@@ -502,6 +515,7 @@ impl<T> Receiver<T> {
 
     /// Releases the channel. Returns the value if one was sent.
     fn take_outcome(&mut self) -> Option<T> {
+        self.wait.clear();
         let resource = self.resource();
         let shared = self.shared.take()?;
         // SAFETY: the handle was taken out above, so this is its last use.
@@ -520,6 +534,7 @@ impl<T> Receiver<T> {
             }
             Poll::Pending => {
                 waiting::record(WaitKind::Oneshot, Some(self.location));
+                self.wait.begin(WaitKind::Oneshot, Some(self.location));
                 Poll::Pending
             }
         }

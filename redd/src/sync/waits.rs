@@ -1,0 +1,18 @@
+//! All waits of tasks on the objects of this room.
+//!
+//! Called by dumps.
+
+use super::{wait_cell, wait_list};
+use crate::observe::coarse;
+use crate::observe::waiter::WaiterInfo;
+
+/// Adds the waits of the process to `waiters`, also those of other runtimes, and of threads. Returns how many were left
+/// out: see [`wait_list::collect`].
+///
+/// It brings the coarse clock up to date, for the ages of the waits.
+#[cfg_attr(not(test), expect(dead_code, reason = "dumps call it"))]
+pub(crate) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
+    coarse::refresh();
+    wait_cell::collect(waiters);
+    wait_list::collect(waiters)
+}
