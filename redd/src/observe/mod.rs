@@ -7,7 +7,7 @@ pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
 pub(crate) mod symbols;
-#[expect(dead_code, reason = "the rooms that fill it in follow")]
+#[allow(dead_code, reason = "the rooms that fill it in follow")]
 pub(crate) mod waiter;
 pub(crate) mod waiting;
 

@@ -11,6 +11,7 @@ use crate::scheduler::enter::{self, EnterGuard};
 use crate::scheduler::id::Id;
 use crate::scheduler::shared::Shared;
 use crate::task::JoinHandle;
+use crate::time::clock::real_now;
 use std::sync::Arc;
 
 /// A door to a runtime: spawn on it, enter it, ask its counters.
@@ -132,25 +133,44 @@ impl Handle {
         RuntimeMetrics::new(Arc::clone(&self.shared))
     }
 
-    /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are
-    /// not among them.
+    /// Returns every live task of the runtime, with everything that each waits on; tasks of a `LocalSet` and closures of the
+    /// blocking pool are not among them.
     ///
-    /// Polls nothing and never waits: it returns a future because Tokio's function does. See [`dump`](super::dump).
+    /// - Polls nothing, wakes no task, and does not wait for one. It may be called from any thread, also when all workers are
+    ///   blocked.
+    /// - Costs time in proportion to the number of tasks. They run on meanwhile, so each may have changed since.
+    /// - Contains names of tasks and paths of source files, and no values of the program.
     ///
     /// # Examples
     /// ```
     /// # redd::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
     /// let (send, receive) = redd::sync::oneshot::channel::<()>();
     /// let task = redd::spawn(receive);
-    /// # while !redd::runtime::Handle::current().dump().await.to_string().contains("Oneshot") { redd::task::yield_now().await; }
-    /// let dump = redd::runtime::Handle::current().dump().await;
+    /// # while !redd::runtime::Handle::current().snapshot().to_string().contains("Oneshot") { redd::task::yield_now().await; }
+    /// let dump = redd::runtime::Handle::current().snapshot();
     /// assert_eq!(dump.tasks().iter().next().unwrap().id(), task.id());
     /// assert!(dump.to_string().contains("waits: Oneshot"));
     /// # drop(send);
     /// # });
     /// ```
+    pub fn snapshot(&self) -> Dump {
+        // Stalled workers do not update it.
+        self.shared.update_coarse_clock(real_now());
+        Dump::new(self.shared.slab.describe_live(), Vec::new(), 0)
+    }
+
+    /// Returns a [`snapshot`](Self::snapshot). It never waits: it returns a future because Tokio's function does.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let idle = redd::spawn(std::future::pending::<()>());
+    /// let dump = redd::runtime::Handle::current().dump().await;
+    /// assert!(dump.tasks().get(idle.id()).is_some());
+    /// # idle.abort(); });
+    /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.slab.describe_live())
+        self.snapshot()
     }
 
     /// The current runtime, or a panic that names `what`.

@@ -1,59 +1,16 @@
-//! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](crate::runtime::Handle::dump).
+//! One task of a dump, and all of them by their ids.
 //!
-//! # Why not otherwise
-//! Tokio polls each task once more and takes a backtrace at the leaf that would wait. redd's leaves record what they wait
-//! on, and for which task, as they do. So a dump polls nothing, wakes no task, and can be taken from any thread at any time. It
-//! contains the location that waits, and not the calls above it.
+//! Made by `join`; read by the other files of the room and by user code.
 
-use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::wait::Wait;
 use crate::observe::WaitKind;
 use crate::task::Id;
 use crate::task::info::TaskInfo;
 
-/// The tasks of a runtime at one moment. Each may have changed since.
-///
-/// `Display` prints one line for each task.
-///
-/// # Examples
-/// ```
-/// use redd::runtime::Handle;
-///
-/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// let waiting = redd::spawn(std::future::pending::<()>());
-/// redd::task::yield_now().await;
-/// let dump = Handle::current().dump().await;
-/// assert_eq!(dump.tasks().iter().count(), 1);
-/// println!("{dump}");
-/// # waiting.abort(); });
-/// ```
-#[derive(Debug)]
-pub struct Dump {
-    tasks: Tasks,
-}
-
-impl Dump {
-    pub(crate) fn new(infos: Vec<TaskInfo>) -> Self {
-        let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
-        let tasks = live.map(|info| Task { trace: Trace { info } });
-        Self { tasks: Tasks { tasks: tasks.collect() } }
-    }
-
-    /// Returns the tasks.
-    pub fn tasks(&self) -> &Tasks {
-        &self.tasks
-    }
-}
-
-impl fmt::Display for Dump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tasks.iter().try_for_each(|task| writeln!(f, "{}", task.trace.info))
-    }
-}
-
-/// The tasks of a [`Dump`].
+/// The tasks of a [`Dump`](super::Dump), in the order of their ids.
 ///
 /// # Examples
 /// ```
@@ -67,13 +24,31 @@ impl fmt::Display for Dump {
 /// ```
 #[derive(Debug)]
 pub struct Tasks {
-    tasks: Vec<Task>,
+    /// Sorted by their ids.
+    pub(super) tasks: Vec<Task>,
 }
 
 impl Tasks {
     /// Iterates over the tasks.
     pub fn iter(&self) -> impl Iterator<Item = &Task> {
         self.tasks.iter()
+    }
+
+    /// Returns the task with this id. `None` if it had ended, or belongs to another runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let waiting = redd::task::Builder::new().name("idle").spawn(std::future::pending::<()>()).unwrap();
+    /// let dump = Handle::current().snapshot();
+    /// assert_eq!(dump.tasks().get(waiting.id()).unwrap().name(), Some("idle"));
+    /// # waiting.abort(); });
+    /// ```
+    pub fn get(&self, id: Id) -> Option<&Task> {
+        let index = self.tasks.binary_search_by_key(&id, Task::id).ok()?;
+        Some(&self.tasks[index])
     }
 }
 
@@ -100,7 +75,7 @@ impl Tasks {
 /// ```
 #[derive(Debug)]
 pub struct Task {
-    trace: Trace,
+    pub(super) trace: Trace,
 }
 
 impl Task {
@@ -135,7 +110,15 @@ impl Task {
         }
     }
 
-    /// Returns where the task is, to be printed.
+    /// Returns every wait of the task, each with the line that waits.
+    ///
+    /// - Empty for a task in [`TaskState::Waiting`] that waits only on something outside of redd.
+    /// - A task that runs or is queued may still have waits from earlier polls.
+    pub fn waits(&self) -> &[Wait] {
+        &self.trace.waits
+    }
+
+    /// Returns the task's waits, to be printed.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
@@ -152,22 +135,17 @@ pub enum TaskState {
     /// It waits to be woken.
     #[non_exhaustive]
     Waiting {
-        /// What it waits for. `None` if that does not belong to redd.
+        /// What the future that was polled last waits on; [`Task::waits`] has all of them. `None` if it does not belong to redd.
         on: Option<WaitKind>,
-        /// The line that made the future which waits, usually that of its `await`. `None` for a poll function called
+        /// The line that made that future, usually that of its `await`. `None` for a poll function called
         /// by hand, which does not know it.
         at: Option<&'static Location<'static>>,
     },
 }
 
-/// Where a task is: the location that waits and the one that spawned it. Differs from Tokio: there are no calls in between.
+/// Where a task is: the lines that wait and the one that spawned it. Differs from Tokio: there are no calls in between.
 #[derive(Debug)]
 pub struct Trace {
-    info: TaskInfo,
-}
-
-impl fmt::Display for Trace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.info)
-    }
+    pub(super) info: TaskInfo,
+    pub(super) waits: Vec<Wait>,
 }

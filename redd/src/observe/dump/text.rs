@@ -1,0 +1,217 @@
+//! Tasks as lines: one for a group with at most one wait, and one more for each wait otherwise.
+//!
+//! Called by `snapshot`. Strings of the program are written through `Printable`.
+
+use std::collections::HashSet;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::groups::{Group, WaitLine, group};
+use super::task::{Tasks, Trace};
+use super::wait::{Taken, Wait, What};
+use crate::observe::report::{Count, Grouped, Place, Printable};
+use crate::task::Id;
+
+/// How many different things a line lists. Not measured: more do not fit in a line.
+const LISTED_MAX: usize = 3;
+
+/// Writes all tasks: in groups, or each for itself.
+pub(super) fn write_tasks(f: &mut fmt::Formatter<'_>, tasks: &Tasks, is_grouped: bool) -> fmt::Result {
+    let groups = if is_grouped { group(tasks) } else { tasks.iter().map(|task| Group::of(task.trace())).collect() };
+    for group in groups {
+        write_group(f, &group, Some(tasks))?;
+        f.write_char('\n')?;
+    }
+    Ok(())
+}
+
+/// Writes the waits that no task registered.
+pub(super) fn write_outside(f: &mut fmt::Formatter<'_>, outside: &[Wait], tasks: &Tasks) -> fmt::Result {
+    outside.chunk_by(|one, other| (one.kind, one.location) == (other.kind, other.location)).try_for_each(|waits| {
+        let line = WaitLine { kind: waits[0].kind, location: waits[0].location, waits: waits.iter().collect() };
+        f.write_str("outside of tasks ")?;
+        write_wait(f, &line, 1, Some(tasks))?;
+        f.write_char('\n')
+    })
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_group(f, &Group::of(self), None)
+    }
+}
+
+fn write_group(f: &mut fmt::Formatter<'_>, group: &Group<'_>, tasks: Option<&Tasks>) -> fmt::Result {
+    let oldest = &group.tasks[0].info;
+    match group.tasks.len() {
+        1 => write!(f, "task {}", oldest.id)?,
+        count => write!(f, "{} tasks", Grouped(count as u64))?,
+    }
+    if let Some(name) = &oldest.name {
+        let has_others = group.tasks.iter().any(|task| task.info.name.as_ref() != Some(name));
+        write!(f, " `{}`{}", Printable(name), if has_others { " and others" } else { "" })?;
+    }
+    write!(f, " (spawned at {}, ", Place(oldest.location))?;
+    match group.tasks.len() {
+        1 => write!(f, "{} old", Age(oldest.age))?,
+        _ => write!(f, "oldest {}", Age(oldest.age))?,
+    }
+    f.write_str(if oldest.is_running {
+        ", running)"
+    } else if oldest.is_queued {
+        ", queued)"
+    } else {
+        ")"
+    })?;
+    match group.lines.as_slice() {
+        [] if oldest.is_running || oldest.is_queued => Ok(()),
+        [] => f.write_str(" waits on something outside of redd"),
+        [line] => {
+            f.write_char(' ')?;
+            write_wait(f, line, group.tasks.len(), tasks)
+        }
+        lines => lines.iter().try_for_each(|line| {
+            f.write_str("\n    ")?;
+            write_wait(f, line, group.tasks.len(), tasks)
+        }),
+    }
+}
+
+/// Writes the waits of one line, which `tasks_waiting` tasks have.
+fn write_wait(
+    f: &mut fmt::Formatter<'_>,
+    line: &WaitLine<'_>,
+    tasks_waiting: usize,
+    tasks: Option<&Tasks>,
+) -> fmt::Result {
+    write!(f, "waits: {:?}", line.kind)?;
+    if let Some(location) = line.location {
+        write!(f, " at {}", Place(location))?;
+    }
+    if line.waits.len() != tasks_waiting {
+        write!(f, ", {}", Count(line.waits.len() as u64, "wait", "waits"))?;
+    }
+    if let Some(since) = line.waits.iter().filter_map(|wait| wait.since).max() {
+        write!(f, " for {}{}", if line.waits.len() > 1 { "up to " } else { "" }, Age(since))?;
+    }
+    let deadlines = line.waits.iter().filter_map(|wait| match wait.what {
+        What::Deadline(remaining) => Some(remaining),
+        _ => None,
+    });
+    if let (Some(first), Some(last)) = (deadlines.clone().min(), deadlines.max()) {
+        write!(f, "; due in {}", Age(first))?;
+        if first != last {
+            write!(f, " to {}", Age(last))?;
+        }
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    let mut left_out = 0;
+    for what in line.waits.iter().map(|wait| &wait.what) {
+        if !seen.insert(subject(what)) {
+            continue;
+        }
+        if seen.len() > LISTED_MAX {
+            left_out += 1;
+            continue;
+        }
+        write_what(f, what, tasks)?;
+    }
+    if left_out > 0 { write!(f, "; and {} more", Grouped(left_out)) } else { Ok(()) }
+}
+
+/// Tells one subject from others of the same kind.
+fn subject(what: &What) -> (u8, u64) {
+    match *what {
+        What::Unknown => (0, 0),
+        What::Lock { object, .. } => (1, object.into()),
+        What::Task(id) => (2, id.number()),
+        What::Deadline(_) => (3, 0),
+        What::Descriptor { fd, .. } => (4, fd as u64),
+        What::Channel { object, .. } => (5, object.into()),
+        What::Process(id) => (6, id.into()),
+        What::Signal(number) => (7, number as u64),
+    }
+}
+
+fn write_what(f: &mut fmt::Formatter<'_>, what: &What, tasks: Option<&Tasks>) -> fmt::Result {
+    match what {
+        What::Unknown => Ok(()),
+        What::Lock { object, taken, out, waiting } => {
+            write!(f, "; #{object}")?;
+            if let Some(taken) = taken {
+                write_taken(f, taken, tasks)?;
+            }
+            if let Some(out) = out.filter(|_| !taken.is_some_and(|taken| taken.is_only)) {
+                write!(f, ", {}", Count(out as u64, "permit is out", "permits are out"))?;
+            }
+            write!(f, ", {} waiting", Grouped(*waiting as u64))
+        }
+        What::Task(id) => {
+            f.write_str("; joins ")?;
+            write_named(f, *id, tasks)
+        }
+        What::Deadline(remaining) => write!(f, "; due in {}", Age(*remaining)),
+        What::Descriptor { fd, local, peer } => {
+            write!(f, "; descriptor {fd}")?;
+            if !local.is_empty() {
+                write!(f, ", {}", Printable(local))?;
+            }
+            if peer.is_empty() { Ok(()) } else { write!(f, " with {}", Printable(peer)) }
+        }
+        What::Channel { object, senders, receivers, length } => {
+            write!(
+                f,
+                "; #{object}, {}, {}, {}",
+                Count(*senders as u64, "sender", "senders"),
+                Count(*receivers as u64, "receiver", "receivers"),
+                Count(*length as u64, "message", "messages")
+            )
+        }
+        What::Process(id) => write!(f, "; process {id}"),
+        What::Signal(number) => write!(f, "; signal {number}"),
+    }
+}
+
+fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>) -> fmt::Result {
+    f.write_str(if taken.is_only { " taken" } else { " last taken" })?;
+    match taken.by {
+        Some(id) => {
+            f.write_str(" by ")?;
+            write_named(f, id, tasks)?;
+        }
+        None => f.write_str(" outside of tasks")?,
+    }
+    if let Some(location) = taken.location {
+        write!(f, " at {}", Place(location))?;
+    }
+    write!(f, " {} ago", Age(taken.ago))
+}
+
+/// Writes the id of a task, with its name if it is in the dump.
+fn write_named(f: &mut fmt::Formatter<'_>, id: Id, tasks: Option<&Tasks>) -> fmt::Result {
+    write!(f, "task {id}")?;
+    match tasks.map(|tasks| tasks.get(id)) {
+        Some(None) => f.write_str(" (not in this dump)"),
+        Some(Some(task)) => task.name().map_or(Ok(()), |name| write!(f, " `{}`", Printable(name))),
+        None => Ok(()),
+    }
+}
+
+/// A time as dumps show it: two units at most. The clock of ages has a resolution of milliseconds.
+struct Age(Duration);
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ms, seconds) = (self.0.as_millis(), self.0.as_secs());
+        let (minutes, hours) = (seconds / 60, seconds / 3600);
+        match seconds {
+            0 if ms == 0 => f.write_str("less than 1ms"),
+            0 => write!(f, "{ms}ms"),
+            1..60 => write!(f, "{:.1}s", ms as f64 / 1000.0),
+            60..3600 => write!(f, "{minutes}m {}s", seconds % 60),
+            3600..86_400 => write!(f, "{hours}h {}m", minutes % 60),
+            _ => write!(f, "{}d {}h", hours / 24, hours % 24),
+        }
+    }
+}
