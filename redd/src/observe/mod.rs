@@ -1,5 +1,6 @@
 //! Observing a running runtime: metrics, dumps, wait kinds, reports, and the resources that tokio-console shows.
 
+pub(crate) mod coarse;
 pub(crate) mod dump;
 pub(crate) mod histogram;
 pub(crate) mod late_poll;

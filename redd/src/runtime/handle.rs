@@ -3,6 +3,8 @@
 use std::future::Future;
 
 use super::block_on;
+use super::collect::{Collected, collect};
+use crate::observe::coarse;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::RuntimeFlavor;
@@ -11,7 +13,6 @@ use crate::scheduler::enter::{self, EnterGuard};
 use crate::scheduler::id::Id;
 use crate::scheduler::shared::Shared;
 use crate::task::JoinHandle;
-use crate::time::clock::real_now;
 use std::sync::Arc;
 
 /// A door to a runtime: spawn on it, enter it, ask its counters.
@@ -154,9 +155,8 @@ impl Handle {
     /// # });
     /// ```
     pub fn snapshot(&self) -> Dump {
-        // Stalled workers do not update it.
-        self.shared.update_coarse_clock(real_now());
-        Dump::new(self.shared.slab.describe_live(), Vec::new(), 0)
+        let Collected { tasks, waiters } = collect(&self.shared);
+        Dump::new(tasks, waiters, coarse::now_ms())
     }
 
     /// Returns a [`snapshot`](Self::snapshot). It never waits: it returns a future because Tokio's function does.

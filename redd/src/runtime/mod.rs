@@ -5,6 +5,7 @@
 
 mod block_on;
 mod builder;
+mod collect;
 mod defaults;
 mod handle;
 mod lifecycle;

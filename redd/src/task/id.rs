@@ -24,7 +24,7 @@ impl Id {
         Self(number)
     }
 
-    /// As a number, to be stored in a waiter. No task has 0.
+    /// The number that waiters carry (`WaiterInfo::task`). It is never 0.
     pub(crate) fn number(self) -> u64 {
         self.0
     }

@@ -6,11 +6,11 @@
 //! - `one-line-a-wait`: the note of a task's last poll and the waiter that the same future registered become one wait.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::task::{Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
+use crate::observe::coarse::age_at;
 use crate::observe::waiter::{Subject, WaiterInfo};
 use crate::task::Id;
 use crate::task::info::TaskInfo;
@@ -69,7 +69,7 @@ struct Convert {
 impl Convert {
     fn wait(&mut self, waiter: WaiterInfo) -> Wait {
         let WaiterInfo { kind, location, since_ms, subject, .. } = waiter;
-        Wait { kind, location, since: Some(self.since(since_ms)), what: self.what(kind, subject) }
+        Wait { kind, location, since: Some(age_at(self.now_ms, since_ms)), what: self.what(kind, subject) }
     }
 
     fn what(&mut self, kind: WaitKind, subject: Subject) -> What {
@@ -80,7 +80,7 @@ impl Convert {
                 let taken = taken.map(|taken| Taken {
                     by: task_id(taken.task),
                     location: taken.location,
-                    ago: self.since(taken.at_ms),
+                    ago: age_at(self.now_ms, taken.at_ms),
                     is_only,
                 });
                 What::Lock { object: self.object(object), taken, out, waiting }
@@ -100,12 +100,6 @@ impl Convert {
     fn object(&mut self, address: usize) -> u32 {
         let next = self.objects.len() as u32 + 1;
         *self.objects.entry(address).or_insert(next)
-    }
-
-    /// The clock wraps, and a waiter may be newer than `now_ms`.
-    fn since(&self, ms: u32) -> Duration {
-        let since = self.now_ms.wrapping_sub(ms) as i32;
-        Duration::from_millis(since.max(0) as u64)
     }
 }
 

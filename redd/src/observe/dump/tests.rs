@@ -26,11 +26,17 @@ fn idle(id: u64, location: At, age_ms: u64) -> TaskInfo {
         location,
         name: None,
         age: Duration::from_millis(age_ms),
+        parent: None,
+        polls: 1,
+        since_polled: None,
+        joined: None,
         waiting: None,
         is_running: false,
         is_complete: false,
         is_queued: false,
         is_blocking: false,
+        is_root: false,
+        thread: None,
     }
 }
 
