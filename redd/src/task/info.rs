@@ -14,7 +14,6 @@ use crate::observe::waiting::WaitKind;
 
 /// A description of a task for reports.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the dump that shows it follows")]
 pub(crate) struct TaskInfo {
     pub(crate) id: Id,
     pub(crate) location: &'static Location<'static>,

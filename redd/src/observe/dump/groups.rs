@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 
-use super::task::{Task, Tasks, Trace};
+use super::task::{Tasks, Trace};
 use super::wait::{Wait, What};
 use crate::observe::WaitKind;
 use crate::task::Id;
@@ -27,25 +27,35 @@ pub(super) struct WaitLine<'a> {
     pub(super) waits: Vec<&'a Wait>,
 }
 
+/// What equal tasks have in common.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     /// For a task that has a group of its own.
     alone: Option<Id>,
     spawned_at: &'static Location<'static>,
+    is_blocking: bool,
     is_running: bool,
     is_queued: bool,
     /// The kinds and locations of the waits.
     lines: Vec<(u8, Option<&'static Location<'static>>)>,
 }
 
-/// Returns the groups, the largest first and then the one with the oldest task. A task that holds a lock for which others wait
-/// stays alone, so that the lines that name it lead to it.
-pub(super) fn group(tasks: &Tasks) -> Vec<Group<'_>> {
-    let holders: HashSet<_> = tasks.iter().flat_map(|task| task.waits().iter().filter_map(holder)).collect();
+/// The tasks that hold locks for which others wait. Each stays alone, so that the lines that name it lead to it.
+#[derive(Debug)]
+pub(super) struct Holders(HashSet<Id>);
+
+impl Holders {
+    pub(super) fn of(tasks: &Tasks) -> Self {
+        Self(tasks.iter().flat_map(|task| task.waits().iter().filter_map(holder)).collect())
+    }
+}
+
+/// Returns the groups, the largest first and then the one with the oldest task.
+pub(super) fn group<'a>(tasks: impl Iterator<Item = &'a Trace>, holders: &Holders) -> Vec<Group<'a>> {
     let mut indices = HashMap::new();
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for trace in tasks.iter().map(Task::trace) {
-        let key = key(trace, holders.contains(&trace.info.id));
+    for trace in tasks {
+        let key = key(trace, holders.0.contains(&trace.info.id));
         let index = *indices.entry(key).or_insert(groups.len());
         match groups.get_mut(index) {
             Some(group) => group.add(trace),
@@ -74,6 +84,7 @@ fn key(trace: &Trace, is_alone: bool) -> Key {
     Key {
         alone: is_alone.then_some(info.id),
         spawned_at: info.location,
+        is_blocking: info.is_blocking,
         is_running: info.is_running,
         is_queued: info.is_queued,
         lines,

@@ -18,7 +18,7 @@ use crate::task::info::TaskInfo;
 /// Returns the tasks with their waits, and the waits that no task registered. Waiters of tasks that are not in `infos` are left
 /// out: those belong to other runtimes. `now_ms` is the coarse clock of the process.
 pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, now_ms: u32) -> (Tasks, Vec<Wait>) {
-    let live = infos.into_iter().filter(|info| !info.is_blocking && !info.is_complete);
+    let live = infos.into_iter().filter(|info| !info.is_complete && !info.is_root);
     let mut tasks: Vec<_> = live.map(|info| Task { trace: Trace { info, waits: Vec::new() } }).collect();
     tasks.sort_unstable_by_key(Task::id);
     let mut outside = Vec::new();

@@ -22,13 +22,15 @@ pub(super) fn write(out: &mut String, tasks: &Tasks, outside: &[Wait]) -> fmt::R
 
 fn write_task(out: &mut String, task: &Task) -> fmt::Result {
     write!(out, "\n{{\"id\":{},\"name\":{}", task.id(), Nullable(task.name().map(Quoted)))?;
-    write!(out, ",\"spawned_at\":{},\"age_ms\":{}", At(task.spawned_at()), task.age().as_millis())?;
+    write!(out, ",\"is_blocking\":{},\"parent\":{}", task.is_blocking(), Nullable(task.parent()))?;
+    write!(out, ",\"spawned_at\":{},\"age_ms\":{}", At(task.spawned_at()), Ms(task.age()))?;
+    write!(out, ",\"polls\":{},\"since_polled_ms\":{}", task.polls(), Nullable(task.since_polled().map(Ms)))?;
     let state = match task.state() {
         TaskState::Running => "running",
         TaskState::Queued => "queued",
         TaskState::Waiting { .. } => "waiting",
     };
-    write!(out, ",\"state\":\"{state}\",\"waits\":")?;
+    write!(out, ",\"state\":\"{state}\",\"thread\":{},\"waits\":", Nullable(task.thread()))?;
     write_list(out, task.waits(), write_wait)?;
     out.push('}');
     Ok(())

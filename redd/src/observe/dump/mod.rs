@@ -10,6 +10,7 @@
 //! | `join` | tasks and waiters, joined into tasks with their waits |
 //! | `groups` | equal tasks, counted |
 //! | `text` | groups as lines |
+//! | `tree` | tasks below those that spawned them |
 //! | `json` | all of it as JSON |
 //! | `snapshot` | the dump |
 //!
@@ -26,8 +27,10 @@ mod task;
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 mod text;
+mod tree;
 mod wait;
 
 pub use snapshot::Dump;
 pub use task::{Task, TaskState, Tasks, Trace};
+pub use tree::Tree;
 pub use wait::{Taken, Wait, What};

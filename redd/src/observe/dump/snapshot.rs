@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::task::Tasks;
+use super::tree::Tree;
 use super::wait::Wait;
 use super::{join, json, text};
 use crate::observe::waiter::WaiterInfo;
@@ -17,7 +18,7 @@ use crate::task::info::TaskInfo;
 ///
 /// ```text
 /// 300 tasks (spawned at src/server.rs:41:13, oldest 1m 5s) waits: Timer at src/server.rs:52:42 for up to 1.5s; due in 8.5s to 10.0s
-/// task 4096 `writer` (spawned at src/main.rs:17:9, 1m 5s old)
+/// task 4096 `writer` (spawned at src/main.rs:17:9 by task 1, 1m 5s old, 9 polls, the last 12.1s ago)
 ///     waits: Mutex at src/store.rs:88:31 for 12.1s; #1 taken by task 1025 `compact` at src/store.rs:140:24 12.1s ago, 1 waiting
 ///     waits: Timer at src/store.rs:88:9 for 12.1s; due in 17.9s
 /// ```
@@ -55,6 +56,28 @@ impl Dump {
         &self.tasks
     }
 
+    /// Returns the tasks as a tree, each below the task that spawned it. It is there to be printed.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let outer = redd::spawn(async {
+    ///     let inner = redd::spawn(std::future::pending::<()>());
+    ///     let _joined = inner.await;
+    /// });
+    /// redd::task::yield_now().await;
+    /// let tree = Handle::current().snapshot().tree().to_string();
+    /// let lines: Vec<&str> = tree.lines().collect();
+    /// assert!(lines[0].starts_with(&format!("task {}", outer.id())));
+    /// assert!(lines[1].starts_with("└─ task "));
+    /// # outer.abort(); });
+    /// ```
+    pub fn tree(&self) -> Tree<'_> {
+        Tree::new(&self.tasks)
+    }
+
     /// Returns the waits that no task registered: those of a future inside `block_on`, and of other executors.
     ///
     /// They are not known to belong to this runtime.
@@ -68,7 +91,9 @@ impl Dump {
     /// | object | keys |
     /// |---|---|
     /// | dump | `format`: `"redd-dump/1"`; `tasks`; `outside`: the waits that no task registered |
-    /// | task | `id`; `name` or null; `spawned_at`; `age_ms`; `state`: `"running"`, `"queued"` or `"waiting"`; `waits` |
+    /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
+    /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
+    /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
     ///
     /// A location (`spawned_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's

@@ -10,7 +10,7 @@ use crate::observe::WaitKind;
 use crate::task::Id;
 use crate::task::info::TaskInfo;
 
-/// The tasks of a [`Dump`](super::Dump), in the order of their ids.
+/// The tasks and blocking closures of a [`Dump`](super::Dump), in the order of their ids.
 ///
 /// # Examples
 /// ```
@@ -52,7 +52,7 @@ impl Tasks {
     }
 }
 
-/// One task of a dump.
+/// One task of a dump, or a closure of [`spawn_blocking`](crate::task::spawn_blocking).
 ///
 /// # Examples
 /// ```
@@ -99,6 +99,47 @@ impl Task {
         self.trace.info.age
     }
 
+    /// Returns the task or closure that spawned it, which may have ended. `None` if it was spawned outside of tasks: by the
+    /// future of `block_on`, or by a thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let outer = redd::spawn(async { redd::spawn(std::future::pending::<()>()) });
+    /// let id = outer.id();
+    /// let inner = outer.await.unwrap();
+    /// let dump = Handle::current().snapshot();
+    /// assert_eq!(dump.tasks().get(inner.id()).unwrap().parent(), Some(id));
+    /// assert!(dump.tasks().get(id).is_none(), "it has ended");
+    /// # inner.abort(); });
+    /// ```
+    pub fn parent(&self) -> Option<Id> {
+        self.trace.info.parent
+    }
+
+    /// Returns how often the task was polled, a poll that runs included. It wraps around after 2³² polls.
+    pub fn polls(&self) -> u32 {
+        self.trace.info.polls
+    }
+
+    /// Returns the time since its last poll began; for a task that runs, the time that this poll has taken so far. `None` if it
+    /// was never polled.
+    pub fn since_polled(&self) -> Option<Duration> {
+        self.trace.info.since_polled
+    }
+
+    /// Returns whether it is a closure of [`spawn_blocking`](crate::task::spawn_blocking).
+    pub fn is_blocking(&self) -> bool {
+        self.trace.info.is_blocking
+    }
+
+    /// Returns the system's id of the thread that runs it. `None` if it does not run, or if that is not known.
+    pub fn thread(&self) -> Option<u32> {
+        self.trace.info.thread
+    }
+
     /// Returns what the task does.
     pub fn state(&self) -> TaskState {
         match &self.trace.info {
@@ -130,7 +171,7 @@ impl Task {
 pub enum TaskState {
     /// It is being polled.
     Running,
-    /// It waits for a worker.
+    /// It waits for a worker, or as a closure for a thread.
     Queued,
     /// It waits to be woken.
     #[non_exhaustive]

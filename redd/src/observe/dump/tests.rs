@@ -152,6 +152,83 @@ fn tasks_in_different_states_are_not_equal() {
 }
 
 #[test]
+fn a_task_shows_its_parent_and_its_polls() {
+    let spawned = here();
+    let child = |id, ms: u64| TaskInfo {
+        parent: Some(Id::from_number(9)),
+        polls: 2,
+        since_polled: Some(Duration::from_millis(ms)),
+        ..idle(id, spawned, 70)
+    };
+    let infos = vec![
+        child(1, 60),
+        TaskInfo { is_running: true, thread: Some(4711), ..child(2, 1500) },
+        TaskInfo { is_blocking: true, is_queued: true, name: Some(Arc::from("zip")), ..idle(3, spawned, 70) },
+        TaskInfo { parent: Some(Id::from_number(3)), ..idle(4, spawned, 70) },
+    ];
+    assert_eq!(
+        format!("{:#}", dump(infos, vec![])),
+        format!(
+            "task 1 (spawned at {spawned} by task 9 (not in this dump), 70ms old, 2 polls, the last 60ms ago) \
+             waits on something outside of redd\n\
+             task 2 (spawned at {spawned} by task 9 (not in this dump), 70ms old, running for 1.5s on thread 4711)\n\
+             closure 3 `zip` (spawned at {spawned}, 70ms old, queued)\n\
+             task 4 (spawned at {spawned} by closure 3 `zip`, 70ms old) waits on something outside of redd\n"
+        )
+    );
+}
+
+#[test]
+fn the_tree_has_each_task_once_below_its_parent_and_counts_equal_leaves() {
+    let (spawned, line) = (here(), here());
+    let child = |id, parent| TaskInfo { parent: Some(Id::from_number(parent)), ..idle(id, spawned, id) };
+    let infos = vec![
+        idle(1, spawned, 1),
+        child(2, 1),
+        child(3, 1),
+        child(4, 1),
+        child(5, 2),
+        child(6, 4),
+        child(7, 90),
+        child(8, 91),
+        child(9, 5),
+    ];
+    let waiters =
+        vec![timer(2, line, 1, 1), waiter(2, WaitKind::Notify, line, 1, Subject::Unknown), timer(9, line, 1, 1)];
+    let task = |id: u64| format!("task {id} (spawned at {spawned}, {id}ms old)");
+    let (timer, outside) = (format!("waits: Timer at {line} for 1ms"), "waits on something outside of redd");
+    assert_eq!(
+        dump(infos, waiters).tree().to_string(),
+        [
+            format!("{} {outside}", task(1)),
+            format!("├─ {} {outside}", task(3)),
+            format!("├─ {}", task(2)),
+            format!("│      {timer}; due in 1ms"),
+            format!("│      waits: Notify at {line} for 1ms"),
+            format!("│  └─ {} {outside}", task(5)),
+            format!("│     └─ {} {timer}; due in 1ms", task(9)),
+            format!("└─ {} {outside}", task(4)),
+            format!("   └─ {} {outside}", task(6)),
+            String::from("2 ended tasks"),
+            format!("└─ 2 tasks (spawned at {spawned}, oldest 8ms) {outside}"),
+            String::new(),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn a_tree_of_a_chain_of_tasks_stays_small() {
+    let spawned = here();
+    let parent = |id| Some(Id::from_number(id)).filter(|id| id.number() > 0);
+    let infos = (1..=20_000).map(|id| TaskInfo { parent: parent(id - 1), ..idle(id, spawned, 1) });
+    let tree = dump(infos.collect(), vec![]).tree().to_string();
+    assert_eq!(tree.lines().count(), 20_000);
+    assert!(tree.lines().all(|line| line.len() < 300));
+    assert!(tree.lines().last().unwrap().contains("(level 19999) task 20000"));
+}
+
+#[test]
 fn the_note_of_the_last_poll_and_its_waiter_are_one_wait() {
     let (spawned, line, other) = (here(), here(), here());
     let noted = |id, kind, at| TaskInfo { waiting: Some((kind, at)), ..idle(id, spawned, 1) };
@@ -209,8 +286,14 @@ fn a_wait_that_no_task_registered_is_outside() {
 fn the_json_has_all_of_it() {
     let (spawned, line) = (here(), here());
     let infos = vec![
-        TaskInfo { name: Some(Arc::from("reader")), ..idle(7, spawned, 1500) },
-        TaskInfo { is_running: true, ..idle(8, spawned, 1) },
+        TaskInfo {
+            name: Some(Arc::from("reader")),
+            parent: Some(Id::from_number(3)),
+            polls: 12,
+            since_polled: Some(Duration::from_millis(1)),
+            ..idle(7, spawned, 1500)
+        },
+        TaskInfo { is_running: true, is_blocking: true, thread: Some(4711), ..idle(8, spawned, 1) },
     ];
     let channel = |object| Subject::Channel { object, senders: 1, receivers: 2, length: 3 };
     let waiters = vec![
@@ -242,11 +325,13 @@ fn the_json_has_all_of_it() {
     let expected = [
         r#"{"format":"redd-dump/1","tasks":["#,
         &format!(
-            r#"{{"id":7,"name":"reader","spawned_at":"{spawned}","age_ms":1500,"state":"waiting","waits":[{}]}},"#,
+            r#"{{"id":7,"name":"reader","is_blocking":false,"parent":3,"spawned_at":"{spawned}","age_ms":1500,{}{}]}},"#,
+            r#""polls":12,"since_polled_ms":1,"state":"waiting","thread":null,"waits":["#,
             waits.join(",")
         ),
         &format!(
-            r#"{{"id":8,"name":null,"spawned_at":"{spawned}","age_ms":1,"state":"running","waits":[]}}],{}"#,
+            r#"{{"id":8,"name":null,"is_blocking":true,"parent":null,"spawned_at":"{spawned}","age_ms":1,{}{}"#,
+            r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[]}],"#,
             r#""outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}]}"#
         ),
         "",

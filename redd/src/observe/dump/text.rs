@@ -6,23 +6,21 @@ use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::groups::{Group, WaitLine, group};
-use super::task::{Tasks, Trace};
+use super::groups::{Group, Holders, WaitLine, group};
+use super::task::{Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::report::{Count, Grouped, Place, Printable};
 use crate::task::Id;
+use crate::task::info::TaskInfo;
 
 /// How many different things a line lists. Not measured: more do not fit in a line.
 const LISTED_MAX: usize = 3;
 
 /// Writes all tasks: in groups, or each for itself.
 pub(super) fn write_tasks(f: &mut fmt::Formatter<'_>, tasks: &Tasks, is_grouped: bool) -> fmt::Result {
-    let groups = if is_grouped { group(tasks) } else { tasks.iter().map(|task| Group::of(task.trace())).collect() };
-    for group in groups {
-        write_group(f, &group, Some(tasks))?;
-        f.write_char('\n')?;
-    }
-    Ok(())
+    let traces = tasks.iter().map(Task::trace);
+    let groups = if is_grouped { group(traces, &Holders::of(tasks)) } else { traces.map(Group::of).collect() };
+    groups.iter().try_for_each(|group| writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: true }))
 }
 
 /// Writes the waits that no task registered.
@@ -37,44 +35,85 @@ pub(super) fn write_outside(f: &mut fmt::Formatter<'_>, outside: &[Wait], tasks:
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_group(f, &Group::of(self), None)
+        GroupText { group: &Group::of(self), tasks: None, shows_parent: true }.fmt(f)
     }
 }
 
-fn write_group(f: &mut fmt::Formatter<'_>, group: &Group<'_>, tasks: Option<&Tasks>) -> fmt::Result {
-    let oldest = &group.tasks[0].info;
-    match group.tasks.len() {
-        1 => write!(f, "task {}", oldest.id)?,
-        count => write!(f, "{} tasks", Grouped(count as u64))?,
+/// A group as lines, without the end of the last one.
+pub(super) struct GroupText<'a> {
+    pub(super) group: &'a Group<'a>,
+    /// Where the names of other tasks are, if there is a dump.
+    pub(super) tasks: Option<&'a Tasks>,
+    pub(super) shows_parent: bool,
+}
+
+impl fmt::Display for GroupText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Group { tasks, lines } = self.group;
+        match tasks.as_slice() {
+            [task] => self.write_task(f, &task.info)?,
+            tasks => write_tasks_of_group(f, tasks)?,
+        }
+        let oldest = &tasks[0].info;
+        match lines.as_slice() {
+            [] if oldest.is_running || oldest.is_queued => Ok(()),
+            [] => f.write_str(" waits on something outside of redd"),
+            [line] => {
+                f.write_char(' ')?;
+                write_wait(f, line, tasks.len(), self.tasks)
+            }
+            lines => lines.iter().try_for_each(|line| {
+                f.write_str("\n    ")?;
+                write_wait(f, line, tasks.len(), self.tasks)
+            }),
+        }
     }
+}
+
+impl GroupText<'_> {
+    fn write_task(&self, f: &mut fmt::Formatter<'_>, task: &TaskInfo) -> fmt::Result {
+        write!(f, "{} {}", if task.is_blocking { "closure" } else { "task" }, task.id)?;
+        if let Some(name) = &task.name {
+            write!(f, " `{}`", Printable(name))?;
+        }
+        write!(f, " (spawned at {}", Place(task.location))?;
+        if let Some(parent) = task.parent.filter(|_| self.shows_parent) {
+            f.write_str(" by ")?;
+            write_named(f, parent, self.tasks)?;
+        }
+        write!(f, ", {} old", Age(task.age))?;
+        match task.since_polled {
+            Some(since) if task.is_running => write!(f, ", running for {}", Age(since))?,
+            _ if task.is_running => f.write_str(", running")?,
+            _ if task.is_queued => f.write_str(", queued")?,
+            Some(since) => {
+                let polls = Count(task.polls.into(), "poll", "polls");
+                write!(f, ", {polls}, the last {} ago", Age(since))?;
+            }
+            None => {}
+        }
+        if let Some(thread) = task.thread {
+            write!(f, " on thread {thread}")?;
+        }
+        f.write_char(')')
+    }
+}
+
+/// Writes what several tasks have in common, the oldest of them first.
+fn write_tasks_of_group(f: &mut fmt::Formatter<'_>, tasks: &[&Trace]) -> fmt::Result {
+    let oldest = &tasks[0].info;
+    let noun = if oldest.is_blocking { "closures" } else { "tasks" };
+    write!(f, "{} {noun}", Grouped(tasks.len() as u64))?;
     if let Some(name) = &oldest.name {
-        let has_others = group.tasks.iter().any(|task| task.info.name.as_ref() != Some(name));
+        let has_others = tasks.iter().any(|task| task.info.name.as_ref() != Some(name));
         write!(f, " `{}`{}", Printable(name), if has_others { " and others" } else { "" })?;
     }
-    write!(f, " (spawned at {}, ", Place(oldest.location))?;
-    match group.tasks.len() {
-        1 => write!(f, "{} old", Age(oldest.age))?,
-        _ => write!(f, "oldest {}", Age(oldest.age))?,
-    }
-    f.write_str(if oldest.is_running {
-        ", running)"
-    } else if oldest.is_queued {
-        ", queued)"
-    } else {
-        ")"
-    })?;
-    match group.lines.as_slice() {
-        [] if oldest.is_running || oldest.is_queued => Ok(()),
-        [] => f.write_str(" waits on something outside of redd"),
-        [line] => {
-            f.write_char(' ')?;
-            write_wait(f, line, group.tasks.len(), tasks)
-        }
-        lines => lines.iter().try_for_each(|line| {
-            f.write_str("\n    ")?;
-            write_wait(f, line, group.tasks.len(), tasks)
-        }),
-    }
+    write!(f, " (spawned at {}, oldest {}", Place(oldest.location), Age(oldest.age))?;
+    f.write_str(match oldest {
+        TaskInfo { is_running: true, .. } => ", running)",
+        TaskInfo { is_queued: true, .. } => ", queued)",
+        _ => ")",
+    })
 }
 
 /// Writes the waits of one line, which `tasks_waiting` tasks have.
@@ -190,8 +229,10 @@ fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>)
 
 /// Writes the id of a task, with its name if it is in the dump.
 fn write_named(f: &mut fmt::Formatter<'_>, id: Id, tasks: Option<&Tasks>) -> fmt::Result {
-    write!(f, "task {id}")?;
-    match tasks.map(|tasks| tasks.get(id)) {
+    let known = tasks.map(|tasks| tasks.get(id));
+    let is_blocking = known.flatten().is_some_and(Task::is_blocking);
+    write!(f, "{} {id}", if is_blocking { "closure" } else { "task" })?;
+    match known {
         Some(None) => f.write_str(" (not in this dump)"),
         Some(Some(task)) => task.name().map_or(Ok(()), |name| write!(f, " `{}`", Printable(name))),
         None => Ok(()),
