@@ -8,6 +8,7 @@ pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
 pub(crate) mod symbols;
+pub(crate) mod unjoined;
 #[allow(dead_code, reason = "the rooms that fill it in follow")]
 pub(crate) mod waiter;
 pub(crate) mod waiting;

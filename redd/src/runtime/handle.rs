@@ -7,6 +7,7 @@ use super::collect::{Collected, collect};
 use crate::observe::coarse;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
+use crate::observe::unjoined;
 use crate::scheduler::choices::RuntimeFlavor;
 use crate::scheduler::closures::spawn_on;
 use crate::scheduler::enter::{self, EnterGuard};
@@ -134,8 +135,8 @@ impl Handle {
         RuntimeMetrics::new(Arc::clone(&self.shared))
     }
 
-    /// Returns every live task of the runtime, with everything that each waits on; tasks of a `LocalSet` and closures of the
-    /// blocking pool are not among them.
+    /// Returns every live task of the runtime, with everything that each waits on, and the closures of its
+    /// blocking pool. Tasks of a `LocalSet` are not among them.
     ///
     /// - Polls nothing, wakes no task, and does not wait for one. It may be called from any thread, also when all workers are
     ///   blocked.
@@ -156,7 +157,7 @@ impl Handle {
     /// ```
     pub fn snapshot(&self) -> Dump {
         let Collected { tasks, waiters } = collect(&self.shared);
-        Dump::new(tasks, waiters, coarse::now_ms())
+        Dump::new(tasks, waiters, unjoined::count(), coarse::now_ms())
     }
 
     /// Returns a [`snapshot`](Self::snapshot). It never waits: it returns a future because Tokio's function does.

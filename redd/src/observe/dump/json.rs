@@ -9,13 +9,18 @@ use std::time::Duration;
 use super::task::{Task, TaskState, Tasks};
 use super::wait::{Wait, What};
 use crate::observe::report::{Place, is_unprintable};
+use crate::observe::unjoined::Unjoined;
 
 /// Writes the whole dump.
-pub(super) fn write(out: &mut String, tasks: &Tasks, outside: &[Wait]) -> fmt::Result {
+pub(super) fn write(out: &mut String, tasks: &Tasks, outside: &[Wait], unjoined: &[Unjoined]) -> fmt::Result {
     out.push_str("{\"format\":\"redd-dump/1\",\"tasks\":");
     write_list(out, &tasks.tasks, write_task)?;
     out.push_str(",\"outside\":");
     write_list(out, outside, write_wait)?;
+    out.push_str(",\"unjoined\":");
+    write_list(out, unjoined, |out, Unjoined { created_at, sets, tasks }| {
+        write!(out, "{{\"created_at\":{},\"sets\":{sets},\"tasks\":{tasks}}}", At(created_at))
+    })?;
     out.push_str("}\n");
     Ok(())
 }

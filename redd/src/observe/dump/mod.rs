@@ -30,6 +30,7 @@ mod text;
 mod tree;
 mod wait;
 
+pub use super::unjoined::Unjoined;
 pub use snapshot::Dump;
 pub use task::{Task, TaskState, Tasks, Trace};
 pub use tree::Tree;

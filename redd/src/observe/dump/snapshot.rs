@@ -8,6 +8,7 @@ use super::task::Tasks;
 use super::tree::Tree;
 use super::wait::Wait;
 use super::{join, json, text};
+use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::WaiterInfo;
 use crate::task::info::TaskInfo;
 
@@ -42,13 +43,14 @@ use crate::task::info::TaskInfo;
 pub struct Dump {
     tasks: Tasks,
     outside: Vec<Wait>,
+    unjoined: Vec<Unjoined>,
 }
 
 impl Dump {
     /// Joins the tasks of a runtime and the waiters of the process. `now_ms` is the coarse clock of the process.
-    pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, now_ms: u32) -> Self {
+    pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, unjoined: Vec<Unjoined>, now_ms: u32) -> Self {
         let (tasks, outside) = join::join(infos, waiters, now_ms);
-        Self { tasks, outside }
+        Self { tasks, outside, unjoined }
     }
 
     /// Returns the tasks.
@@ -85,18 +87,43 @@ impl Dump {
         &self.outside
     }
 
+    /// Returns the finished tasks that stay in large `JoinSet`s until they are joined. A set that is never joined is a leak.
+    ///
+    /// They are those of the process: a set may have tasks of several runtimes.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    /// use redd::task::JoinSet;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// for _ in 0..100 {
+    ///     set.spawn(async {});
+    /// }
+    /// redd::task::yield_now().await;
+    /// let dump = Handle::current().snapshot();
+    /// assert_eq!((dump.unjoined()[0].sets, dump.unjoined()[0].tasks), (1, 100));
+    /// assert!(dump.to_string().contains("100 finished tasks are not joined, in a `JoinSet` created at "));
+    /// # set.join_all().await; });
+    /// ```
+    pub fn unjoined(&self) -> &[Unjoined] {
+        &self.unjoined
+    }
+
     /// Returns the dump as JSON, in a format that stays as it is: keys may be added to it, and none is removed or changes its
     /// meaning.
     ///
     /// | object | keys |
     /// |---|---|
-    /// | dump | `format`: `"redd-dump/1"`; `tasks`; `outside`: the waits that no task registered |
+    /// | dump | `format`: `"redd-dump/1"`; `tasks`; `outside`: the waits that no task registered; `unjoined` |
     /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
     /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
     /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
+    /// | unjoined | `created_at`, `sets`, `tasks` |
     ///
-    /// A location (`spawned_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
+    /// A location (`spawned_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
     /// file begins with the name and version of its crate. Numbers are integers, and times are in milliseconds. All keys of an
     /// object are always there. The key `type` of `what` says which other keys it has:
     ///
@@ -126,7 +153,7 @@ impl Dump {
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         // Writing to a string does not fail.
-        let _ = json::write(&mut out, &self.tasks, &self.outside);
+        let _ = json::write(&mut out, &self.tasks, &self.outside, &self.unjoined);
         out
     }
 }
@@ -134,6 +161,7 @@ impl Dump {
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         text::write_tasks(f, &self.tasks, !f.alternate())?;
-        text::write_outside(f, &self.outside, &self.tasks)
+        text::write_outside(f, &self.outside, &self.tasks)?;
+        text::write_unjoined(f, &self.unjoined)
     }
 }

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Dump, Task, What};
+use super::{Dump, Task, Unjoined, What};
 use crate::observe::WaitKind;
 use crate::observe::waiter::{Subject, Taken, WaiterInfo};
 use crate::task::Id;
@@ -55,7 +55,7 @@ fn lock(object: usize, by: u64, at: At, out: usize, waiting: usize) -> Subject {
 }
 
 fn dump(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>) -> Dump {
-    Dump::new(infos, waiters, NOW_MS)
+    Dump::new(infos, waiters, vec![], NOW_MS)
 }
 
 fn task(dump: &Dump, id: u64) -> &Task {
@@ -283,6 +283,20 @@ fn a_wait_that_no_task_registered_is_outside() {
 }
 
 #[test]
+fn sets_with_finished_tasks_are_shown_by_the_lines_that_created_them() {
+    let (one, several) = (here(), here());
+    let unjoined =
+        vec![Unjoined { created_at: one, sets: 1, tasks: 1204 }, Unjoined { created_at: several, sets: 3, tasks: 99 }];
+    assert_eq!(
+        Dump::new(vec![], vec![], unjoined, NOW_MS).to_string(),
+        format!(
+            "1,204 finished tasks are not joined, in a `JoinSet` created at {one}\n\
+             99 finished tasks are not joined, in 3 sets of type `JoinSet` created at {several}\n"
+        )
+    );
+}
+
+#[test]
 fn the_json_has_all_of_it() {
     let (spawned, line) = (here(), here());
     let infos = vec![
@@ -330,13 +344,15 @@ fn the_json_has_all_of_it() {
             waits.join(",")
         ),
         &format!(
-            r#"{{"id":8,"name":null,"is_blocking":true,"parent":null,"spawned_at":"{spawned}","age_ms":1,{}{}"#,
+            r#"{{"id":8,"name":null,"is_blocking":true,"parent":null,"spawned_at":"{spawned}","age_ms":1,{}{}{}"#,
             r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[]}],"#,
-            r#""outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}]}"#
+            r#""outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}],"#,
+            format_args!(r#""unjoined":[{{"created_at":"{line}","sets":2,"tasks":300}}]}}"#)
         ),
         "",
     ];
-    assert_eq!(dump(infos, waiters).to_json(), expected.join("\n"));
+    let unjoined = vec![Unjoined { created_at: line, sets: 2, tasks: 300 }];
+    assert_eq!(Dump::new(infos, waiters, unjoined, NOW_MS).to_json(), expected.join("\n"));
 }
 
 #[test]

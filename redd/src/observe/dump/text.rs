@@ -10,6 +10,7 @@ use super::groups::{Group, Holders, WaitLine, group};
 use super::task::{Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::report::{Count, Grouped, Place, Printable};
+use crate::observe::unjoined::Unjoined;
 use crate::task::Id;
 use crate::task::info::TaskInfo;
 
@@ -30,6 +31,18 @@ pub(super) fn write_outside(f: &mut fmt::Formatter<'_>, outside: &[Wait], tasks:
         f.write_str("outside of tasks ")?;
         write_wait(f, &line, 1, Some(tasks))?;
         f.write_char('\n')
+    })
+}
+
+/// Writes the sets with finished tasks.
+pub(super) fn write_unjoined(f: &mut fmt::Formatter<'_>, unjoined: &[Unjoined]) -> fmt::Result {
+    unjoined.iter().try_for_each(|Unjoined { created_at, sets, tasks }| {
+        write!(f, "{} not joined, in ", Count(*tasks as u64, "finished task is", "finished tasks are"))?;
+        match sets {
+            1 => f.write_str("a `JoinSet`")?,
+            sets => write!(f, "{} sets of type `JoinSet`", Grouped(*sets as u64))?,
+        }
+        writeln!(f, " created at {}", Place(created_at))
     })
 }
 
