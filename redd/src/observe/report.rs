@@ -229,6 +229,9 @@ pub(crate) fn is_unprintable(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Where the sources of the standard library are, if the compiler has them.
+const RUST_SRC: &str = "/lib/rustlib/src/rust/library/";
+
 /// Splits a path in Cargo's registry, in a git checkout or in the standard library into the crate and the file inside of it.
 fn in_dependency(path: &str) -> Option<(String, &str)> {
     if let Some((_, rest)) = path.split_once("/registry/src/") {
@@ -242,8 +245,11 @@ fn in_dependency(path: &str) -> Option<(String, &str)> {
         let (name, _hash) = repository.rsplit_once('-')?;
         return Some((format!("{name}-{revision}"), file));
     }
-    let (_commit, rest) = path.strip_prefix("/rustc/")?.split_once('/')?;
-    let (name, file) = rest.strip_prefix("library/")?.split_once('/')?;
+    // Debian's packages of crates have no index.
+    let in_debian = || path.strip_prefix("/usr/share/cargo/registry/");
+    let in_rustc = || path.strip_prefix("/rustc/")?.split_once('/')?.1.strip_prefix("library/");
+    let in_toolchain = || path.split_once(RUST_SRC).map(|(_, rest)| rest);
+    let (name, file) = in_debian().or_else(in_rustc).or_else(in_toolchain)?.split_once('/')?;
     Some((name.to_owned(), file))
 }
 
@@ -390,6 +396,8 @@ mod tests {
                 "h2-mirror-1a2b3c4/src/a.rs",
             ),
             ("/rustc/0123456789abcdef/library/core/src/ops/function.rs".to_owned(), "core/src/ops/function.rs"),
+            ("/opt/rust/lib/rustlib/src/rust/library/core/src/ops/function.rs".to_owned(), "core/src/ops/function.rs"),
+            ("/usr/share/cargo/registry/axum-0.8.4/src/serve/mod.rs".to_owned(), "axum-0.8.4/src/serve/mod.rs"),
         ] {
             let (name, file) = in_dependency(&path).expect("it is one");
             assert_eq!(format!("{name}/{file}"), shown);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::id::Id;
-use crate::observe::report::Place;
+use crate::observe::report::{Place, Printable};
 use crate::observe::waiter::WaiterInfo;
 use crate::observe::waiting::WaitKind;
 
@@ -44,7 +44,7 @@ impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Printable(name))?;
         }
         write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
         match self.waiting {
