@@ -199,6 +199,11 @@ impl fmt::Display for Place {
     }
 }
 
+/// Whether this is a file of redd's sources.
+pub(crate) fn is_in_redd(file: &str) -> bool {
+    file!().strip_suffix("observe/report.rs").is_some_and(|sources| file.starts_with(sources))
+}
+
 /// A string of the program as reports show it: on one line, and without effect on a terminal. A character that
 /// [`is_unprintable`] is written as in a Rust literal.
 #[derive(Clone, Copy, Debug)]
@@ -413,6 +418,12 @@ mod tests {
         }
         let here = Location::caller();
         assert_eq!(Place(here).to_string(), here.to_string());
+    }
+
+    #[test]
+    fn files_of_redd_are_told_from_those_of_programs() {
+        assert!(is_in_redd(file!()));
+        assert!(!is_in_redd("src/main.rs") && !is_in_redd("/home/me/program/src/observe/report.rs"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::observe::coarse;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::observe::unjoined;
+use crate::observe::waiter::WaiterInfo;
 use crate::scheduler::choices::RuntimeFlavor;
 use crate::scheduler::closures::spawn_on;
 use crate::scheduler::enter::{self, EnterGuard};
@@ -156,8 +157,9 @@ impl Handle {
     /// # });
     /// ```
     pub fn snapshot(&self) -> Dump {
-        let Collected { tasks, waiters } = collect(&self.shared);
-        Dump::new(tasks, waiters, unjoined::count(), coarse::now_ms())
+        let Collected { tasks, mut waiters } = collect(&self.shared);
+        waiters.iter_mut().for_each(WaiterInfo::hide_internal_lines);
+        Dump::new(tasks, waiters, 0, coarse::now_ms()).with_unjoined(unjoined::count())
     }
 
     /// Returns a [`snapshot`](Self::snapshot). It never waits: it returns a future because Tokio's function does.

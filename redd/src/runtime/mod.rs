@@ -47,7 +47,7 @@ pub mod dump {
     //! Every live task of a runtime: its name, and everything it waits on. Made by
     //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
-    pub use crate::observe::dump::{Dump, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
+    pub use crate::observe::dump::{Dump, Root, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
 }
 
 /// Whether an error says that the runtime behind a socket has shut down.

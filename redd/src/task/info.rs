@@ -34,6 +34,8 @@ pub(crate) struct TaskInfo {
     pub(crate) is_queued: bool,
     /// A closure of the blocking pool. It is polled once: queued until then, and running from then on.
     pub(crate) is_blocking: bool,
+    /// It was spawned by redd itself.
+    pub(crate) is_internal: bool,
     /// The future of a `block_on`. It has no id of its own: the waits of all of them are those of task 0.
     pub(crate) is_root: bool,
     /// The system's id of the thread that polls it, if it runs and that is known.
