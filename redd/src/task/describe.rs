@@ -1,4 +1,4 @@
-//! What hooks, dumps and reports get to know of a task.
+//! The descriptions of a task for hooks, dumps and reports.
 //!
 //! Called by `cell` and `poll` (hooks), by `runtime` (dumps) and by `scheduler` (hooks around polls, late polls).
 
@@ -9,22 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header::{Extra, Header, Joining};
-use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::id::Id;
-use super::info::TaskInfo;
 use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::slab::TaskSlab;
 use crate::observe::coarse;
+use crate::observe::hooks::{TaskHook, TaskMeta, UnjoinedPanic};
 use crate::observe::report::is_in_redd;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::{Subject, WaiterInfo};
 use crate::observe::waiting::WaitKind;
+use crate::primitives::user_code::guarded;
 
 impl TaskRef {
     /// Calls a hook with the task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
+    pub(crate) fn call_hook(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held.
-        unsafe { tell(self.as_raw(), hook, schedule_latency) };
+        unsafe { call_hook(self.as_raw(), hook, schedule_latency, None) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -34,7 +35,7 @@ impl TaskRef {
 }
 
 impl TaskSlab {
-    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
+    /// Returns descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         coarse::refresh();
         let mut tasks = Vec::new();
@@ -44,17 +45,24 @@ impl TaskSlab {
     }
 }
 
-/// Calls a hook with the task's description.
+/// Calls a hook with the task's description. `original_bytes` is for the hook that is called when the task is spawned.
 ///
 /// # Safety
 /// The caller has a reference to the task.
-pub(super) unsafe fn tell(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+pub(super) unsafe fn call_hook(
+    task: NonNull<Header>,
+    hook: &TaskHook,
+    schedule_latency: Option<Duration>,
+    original_bytes: Option<usize>,
+) {
     // SAFETY: a reference is held, by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let (id, spawned_at) = (header.id(), header.location());
     let name = name(extra, slab, id);
     let future_bytes = header.vtable().future_bytes;
-    guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
+    guarded(|| {
+        hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes, original_bytes })
+    });
 }
 
 /// Describes a task for reports.
@@ -95,7 +103,7 @@ fn joined(header: &Header, extra: &Extra) -> Option<WaiterInfo> {
     Some(WaiterInfo { task, kind: WaitKind::Join, location: Some(location), since_ms, subject })
 }
 
-/// Reports a panic of this task that is dropped without having been read.
+/// Reports a panic of this task that was dropped without having been read.
 ///
 /// # Safety
 /// The task's memory and its slab are alive.

@@ -12,10 +12,10 @@ use super::task::{Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::coarse::age_at;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::{Subject, WaiterInfo};
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 type At = Option<&'static Location<'static>>;
 

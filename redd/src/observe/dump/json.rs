@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::join::Contents;
 use super::task::{Root, Task, TaskState};
 use super::wait::{Wait, What};
-use crate::observe::report::{Place, is_unprintable};
+use crate::observe::report::{ShortLocation, is_unprintable};
 use crate::observe::unjoined::Unjoined;
 
 /// About as long is the text of a task with one wait.
@@ -133,7 +133,7 @@ struct At(&'static Location<'static>);
 impl Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        Place(self.0).write_raw(&mut Escape(f))?;
+        ShortLocation(self.0).write_raw(&mut Escape(f))?;
         f.write_char('"')
     }
 }

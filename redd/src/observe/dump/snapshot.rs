@@ -9,9 +9,9 @@ use super::task::{Root, Tasks};
 use super::tree::Tree;
 use super::wait::Wait;
 use super::{json, text};
+use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::WaiterInfo;
-use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment. Each may have changed since.
 ///

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::wait::Wait;
 use crate::observe::WaitKind;
+use crate::observe::task_info::TaskInfo;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// The tasks and blocking closures of a [`Dump`](super::Dump), in the order of their ids.
 ///

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{Dump, Task, Unjoined, What};
 use crate::observe::WaitKind;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::{Subject, Taken, WaiterInfo};
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 type At = &'static Location<'static>;
 

@@ -10,10 +10,10 @@ use super::groups::{Group, Holders, WaitLine, group};
 use super::join::Contents;
 use super::task::{Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
-use crate::observe::report::{Count, Grouped, Place, Printable};
+use crate::observe::report::{Count, Grouped, Printable, ShortLocation};
+use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// How many different things a line lists. Not measured: more do not fit in a line.
 const LISTED_MAX: usize = 3;
@@ -56,7 +56,7 @@ fn write_unjoined(f: &mut fmt::Formatter<'_>, unjoined: &Unjoined) -> fmt::Resul
         1 => f.write_str("a `JoinSet`")?,
         sets => write!(f, "{} sets of type `JoinSet`", Grouped(*sets as u64))?,
     }
-    writeln!(f, " created at {}", Place(created_at))
+    writeln!(f, " created at {}", ShortLocation(created_at))
 }
 
 impl fmt::Display for Trace {
@@ -99,7 +99,7 @@ impl fmt::Display for GroupText<'_> {
 impl GroupText<'_> {
     fn write_task(&self, f: &mut fmt::Formatter<'_>, task: &TaskInfo) -> fmt::Result {
         if task.is_root {
-            write!(f, "future of `block_on` (called at {}", Place(task.location))?;
+            write!(f, "future of `block_on` (called at {}", ShortLocation(task.location))?;
         } else {
             write!(f, "{} {}", if task.is_blocking { "closure" } else { "task" }, task.id)?;
             if let Some(name) = &task.name {
@@ -155,7 +155,7 @@ fn write_wait(
 ) -> fmt::Result {
     write!(f, "waits: {:?}", line.kind)?;
     if let Some(location) = line.location {
-        write!(f, " at {}", Place(location))?;
+        write!(f, " at {}", ShortLocation(location))?;
     }
     if line.waits.len() != tasks_waiting {
         write!(f, ", {}", Count(line.waits.len() as u64, "wait", "waits"))?;
@@ -249,7 +249,7 @@ fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>)
         None => f.write_str(" outside of tasks")?,
     }
     if let Some(location) = taken.location {
-        write!(f, " at {}", Place(location))?;
+        write!(f, " at {}", ShortLocation(location))?;
     }
     write!(f, " {} ago", Age(taken.ago))
 }
@@ -272,7 +272,11 @@ struct SpawnedAt<'a>(&'a TaskInfo);
 
 impl fmt::Display for SpawnedAt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_internal { f.write_str("inside of redd") } else { write!(f, "at {}", Place(self.0.location)) }
+        if self.0.is_internal {
+            f.write_str("inside of redd")
+        } else {
+            write!(f, "at {}", ShortLocation(self.0.location))
+        }
     }
 }
 
