@@ -197,16 +197,6 @@ impl Root {
         self.trace.info.age
     }
 
-    /// Returns how often the future was polled, a poll that runs included. It wraps around.
-    pub fn polls(&self) -> u32 {
-        self.trace.info.polls
-    }
-
-    /// Returns the time since its last poll began. `None` if it was never polled.
-    pub fn since_polled(&self) -> Option<Duration> {
-        self.trace.info.since_polled
-    }
-
     /// Returns whether it is being polled.
     pub fn is_running(&self) -> bool {
         self.trace.info.is_running
