@@ -176,7 +176,7 @@ impl Task {
 /// let runtime = Builder::new_current_thread().enable_all().build()?;
 /// runtime.block_on(async {
 ///     let dump = runtime.handle().snapshot();
-///     assert!(dump.roots().iter().all(|root| root.is_running() && root.called_at().file() == file!()));
+///     assert!(dump.roots().iter().all(|root| root.called_at().file() == file!()));
 /// });
 /// # std::io::Result::Ok(())
 /// ```
@@ -196,7 +196,7 @@ impl Root {
         self.trace.info.age
     }
 
-    /// Returns whether it is being polled.
+    /// Returns whether it is known that it is being polled.
     pub fn is_running(&self) -> bool {
         self.trace.info.is_running
     }

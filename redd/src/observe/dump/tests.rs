@@ -312,15 +312,19 @@ fn a_wait_that_no_task_registered_is_outside() {
 fn a_future_of_block_on_has_the_wait_that_it_recorded() {
     let (called, line, other) = (here(), here(), here());
     let root = |at, waiting| TaskInfo { is_root: true, waiting, ..idle(0, at, 1500) };
-    let infos =
-        vec![root(called, Some((WaitKind::Timer, Some(line)))), TaskInfo { is_running: true, ..root(other, None) }];
+    let infos = vec![
+        root(called, Some((WaitKind::Timer, Some(line)))),
+        TaskInfo { is_running: true, ..root(other, None) },
+        root(line, None),
+    ];
     let dump = dump(infos, vec![timer(0, other, 10, 20), timer(0, line, 30, 40)]);
-    assert_eq!((dump.roots().len(), dump.outside().len(), dump.tasks().iter().count()), (2, 1, 0));
+    assert_eq!((dump.roots().len(), dump.outside().len(), dump.tasks().iter().count()), (3, 1, 0));
     assert_eq!(
         dump.to_string(),
         format!(
             "future of `block_on` (called at {called}, 1.5s old) waits: Timer at {line} for 30ms; due in 40ms\n\
              future of `block_on` (called at {other}, 1.5s old, running)\n\
+             future of `block_on` (called at {line}, 1.5s old)\n\
              outside of tasks waits: Timer at {other} for 10ms; due in 20ms\n"
         )
     );

@@ -82,7 +82,8 @@ impl fmt::Display for GroupText<'_> {
         }
         let oldest = &tasks[0].info;
         match lines.as_slice() {
-            [] if oldest.is_running || oldest.is_queued => Ok(()),
+            // Of a future of `block_on` it is not always known that it runs.
+            [] if oldest.is_running || oldest.is_queued || oldest.is_root => Ok(()),
             [] => f.write_str(" waits on something outside of redd"),
             [line] => {
                 f.write_char(' ')?;
