@@ -11,7 +11,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::observe::report::{Count, Grouped, ReportKind, ShortLocation, report};
+use crate::observe::report::{Count, Grouped, Printable, ReportKind, ShortLocation, report};
 use crate::observe::symbols;
 use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
@@ -309,7 +309,7 @@ impl fmt::Display for LatePoll {
             Some(task) => {
                 write!(f, "task {}", task.id)?;
                 if let Some(name) = &task.name {
-                    write!(f, " `{name}`")?;
+                    write!(f, " `{}`", Printable(name))?;
                 }
                 write!(f, " (spawned at {})", ShortLocation(task.location))?;
             }
@@ -322,7 +322,7 @@ impl fmt::Display for LatePoll {
         f.write_str(if self.has_ended { " did not reach" } else { " has not reached" })?;
         write!(f, " an `.await` for {elapsed} ms")?;
         if let Some(name) = &self.thread_name {
-            write!(f, ", on thread `{name}`")?;
+            write!(f, ", on thread `{}`", Printable(name))?;
         }
         f.write_str(match self.cpu {
             CpuUse::Off => ", off the CPU",
@@ -422,7 +422,7 @@ fn emit(late: &LatePoll) {
 /// Writes the line of a late poll to standard error, unless the rate limit is reached.
 pub(crate) fn write_line(late: &LatePoll, runtime: Option<&str>) {
     match runtime {
-        Some(name) => report(ReportKind::LatePoll, format_args!("late poll of runtime `{name}`: {late}")),
+        Some(name) => report(ReportKind::LatePoll, format_args!("late poll of runtime `{}`: {late}", Printable(name))),
         None => report(ReportKind::LatePoll, format_args!("late poll: {late}")),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod coarse;
 pub(crate) mod counters;
+pub(crate) mod debug_options;
 pub(crate) mod dump;
 pub(crate) mod histogram;
 pub(crate) mod hooks;
@@ -13,8 +14,9 @@ pub(crate) mod roots;
 pub(crate) mod spans;
 pub(crate) mod symbols;
 pub(crate) mod task_info;
-#[expect(dead_code, reason = "the rooms that fill it in follow")]
+pub(crate) mod unjoined;
 pub(crate) mod waiter;
 pub(crate) mod waiting;
 
+pub use debug_options::{DEBUG_OPTIONS, DebugOption};
 pub use waiting::WaitKind;

@@ -8,14 +8,13 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::ShortLocation;
+use super::report::{Printable, ShortLocation};
 use super::waiter::WaiterInfo;
 use super::waiting::WaitKind;
 use crate::task::Id;
 
 /// A description of a task for reports.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the dump that shows it follows")]
 pub(crate) struct TaskInfo {
     pub(crate) id: Id,
     pub(crate) location: &'static Location<'static>,
@@ -36,9 +35,13 @@ pub(crate) struct TaskInfo {
     pub(crate) is_queued: bool,
     /// A closure of the blocking pool. It is polled once: queued until then, and running from then on.
     pub(crate) is_blocking: bool,
+    /// It was spawned by redd itself.
+    pub(crate) is_internal: bool,
     /// The future of a `block_on`. It has no id of its own: the waits of all of them are those of task 0. Its polls are not
     /// counted.
     pub(crate) is_root: bool,
+    /// The number of its wakers and `AbortHandle`s, if it waits.
+    pub(crate) wakers: Option<u64>,
     /// The system's id of the thread that polls it, if it runs and that is known.
     pub(crate) thread: Option<u32>,
 }
@@ -47,7 +50,7 @@ impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Printable(name))?;
         }
         write!(f, " (spawned at {}, {} old", ShortLocation(self.location), Age(self.age))?;
         match self.waiting {

@@ -18,7 +18,6 @@ use crate::task::{Id, local_slabs};
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pub(crate) tasks: Vec<TaskInfo>,
-    #[allow(dead_code, reason = "the dump that shows it follows")]
     pub(crate) waiters: Vec<WaiterInfo>,
 }
 
@@ -51,7 +50,9 @@ fn describe_root(root: RootInfo) -> TaskInfo {
         is_complete: false,
         is_queued: false,
         is_blocking: false,
+        is_internal: false,
         is_root: true,
+        wakers: None,
         thread: None,
     }
 }

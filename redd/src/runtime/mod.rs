@@ -44,9 +44,10 @@ pub use spawn::spawn;
 use crate::scheduler::local::current_worker_index;
 
 pub mod dump {
-    //! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+    //! Every live task of a runtime: its name, and everything it waits on. Made by
+    //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
-    pub use crate::observe::dump::{Dump, Task, TaskState, Tasks, Trace};
+    pub use crate::observe::dump::{Dump, Root, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
 }
 
 /// Returns whether an error reports that the runtime behind a socket has shut down.

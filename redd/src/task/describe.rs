@@ -15,6 +15,7 @@ use super::runnable::TaskRef;
 use super::slab::TaskSlab;
 use crate::observe::coarse;
 use crate::observe::hooks::{TaskHook, TaskMeta, UnjoinedPanic};
+use crate::observe::report::is_in_redd;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::{Subject, WaiterInfo};
 use crate::observe::waiting::WaitKind;
@@ -87,23 +88,20 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         is_complete: state.is_complete(),
         is_queued: state.is_queued(),
         is_blocking: header.vtable().is_blocking,
+        is_internal: is_in_redd(header.location().file()),
         is_root: false,
+        wakers: state.wakers(),
         thread: None,
     }
 }
 
 /// The wait for the end of a task.
 fn joined(header: &Header, extra: &Extra) -> Option<WaiterInfo> {
-    let Joining { task, location, since_ms } = extra.joining()?;
+    let Joining { task, location, since_ms, is_direct } = extra.joining()?;
     // `user-line` of `waiting`: for a handle that redd polls, such as in a `timeout`, the line that spawned the task.
     let location = if is_in_redd(location.file()) { header.location() } else { location };
     let subject = Subject::Task(header.id().0);
-    Some(WaiterInfo { task, kind: WaitKind::Join, location: Some(location), since_ms, subject })
-}
-
-/// Whether this is a file of redd's sources.
-fn is_in_redd(file: &str) -> bool {
-    file!().strip_suffix("task/describe.rs").is_some_and(|sources| file.starts_with(sources))
+    Some(WaiterInfo { task, kind: WaitKind::Join, location: Some(location), since_ms, is_direct, subject })
 }
 
 /// Reports a panic of this task that was dropped without having been read.
@@ -129,15 +127,4 @@ pub(super) unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
 
 fn name(extra: &Extra, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
     if extra.has_name() { slab.names.lock().get(&id).cloned() } else { None }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_redd_are_told_from_those_of_programs() {
-        assert!(is_in_redd(file!()));
-        assert!(!is_in_redd("src/main.rs") && !is_in_redd("/home/me/program/src/task/describe.rs"));
-    }
 }

@@ -19,11 +19,15 @@ use std::fmt;
 pub struct Id(pub(crate) u64);
 
 impl Id {
+    /// The id with this number, which a task had.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The id of no task: for what runs outside of tasks.
     pub(crate) const OUTSIDE: Self = Self(0);
 
     /// The number that waiters carry (`WaiterInfo::task`). It is never 0.
-    #[allow(dead_code, reason = "the dump that joins tasks and waiters follows")]
     pub(crate) fn number(self) -> u64 {
         self.0
     }
