@@ -10,7 +10,6 @@ use crate::observe::waiter::WaiterInfo;
 /// out: see [`wait_list::collect`].
 ///
 /// It brings the coarse clock up to date, for the ages of the waits.
-#[cfg_attr(not(test), expect(dead_code, reason = "dumps call it"))]
 pub(crate) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
     coarse::refresh();
     wait_cell::collect(waiters);

@@ -3,7 +3,8 @@
 //! Called by `snapshot`.
 //!
 //! # Invariants
-//! - `one-line-a-wait`: the note of a task's last poll and the waiter that the same future registered become one wait.
+//! - `one-line-a-wait`: the note of a task's last poll and the waiter that the same future registered become one wait. The note
+//!   alone is a wait only where there need not be a waiter: the future that recorded it may have been given up in the same poll.
 
 use std::collections::HashMap;
 use std::panic::Location;
@@ -58,12 +59,12 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
             (Some(_), None) => {}
         }
     }
-    tasks.iter_mut().for_each(|task| add_note(&mut task.trace));
+    tasks.iter_mut().for_each(|task| add_note(&mut task.trace, left_out > 0));
     for root in &mut roots {
         let noted = root.trace.info.waiting;
         let waiter = outside.iter().position(|wait| noted == Some((wait.kind, wait.location)));
         root.trace.waits.extend(waiter.map(|index| outside.remove(index)));
-        add_note(&mut root.trace);
+        add_note(&mut root.trace, left_out > 0);
     }
     outside.sort_by(in_order);
     Contents { tasks: Tasks { tasks }, roots, outside, unjoined: Vec::new(), left_out }
@@ -79,12 +80,12 @@ fn in_order(one: &Wait, other: &Wait) -> std::cmp::Ordering {
 }
 
 /// Joins what the last poll recorded with the waits (`one-line-a-wait`), and sorts them.
-fn add_note(trace: &mut Trace) {
+fn add_note(trace: &mut Trace, is_any_left_out: bool) {
     let is_idle = !trace.info.is_running && !trace.info.is_queued;
     if let Some((kind, location)) = trace.info.waiting.filter(|_| is_idle) {
         let same: Vec<_> = trace.waits.iter_mut().filter(|wait| wait.kind == kind).collect();
         let is_found = if kind == WaitKind::Join { locate_join(same, location) } else { locate(same, location) };
-        if !is_found {
+        if !is_found && (is_any_left_out || has_leaves_without_waiter(kind)) {
             let what = What::Unknown;
             trace.waits.push(Wait { kind, location, since: None, joined_at: None, what });
         }
@@ -114,6 +115,12 @@ fn locate_join(mut same: Vec<&mut Wait>, noted: At) -> bool {
     }
     let found = same.iter_mut().find(|wait| wait.location.is_none() || wait.location == wait.joined_at);
     found.map(|wait| wait.location = noted.or(wait.location)).is_some()
+}
+
+/// Whether there are futures of redd that wait for this kind of thing and have no waiter that a dump finds: the ends of an
+/// in-memory stream, operations on files, and `LocalSet`s.
+fn has_leaves_without_waiter(kind: WaitKind) -> bool {
+    matches!(kind, WaitKind::Readable | WaitKind::Writable | WaitKind::Join)
 }
 
 /// Turns waiters into waits, and addresses of objects into numbers.

@@ -252,6 +252,8 @@ fn the_note_of_the_last_poll_and_its_waiter_are_one_wait() {
             vec![line, other],
             vec![line, other],
         ),
+        // Given up in the poll that recorded it, unless its waiter was left out.
+        (noted(6, WaitKind::Notify, Some(line)), vec![timer(6, other, 1, 1)], vec![other], vec![line, other]),
         // An in-memory stream.
         (noted(7, WaitKind::Readable, Some(line)), vec![timer(7, other, 1, 1)], vec![line, other], vec![line, other]),
         // A `JoinHandle`, a `JoinSet`, and a `LocalSet` beside a `JoinHandle`.
