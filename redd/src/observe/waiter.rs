@@ -19,6 +19,8 @@ pub(crate) struct WaiterInfo {
     pub(crate) location: Option<&'static Location<'static>>,
     /// When it began to wait, on the coarse clock of the process.
     pub(crate) since_ms: u32,
+    /// It is known that the waiter has the waker of its task, and not that of a set of futures inside the task.
+    pub(crate) is_direct: bool,
     pub(crate) subject: Subject,
 }
 
@@ -74,4 +76,6 @@ pub(crate) struct Taken {
     pub(crate) location: Option<&'static Location<'static>>,
     /// On the coarse clock of the process.
     pub(crate) at_ms: u32,
+    /// The guard owns the lock, or may own it, so it need not be in that task any longer.
+    pub(crate) is_owned: bool,
 }

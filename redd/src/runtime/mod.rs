@@ -47,7 +47,9 @@ pub mod dump {
     //! Every live task of a runtime: its name, and everything it waits on. Made by
     //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
-    pub use crate::observe::dump::{Dump, Root, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
+    pub use crate::observe::dump::{
+        Diagnosis, Dump, Root, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
+    };
 }
 
 /// Returns whether an error reports that the runtime behind a socket has shut down.

@@ -29,6 +29,9 @@ use crate::task::current;
 /// be shared.
 const WRITER: usize = 1;
 
+/// Set in the address of the location: the guard owns the object, or may own it.
+const OWNED: usize = 2;
+
 /// See the module page.
 pub(super) struct LastTaken {
     /// The id of the task. Not modelled, as the time: `location` decides whether there is one.
@@ -51,18 +54,19 @@ impl LastTaken {
 
     /// Stores that the current task has taken permits at `location`.
     #[inline(always)]
-    pub(super) fn store(&self, location: &'static Location<'static>, is_writer: bool) {
-        self.store_as(current::id_or_zero(), Some(location), is_writer);
+    pub(super) fn store(&self, location: &'static Location<'static>, is_writer: bool, is_owned: bool) {
+        self.store_as(current::id_or_zero(), Some(location), is_writer, is_owned);
     }
 
     /// Stores that `task` has taken permits, or has been granted them.
     #[inline(always)]
-    pub(super) fn store_as(&self, task: u64, location: CallSite, is_writer: bool) {
+    pub(super) fn store_as(&self, task: u64, location: CallSite, is_writer: bool, is_owned: bool) {
         self.task.store(task, Ordering::Relaxed);
         self.at_ms.store(coarse::now_ms(), Ordering::Relaxed);
         let mut location = location.map_or(ptr::null(), ptr::from_ref);
-        if is_writer && !location.is_null() {
-            location = location.map_addr(|address| address | WRITER);
+        if !location.is_null() {
+            let flags = if is_writer { WRITER } else { 0 } | if is_owned { OWNED } else { 0 };
+            location = location.map_addr(|address| address | flags);
         }
         // Release: publishes the task and the time, of the last task that stores its own (`last-at-some-time`). Pairs with
         // Acquire in `LastTaken::load`.
@@ -87,14 +91,15 @@ impl LastTaken {
     pub(super) fn load(&self, of_writer: bool) -> Option<Taken> {
         // Acquire: sees the task and the time. Pairs with Release in `LastTaken::store_as`.
         let stored = self.location.load(Ordering::Acquire);
-        let location = stored.map_addr(|address| address & !WRITER);
-        if of_writer && location == stored {
+        let (location, flags) = (stored.map_addr(|address| address & !(WRITER | OWNED)), stored.addr());
+        if of_writer && flags & WRITER == 0 {
             return None;
         }
+        let is_owned = flags & OWNED != 0;
         // SAFETY: null or from a reference that lives forever.
         let location = unsafe { location.as_ref() }?;
         let (task, at_ms) = (self.task.load(Ordering::Relaxed), self.at_ms.load(Ordering::Relaxed));
-        Some(Taken { task, location: Some(location), at_ms })
+        Some(Taken { task, location: Some(location), at_ms, is_owned })
     }
 }
 
@@ -135,9 +140,9 @@ mod tests {
         let last = LastTaken::none();
         assert!(last.load(false).is_none() && last.load(true).is_none());
         let (location, line) = (Location::caller(), line!());
-        last.store(location, false);
+        last.store(location, false, false);
         assert!(last.load(true).is_none());
-        last.store_as(7, Some(location), true);
+        last.store_as(7, Some(location), true, false);
         for of_writer in [false, true] {
             let taken = last.load(of_writer).expect("stored by a writer");
             assert_eq!((taken.task, taken.location.map(Location::line)), (7, Some(line)));

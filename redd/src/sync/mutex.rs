@@ -207,7 +207,7 @@ impl<T: ?Sized> Mutex<T> {
         let resource = self.permits.resource.clone();
         resource.instrument("Mutex::lock_owned", async move {
             if !self.permits.acquire_all_at_once(1) {
-                let acquired = self.permits.acquire(1, WaitKind::Mutex, Some(location)).await;
+                let acquired = self.permits.acquire_owned(1, WaitKind::Mutex, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
             self.owned_guard(location)
@@ -261,13 +261,13 @@ impl<T: ?Sized> Mutex<T> {
 
     #[inline]
     fn guard(&self, location: &'static Location<'static>) -> MutexGuard<'_, T> {
-        self.permits.record_taken(location, false);
+        self.permits.record_taken(location, false, false);
         MutexGuard { held: HeldPermits::new(self) }
     }
 
     #[inline]
     fn owned_guard(self: Arc<Self>, location: &'static Location<'static>) -> OwnedMutexGuard<T> {
-        self.permits.record_taken(location, false);
+        self.permits.record_taken(location, false, true);
         OwnedMutexGuard { held: HeldPermits::new(self) }
     }
 

@@ -196,7 +196,7 @@ impl<T> OnceCell<T> {
             }
             if self.permits.acquire(1, WaitKind::OnceCell, Some(location)).await.is_ok() {
                 let turn = Turn { cell: self };
-                self.permits.record_taken(location, false);
+                self.permits.record_taken(location, false, false);
                 turn.finish(f().await?);
             }
             Ok(self.get().unwrap_or_else(|| unreachable!("the permits are closed after the value was stored")))

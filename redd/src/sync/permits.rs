@@ -187,11 +187,12 @@ impl Permits {
     /// Records for dumps that the current task has taken permits at `location`. Called by the new owner of the permits.
     ///
     /// - `is_writer` says that these are all permits of an object that can be shared.
+    /// - `is_owned` says that the new guard owns the object.
     /// - An owner of all permits releases them with [`release_all`](Self::release_all) or
     ///   [`release_held`](Self::release_held).
     #[inline(always)]
-    pub(super) fn record_taken(&self, location: &'static Location<'static>, is_writer: bool) {
-        self.last_taken.store(location, is_writer);
+    pub(super) fn record_taken(&self, location: &'static Location<'static>, is_writer: bool, is_owned: bool) {
+        self.last_taken.store(location, is_writer, is_owned);
     }
 
     /// Releases all permits, which one owner has.
@@ -226,6 +227,12 @@ impl Permits {
     #[inline]
     pub(crate) fn acquire(&self, count: usize, kind: WaitKind, location: CallSite) -> Acquire<'_> {
         Acquire { permits: self, count, waiter: Waiter::new(kind, location) }
+    }
+
+    /// As [`acquire`](Self::acquire), for a guard that owns the object.
+    #[inline]
+    pub(crate) fn acquire_owned(&self, count: usize, kind: WaitKind, location: CallSite) -> Acquire<'_> {
+        Acquire { permits: self, count, waiter: Waiter::new(kind, location).for_owned() }
     }
 
     /// Releases `count` permits: first to the waiters, then to the word.
@@ -387,7 +394,7 @@ impl Permits {
     fn grant(&self, guard: &mut Guard<'_>) -> Served {
         if let Some(taker) = guard.front_taker() {
             let is_writer = self.total > 1 && self.is_all(taker.count);
-            self.last_taken.store_as(taker.task, taker.location, is_writer);
+            self.last_taken.store_as(taker.task, taker.location, is_writer, taker.is_owned);
         }
         match guard.notify_one(Notification::First) {
             Some(waker) => Served::Notified(waker),

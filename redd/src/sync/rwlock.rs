@@ -280,7 +280,7 @@ impl<T: ?Sized> RwLock<T> {
         let resource = self.permits.resource.clone();
         resource.instrument("RwLock::read_owned", async move {
             if !self.permits.acquire_at_once(1) {
-                let acquired = self.permits.acquire(1, WaitKind::RwLock, Some(location)).await;
+                let acquired = self.permits.acquire_owned(1, WaitKind::RwLock, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
             self.owned_read_guard(location)
@@ -322,7 +322,8 @@ impl<T: ?Sized> RwLock<T> {
         let resource = self.permits.resource.clone();
         resource.instrument("RwLock::write_owned", async move {
             if !self.permits.acquire_at_once(self.max_readers as usize) {
-                let acquired = self.permits.acquire(self.max_readers as usize, WaitKind::RwLock, Some(location)).await;
+                let acquired =
+                    self.permits.acquire_owned(self.max_readers as usize, WaitKind::RwLock, Some(location)).await;
                 debug_assert!(acquired.is_ok(), "the permits of a lock are never closed");
             }
             self.owned_write_guard(location)
@@ -350,7 +351,7 @@ impl<T: ?Sized> RwLock<T> {
     // The caller of these five has just acquired the permits (`all-or-one`), at `location`.
 
     fn read_guard(&self, location: &'static Location<'static>) -> RwLockReadGuard<'_, T> {
-        self.permits.record_taken(location, false);
+        self.permits.record_taken(location, false, false);
         self.unrecorded_read_guard()
     }
 
@@ -360,19 +361,19 @@ impl<T: ?Sized> RwLock<T> {
     }
 
     fn write_guard(&self, location: &'static Location<'static>) -> RwLockWriteGuard<'_, T> {
-        self.permits.record_taken(location, true);
+        self.permits.record_taken(location, true, false);
         let held = HeldPermits::new(&self.permits, self.max_readers);
         RwLockWriteGuard { data: self.data.with_mut(|data| data), held }
     }
 
     fn owned_read_guard(self: Arc<Self>, location: &'static Location<'static>) -> OwnedRwLockReadGuard<T> {
-        self.permits.record_taken(location, false);
+        self.permits.record_taken(location, false, true);
         let data = self.data.with(|data| data);
         OwnedRwLockReadGuard { data, held: HeldPermits::new(self, 1) }
     }
 
     fn owned_write_guard(self: Arc<Self>, location: &'static Location<'static>) -> OwnedRwLockWriteGuard<T> {
-        self.permits.record_taken(location, true);
+        self.permits.record_taken(location, true, true);
         let (data, count) = (self.data.with_mut(|data| data), self.max_readers);
         OwnedRwLockWriteGuard { data, held: HeldPermits::new(self, count) }
     }

@@ -399,7 +399,7 @@ impl Semaphore {
 
     #[inline]
     fn permit(&self, count: u32, location: &'static Location<'static>) -> SemaphorePermit<'_> {
-        self.permits.record_taken(location, false);
+        self.permits.record_taken(location, false, false);
         let permit = SemaphorePermit { semaphore: self, count: count as usize };
         self.permits.record_available();
         permit
@@ -407,7 +407,7 @@ impl Semaphore {
 
     #[inline]
     fn owned_permit(self: Arc<Self>, count: u32, location: &'static Location<'static>) -> OwnedSemaphorePermit {
-        self.permits.record_taken(location, false);
+        self.permits.record_taken(location, false, true);
         let permit = OwnedSemaphorePermit { semaphore: self, count: count as usize };
         permit.semaphore.permits.record_available();
         permit

@@ -130,7 +130,7 @@ impl CellRecord {
         let location = is_known.then(|| unsafe { &*location });
         let object = ptr::from_ref(self).addr();
         let subject = Subject::Channel { object, senders, receivers: 1, length: 0 };
-        Some(WaiterInfo { task, kind: WaitKind::from_u8(kind)?, location, since_ms, subject })
+        Some(WaiterInfo { task, kind: WaitKind::from_u8(kind)?, location, since_ms, is_direct: false, subject })
     }
 }
 

@@ -53,6 +53,7 @@ use crate::primitives::cell::UnsafeCell;
 use crate::primitives::record_pool::{OwnedRecord, Record};
 use crate::primitives::{ShortMutex, ShortMutexGuard, const_fn, reuse_pool};
 use crate::task::current;
+use crate::task::waker::task_of;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/sync_records.rs"]
@@ -98,6 +99,8 @@ pub(crate) struct Waiter {
     stage: AtomicU8,
     /// What the owner waits on, for dumps.
     kind: WaitKind,
+    /// For permits, for dumps: the guard will own the object.
+    is_owned: bool,
     /// Where user code called the method that waits, for dumps.
     location: CallSite,
     /// `under-lock` while linked. Otherwise the owner's.
@@ -133,6 +136,7 @@ impl Waiter {
         Self {
             stage: AtomicU8::new(IDLE),
             kind,
+            is_owned: false,
             location,
             entry: UnsafeCell::new(WaitEntry {
                 links: Links::new(),
@@ -144,6 +148,12 @@ impl Waiter {
                 since_ms: 0,
             }),
         }
+    }
+
+    /// The waiter gets a guard that owns the object.
+    #[inline]
+    pub(crate) fn for_owned(self) -> Self {
+        Self { is_owned: true, ..self }
     }
 
     /// Returns the stage, without the lock. `Linked` may be out of date: [`Guard::stage`] is exact.
@@ -469,7 +479,8 @@ impl<D> Guard<'_, D> {
         // SAFETY: `under-lock`.
         let (task, count, need) = waiter.entry.with(|entry| unsafe { ((*entry).task, (*entry).count, (*entry).need) });
         let count = count as usize;
-        Some(Taker { task, location: waiter.location, count, collected: count.saturating_sub(need) })
+        let (location, is_owned) = (waiter.location, waiter.is_owned);
+        Some(Taker { task, location, is_owned, count, collected: count.saturating_sub(need) })
     }
 
     /// Sets what dumps show of the permits that the waiters wait for.
@@ -569,6 +580,7 @@ impl<D> Guard<'_, D> {
 pub(crate) struct Taker {
     pub(crate) task: u64,
     pub(crate) location: CallSite,
+    pub(crate) is_owned: bool,
     /// How many it waits for.
     pub(crate) count: usize,
     /// How many of them it has.
@@ -604,14 +616,17 @@ pub(super) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
             // SAFETY: `same-list`: it is linked, so it is alive.
             let linked = unsafe { waiter.as_ref() };
             // SAFETY: `under-lock`.
-            let (task, since_ms) = linked.entry.with(|entry| unsafe { ((*entry).task, (*entry).since_ms) });
+            let (task, since_ms, is_direct) = linked.entry.with(|entry| unsafe {
+                let has_id = |waker: &Waker| task_of(waker).is_some_and(|id| id.number() == (*entry).task);
+                ((*entry).task, (*entry).since_ms, (*entry).waker.as_ref().is_some_and(has_id))
+            });
             let (kind, location) = (linked.kind, linked.location);
             let mut subject = permits.clone().unwrap_or(Subject::Unknown);
             if let (WaitKind::MpscSend, Subject::Permits { taken, .. }) = (kind, &mut subject) {
                 // The permits belong to messages.
                 *taken = None;
             }
-            waiters.push(WaiterInfo { task, kind, location, since_ms, subject });
+            waiters.push(WaiterInfo { task, kind, location, since_ms, is_direct, subject });
             // SAFETY: alive, and `under-lock`.
             next = unsafe { LinkedList::behind(waiter) };
         }

@@ -210,6 +210,9 @@ const NOT_JOINED: u64 = u64::MAX;
 /// In `Extra::parent`: the task has a name. Ids do not get this far.
 const HAS_NAME: u64 = 1 << 63;
 
+/// In `Extra::joiner`: the join waker is that of the task with this id.
+const IS_DIRECT: u64 = 1 << 63;
+
 /// The wait for the end of a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Joining {
@@ -217,6 +220,8 @@ pub(super) struct Joining {
     pub(super) task: u64,
     pub(super) location: &'static Location<'static>,
     pub(super) since_ms: u32,
+    /// The join waker is that task's own.
+    pub(super) is_direct: bool,
 }
 
 impl Extra {
@@ -262,7 +267,8 @@ impl Extra {
 
     /// A `JoinHandle` is about to wait for the task. Called by its owner, before it stores its waker.
     #[inline]
-    pub(super) fn set_joiner(&self, joiner: u64, location: &'static Location<'static>) {
+    pub(super) fn set_joiner(&self, joiner: u64, is_direct: bool, location: &'static Location<'static>) {
+        let joiner = joiner | if is_direct { IS_DIRECT } else { 0 };
         // Only the owner of the handle writes.
         if self.joiner.load(Ordering::Relaxed) != joiner {
             self.joiner.store(joiner, Ordering::Relaxed);
@@ -277,8 +283,8 @@ impl Extra {
         // SAFETY: it is null or comes from a `&'static`.
         let location = unsafe { self.joined_at.load(Ordering::Relaxed).as_ref() }?;
         let since_ms = self.joined_ms.load(Ordering::Relaxed);
-        let task = Some(self.joiner.load(Ordering::Relaxed)).filter(|joiner| *joiner != NOT_JOINED)?;
-        Some(Joining { task, location, since_ms })
+        let joiner = Some(self.joiner.load(Ordering::Relaxed)).filter(|joiner| *joiner != NOT_JOINED)?;
+        Some(Joining { task: joiner & !IS_DIRECT, location, since_ms, is_direct: joiner & IS_DIRECT != 0 })
     }
 }
 

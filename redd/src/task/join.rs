@@ -162,8 +162,15 @@ impl<T> JoinHandle<T> {
     #[track_caller]
     #[inline]
     pub(crate) fn mark_joined(&self) {
+        self.set_joiner(false);
+    }
+
+    /// With `is_direct`, the handle is about to store the waker of the current task.
+    #[inline]
+    #[track_caller]
+    fn set_joiner(&self, is_direct: bool) {
         // SAFETY: the handle has a reference.
-        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());
+        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), is_direct, Location::caller());
     }
 
     /// As [`set_waker`](Self::set_waker), but takes the waker by value.
@@ -231,7 +238,7 @@ impl<T> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
-        self.mark_joined();
+        self.set_joiner(waker::is_of_task(cx.waker()));
         if self.set_waker(cx.waker()) {
             waiting::record(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;

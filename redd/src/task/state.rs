@@ -156,6 +156,14 @@ impl Snapshot {
     pub(super) fn refs(self) -> u64 {
         self.0 >> REF_SHIFT
     }
+    /// The references of a task that waits, besides the one of its existence, that of its `JoinHandle`, and that of the caller:
+    /// those of wakers and `AbortHandle`s. `None` if it does not wait.
+    pub(super) fn wakers(self) -> Option<u64> {
+        let others = 2 + u64::from(self.has_join());
+        let is_waiting = self.0 & (RUNNING | QUEUED | COMPLETE | CANCELLED) == 0;
+        if is_waiting { self.refs().checked_sub(others) } else { None }
+    }
+
     const fn with(self, bits: u64) -> Self {
         Self(self.0 | bits)
     }
@@ -611,6 +619,18 @@ mod tests {
                 assert_eq!(outcome == OnJoinWaker::Complete, now.is_complete());
                 assert_eq!(next.has_join_waker(), !now.is_complete());
             }
+        }
+    }
+
+    #[test]
+    fn the_wakers_of_a_task_that_waits_are_all_references_but_three() {
+        for before in legal() {
+            let bits = before.0 & (REF - 1);
+            let is_waiting = bits & !(JOIN | JOIN_WAKER) == 0;
+            // Existence, the reader and the handle.
+            let others = 2 + u64::from(bits & JOIN != 0);
+            let wakers = before.refs().checked_sub(others).filter(|_| is_waiting);
+            assert_eq!(before.wakers(), wakers, "{before:?}");
         }
     }
 

@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::header::Header;
+use super::id::Id;
 use super::runnable::{Runnable, Schedule, TaskRef};
 use super::slab::TaskSlab;
 use super::state::AfterWake;
@@ -39,6 +40,12 @@ pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
 /// Whether this is a waker of any task, which runs no user code.
 pub(crate) fn is_of_task(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &TABLE)
+}
+
+/// The task that this waker wakes. `None` if it is not the waker of a task, but for example that of a set of futures.
+pub(crate) fn task_of(waker: &Waker) -> Option<Id> {
+    // SAFETY: it is of this table.
+    is_of_task(waker).then(|| unsafe { header(waker.data()).1.id() })
 }
 
 /// # Safety

@@ -396,6 +396,7 @@ impl TimerEntry {
             location: Some(entry.location),
             // SAFETY: as above.
             since_ms: entry.since_ms.with(|since| unsafe { *since }),
+            is_direct: false,
             subject: Subject::Deadline { remaining },
         };
         has_waker.then_some((address, waiter))

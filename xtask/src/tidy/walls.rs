@@ -48,7 +48,7 @@ const LAYERS: &[&[&str]] = &[
 /// Rooms that use less than the order permits, besides themselves and [`FOUNDATIONS`].
 const NARROW: &[(&str, &[&str])] = &[
     ("task/", &["current.rs"]),
-    ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "task/current.rs", "time/"]),
+    ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "task/current.rs", "task/waker.rs", "time/"]),
     ("io/", &["task/mod.rs", "task/budget.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
     ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/"]),

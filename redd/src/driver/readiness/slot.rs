@@ -181,7 +181,7 @@ impl IoSlot {
                 Purpose::Signal(number) => (WaitKind::Signal, Subject::Signal(number)),
                 Purpose::Internal => return None,
             };
-            Some(WaiterInfo { task, kind, location, since_ms, subject })
+            Some(WaiterInfo { task, kind, location, since_ms, is_direct: false, subject })
         }));
     }
 

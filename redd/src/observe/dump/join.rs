@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::panic::Location;
 
+use super::diagnosis::{self, Diagnosis};
 use super::task::{Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
@@ -28,6 +29,7 @@ pub(super) struct Contents {
     /// The other waits that no task registered.
     pub(super) outside: Vec<Wait>,
     pub(super) unjoined: Vec<Unjoined>,
+    pub(super) diagnoses: Vec<Diagnosis>,
     /// The number of waiters of the process that were not read.
     pub(super) left_out: usize,
 }
@@ -67,7 +69,9 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
         add_note(&mut root.trace, left_out > 0);
     }
     outside.sort_by(in_order);
-    Contents { tasks: Tasks { tasks }, roots, outside, unjoined: Vec::new(), left_out }
+    let tasks = Tasks { tasks };
+    let diagnoses = diagnosis::find(&tasks);
+    Contents { tasks, roots, outside, unjoined: Vec::new(), diagnoses, left_out }
 }
 
 fn task_id(number: u64) -> Option<Id> {
@@ -87,7 +91,7 @@ fn add_note(trace: &mut Trace, is_any_left_out: bool) {
         let is_found = if kind == WaitKind::Join { locate_join(same, location) } else { locate(same, location) };
         if !is_found && (is_any_left_out || has_leaves_without_waiter(kind)) {
             let what = What::Unknown;
-            trace.waits.push(Wait { kind, location, since: None, joined_at: None, what });
+            trace.waits.push(Wait { kind, location, since: None, is_direct: false, joined_at: None, what });
         }
     }
     trace.waits.sort_by(in_order);
@@ -131,9 +135,9 @@ struct Convert {
 
 impl Convert {
     fn wait(&mut self, waiter: WaiterInfo) -> Wait {
-        let WaiterInfo { kind, location, since_ms, subject, .. } = waiter;
+        let WaiterInfo { kind, location, since_ms, is_direct, subject, .. } = waiter;
         let (since, what) = (Some(age_at(self.now_ms, since_ms)), self.what(kind, subject));
-        Wait { kind, location, since, joined_at: None, what }
+        Wait { kind, location, since, is_direct, joined_at: None, what }
     }
 
     fn what(&mut self, kind: WaitKind, subject: Subject) -> What {
@@ -146,6 +150,7 @@ impl Convert {
                     location: taken.location,
                     ago: age_at(self.now_ms, taken.at_ms),
                     is_only,
+                    is_owned: taken.is_owned,
                 });
                 What::Lock { object: self.object(object), taken, out, waiting }
             }

@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Write};
 use std::panic::Location;
 use std::time::Duration;
 
+use super::diagnosis::Diagnosis;
 use super::join::Contents;
 use super::task::{Root, Task, TaskState};
 use super::wait::{Wait, What};
@@ -17,8 +18,15 @@ pub(super) const BYTES_PER_TASK: usize = 320;
 
 /// Writes the whole dump.
 pub(super) fn write(out: &mut String, contents: &Contents) -> fmt::Result {
-    let Contents { tasks, roots, outside, unjoined, left_out } = contents;
-    out.push_str("{\"format\":\"redd-dump/1\",\"tasks\":");
+    let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
+    out.push_str("{\"format\":\"redd-dump/1\",\"diagnoses\":");
+    write_list(out, diagnoses, |out, Diagnosis::Deadlock(ids)| {
+        out.push_str("{\"type\":\"deadlock\",\"tasks\":");
+        write_list(out, ids, |out, id| write!(out, "{id}"))?;
+        out.push('}');
+        Ok(())
+    })?;
+    out.push_str(",\"tasks\":");
     write_list(out, &tasks.tasks, write_task)?;
     out.push_str(",\"roots\":");
     write_list(out, roots, write_root)?;
@@ -66,11 +74,12 @@ fn write_wait(out: &mut String, wait: &Wait) -> fmt::Result {
                 None => out.push_str("null"),
                 Some(taken) => write!(
                     out,
-                    "{{\"task\":{},\"at\":{},\"ago_ms\":{},\"is_only\":{}}}",
+                    "{{\"task\":{},\"at\":{},\"ago_ms\":{},\"is_only\":{},\"is_owned\":{}}}",
                     Nullable(taken.by),
                     Nullable(taken.location.map(At)),
                     Ms(taken.ago),
-                    taken.is_only
+                    taken.is_only,
+                    taken.is_owned
                 )?,
             }
             write!(out, ",\"out\":{},\"waiting\":{waiting}}}", Nullable(*permits))?;

@@ -12,6 +12,7 @@
 //! | `text` | groups as lines |
 //! | `tree` | tasks below those that spawned them |
 //! | `json` | all of it as JSON |
+//! | `diagnosis` | tasks that can never run again |
 //! | `snapshot` | the dump |
 //!
 //! # Why not otherwise
@@ -19,6 +20,7 @@
 //! line that wait. So a dump polls nothing, wakes no task, and can be taken from any thread at any time. It shows every wait
 //! of a task, also of one that polls only some of its futures. It contains the lines that wait, and not the calls above them.
 
+mod diagnosis;
 mod groups;
 mod join;
 mod json;
@@ -31,6 +33,7 @@ mod tree;
 mod wait;
 
 pub use super::unjoined::Unjoined;
+pub use diagnosis::Diagnosis;
 pub use snapshot::Dump;
 pub use task::{Root, Task, TaskState, Tasks, Trace};
 pub use tree::Tree;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use super::diagnosis::{self, Diagnosis};
 use super::join::{Contents, join};
 use super::task::{Root, Tasks};
 use super::tree::Tree;
@@ -53,6 +54,14 @@ impl Dump {
         Self { contents: join(infos, waiters, left_out, now_ms) }
     }
 
+    /// Removes the diagnoses that a dump of a later moment does not confirm.
+    pub(crate) fn confirm(&mut self, look_again: impl FnOnce() -> Self) {
+        if !self.contents.diagnoses.is_empty() {
+            let Contents { tasks, diagnoses, .. } = &mut self.contents;
+            diagnosis::confirm(diagnoses, tasks, &look_again().contents.tasks);
+        }
+    }
+
     pub(crate) fn with_unjoined(self, unjoined: Vec<Unjoined>) -> Self {
         Self { contents: Contents { unjoined, ..self.contents } }
     }
@@ -60,6 +69,44 @@ impl Dump {
     /// Returns the tasks.
     pub fn tasks(&self) -> &Tasks {
         &self.contents.tasks
+    }
+
+    /// Returns what is wrong for sure: tasks that wait for each other, and that nothing else can wake.
+    ///
+    /// - A ring is found if each task in it waits on one thing only: on a lock that the next one has taken, or for the end of the next
+    ///   one. It is not found if one of the tasks has another waker or an `AbortHandle`, or if a guard in it owns its lock: another
+    ///   task may have it by now.
+    /// - A guard that borrows a `static` lock can be moved to another task, too. If that was done, tasks may be reported that can go on.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    /// use redd::runtime::dump::Diagnosis;
+    /// use redd::sync::Mutex;
+    /// use std::sync::Arc;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let (a, b) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(())));
+    /// let take_both = |first: &Arc<Mutex<()>>, second: &Arc<Mutex<()>>| {
+    ///     let (first, second) = (first.clone(), second.clone());
+    ///     redd::spawn(async move {
+    ///         let _first = first.lock().await;
+    ///         redd::task::yield_now().await;
+    ///         let _second = second.lock().await;
+    ///     })
+    /// };
+    /// let tasks = [take_both(&a, &b), take_both(&b, &a)];
+    /// for _ in 0..3 {
+    ///     redd::task::yield_now().await;
+    /// }
+    /// let dump = Handle::current().snapshot();
+    /// let [Diagnosis::Deadlock(ring)] = dump.diagnoses() else { panic!("{dump}") };
+    /// assert!(tasks.iter().all(|task| ring.contains(&task.id())));
+    /// assert!(dump.to_string().starts_with("deadlock: 2 tasks wait for each other\n"));
+    /// # tasks.iter().for_each(redd::task::JoinHandle::abort); });
+    /// ```
+    pub fn diagnoses(&self) -> &[Diagnosis] {
+        &self.contents.diagnoses
     }
 
     /// Returns the tasks as a tree, each below the task that spawned it. It is there to be printed.
@@ -132,12 +179,13 @@ impl Dump {
     ///
     /// | object | keys |
     /// |---|---|
-    /// | dump | `format`: `"redd-dump/1"`; `tasks`; `roots`; `outside`: a list of waits; `unjoined`; `left_out` |
+    /// | dump | `format`: `"redd-dump/1"`; `diagnoses`; `tasks`; `roots`; `outside`: a list of waits; `unjoined`; `left_out` |
     /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
     /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
     /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
     /// | root | `called_at`; `age_ms`; `is_running`; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
+    /// | diagnosis | `type`: `"deadlock"`, with `tasks`: the ids in the ring |
     /// | unjoined | `created_at`, `sets`, `tasks` |
     ///
     /// A location (`spawned_at`, `called_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
@@ -146,7 +194,7 @@ impl Dump {
     ///
     /// | `type` | keys |
     /// |---|---|
-    /// | `lock` | `object`; `taken` or null, with `task` or null, `at` or null, `ago_ms` and `is_only`; `out` or null; `waiting` |
+    /// | `lock` | `object`; `taken` or null, with `task` or null, `at` or null, `ago_ms`, `is_only` and `is_owned`; `out` or null; `waiting` |
     /// | `task` | `task`, the id of the joined one |
     /// | `deadline` | `remaining_ms` |
     /// | `descriptor` | `fd`; `about` or null |
@@ -163,7 +211,7 @@ impl Dump {
     /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
     /// let task = redd::task::Builder::new().name("a \"quoted\" name").spawn(std::future::pending::<()>()).unwrap();
     /// let json = Handle::current().snapshot().to_json();
-    /// assert!(json.starts_with(r#"{"format":"redd-dump/1","tasks":["#));
+    /// assert!(json.starts_with(r#"{"format":"redd-dump/1","diagnoses":[],"tasks":["#));
     /// assert!(json.contains(r#""name":"a \"quoted\" name""#));
     /// # task.abort(); });
     /// ```

@@ -37,12 +37,13 @@ fn idle(id: u64, location: At, age_ms: u64) -> TaskInfo {
         is_blocking: false,
         is_internal: false,
         is_root: false,
+        wakers: Some(1),
         thread: None,
     }
 }
 
 fn waiter(task: u64, kind: WaitKind, location: At, for_ms: u32, subject: Subject) -> WaiterInfo {
-    WaiterInfo { task, kind, location: Some(location), since_ms: NOW_MS.wrapping_sub(for_ms), subject }
+    WaiterInfo { task, kind, location: Some(location), since_ms: NOW_MS.wrapping_sub(for_ms), is_direct: true, subject }
 }
 
 fn timer(task: u64, location: At, for_ms: u32, remaining_ms: u64) -> WaiterInfo {
@@ -51,7 +52,7 @@ fn timer(task: u64, location: At, for_ms: u32, remaining_ms: u64) -> WaiterInfo 
 }
 
 fn lock(object: usize, by: u64, at: At, out: usize, waiting: usize) -> Subject {
-    let taken = Taken { task: by, location: Some(at), at_ms: NOW_MS.wrapping_sub(2000) };
+    let taken = Taken { task: by, location: Some(at), at_ms: NOW_MS.wrapping_sub(2000), is_owned: false };
     Subject::Permits { object, taken: Some(taken), out: Some(out), waiting }
 }
 
@@ -375,7 +376,7 @@ fn the_json_has_all_of_it() {
     let wait = |kind: &str, since: u32, what: &str| {
         format!("{{\"kind\":\"{kind}\",\"at\":\"{line}\",\"since_ms\":{since},\"what\":{{\"type\":{what}}}}}")
     };
-    let taken = format!(r#"{{"task":8,"at":"{line}","ago_ms":2000,"is_only":true}}"#);
+    let taken = format!(r#"{{"task":8,"at":"{line}","ago_ms":2000,"is_only":true,"is_owned":false}}"#);
     let channel = r#""channel","object":2,"senders":1,"receivers":2,"length":3"#;
     let waits = [
         wait("Timer", 8, r#""deadline","remaining_ms":9"#),
@@ -388,7 +389,7 @@ fn the_json_has_all_of_it() {
         wait("Signal", 7, r#""signal","number":15"#),
     ];
     let expected = [
-        r#"{"format":"redd-dump/1","tasks":["#,
+        r#"{"format":"redd-dump/1","diagnoses":[],"tasks":["#,
         &format!(
             r#"{{"id":7,"name":"reader","is_blocking":false,"parent":3,"spawned_at":"{spawned}","age_ms":1500,{}{}]}},"#,
             r#""polls":12,"since_polled_ms":1,"state":"waiting","thread":null,"waits":["#,
@@ -436,4 +437,25 @@ fn names_are_escaped_in_json_and_printable_in_text() {
 fn a_waiter_newer_than_the_clock_has_waited_for_no_time() {
     let dump = dump(vec![idle(1, here(), 1)], vec![timer(1, here(), 5_u32.wrapping_neg(), 1)]);
     assert_eq!(task(&dump, 1).waits()[0].since(), Some(Duration::ZERO));
+}
+
+#[test]
+fn a_deadlock_must_be_seen_twice_without_a_poll_in_between() {
+    let line = here();
+    let look = |polls, second: u64| {
+        let infos = [1, 2].map(|id| TaskInfo { polls, ..idle(id, line, 1) });
+        let waiters = [(1, second), (2, 1)];
+        let waiters = waiters.map(|(id, by)| waiter(id, WaitKind::Mutex, line, 1, lock(id as usize, by, line, 1, 1)));
+        dump(infos.into(), waiters.into())
+    };
+    let confirmed = |again: &dyn Fn() -> Dump| {
+        let mut dump = look(1, 2);
+        dump.confirm(again);
+        dump.diagnoses().len()
+    };
+    assert_eq!(look(1, 2).diagnoses().len(), 1);
+    assert_eq!(confirmed(&|| look(1, 2)), 1);
+    assert_eq!(confirmed(&|| look(2, 2)), 0, "they were polled");
+    assert_eq!(confirmed(&|| look(1, 9)), 0, "another task has the lock");
+    look(1, 9).confirm(|| panic!("nothing was found, so no second look is needed"));
 }

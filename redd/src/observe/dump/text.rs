@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use super::diagnosis::Diagnosis;
 use super::groups::{Group, Holders, WaitLine, group};
 use super::join::Contents;
 use super::task::{Task, Tasks, Trace};
@@ -20,7 +21,8 @@ const LISTED_MAX: usize = 3;
 
 /// Writes all of a dump: the tasks in groups, or with `{:#}` each for itself.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Result {
-    let Contents { tasks, roots, outside, unjoined, left_out } = contents;
+    let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
+    diagnoses.iter().try_for_each(|diagnosis| write_diagnosis(f, diagnosis, tasks))?;
     let traces = tasks.iter().map(Task::trace);
     let groups = if f.alternate() { traces.map(Group::of).collect() } else { group(traces, &Holders::of(tasks)) };
     for group in &groups {
@@ -36,6 +38,25 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Res
         0 => Ok(()),
         waits => writeln!(f, "not all was read of {}", Count(*waits as u64, "further wait", "further waits")),
     }
+}
+
+/// Writes what is wrong: for a deadlock, what each task waits on.
+fn write_diagnosis(f: &mut fmt::Formatter<'_>, diagnosis: &Diagnosis, tasks: &Tasks) -> fmt::Result {
+    let Diagnosis::Deadlock(ids) = diagnosis;
+    match ids.len() {
+        1 => writeln!(f, "deadlock: a task waits for itself")?,
+        tasks => writeln!(f, "deadlock: {} tasks wait for each other", Grouped(tasks as u64))?,
+    }
+    for task in ids.iter().filter_map(|id| tasks.get(*id)) {
+        f.write_str("    ")?;
+        write_named(f, task.id(), Some(tasks))?;
+        for line in &Group::of(task.trace()).lines {
+            f.write_char(' ')?;
+            write_wait(f, line, 1, Some(tasks))?;
+        }
+        f.write_char('\n')?;
+    }
+    Ok(())
 }
 
 /// Writes the waits that no task registered.
@@ -240,7 +261,7 @@ fn write_what(f: &mut fmt::Formatter<'_>, what: &What, tasks: Option<&Tasks>) ->
     }
 }
 
-fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>) -> fmt::Result {
+pub(super) fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>) -> fmt::Result {
     f.write_str(if taken.is_only { " taken" } else { " last taken" })?;
     match taken.by {
         Some(id) => {
@@ -256,7 +277,7 @@ fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>)
 }
 
 /// Writes the id of a task, with its name if it is in the dump.
-fn write_named(f: &mut fmt::Formatter<'_>, id: Id, tasks: Option<&Tasks>) -> fmt::Result {
+pub(super) fn write_named(f: &mut fmt::Formatter<'_>, id: Id, tasks: Option<&Tasks>) -> fmt::Result {
     let known = tasks.map(|tasks| tasks.get(id));
     let is_blocking = known.flatten().is_some_and(Task::is_blocking);
     write!(f, "{} {id}", if is_blocking { "closure" } else { "task" })?;

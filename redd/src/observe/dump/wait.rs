@@ -32,6 +32,8 @@ pub struct Wait {
     pub(super) kind: WaitKind,
     pub(super) location: Option<&'static Location<'static>>,
     pub(super) since: Option<Duration>,
+    /// See `WaiterInfo`.
+    pub(super) is_direct: bool,
     /// The line that spawned the joined task.
     pub(super) joined_at: Option<&'static Location<'static>>,
     pub(super) what: What,
@@ -125,4 +127,6 @@ pub struct Taken {
     pub ago: Duration,
     /// Whether it is the only acquisition that has not been released: that of a mutex or a write lock.
     pub is_only: bool,
+    /// Whether its guard owns the lock, or may own it. Such a guard may be in another task by now.
+    pub is_owned: bool,
 }
