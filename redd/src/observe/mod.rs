@@ -1,5 +1,6 @@
 //! Observing a running runtime: metrics, dumps, wait kinds, reports, and the resources that tokio-console shows.
 
+pub(crate) mod debug_options;
 pub(crate) mod dump;
 pub(crate) mod histogram;
 pub(crate) mod late_poll;
@@ -11,4 +12,5 @@ pub(crate) mod symbols;
 pub(crate) mod waiter;
 pub(crate) mod waiting;
 
+pub use debug_options::{DEBUG_OPTIONS, DebugOption};
 pub use waiting::WaitKind;

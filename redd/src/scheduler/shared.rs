@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -25,6 +25,7 @@ use super::phase::Phase;
 use super::rescue::detector::StallDetector;
 use super::slot::{WorkerSlot, WorkerSlots};
 use super::workers::Workers;
+use crate::attach::Listed;
 use crate::blocking::task::BlockingPool;
 use crate::collections::wake_list::WakeList;
 use crate::current::Parts;
@@ -64,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
     pub(crate) stall_detector: StallDetector,
+    /// Attach requests see the runtime while this is there.
+    pub(crate) listed: OnceLock<Listed>,
     /// Of a current-thread runtime.
     pub(crate) core: Mutex<Core>,
     /// The last caller of `block_on`.

@@ -21,6 +21,12 @@ pub(crate) enum Call {
     Write,
     WriteReport,
     PidfdOpen,
+    AttachSignal,
+    AttachOpen,
+    AttachConnect,
+    AttachPeer,
+    AttachRead,
+    AttachWrite,
 }
 
 /// `Err` if a test asked for this call to fail now.

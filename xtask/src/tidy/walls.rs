@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["primitives/", "sys/", "format_macros.rs"],
     &["collections/"],
     &["observe/"],
+    &["attach/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
     &["driver/"],

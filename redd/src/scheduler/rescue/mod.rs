@@ -2,7 +2,7 @@
 //!
 //! `scan` compares the workers with the last scan, as `detector` remembers it. `monitor_thread` is the process's thread that scans
 //! when no worker does: `alarm` runs its turn, which `monitor` takes with what `track` knows of each poll. `decide` chooses what
-//! to do. `options` is what a builder chose. What the program gets to know is in `observe::late_poll`.
+//! to do. `stacks` shows what the threads do, on request. `options` is what a builder chose. What the program gets to know is in `observe::late_poll`.
 //!
 //! # When a scan runs
 //! 1. A worker calls `maybe_scan` when it polls the driver and when it wakes. It scans if the last scan is a **step** ago (half the
@@ -48,6 +48,7 @@ pub(crate) mod monitor_thread;
 pub(crate) mod options;
 pub(crate) mod poll_mark;
 mod scan;
+pub(crate) mod stacks;
 mod track;
 
 pub use options::Rescue;
