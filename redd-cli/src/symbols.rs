@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use addr2line::Loader;
 
-/// The runtime's own code, in which a poll begins.
-const BELOW_THE_TASK: &str = "redd::task::cell::";
+/// The runtime's own code, in which a poll begins. An inlined function may have the last part of its name only.
+const BELOW_THE_TASK: [&str; 2] = ["redd::task::cell::", "/src/task/cell.rs:"];
 
 /// How lines of a stack are indented.
 const INDENT: &str = "    ";
@@ -33,7 +33,7 @@ pub(crate) fn name_addresses(pid: u32, text: &str) -> String {
             named.push('\n');
         }
         for function in functions {
-            if function.contains(BELOW_THE_TASK) {
+            if BELOW_THE_TASK.iter().any(|below| function.contains(below)) {
                 is_below = true;
                 break;
             }
@@ -80,7 +80,7 @@ impl Files {
         }
         functions.retain(|(name, _)| !name.is_empty());
         let functions = functions.into_iter().map(|(name, place)| {
-            let place = place.map(|(file, line)| format!(" at {file}:{line}")).unwrap_or_default();
+            let place = place.map(|(file, line)| format!(" at {}:{line}", in_crate(&file))).unwrap_or_default();
             format!("{}{place}", without_hash(&name))
         });
         let functions = functions.collect();
@@ -96,6 +96,14 @@ impl Files {
         }
         PathBuf::from(format!("/proc/{}/root{file}", self.pid))
     }
+}
+
+/// A file of the standard library or of a crate from a registry begins with the name of the crate.
+fn in_crate(file: &str) -> &str {
+    if let Some((_, rest)) = file.split_once("/registry/src/") {
+        return rest.split_once('/').map_or(file, |(_index, rest)| rest);
+    }
+    file.strip_prefix("/rustc/").and_then(|rest| rest.split_once("/library/")).map_or(file, |(_commit, rest)| rest)
 }
 
 /// The compiler's names may end in `::h` and a hash.
@@ -126,6 +134,9 @@ mod tests {
     fn hashes_are_left_out_and_only_they() {
         assert_eq!(without_hash("a::b::h0123456789abcdef"), "a::b");
         assert_eq!(without_hash("a::hello"), "a::hello");
+        assert_eq!(in_crate("/rustc/59807616/library/std/src/thread.rs"), "std/src/thread.rs");
+        assert_eq!(in_crate("/home/x/.cargo/registry/src/index-1/tokio-1.0/src/a.rs"), "tokio-1.0/src/a.rs");
+        assert_eq!(in_crate("/home/x/src/main.rs"), "/home/x/src/main.rs");
         assert_eq!(address("    /a+b+0x1f"), Some(("/a+b", 31)));
         assert_eq!(address("/a+0x1f"), None);
         assert_eq!(address("    main at x.rs:3"), None);
