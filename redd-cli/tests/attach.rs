@@ -261,8 +261,10 @@ fn a_process_whose_workers_all_sleep_in_the_system_replies_at_once() {
         let text = dump(&program);
         times.push(since.elapsed());
         assert!(text.contains("`sleepy`: multi-thread, workers: 2, tasks: 8"), "{text}");
-        assert_eq!(text.matches("attach.rs:").count(), 8, "{text}");
+        assert!(text.contains("8 tasks (spawned at ") && text.matches("attach.rs:").count() == 1, "{text}");
     }
+    let text = printed(&["dump", "--all", &program.pid().to_string()]);
+    assert_eq!(text.matches("attach.rs:").count(), 8, "{text}");
     let _ = writeln!(std::io::stdout(), "a dump, client included: {times:?}");
     assert!(times.iter().all(|time| *time < Duration::from_secs(30)), "the workers sleep for 60 s: {times:?}");
 }
@@ -383,6 +385,8 @@ fn a_process_with_several_runtimes_shows_those_that_may_be_seen() {
     assert_eq!(json["format"], "redd-attach/1");
     assert_eq!(json["process"], program.pid());
     assert_eq!(json["hidden"], 1);
+    let tasks = json["runtimes"][0]["dump"]["tasks"].as_array().unwrap();
+    assert_eq!((&json["runtimes"][0]["dump"]["format"], tasks.len()), (&"redd-dump/1".into(), 1));
     let names: Vec<_> = json["runtimes"].as_array().unwrap().iter().map(|runtime| runtime["name"].clone()).collect();
     assert_eq!(names, ["first", "second"]);
     let list = printed(&["ps"]);

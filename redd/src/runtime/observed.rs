@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 
+use super::handle::Handle;
 use super::samples::samples;
 use super::top::{self, Samples};
 use crate::attach::{self, Format, Observed, Sample, Sampler, json};
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
-use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
@@ -64,14 +64,13 @@ impl Observed for Shared {
         let _ = writeln!(out, "runtime {id}{name}: {kind}, workers: {workers}, tasks: {tasks}");
     }
 
-    fn write_dump(&self, out: &mut String, format: Format, _is_whole: bool) {
-        let dump = Dump::new(self.slab.describe_live());
-        match format {
-            Format::Text => {
-                let _ = write!(out, "{dump}");
-            }
-            Format::Json => json::write_string(out, &dump.to_string()),
-        }
+    fn write_dump(&self, out: &mut String, format: Format, is_whole: bool) {
+        let dump = Handle { shared: self.arc() }.snapshot();
+        let _ = match format {
+            Format::Text if is_whole => write!(out, "{dump:#}"),
+            Format::Text => write!(out, "{dump}"),
+            Format::Json => write!(out, "{}", dump.to_json()),
+        };
     }
 
     fn write_stacks(&self, out: &mut String, task: Option<u64>) -> bool {
