@@ -106,10 +106,10 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
 fn help(topic: Option<&str>) -> Result<String, String> {
     let mut whole = Arguments::command();
     match topic {
-        None => Ok(whole.render_long_help().to_string()),
+        None => Ok(format!("{}\n", whole.render_long_help())),
         Some("debug") => Ok(help_debug()),
         Some(name) => match whole.find_subcommand_mut(name) {
-            Some(command) => Ok(command.render_long_help().to_string()),
+            Some(command) => Ok(format!("{}\n", command.render_long_help())),
             None => Err(format!("there is no command `{name}`. `redd help` lists them")),
         },
     }

@@ -84,6 +84,12 @@ fn run(name: &str) {
             hidden.block_on(std::future::pending::<()>());
         }
         "hidden" => wait_forever(workers.name("hidden").observe(false)),
+        "handles a signal" => {
+            extern "C" fn handle(_: i32) {}
+            // SAFETY: the handler does nothing.
+            unsafe { libc::signal(libc::SIGUSR1, handle as extern "C" fn(i32) as usize) };
+            wait_forever(&mut workers);
+        }
         "without signal handlers" => {
             let runtime = workers.name("reset").build().unwrap();
             runtime.block_on(redd::task::yield_now());
@@ -198,6 +204,12 @@ impl Program {
         tasks
             .filter_map(|task| Some(std::fs::read_to_string(task.path().join("comm")).ok()?.trim().to_owned()))
             .collect()
+    }
+
+    fn catches(&self, signal: i32) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << (signal - 1) != 0
     }
 
     fn descriptors(&self) -> usize {
@@ -586,13 +598,8 @@ fn the_signal_of_the_variable_prints_what_the_tasks_do() {
     })
     .open();
     let pid = program.pid() as i32;
-    let catches = || {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << (libc::SIGQUIT - 1) != 0
-    };
     let since = Instant::now();
-    while !catches() {
+    while !program.catches(libc::SIGQUIT) {
         assert!(since.elapsed() < PATIENCE);
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -607,6 +614,27 @@ fn the_signal_of_the_variable_prints_what_the_tasks_do() {
     assert!(text.contains("`idle`: multi-thread, workers: 2, tasks: 1"), "{text}");
     assert!(program.is_alive());
     assert!(dump(&program).contains("`idle`"), "it takes requests, too");
+}
+
+#[test]
+fn a_signal_that_the_shell_ignores_is_taken_and_one_that_the_program_handles_is_not() {
+    let mut ignored = Command::new("sh");
+    ignored.args(["-c", "trap '' QUIT; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
+    ignored.env("REDD_DEBUG", "dump_on=QUIT");
+    let mut program = Program::spawn("idle", ignored).open();
+    let since = Instant::now();
+    while !program.catches(libc::SIGQUIT) {
+        assert!(since.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(program.is_alive());
+    let program = Program::start_as("handles a signal", |command| {
+        command.env("REDD_DEBUG", "dump_on=USR1");
+    })
+    .open();
+    dump(&program);
+    let text = program.end();
+    assert!(text.contains("`dump_on` of the environment variable REDD_DEBUG is ignored"), "{text}");
 }
 
 #[test]

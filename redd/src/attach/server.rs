@@ -73,8 +73,8 @@ fn take_requests() {
         report::report(
             ReportKind::Options,
             format_args!(
-                "`dump_on` of the environment variable REDD_DEBUG is ignored: the program handles or ignores that signal. Choose \
-                 another one; `redd help debug` lists them."
+                "`dump_on` of the environment variable REDD_DEBUG is ignored: the program handles that signal. Choose another \
+                 one; `redd help debug` lists them."
             ),
         );
     }

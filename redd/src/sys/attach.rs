@@ -126,16 +126,18 @@ impl Requests {
 fn free_signal(blocked: &libc::sigset_t) -> Option<c_int> {
     (libc::SIGRTMIN()..=libc::SIGRTMAX()).rev().find(|signal| {
         // SAFETY: the set is only read.
-        is_default(*signal) && unsafe { libc::sigismember(ptr::from_ref(blocked), *signal) } == 0
+        disposition(*signal) == Some(libc::SIG_DFL)
+            && unsafe { libc::sigismember(ptr::from_ref(blocked), *signal) } == 0
     })
 }
 
-fn is_default(signal: c_int) -> bool {
+/// The handler of a signal, or one of the constants.
+fn disposition(signal: c_int) -> Option<libc::sighandler_t> {
     // SAFETY: `sigaction` is plain data for which zeros are valid.
     let mut action: libc::sigaction = unsafe { mem::zeroed() };
     // SAFETY: the system writes to memory that is ours.
     let read = check(unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) });
-    read.is_ok() && action.sa_sigaction == libc::SIG_DFL
+    read.is_ok().then_some(action.sa_sigaction)
 }
 
 /// The thread and the signal that the handler of [`on_signal`] uses.
@@ -144,12 +146,12 @@ static TAKEN: AtomicU32 = AtomicU32::new(0);
 static WAS_SIGNALLED: AtomicBool = AtomicBool::new(false);
 
 /// From now on `signal` is passed to the calling thread, which has opened `requests`. False if the program has a handler for it,
-/// or ignores it; that stays.
+/// which stays. A signal that is ignored is taken: shells start programs in the background so.
 pub(crate) fn on_signal(requests: &Requests, signal: c_int) -> bool {
     TAKER.store(thread::current_id(), Ordering::Relaxed);
     // Release: publishes the thread. Pairs with the Acquire in `pass_on`.
     TAKEN.store(requests.signal as u32, Ordering::Release);
-    if !is_default(signal) {
+    if !matches!(disposition(signal), Some(libc::SIG_DFL | libc::SIG_IGN)) {
         return false;
     }
     // SAFETY: `sigaction` is plain data for which zeros are valid: no flags, an empty mask.

@@ -65,14 +65,16 @@ fn look_at(shared: &Shared, worker: usize, slot: &WorkerSlot, wanted: Option<u64
     if wanted.is_some_and(|wanted| !task.as_ref().is_some_and(|task| has_number(task, wanted))) {
         return None;
     }
+    // Before the signal, which interrupts the call.
+    let (state, system_call) = (sys::thread::run_state(thread), sys::thread::system_call(thread));
     let frames = sys::stack::of_thread(thread, PATIENCE_WITH_STACK);
     let is_same = polls(shared, slot) == before;
     Some(PollingThread {
         worker,
         thread,
         name: sys::thread::name(thread),
-        state: sys::thread::run_state(thread),
-        system_call: sys::thread::system_call(thread),
+        state,
+        system_call,
         task,
         root: shared.root().filter(|_| before & OF_ROOT != 0),
         // The thread may be in another poll by now.
