@@ -21,14 +21,26 @@ use crate::system;
 /// How long the process may take. It serves one client after the other, each for at most six seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a process is asked if it ends the connection without a reply.
+const ATTEMPTS: u32 = 5;
+
 /// How long a process that has just been started may take until it takes requests.
 const START_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Sends a request to a process. Returns the reply, or why there is none.
 pub(crate) fn ask(pid: u32, request: &str) -> Result<Vec<u8>, String> {
-    let target = find(pid)?;
-    let text = converse(&target, request)?;
-    let end = text.iter().position(|byte| *byte == b'\n').ok_or_else(|| incomplete(pid))?;
+    let mut attempts = 0;
+    let (text, end) = loop {
+        attempts += 1;
+        let text = converse(&find(pid)?, request)?;
+        let end = text.iter().position(|byte| *byte == b'\n');
+        match end {
+            Some(end) => break (text, end),
+            // The process waits for a request for a second. On a machine that is overloaded this may be too short for this process.
+            None if attempts < ATTEMPTS => {}
+            None => return Err(incomplete(pid)),
+        }
+    };
     let (first, rest) = (&text[..end], &text[end + 1..]);
     let sentence = String::from_utf8_lossy(first);
     if let Some(len) = sentence.strip_prefix("ok ").and_then(|len| len.parse::<usize>().ok()) {
@@ -76,21 +88,22 @@ fn why_closed(pid: u32) -> String {
     )
 }
 
+/// The reply, as far as it came.
 fn converse(target: &Target, request: &str) -> Result<Vec<u8>, String> {
     let pid = target.pid;
     let meeting = Meeting::arrange(target)?;
-    let lost = |error: io::Error| format!("the connection to process {pid} was lost: {error}");
     system::send(target, meeting.key).map_err(|error| match error.raw_os_error() {
         Some(libc::ESRCH) => format!("process {pid} has ended, or has begun to run another program"),
         _ => format!("process {pid} cannot be signalled: {error}"),
     })?;
     let mut stream = meeting.wait(pid)?;
-    drop(meeting);
-    stream.set_read_timeout(Some(PATIENCE)).map_err(lost)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(lost)?;
-    stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()).map_err(lost)?;
     let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).map_err(lost)?;
+    // An error here is the end of the connection: then the reply lacks something.
+    let _ = stream
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+        .and_then(|()| stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()))
+        .and_then(|()| stream.read_to_end(&mut reply));
     Ok(reply)
 }
 
