@@ -9,6 +9,7 @@ use super::handle::Handle;
 use super::samples::samples;
 use super::top::{self, Samples};
 use crate::attach::{self, Format, Observed, Sample, Sampler, json};
+use crate::observe::coarse;
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::Flavor;
@@ -74,6 +75,7 @@ impl Observed for Shared {
     }
 
     fn write_stacks(&self, out: &mut String, task: Option<u64>) -> bool {
+        coarse::refresh(); // The ages of tasks are those of now.
         let threads = polling_threads(self, task);
         for thread in &threads {
             let _ = write!(out, "{thread}");
@@ -121,6 +123,7 @@ impl Sampler for TaskSampler {
     }
 
     fn write_members(&self, out: &mut String) {
+        coarse::refresh();
         top::write(out, &self.shared, &RuntimeMetrics::new(Arc::clone(&self.shared)), &self.samples);
     }
 }
