@@ -105,7 +105,7 @@ pub(super) fn samples(metrics: &RuntimeMetrics, id: &str, name: Option<&str>) ->
             samples.push(Sample { family, labels, value: read(metrics, worker) });
         }
     }
-    for (location, count) in metrics.late_polls_by_place() {
+    for (location, count) in metrics.late_polls_by_location() {
         let labels = labels(Some(("location", location.to_string())));
         samples.push(Sample { family: &LATE_POLLS_BY_LOCATION, labels, value: count as f64 });
     }

@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use crate::attach::json;
 use crate::observe::metrics::RuntimeMetrics;
-use crate::observe::report::Place;
+use crate::observe::report::ShortLocation;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiting::WaitKind;
 use crate::scheduler::shared::Shared;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// Groups and tasks that a reply has at most: more than a screen has lines.
 const LINES_MAX: usize = 200;
@@ -113,13 +113,13 @@ impl Kind {
     /// Leaves the object open.
     fn write(&self, out: &mut String) {
         out.push_str("{\"spawned_at\":");
-        json::write_string(out, &Place(self.location).to_string());
+        json::write_string(out, &ShortLocation(self.location).to_string());
         out.push_str(",\"name\":");
         json::write_optional(out, self.name.as_deref());
         let _ = write!(out, ",\"state\":\"{}\",\"wait\":", self.state);
         json::write_optional(out, self.wait.map(|wait| format!("{wait:?}")).as_deref());
         out.push_str(",\"at\":");
-        json::write_optional(out, self.at.map(|at| Place(at).to_string()).as_deref());
+        json::write_optional(out, self.at.map(|at| ShortLocation(at).to_string()).as_deref());
     }
 }
 

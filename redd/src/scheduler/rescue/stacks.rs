@@ -9,7 +9,8 @@ use std::panic::Location;
 use super::poll_mark::is_polling;
 use super::scan::{OF_ROOT, polls};
 use crate::observe::late_poll::Stack;
-use crate::observe::report::Place;
+use crate::observe::report::ShortLocation;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
 use crate::scheduler::pace::PATIENCE_WITH_STACK;
 use crate::scheduler::shared::Shared;
@@ -17,7 +18,6 @@ use crate::scheduler::slot::WorkerSlot;
 use crate::sys;
 use crate::sys::thread::RunState;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// The thread of a worker that polls a task, or the future of `block_on`.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl fmt::Display for PollingThread {
         }
         match (&self.task, self.root) {
             (Some(task), _) => write!(f, ", polls {task}")?,
-            (None, Some(location)) => write!(f, ", polls the future of `block_on` at {}", Place(location))?,
+            (None, Some(location)) => write!(f, ", polls the future of `block_on` at {}", ShortLocation(location))?,
             (None, None) => f.write_str(", polls a task that has just ended")?,
         }
         match &self.stack {
