@@ -55,6 +55,7 @@
 // Foundations.
 #[macro_use]
 mod format_macros;
+pub(crate) mod attach;
 pub(crate) mod collections;
 pub(crate) mod primitives;
 pub(crate) mod sys;

@@ -14,10 +14,12 @@
 //! lines, those not yet written would be lost when the process ends.
 
 use std::fmt::{self, Write};
+use std::io;
 use std::panic::Location;
+use std::time::Duration;
 
 use crate::primitives::atomic::Ordering;
-use crate::primitives::atomic::fixed::{AtomicBool, AtomicU64};
+use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32, AtomicU64};
 use crate::primitives::thread;
 use crate::sys;
 use crate::sys::stderr::Attempt;
@@ -31,6 +33,8 @@ pub(crate) enum ReportKind {
     Shutdown,
     /// The system refuses a thread, or a limit on threads is reached.
     Threads,
+    /// A user has set something that redd does not understand.
+    Options,
     /// A bug in redd that it recovers from.
     Own,
 }
@@ -56,6 +60,23 @@ pub(crate) fn fatal(text: fmt::Arguments<'_>) -> ! {
     let _ = writeln!(line, "redd: {text}");
     sys::stderr::try_write(line.as_bytes());
     std::process::abort()
+}
+
+/// Writes a text that a user has asked for: without a rate limit, and in parts if its reader is slow. Waits for that, at most for
+/// `patience`, so it is only for a thread that does nothing else.
+pub(crate) fn print(text: &str, patience: Duration) {
+    let ends_at_ms = sys::monotonic_ms() + patience.as_millis() as u64;
+    let mut rest = text.as_bytes();
+    loop {
+        let attempt = sys::stderr::try_write(rest);
+        rest = &rest[attempt.bytes..];
+        let is_full = attempt.error.is_some_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if rest.is_empty() || !is_full || sys::monotonic_ms() >= ends_at_ms {
+            return;
+        }
+        // No thread wakes it: it sleeps for the time that the reader may need.
+        sys::futex_wait(&AtomicU32::new(0), 0, Some(Duration::from_millis(1)));
+    }
 }
 
 /// Aborts the process if a panic drops it. If a panic in redd's own code ended a thread, the work of that thread would
@@ -261,7 +282,6 @@ fn in_dependency(path: &str) -> Option<(String, &str)> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use std::cell::RefCell;
-    use std::io;
 
     use super::*;
 

@@ -157,6 +157,7 @@ impl Builder {
                 seed: 0,
                 rescue: Rescue::off(),
                 on_late_poll: None,
+                observe: true,
             },
             seed: None,
             poll_times: Wanted::default(),
@@ -1058,6 +1059,25 @@ impl Builder {
         F: Fn(&LatePoll) + Send + Sync + 'static,
     {
         self.config.on_late_poll = Some(Arc::new(f));
+        self
+    }
+
+    /// Whether the program `redd` may ask this runtime from outside what it does. Default: yes.
+    ///
+    /// - The same user, or root, may read the state of tasks: names, locations in the source and what they wait on. Nothing of the
+    ///   program's data is shown, and nothing can be changed.
+    /// - A process without a runtime that may be asked has no thread for it. That thread sleeps until a client asks.
+    ///   A current-thread runtime starts it at an age of 100 ms, others when they are built.
+    /// - The environment variable `REDD_DEBUG=attach=off` does the same for all runtimes of a process.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().observe(false).build()?;
+    /// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn observe(&mut self, is_seen: bool) -> &mut Self {
+        self.config.observe = is_seen;
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::block_on;
 use super::handle::Handle;
+use super::observed;
 use super::shutdown::{self, UnfinishedWork};
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::Flavor;
@@ -51,7 +52,8 @@ impl std::panic::UnwindSafe for Runtime {}
 impl std::panic::RefUnwindSafe for Runtime {}
 
 impl Runtime {
-    pub(crate) fn start(config: Config) -> io::Result<Self> {
+    pub(crate) fn start(mut config: Config) -> io::Result<Self> {
+        observed::apply_debug_options(&mut config);
         let shared = Shared::new(config)?;
         match shared.config.flavor {
             Flavor::MultiThread => {
@@ -72,6 +74,7 @@ impl Runtime {
                 shared.core.lock().worker = Some(core);
             }
         }
+        observed::begin(&shared);
         Ok(Self { handle: Handle { shared } })
     }
 

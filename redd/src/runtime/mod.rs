@@ -13,8 +13,11 @@ mod local;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/runtime_block_on.rs"]
 mod models;
+mod observed;
+mod samples;
 mod shutdown;
 mod spawn;
+mod top;
 mod waits;
 #[cfg(all(test, shuttle))]
 #[path = "../../models/runtime_whole.rs"]

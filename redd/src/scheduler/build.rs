@@ -4,7 +4,7 @@
 
 use std::io;
 use std::ptr;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::choices::{Flavor, MAX_SPARES};
 use super::config::Config;
@@ -43,7 +43,7 @@ impl Shared {
         // A multi-thread runtime has one more cache, for a thread in `block_on`.
         let guests = usize::from(config.flavor == Flavor::MultiThread);
         let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
-        let stall_detector = StallDetector::new(&config.rescue);
+        let stall_detector = StallDetector::new(&config.rescue, config.observe && config.flavor != Flavor::MultiThread);
         let shared = Arc::new_cyclic(|me| Self {
             id: Id::next(),
             home: thread::current_id(),
@@ -78,6 +78,7 @@ impl Shared {
             covered: AtomicU64::new(u64::MAX),
             workers: Workers::default(),
             stall_detector,
+            listed: OnceLock::new(),
             core: Mutex::default(),
             roots: Roots::default(),
             root: AtomicPtr::new(ptr::null_mut()),

@@ -42,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) seed: u64,
     pub(crate) rescue: Rescue,
     pub(crate) on_late_poll: Option<LatePollHook>,
+    /// Whether attach requests see the runtime.
+    pub(crate) observe: bool,
 }
 
 impl Config {

@@ -218,7 +218,7 @@ impl Worker {
     /// Sleeps in the driver, or at the event count while another worker has the driver lease (`one-lease` of `parking`).
     fn sleep_for(&mut self, shared: &Shared, key: WaitKey, mut timeout: Option<Duration>) -> bool {
         if !self.local.is_stealable() {
-            return self.wait_for_events(shared, timeout);
+            return self.wait_for_events(shared, shared.stall_detector.bound_sleep(shared, timeout));
         }
         let parking = &shared.parking;
         if shared.has_others_awake() && !parking.is_driver_leased() {
@@ -255,7 +255,9 @@ impl Worker {
                 timers.clock().advance_to(timers.instant_of(tick));
                 false
             }
-            (WhenIdle::Jump, None) | (WhenIdle::Wait, _) => self.poll_driver(shared, None),
+            (WhenIdle::Jump, None) | (WhenIdle::Wait, _) => {
+                self.poll_driver(shared, shared.stall_detector.bound_sleep(shared, None))
+            }
         }
     }
 }

@@ -21,6 +21,12 @@ pub(crate) enum Call {
     Write,
     WriteReport,
     PidfdOpen,
+    AttachSignal,
+    AttachOpen,
+    AttachConnect,
+    AttachPeer,
+    AttachRead,
+    AttachWrite,
 }
 
 /// Returns `Err` if a test has set this call to fail now.

@@ -10,6 +10,7 @@
 #![expect(unsafe_code, reason = "system calls")]
 
 pub(crate) mod alarm;
+pub(crate) mod attach;
 pub(crate) mod clock;
 pub(crate) mod descriptor;
 pub(crate) mod emulation;

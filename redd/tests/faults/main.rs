@@ -147,14 +147,15 @@ pub(crate) fn current_thread() -> redd::runtime::Runtime {
     redd::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Threads of this process (without the monitor, which stays), descriptors, and resident bytes.
+/// Threads of this process but for those that serve all runtimes and stay, descriptors, and resident bytes.
 pub(crate) fn resources() -> (usize, usize, usize) {
     let count = |path: &str| std::fs::read_dir(path).unwrap().count();
-    let is_monitor = |task: &std::path::Path| {
-        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "redd-monitor")
+    let stays = |task: &std::path::Path| {
+        std::fs::read_to_string(task.join("comm"))
+            .is_ok_and(|name| name.trim() == "redd-monitor" || name.starts_with("redd-attach"))
     };
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-    let threads = tasks.filter(|task| !is_monitor(&task.path())).count();
+    let threads = tasks.filter(|task| !stays(&task.path())).count();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();

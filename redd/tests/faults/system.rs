@@ -24,6 +24,7 @@ pub(crate) const CASES: &[Case] = &[
     case("the first thread of a runtime is refused", "panics", first_worker_is_refused),
     case("the third thread of a runtime is refused", "hangs forever", third_worker_is_refused),
     case("the monitor of stalled workers gets no thread", "has no monitor", monitor_is_refused),
+    case("requests from outside get no thread", "takes none", no_thread_for_attach_requests),
     case("a worker gets no thread when it is needed", "hangs in `build`", later_workers_are_refused),
     case("one thread of a worker is refused, once", "panics", one_refusal),
     case("threads are refused while the last worker blocks in place", "not tried", refusals_in_place),
@@ -193,6 +194,23 @@ fn monitor_is_refused() {
     THREAD.restore();
     assert_eq!(before.0, resources().0, "threads are released");
     serve_twenty(&workers(4));
+}
+
+/// Only requests from outside are lost. The next runtime asks again.
+fn no_thread_for_attach_requests() {
+    let taker = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("redd-attach")).count()
+    };
+    // After those of the two workers and of the monitor.
+    THREAD.fail(3, 1, libc::EAGAIN);
+    let runtime = Builder::new_multi_thread().worker_threads(2).on_thread_start(|| {}).enable_all().build().unwrap();
+    assert_eq!((THREAD.calls(), taker()), (4, 0));
+    THREAD.restore();
+    serve_twenty(&runtime);
+    serve_twenty(&workers(2));
+    assert_eq!(taker(), 1);
 }
 
 fn first_worker_is_refused() {

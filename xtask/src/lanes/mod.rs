@@ -111,6 +111,7 @@ pub(crate) const DEEP: &[Lane] = &[
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
+    Lane { name: "attach", purpose: "10,000 requests from outside in a row: resources stay flat", run: attach },
     Lane { name: "deny", purpose: "licences, sources and bans of all dependencies, by cargo-deny", run: tools::deny },
     Lane {
         name: "deep-tools",
@@ -432,6 +433,12 @@ fn soak_for(root: &Path, minutes: &str) -> Outcome {
     });
     let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
     Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+}
+
+/// The program `redd` asks one process so many times that a leak would show.
+fn attach(root: &Path) -> Outcome {
+    let arguments = ["test", "-p", "redd-cli", "--test", "attach", "many_attaches"];
+    Outcome::of(passes(cargo(root, &arguments).env("REDD_ATTACHES", "10000")))
 }
 
 /// The lane of this name, for `minutes`.

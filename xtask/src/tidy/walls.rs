@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     // What identifies a task takes nothing, and every report of a task has it.
     &["collections/", "task/id.rs"],
     &["observe/"],
+    &["attach/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
     &["driver/"],

@@ -9,6 +9,7 @@ use super::poll_mark;
 use super::track::Monitor;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, AtomicU64};
+use crate::scheduler::pace::SHORT_LIFE_MS;
 use crate::sys::alarm::Alarm;
 
 /// `due` of a runtime that is not monitored.
@@ -70,10 +71,15 @@ impl Seen {
 }
 
 impl StallDetector {
-    pub(crate) fn new(rescue: &Rescue) -> Self {
-        let is_on = rescue.mode != Mode::Off;
+    /// `starts_attach`: a worker of the runtime starts the thread for attach requests, at the age at which it would be registered.
+    pub(crate) fn new(rescue: &Rescue, starts_attach: bool) -> Self {
+        let due = match (rescue.mode, starts_attach) {
+            (Mode::Report | Mode::Rescue, _) => DISARMED,
+            (Mode::Off, true) => SHORT_LIFE_MS,
+            (Mode::Off, false) => NEVER,
+        };
         Self {
-            due: AtomicU64::new(if is_on { DISARMED } else { NEVER }),
+            due: AtomicU64::new(due),
             disarms_eagerly: AtomicBool::new(false),
             scan_state: Mutex::new(ScanState {
                 seen: Vec::new(),

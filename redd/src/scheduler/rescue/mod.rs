@@ -2,7 +2,7 @@
 //!
 //! `scan` compares the workers with the last scan, which `detector` stores. `monitor_thread` is the process's thread that scans
 //! when no worker does. It runs a turn (`alarm`, `monitor`), with what `track` has recorded of each poll. `decide` chooses the
-//! action. `options` has the builder's choices. The reports to the program are in `observe::late_poll`.
+//! action. `stacks` shows what the threads do, on request. `options` has the builder's choices. The reports to the program are in `observe::late_poll`.
 //!
 //! # When a scan runs
 //! 1. A worker calls `maybe_scan` when it polls the driver and when it wakes. It scans if the last scan was at least a **step** ago
@@ -48,6 +48,7 @@ pub(crate) mod monitor_thread;
 pub(crate) mod options;
 pub(crate) mod poll_mark;
 mod scan;
+pub(crate) mod stacks;
 mod track;
 
 pub use options::Rescue;

@@ -6,7 +6,9 @@ use std::io;
 use std::time::Duration;
 
 use super::detector::{DISARMED, NEVER, ScanState, Seen, StallDetector};
+use super::options::Mode;
 use super::{monitor_thread, poll_mark};
+use crate::attach;
 use crate::primitives::atomic::{Ordering, fence};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::pace::{RAPID_REARMS_MAX, SHORT_LIFE_MS};
@@ -96,12 +98,36 @@ impl StallDetector {
             self.due.store(SHORT_LIFE_MS, Ordering::Relaxed);
             return false;
         }
+        if shared.config.observe {
+            attach::listen();
+        }
         // Without the monitor only reports are lost.
-        let has_started = self.register(shared).is_ok();
+        let has_started = shared.config.rescue.mode != Mode::Off && self.register(shared).is_ok();
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
         }
         has_started
+    }
+
+    /// How long a current-thread runtime may sleep now: a young one not past the age at which it can be asked from outside. So a program
+    /// that waits for something that never happens wakes once.
+    #[inline]
+    pub(in crate::scheduler) fn bound_sleep(&self, shared: &Shared, timeout: Option<Duration>) -> Option<Duration> {
+        if self.due.load(Ordering::Relaxed) == SHORT_LIFE_MS {
+            self.bound_first_sleep(shared, timeout)
+        } else {
+            timeout
+        }
+    }
+
+    #[cold]
+    fn bound_first_sleep(&self, shared: &Shared, timeout: Option<Duration>) -> Option<Duration> {
+        if !shared.config.observe || attach::is_listening() {
+            return timeout;
+        }
+        let age = shared.ms_at(crate::time::clock::real_now());
+        let left = Duration::from_millis(SHORT_LIFE_MS.saturating_sub(age));
+        Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
 
     /// Registers the runtime with the monitor thread.

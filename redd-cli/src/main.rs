@@ -1,0 +1,142 @@
+//! `redd`: asks a program that runs on redd what its tasks do.
+//!
+//! The program needs no change and no flag. Its side is described in `attach` of the library, the client's in `attach` here.
+
+#![allow(clippy::disallowed_methods, reason = "a client in real time")]
+
+mod attach;
+mod process;
+mod ps;
+mod symbols;
+mod system;
+mod top;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Asks programs that run on redd what their tasks do.
+///
+/// It needs no change of the program. Only the program's own user and root may ask, and they can only read.
+#[derive(Debug, Parser)]
+#[command(name = "redd", version, disable_help_subcommand = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the processes that can be asked
+    Ps,
+    /// Print what the tasks of a process do
+    Dump {
+        /// The process
+        pid: u32,
+        /// Each task on its own, instead of groups of equal ones
+        #[arg(long)]
+        all: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what the threads of a process's workers do, with the calls that they are in
+    ///
+    /// A signal interrupts each thread that polls a task, so system calls such as `nanosleep` may end early.
+    Stack {
+        /// The process
+        pid: u32,
+        /// The number of one task, as a dump shows it
+        task: Option<u64>,
+    },
+    /// Print the metrics of a process as Prometheus reads them
+    Metrics {
+        /// The process
+        pid: u32,
+    },
+    /// Show what the tasks and workers of a process do, renewed each second
+    ///
+    /// The process samples its tasks while it is asked, and only then. Without a terminal one picture is printed.
+    Top {
+        /// The process
+        pid: u32,
+        /// Print one picture and end
+        #[arg(long)]
+        once: bool,
+    },
+    /// Print this help, that of a command, or `debug`: the options of the environment variable REDD_DEBUG
+    Help {
+        /// A command, or `debug`
+        topic: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(text) => {
+            // The reader of a pipe may have had enough.
+            let _ = std::io::stdout().lock().write_all(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "redd: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<Vec<u8>, String> {
+    match command {
+        Command::Ps => Ok(ps::list().into_bytes()),
+        Command::Dump { pid, all, json } => {
+            let format = if json { "json" } else { "text" };
+            attach::ask(pid, &format!("dump {format}{}", if all { " all" } else { "" }))
+        }
+        Command::Stack { pid, task } => {
+            let text = attach::ask(pid, &task.map_or_else(|| "stack all".to_owned(), |task| format!("stack {task}")))?;
+            Ok(symbols::name_addresses(pid, &String::from_utf8_lossy(&text)).into_bytes())
+        }
+        Command::Metrics { pid } => attach::ask(pid, "metrics"),
+        Command::Top { pid, once } => top::run(pid, once),
+        Command::Help { topic } => help(topic.as_deref()).map(String::into_bytes),
+    }
+}
+
+fn help(topic: Option<&str>) -> Result<String, String> {
+    let mut whole = Arguments::command();
+    match topic {
+        None => Ok(format!("{}\n", whole.render_long_help())),
+        Some("debug") => Ok(help_debug()),
+        Some(name) => match whole.find_subcommand_mut(name) {
+            Some(command) => Ok(format!("{}\n", command.render_long_help())),
+            None => Err(format!("there is no command `{name}`. `redd help` lists them")),
+        },
+    }
+}
+
+/// The options of `REDD_DEBUG`, from the table that the library reads.
+fn help_debug() -> String {
+    let mut text = "The environment variable REDD_DEBUG of a program that runs on redd: `name=value`, with commas between several.\n"
+        .to_owned();
+    for option in redd::observe::DEBUG_OPTIONS {
+        text += &format!("\n  {}={}\n{}", option.name, option.values, wrapped(option.meaning));
+    }
+    text + "\nExample: REDD_DEBUG=dump_on=QUIT,late_poll=250ms ./server\n"
+}
+
+/// Lines of at most 80 characters, indented.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut len = 0;
+    for word in text.split(' ') {
+        if len > 0 && len + 1 + word.len() > 74 {
+            lines.push('\n');
+            len = 0;
+        }
+        lines += if len == 0 { "      " } else { " " };
+        lines += word;
+        len += 1 + word.len();
+    }
+    lines + "\n"
+}

@@ -1,0 +1,223 @@
+//! One picture of a process, as it replied.
+
+use std::cmp::Reverse;
+
+use serde_json::Value;
+
+/// What a process did in the last moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) runtimes: Vec<Runtime>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runtime {
+    /// Its kind and counts, in one line.
+    pub(super) heading: String,
+    pub(super) workers: Vec<Worker>,
+    pub(super) groups: Vec<Row>,
+    pub(super) hot: Vec<Row>,
+}
+
+/// Counters of a worker since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Worker {
+    pub(super) polls: u64,
+    pub(super) busy_ns: u64,
+    pub(super) parks: u64,
+    pub(super) stolen: u64,
+    pub(super) queued: u64,
+}
+
+/// One task, or several that are alike.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    /// In thousandths of one worker.
+    pub(super) busy: u64,
+    pub(super) tasks: u64,
+    /// Of one task.
+    pub(super) id: Option<u64>,
+    pub(super) age_ms: u64,
+    pub(super) state: String,
+    pub(super) wait: String,
+    pub(super) spawned_at: String,
+}
+
+/// By what rows are in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Busy,
+    Tasks,
+    Age,
+    State,
+    Wait,
+    Location,
+}
+
+impl Sort {
+    pub(super) const ALL: [(char, Self, &'static str); 6] = [
+        ('b', Self::Busy, "busy"),
+        ('n', Self::Tasks, "number"),
+        ('a', Self::Age, "age"),
+        ('s', Self::State, "state"),
+        ('w', Self::Wait, "wait"),
+        ('l', Self::Location, "location"),
+    ];
+
+    pub(super) fn sort(self, rows: &mut [Row]) {
+        match self {
+            Self::Busy => rows.sort_by_key(|row| Reverse((row.busy, row.tasks))),
+            Self::Tasks => rows.sort_by_key(|row| Reverse((row.tasks, row.busy))),
+            Self::Age => rows.sort_by_key(|row| Reverse(row.age_ms)),
+            Self::State => rows.sort_by(|a, b| a.state.cmp(&b.state)),
+            Self::Wait => rows.sort_by(|a, b| a.wait.cmp(&b.wait)),
+            Self::Location => rows.sort_by(|a, b| a.spawned_at.cmp(&b.spawned_at)),
+        }
+    }
+}
+
+/// The columns of rows.
+pub(super) const COLUMNS: [&str; 6] = ["BUSY", "TASKS", "AGE", "STATE", "WAITS FOR", "SPAWNED AT"];
+
+impl Row {
+    pub(super) fn cells(&self) -> [String; 6] {
+        let number = self.id.map_or_else(|| self.tasks.to_string(), |id| format!("#{id}"));
+        let busy = format!("{}.{} %", self.busy / 10, self.busy % 10);
+        [busy, number, age(self.age_ms), self.state.clone(), self.wait.clone(), self.spawned_at.clone()]
+    }
+
+    fn parse(value: &Value, samples: u64) -> Option<Self> {
+        let text = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| value[name].as_u64();
+        let (wait, at) = (text("wait"), text("at"));
+        let (spawned_at, name) = (text("spawned_at"), text("name"));
+        let state = text("state");
+        Some(Self {
+            busy: number("sampled")? * 1000 / samples.max(1),
+            tasks: number("tasks").unwrap_or(1),
+            id: number("id"),
+            age_ms: number("oldest_ms").or_else(|| number("age_ms"))?,
+            wait: match (&*wait, &*at) {
+                ("", _) if state == "waiting" => "something outside of redd".to_owned(),
+                (wait, "") => wait.to_owned(),
+                (wait, at) => format!("{wait} at {at}"),
+            },
+            state,
+            spawned_at: if name.is_empty() { spawned_at } else { format!("{spawned_at} `{}`", name.escape_debug()) },
+        })
+    }
+}
+
+impl Snapshot {
+    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(text).ok()?;
+        let runtimes = value["runtimes"].as_array()?.iter().map(Runtime::parse).collect::<Option<_>>()?;
+        Some(Self { runtimes })
+    }
+
+    /// The picture as text.
+    pub(super) fn text(&self, sort: Sort) -> String {
+        let mut text = String::new();
+        for runtime in &self.runtimes {
+            text += &format!("{}\n", runtime.heading);
+            let mut rows = runtime.groups.clone();
+            sort.sort(&mut rows);
+            text += &table(&rows);
+        }
+        text
+    }
+}
+
+impl Runtime {
+    fn parse(value: &Value) -> Option<Self> {
+        let number = |value: &Value| value.as_u64();
+        let samples = number(&value["samples"])?;
+        let name = value["name"].as_str().map(|name| format!(" `{}`", name.escape_debug())).unwrap_or_default();
+        let blocking = &value["blocking"];
+        let heading = format!(
+            "runtime {}{name}: {}, workers: {}, tasks: {}, injector: {}, blocking threads: {} ({} idle), queued closures: {}, \
+             late polls: {}",
+            number(&value["id"])?,
+            value["kind"].as_str()?,
+            number(&value["workers"])?,
+            number(&value["tasks"])?,
+            number(&value["injector"])?,
+            number(&blocking["threads"])?,
+            number(&blocking["idle"])?,
+            number(&blocking["queued"])?,
+            number(&value["late_polls"])?,
+        );
+        let worker = |value: &Value| {
+            Some(Worker {
+                polls: number(&value["polls"])?,
+                busy_ns: number(&value["busy_ns"])?,
+                parks: number(&value["parks"])?,
+                stolen: number(&value["stolen"])?,
+                queued: number(&value["queued"])?,
+            })
+        };
+        let rows =
+            |name: &str| value[name].as_array()?.iter().map(|row| Row::parse(row, samples)).collect::<Option<_>>();
+        Some(Self {
+            heading,
+            workers: value["each_worker"].as_array()?.iter().map(worker).collect::<Option<_>>()?,
+            groups: rows("groups")?,
+            hot: rows("hot")?,
+        })
+    }
+}
+
+/// The rows below their headings, in columns as wide as their longest value.
+fn table(rows: &[Row]) -> String {
+    let cells: Vec<_> = std::iter::once(COLUMNS.map(str::to_owned)).chain(rows.iter().map(Row::cells)).collect();
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let [busy, tasks, age, state, wait] = [0, 1, 2, 3, 4].map(width);
+    let line = |row: &[String; 6]| {
+        let [a, b, c, d, e, f] = row;
+        format!("{a:>busy$}  {b:>tasks$}  {c:>age$}  {d:<state$}  {e:<wait$}  {f}\n")
+    };
+    cells.iter().map(line).collect()
+}
+
+/// A time with its most useful unit.
+fn age(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        10_000..600_000 => format!("{} s", ms / 1000),
+        600_000..36_000_000 => format!("{} min", ms / 60_000),
+        _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) const REPLY: &str = r#"{"format":"redd-attach/1","runtimes":[{"id":1,"name":"web","kind":"multi-thread","workers":2,
+        "tasks":301,"samples":90,"each_worker":[{"polls":10,"busy_ns":5000000000,"parks":3,"stolen":1,"queued":0},
+        {"polls":20,"busy_ns":100,"parks":4,"stolen":0,"queued":7}],"injector":0,
+        "blocking":{"threads":2,"idle":1,"queued":0},"late_polls":1,
+        "groups":[{"spawned_at":"src/main.rs:3:4","name":null,"state":"waiting","wait":"Timer","at":"src/main.rs:9:9","tasks":300,
+        "oldest_ms":1500,"sampled":0},{"spawned_at":"src/main.rs:5:6","name":"loop","state":"running","wait":null,"at":null,
+        "tasks":1,"oldest_ms":61000,"sampled":45}],
+        "hot":[{"spawned_at":"src/main.rs:5:6","name":"loop","state":"running","wait":null,"at":null,"id":7,"age_ms":61000,
+        "sampled":45}]}]}"#;
+
+    #[test]
+    fn rows_are_in_the_order_that_was_asked_for() {
+        let snapshot = Snapshot::parse(REPLY.as_bytes()).expect("it is a reply");
+        assert_eq!(
+            snapshot.text(Sort::Busy),
+            "runtime 1 `web`: multi-thread, workers: 2, tasks: 301, injector: 0, blocking threads: 2 (1 idle), queued closures: 0, \
+             late polls: 1\n\
+             \x20 BUSY  TASKS    AGE  STATE    WAITS FOR                 SPAWNED AT\n\
+             50.0 %      1   61 s  running                            src/main.rs:5:6 `loop`\n\
+             \x200.0 %    300  1.5 s  waiting  Timer at src/main.rs:9:9  src/main.rs:3:4\n"
+        );
+        for (_, sort, name) in Sort::ALL {
+            let first = snapshot.text(sort).lines().nth(2).expect("a row").contains("`loop`");
+            assert_eq!(first, !matches!(name, "number" | "location"), "{name}");
+        }
+        assert!(Snapshot::parse(b"{}").is_none());
+    }
+}
