@@ -12,6 +12,7 @@
 #![expect(unsafe_code, reason = "wakers that share one allocation")]
 
 use std::mem::offset_of;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -21,7 +22,6 @@ use super::ready_queue::ReadyQueue;
 const ENTRIES_PER_BLOCK: usize = 32;
 
 /// The wakers of a set's entries, allocated on first use.
-#[derive(Default)]
 pub(super) struct EntryWakers {
     blocks: Vec<Arc<Block>>,
     pub(super) ready: Arc<ReadyQueue>,
@@ -36,6 +36,11 @@ struct Block {
 }
 
 impl EntryWakers {
+    /// `created_at` is the line that created the set.
+    pub(super) fn new(created_at: &'static Location<'static>) -> Self {
+        Self { blocks: Vec::new(), ready: ReadyQueue::new(created_at) }
+    }
+
     /// A waker that pushes `index` into the ready queue.
     pub(super) fn waker(&mut self, index: usize) -> Waker {
         let (block, position) = (index / ENTRIES_PER_BLOCK, index % ENTRIES_PER_BLOCK);
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn each_waker_names_its_entry_and_outlives_the_set() {
-        let mut wakers = EntryWakers::default();
+        let mut wakers = EntryWakers::new(Location::caller());
         let indices = [0, 1, ENTRIES_PER_BLOCK - 1, ENTRIES_PER_BLOCK, 3 * ENTRIES_PER_BLOCK + 5, 7];
         let made: Vec<_> = indices.iter().map(|index| wakers.waker(*index)).collect();
         let ready = Arc::clone(&wakers.ready);

@@ -9,6 +9,7 @@ use crate::observe::waiting::located;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::mem;
+use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use super::entry_waker::EntryWakers;
@@ -66,8 +67,10 @@ impl<T> JoinSet<T> {
     /// assert!(set.join_next().await.is_none());
     /// # });
     /// ```
+    #[track_caller]
     pub fn new() -> Self {
-        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), wakers: EntryWakers::default() }
+        let wakers = EntryWakers::new(Location::caller());
+        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), wakers }
     }
 
     /// Returns the number of tasks in the set, including finished tasks that have not been joined.
@@ -397,6 +400,7 @@ impl<T: 'static> JoinSet<T> {
         };
         self.first_free = index;
         self.len -= 1;
+        self.wakers.ready.count_joined();
         (handle.id(), handle.take_finished())
     }
 
@@ -576,7 +580,8 @@ impl<T: 'static> JoinSet<T> {
     /// ```
     pub fn detach_all(&mut self) {
         // A new queue: the tasks' wakers still push to the old one.
-        self.wakers = EntryWakers::default();
+        self.wakers.ready.close();
+        self.wakers = EntryWakers::new(self.wakers.ready.created_at);
         self.ended.clear();
         self.first_free = 0;
         self.len = 0;
@@ -587,12 +592,14 @@ impl<T: 'static> JoinSet<T> {
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
         self.tasks().for_each(JoinHandle::abort);
+        self.wakers.ready.close();
     }
 }
 
 debug_struct!([T] JoinSet<T> as "JoinSet", self => { len: self.len() });
 
 impl<T> Default for JoinSet<T> {
+    #[track_caller]
     fn default() -> Self {
         Self::new()
     }

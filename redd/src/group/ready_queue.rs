@@ -8,33 +8,71 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::Location;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
+use crate::observe::unjoined::{self, FinishedTasks, LISTED_MIN};
 use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicUsize, Ordering};
 
 /// The entries whose tasks have ended, and the waker of the task that waits for the next one.
-#[derive(Default)]
 pub(super) struct ReadyQueue {
     inner: Mutex<QueueAndWaker>,
+    /// The number of entries that have left the set, and `usize::MAX` at the end. Written only by the owner of the set.
+    joined: AtomicUsize,
+    /// The line that created the set.
+    pub(super) created_at: &'static Location<'static>,
 }
 
 #[derive(Default)]
 struct QueueAndWaker {
     queue: VecDeque<usize>,
     waker: Option<Waker>,
+    /// The number of entries that were ever in the queue.
+    pushed: usize,
+    /// Dumps know of this set.
+    is_listed: bool,
 }
 
 impl ReadyQueue {
+    pub(super) fn new(created_at: &'static Location<'static>) -> Arc<Self> {
+        Arc::new(Self { inner: Mutex::new(QueueAndWaker::default()), joined: AtomicUsize::new(0), created_at })
+    }
+
     /// Adds an entry and wakes the waiting task. `once-in-ready`: a task ends once, so its waker is called once.
-    pub(super) fn push(&self, index: usize) {
-        let waker = {
+    pub(super) fn push(self: &Arc<Self>, index: usize) {
+        let (waker, becomes_large) = {
             let mut inner = self.inner.lock();
             inner.queue.push_back(index);
-            inner.waker.take()
+            inner.pushed += 1;
+            let is_large = !inner.is_listed && self.finished_of(inner.pushed) >= LISTED_MIN;
+            inner.is_listed |= is_large;
+            (inner.waker.take(), is_large)
         };
+        if becomes_large {
+            let set: Weak<Self> = Arc::downgrade(self);
+            unjoined::list(set);
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// An entry has left the set. Called only by the owner of the set.
+    pub(super) fn count_joined(&self) {
+        // Only one thread writes, so no read-modify-write is needed.
+        self.joined.store(self.joined.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// All entries have left the set. Called only by its owner, as the last call.
+    pub(super) fn close(&self) {
+        self.joined.store(usize::MAX, Ordering::Relaxed);
+    }
+
+    /// A number that may be old by now. An entry may be counted as joined before its push is seen.
+    fn finished_of(&self, pushed: usize) -> usize {
+        pushed.saturating_sub(self.joined.load(Ordering::Relaxed))
     }
 
     /// Moves all entries to `ended`, which is empty.
@@ -58,5 +96,16 @@ impl ReadyQueue {
         let unused = if ended.is_empty() { inner.waker.replace(waker) } else { Some(waker) };
         drop(inner);
         drop(unused);
+    }
+}
+
+impl FinishedTasks for ReadyQueue {
+    fn created_at(&self) -> &'static Location<'static> {
+        self.created_at
+    }
+
+    fn finished(&self) -> usize {
+        let pushed = self.inner.lock().pushed;
+        self.finished_of(pushed)
     }
 }

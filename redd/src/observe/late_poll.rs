@@ -10,7 +10,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::observe::report::{Count, Grouped, Place, ReportKind, report};
+use crate::observe::report::{Count, Grouped, Place, Printable, ReportKind, report};
 use crate::observe::symbols;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
@@ -304,7 +304,7 @@ impl fmt::Display for LatePoll {
             Some(task) => {
                 write!(f, "task {}", task.id)?;
                 if let Some(name) = &task.name {
-                    write!(f, " `{name}`")?;
+                    write!(f, " `{}`", Printable(name))?;
                 }
                 write!(f, " (spawned at {})", Place(task.location))?;
             }
@@ -317,7 +317,7 @@ impl fmt::Display for LatePoll {
         f.write_str(if self.has_ended { " did not come" } else { " has not come" })?;
         write!(f, " to an `.await` for {elapsed} ms")?;
         if let Some(name) = &self.thread_name {
-            write!(f, ", on thread `{name}`")?;
+            write!(f, ", on thread `{}`", Printable(name))?;
         }
         f.write_str(match self.cpu {
             CpuUse::Off => ", off the CPU",
@@ -417,7 +417,7 @@ fn emit(late: &LatePoll) {
 /// Writes the line of a late poll to standard error, if it may have one now.
 pub(crate) fn write_line(late: &LatePoll, runtime: Option<&str>) {
     match runtime {
-        Some(name) => report(ReportKind::LatePoll, format_args!("late poll of runtime `{name}`: {late}")),
+        Some(name) => report(ReportKind::LatePoll, format_args!("late poll of runtime `{}`: {late}", Printable(name))),
         None => report(ReportKind::LatePoll, format_args!("late poll: {late}")),
     }
 }

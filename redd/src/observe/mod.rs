@@ -1,5 +1,6 @@
 //! Observing a running runtime: metrics, dumps, wait kinds, reports, and the resources that tokio-console shows.
 
+pub(crate) mod coarse;
 pub(crate) mod dump;
 pub(crate) mod histogram;
 pub(crate) mod late_poll;
@@ -7,7 +8,8 @@ pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
 pub(crate) mod symbols;
-#[expect(dead_code, reason = "the rooms that fill it in follow")]
+pub(crate) mod unjoined;
+#[allow(dead_code, reason = "the rooms that fill it in follow")]
 pub(crate) mod waiter;
 pub(crate) mod waiting;
 

@@ -175,20 +175,62 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// A location in the program as reports show it. The path of a dependency's file begins with the name and version of its
-/// crate instead of Cargo's folder. Other paths are as the compiler was given them.
+/// A location in the program as reports show it: path, line and column. The path of a dependency's file begins with the name
+/// and version of its crate instead of Cargo's folder. Other paths are as the compiler was given them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place(pub(crate) &'static Location<'static>);
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(place) = *self;
-        match in_dependency(place.file()) {
-            Some((name, file)) => write!(f, "{name}/{file}:{}", place.line()),
-            None => place.fmt(f),
+impl Place {
+    /// Writes the location with the characters of its path as they are.
+    pub(crate) fn write_raw(self, out: &mut impl Write) -> fmt::Result {
+        let Self(place) = self;
+        if let Some((name, file)) = in_dependency(place.file()) {
+            write!(out, "{name}/{file}")?;
+        } else {
+            out.write_str(place.file())?;
         }
+        write!(out, ":{}:{}", place.line(), place.column())
     }
 }
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_raw(&mut Escape(f))
+    }
+}
+
+/// A string of the program as reports show it: on one line, and without effect on a terminal. A character that
+/// [`is_unprintable`] is written as in a Rust literal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escape(f).write_str(self.0)
+    }
+}
+
+struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for Escape<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, special)) = rest.char_indices().find(|(_, c)| is_unprintable(*c)) {
+            write!(self.0, "{}{}", &rest[..at], special.escape_default())?;
+            rest = &rest[at + special.len_utf8()..];
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Whether a character is a control character, ends a line, or changes the direction or joining of its neighbours.
+pub(crate) fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Where the sources of the standard library are, if the compiler has them.
+const RUST_SRC: &str = "/lib/rustlib/src/rust/library/";
 
 /// Splits a path in Cargo's registry, in a git checkout or in the standard library into the crate and the file inside of it.
 fn in_dependency(path: &str) -> Option<(String, &str)> {
@@ -203,8 +245,11 @@ fn in_dependency(path: &str) -> Option<(String, &str)> {
         let (name, _hash) = repository.rsplit_once('-')?;
         return Some((format!("{name}-{revision}"), file));
     }
-    let (_commit, rest) = path.strip_prefix("/rustc/")?.split_once('/')?;
-    let (name, file) = rest.strip_prefix("library/")?.split_once('/')?;
+    // Debian's packages of crates have no index.
+    let in_debian = || path.strip_prefix("/usr/share/cargo/registry/");
+    let in_rustc = || path.strip_prefix("/rustc/")?.split_once('/')?.1.strip_prefix("library/");
+    let in_toolchain = || path.split_once(RUST_SRC).map(|(_, rest)| rest);
+    let (name, file) = in_debian().or_else(in_rustc).or_else(in_toolchain)?.split_once('/')?;
     Some((name.to_owned(), file))
 }
 
@@ -351,6 +396,8 @@ mod tests {
                 "h2-mirror-1a2b3c4/src/a.rs",
             ),
             ("/rustc/0123456789abcdef/library/core/src/ops/function.rs".to_owned(), "core/src/ops/function.rs"),
+            ("/opt/rust/lib/rustlib/src/rust/library/core/src/ops/function.rs".to_owned(), "core/src/ops/function.rs"),
+            ("/usr/share/cargo/registry/axum-0.8.4/src/serve/mod.rs".to_owned(), "axum-0.8.4/src/serve/mod.rs"),
         ] {
             let (name, file) = in_dependency(&path).expect("it is one");
             assert_eq!(format!("{name}/{file}"), shown);
@@ -366,5 +413,17 @@ mod tests {
         }
         let here = Location::caller();
         assert_eq!(Place(here).to_string(), here.to_string());
+    }
+
+    #[test]
+    fn strings_of_the_program_stay_on_their_line() {
+        for (text, shown) in [
+            ("plain, with \"quotes\", a \\ and ünïcödé 🦀", "plain, with \"quotes\", a \\ and ünïcödé 🦀"),
+            ("a\nredd: b\r\t", "a\\nredd: b\\r\\t"),
+            ("\u{1b}[31mred\u{7f}\u{9b}", "\\u{1b}[31mred\\u{7f}\\u{9b}"),
+            ("\u{202e}txt\u{2028}\u{feff}", "\\u{202e}txt\\u{2028}\\u{feff}"),
+        ] {
+            assert_eq!(Printable(text).to_string(), shown);
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::current::{self, Entered};
+use crate::observe::coarse;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::parker::Parker;
@@ -42,6 +43,7 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
     let mut has_cancelled = false;
     loop {
+        coarse::refresh(); // `coarse-is-close`
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));
         }

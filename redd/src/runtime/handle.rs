@@ -3,8 +3,11 @@
 use std::future::Future;
 
 use super::block_on;
+use super::collect::{Collected, collect};
+use crate::observe::coarse;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
+use crate::observe::unjoined;
 use crate::scheduler::choices::RuntimeFlavor;
 use crate::scheduler::closures::spawn_on;
 use crate::scheduler::enter::{self, EnterGuard};
@@ -132,25 +135,43 @@ impl Handle {
         RuntimeMetrics::new(Arc::clone(&self.shared))
     }
 
-    /// Every live task of the runtime, with what each waits on; tasks of a `LocalSet` and closures of the blocking pool are
-    /// not among them.
+    /// Returns every live task of the runtime, with everything that each waits on, and the closures of its
+    /// blocking pool. Tasks of a `LocalSet` are not among them.
     ///
-    /// Polls nothing and never waits: it returns a future because Tokio's function does. See [`dump`](super::dump).
+    /// - Polls nothing, wakes no task, and does not wait for one. It may be called from any thread, also when all workers are
+    ///   blocked.
+    /// - Costs time in proportion to the number of tasks. They run on meanwhile, so each may have changed since.
+    /// - Contains names of tasks and paths of source files, and no values of the program.
     ///
     /// # Examples
     /// ```
     /// # redd::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
     /// let (send, receive) = redd::sync::oneshot::channel::<()>();
     /// let task = redd::spawn(receive);
-    /// # while !redd::runtime::Handle::current().dump().await.to_string().contains("Oneshot") { redd::task::yield_now().await; }
-    /// let dump = redd::runtime::Handle::current().dump().await;
+    /// # while !redd::runtime::Handle::current().snapshot().to_string().contains("Oneshot") { redd::task::yield_now().await; }
+    /// let dump = redd::runtime::Handle::current().snapshot();
     /// assert_eq!(dump.tasks().iter().next().unwrap().id(), task.id());
     /// assert!(dump.to_string().contains("waits: Oneshot"));
     /// # drop(send);
     /// # });
     /// ```
+    pub fn snapshot(&self) -> Dump {
+        let Collected { tasks, waiters } = collect(&self.shared);
+        Dump::new(tasks, waiters, unjoined::count(), coarse::now_ms())
+    }
+
+    /// Returns a [`snapshot`](Self::snapshot). It never waits: it returns a future because Tokio's function does.
+    ///
+    /// # Examples
+    /// ```
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let idle = redd::spawn(std::future::pending::<()>());
+    /// let dump = redd::runtime::Handle::current().dump().await;
+    /// assert!(dump.tasks().get(idle.id()).is_some());
+    /// # idle.abort(); });
+    /// ```
     pub async fn dump(&self) -> Dump {
-        Dump::new(self.shared.slab.describe_live())
+        self.snapshot()
     }
 
     /// The current runtime, or a panic that names `what`.

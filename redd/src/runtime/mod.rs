@@ -5,6 +5,7 @@
 
 mod block_on;
 mod builder;
+mod collect;
 mod defaults;
 mod handle;
 mod lifecycle;
@@ -43,9 +44,10 @@ pub use spawn::spawn;
 use crate::scheduler::local::current_worker_index;
 
 pub mod dump {
-    //! Every live task of a runtime: its name, and what it waits on. Made by [`Handle::dump`](super::Handle::dump).
+    //! Every live task of a runtime: its name, and everything it waits on. Made by
+    //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
-    pub use crate::observe::dump::{Dump, Task, TaskState, Tasks, Trace};
+    pub use crate::observe::dump::{Dump, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
 }
 
 /// Whether an error says that the runtime behind a socket has shut down.

@@ -25,6 +25,7 @@ use crate::blocking::pool::PoolConfig;
 use crate::blocking::task::BlockingPool;
 use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
+use crate::observe::coarse;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::Process;
@@ -79,6 +80,7 @@ impl Shared {
             core: Mutex::default(),
             root: AtomicPtr::new(ptr::null_mut()),
             started,
+            started_coarse_ms: coarse::at(started),
             me: me.clone(),
             entries: Entries { worker: worker_thread, standby: standby_thread },
             config,

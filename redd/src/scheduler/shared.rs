@@ -23,12 +23,14 @@ use super::local_queue::LocalQueue;
 use super::parking::Parking;
 use super::phase::Phase;
 use super::rescue::detector::StallDetector;
+use super::rescue::poll_mark::is_polling;
 use super::slot::{WorkerSlot, WorkerSlots};
 use super::workers::Workers;
 use crate::blocking::task::BlockingPool;
 use crate::collections::wake_list::WakeList;
 use crate::current::Parts;
 use crate::driver::EventBuffer;
+use crate::observe::coarse;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
@@ -36,6 +38,7 @@ use crate::primitives::spin::Spin;
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::{self, Process};
 use crate::task::header::Header;
+use crate::task::info::TaskInfo;
 use crate::task::slab::TaskSlab;
 
 /// One runtime.
@@ -69,6 +72,8 @@ pub(crate) struct Shared {
     /// The last caller of `block_on`.
     pub(super) root: AtomicPtr<Location<'static>>,
     pub(super) started: Instant,
+    /// `started` on the coarse clock of the process.
+    pub(super) started_coarse_ms: u32,
     pub(super) me: Weak<Shared>,
     pub(super) entries: Entries,
 }
@@ -265,10 +270,10 @@ impl Shared {
         now.saturating_duration_since(self.started).as_millis() as u64
     }
 
-    /// Updates the coarse clock for the ages of tasks. Returns the milliseconds since the runtime's start.
+    /// Updates the coarse clock of the process. Returns the milliseconds since the runtime's start.
     pub(crate) fn update_coarse_clock(&self, now: Instant) -> u64 {
         let ms = self.ms_at(now);
-        self.slab.coarse_ms.store(ms as u32, Ordering::Relaxed);
+        coarse::set(self.started_coarse_ms.wrapping_add(ms as u32));
         ms
     }
 
@@ -286,6 +291,17 @@ impl Shared {
     /// Whether this is a local runtime and the caller is on its thread.
     pub(crate) fn is_local_here(&self) -> bool {
         self.config.flavor == Flavor::Local && self.home == thread::current_id()
+    }
+
+    /// Adds the threads that poll tasks to the descriptions of these.
+    pub(crate) fn describe_running(&self, tasks: &mut [TaskInfo]) {
+        for slot in self.slots() {
+            let polls = slot.mark.polls();
+            let polled = slot.mark.task_of(polls, |task| self.slab.ref_at(task)).filter(|_| is_polling(polls));
+            let Some(polled) = polled else { continue };
+            let thread = Some(slot.thread.load(Ordering::Relaxed)).filter(|thread| *thread != 0);
+            tasks.iter_mut().filter(|task| task.id == polled.id()).for_each(|task| task.thread = thread);
+        }
     }
 
     /// How often a task was queued by a thread that is not a worker: what went through the injector, without the overflow of

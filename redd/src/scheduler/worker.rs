@@ -168,6 +168,7 @@ impl Worker {
     fn begin_run(&mut self, shared: &Shared) -> Instant {
         self.publish_thread(shared);
         let now = real_now();
+        shared.update_coarse_clock(now);
         shared.stall_detector.on_wake(shared);
         if self.is_spare {
             // As in `resume_after_stall`: it may have waited for a call since it last polled the driver.

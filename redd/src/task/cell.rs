@@ -21,6 +21,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::current;
 use super::describe::{report_unjoined, tell};
 use super::drop_guarded::drop_guarded;
 use super::header::{End, Extra, Header, VTable};
@@ -29,7 +30,7 @@ use super::join_error::JoinError;
 use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
 use super::spans;
-use crate::primitives::atomic::Ordering;
+use crate::observe::coarse;
 use crate::primitives::cell::UnsafeCell;
 
 #[repr(C)]
@@ -217,7 +218,10 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
 ) -> (Runnable, JoinHandle<F::Output>) {
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = slab.allocate(vtable);
-    let extra = Extra { spawned_ms: slab.coarse_ms.load(Ordering::Relaxed), has_name: name.is_some() };
+    if !slab.is_entered_here() {
+        coarse::refresh(); // `coarse-is-close`
+    }
+    let extra = Extra::new(current::id_or_zero(), name.is_some());
     if let Some(name) = name {
         slab.names.lock().insert(id, name);
     }
@@ -253,7 +257,7 @@ unsafe fn free_slot(task: NonNull<Header>) {
     // SAFETY: as above. The slab lives while the slot is out, and until its remains are dropped.
     let remains = unsafe {
         let slab = TaskSlab::of(task);
-        if Header::extra(task).has_name {
+        if Header::extra(task).has_name() {
             slab.names.lock().remove(&header.id());
         }
         header.state.mark_free();

@@ -65,6 +65,12 @@ pub(super) fn replace_has_yielded(has_yielded: bool) -> bool {
     HAS_YIELDED.replace(has_yielded)
 }
 
+/// The id of the current task. 0 outside of tasks.
+#[inline]
+pub(crate) fn id_or_zero() -> u64 {
+    try_id().map_or(0, |id| id.0)
+}
+
 /// Whether `waker` is that of the current task. `None` outside of tasks.
 pub(super) fn is_of_current(waker: &Waker) -> Option<bool> {
     NonNull::new(CURRENT.get().cast_mut()).map(|task| waker::is_of(waker, task))
@@ -104,6 +110,7 @@ pub fn id() -> Id {
 /// assert!(task.await.unwrap().is_some());
 /// # });
 /// ```
+#[inline]
 pub fn try_id() -> Option<Id> {
     let task = CURRENT.get();
     // SAFETY: set for as long as the guard's owner holds a reference.

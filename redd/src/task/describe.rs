@@ -8,14 +8,16 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::header::{Extra, Header};
+use super::header::{Extra, Header, Joining};
 use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::id::Id;
 use super::info::TaskInfo;
 use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::slab::TaskSlab;
-use crate::primitives::atomic::Ordering;
+use crate::observe::coarse;
+use crate::observe::waiter::{Subject, WaiterInfo};
+use crate::observe::waiting::WaitKind;
 
 impl TaskRef {
     /// Calls a hook with the task's description.
@@ -33,6 +35,7 @@ impl TaskRef {
 impl TaskSlab {
     /// Descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
+        coarse::refresh();
         let mut tasks = Vec::new();
         self.for_each_live(|task| tasks.push(task.info()));
         tasks.retain(|task| !task.is_complete);
@@ -61,17 +64,38 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     // SAFETY: by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let state = header.state.load();
+    let (polls, polled_ms) = extra.polls();
     TaskInfo {
         id: header.id(),
         location: header.location(),
         name: name(extra, slab, header.id()),
-        age: Duration::from_millis(u64::from(slab.coarse_ms.load(Ordering::Relaxed).wrapping_sub(extra.spawned_ms))),
+        age: coarse::age(extra.spawned_ms()),
+        parent: Some(Id(extra.parent())).filter(|parent| parent.0 != 0),
+        polls,
+        since_polled: (polls > 0).then(|| coarse::age(polled_ms)),
+        joined: if state.has_join_waker() { joined(header, extra) } else { None },
         waiting: header.waiting(),
         is_running: state.is_running(),
         is_complete: state.is_complete(),
         is_queued: state.is_queued(),
         is_blocking: header.vtable().is_blocking,
+        is_root: false,
+        thread: None,
     }
+}
+
+/// The wait for the end of a task.
+fn joined(header: &Header, extra: &Extra) -> Option<WaiterInfo> {
+    let Joining { task, location, since_ms } = extra.joining()?;
+    // `user-line` of `waiting`: for a handle that redd polls, such as in a `timeout`, the line that spawned the task.
+    let location = if is_in_redd(location.file()) { header.location() } else { location };
+    let subject = Subject::Task(header.id().0);
+    Some(WaiterInfo { task, kind: WaitKind::Join, location: Some(location), since_ms, subject })
+}
+
+/// Whether this is a file of redd's sources.
+fn is_in_redd(file: &str) -> bool {
+    file!().strip_suffix("task/describe.rs").is_some_and(|sources| file.starts_with(sources))
 }
 
 /// Reports a panic of this task that is dropped without having been read.
@@ -95,6 +119,17 @@ pub(super) unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
     });
 }
 
-fn name(extra: Extra, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
-    if extra.has_name { slab.names.lock().get(&id).cloned() } else { None }
+fn name(extra: &Extra, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
+    if extra.has_name() { slab.names.lock().get(&id).cloned() } else { None }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_redd_are_told_from_those_of_programs() {
+        assert!(is_in_redd(file!()));
+        assert!(!is_in_redd("src/main.rs") && !is_in_redd("/home/me/program/src/task/describe.rs"));
+    }
 }

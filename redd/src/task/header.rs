@@ -16,8 +16,9 @@ use std::task::{Context, Poll, Waker};
 use super::id::Id;
 use super::queue_link::QueueLink;
 use super::state::State;
+use crate::observe::coarse;
 use crate::observe::waiting::{WaitKind, Waiting};
-use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 
 /// The part of a cell that does not depend on the type of the future.
@@ -130,13 +131,14 @@ impl Header {
         Some((kind, location))
     }
 
-    /// Returns the coarse time of the spawn, and whether the task has a name.
+    /// Returns what dumps show of the task beside its header.
     ///
     /// # Safety
-    /// The caller has a reference to the task.
-    pub(super) unsafe fn extra(task: NonNull<Self>) -> Extra {
-        // SAFETY: `header-first`; the extra follows the header in every cell and is not changed after the spawn.
-        unsafe { task.add(1).cast::<Extra>().read() }
+    /// The caller has a reference to the task, and does not use the result longer than that.
+    #[inline]
+    pub(super) unsafe fn extra<'a>(task: NonNull<Self>) -> &'a Extra {
+        // SAFETY: `header-first`; the extra follows the header in every cell, and only its atomics change after the spawn.
+        unsafe { task.add(1).cast::<Extra>().as_ref() }
     }
 
     /// Records when the task was queued, in nanoseconds since its runtime was built. It overwrites what the task waits on.
@@ -185,12 +187,97 @@ impl Header {
     }
 }
 
-/// What follows the header in every cell.
-#[derive(Clone, Copy)]
+/// What follows the header in every cell: for dumps and reports. The times are those of the coarse clock.
 #[repr(C)]
 pub(super) struct Extra {
-    pub(super) spawned_ms: u32,
-    pub(super) has_name: bool,
+    /// The id of the task that spawned it, 0 if that was no task; and `HAS_NAME`.
+    parent: u64,
+    spawned_ms: u32,
+    /// When its last poll began. Written by the holder of the poll lock, like `polls`.
+    last_poll_ms: AtomicU32,
+    /// How often it was polled. It wraps around.
+    polls: AtomicU32,
+    /// The first three describe the last poll of the `JoinHandle` that returned `Pending`. They are valid while the task
+    /// has a join waker.
+    joined_ms: AtomicU32,
+    joiner: AtomicU64,
+    /// Null: no `JoinHandle` was polled.
+    joined_at: AtomicPtr<Location<'static>>,
+}
+
+/// In `Extra::parent`: the task has a name. Ids do not get this far.
+const HAS_NAME: u64 = 1 << 63;
+
+/// The wait for the end of a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joining {
+    /// The id of the task that waits. 0 if that is no task.
+    pub(super) task: u64,
+    pub(super) location: &'static Location<'static>,
+    pub(super) since_ms: u32,
+}
+
+impl Extra {
+    #[inline]
+    pub(super) fn new(parent: u64, has_name: bool) -> Self {
+        let spawned_ms = coarse::now_ms();
+        Self {
+            parent: parent | if has_name { HAS_NAME } else { 0 },
+            spawned_ms,
+            last_poll_ms: AtomicU32::new(spawned_ms),
+            polls: AtomicU32::new(0),
+            joined_ms: AtomicU32::new(0),
+            joiner: AtomicU64::new(0),
+            joined_at: AtomicPtr::new(std::ptr::null_mut()),
+        }
+    }
+
+    pub(super) fn has_name(&self) -> bool {
+        self.parent & HAS_NAME != 0
+    }
+
+    /// The id of the task that spawned it. 0 if that was no task.
+    pub(super) fn parent(&self) -> u64 {
+        self.parent & !HAS_NAME
+    }
+
+    pub(super) fn spawned_ms(&self) -> u32 {
+        self.spawned_ms
+    }
+
+    /// A poll begins. Called by the holder of the poll lock.
+    #[inline]
+    pub(super) fn count_poll(&self) {
+        self.last_poll_ms.store(coarse::now_ms(), Ordering::Relaxed);
+        // Only the holder of the poll lock writes, so no read-modify-write is needed.
+        self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The number of polls, and when the last one began.
+    pub(super) fn polls(&self) -> (u32, u32) {
+        (self.polls.load(Ordering::Relaxed), self.last_poll_ms.load(Ordering::Relaxed))
+    }
+
+    /// A `JoinHandle` is about to wait for the task. Called by its owner, before it stores its waker.
+    #[inline]
+    pub(super) fn set_joiner(&self, joiner: u64, location: &'static Location<'static>) {
+        // Only the owner of the handle writes.
+        let is_first = self.joined_at.load(Ordering::Relaxed).is_null();
+        if is_first || self.joiner.load(Ordering::Relaxed) != joiner {
+            self.joiner.store(joiner, Ordering::Relaxed);
+            self.joined_ms.store(coarse::now_ms(), Ordering::Relaxed);
+        }
+        self.joined_at.store(std::ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// What [`set_joiner`](Self::set_joiner) has stored. For a reader that has seen the task's join waker: the handle may
+    /// be polled by another task meanwhile, and the parts be those of two polls.
+    pub(super) fn joining(&self) -> Option<Joining> {
+        // SAFETY: it is null or comes from a `&'static`.
+        let location = unsafe { self.joined_at.load(Ordering::Relaxed).as_ref() }?;
+        let since_ms = self.joined_ms.load(Ordering::Relaxed);
+        Some(Joining { task: self.joiner.load(Ordering::Relaxed), location, since_ms })
+    }
 }
 
 // SAFETY: `next` returns the address of the one link of the header, by raw projection.
@@ -208,5 +295,10 @@ mod tests {
     #[test]
     fn a_header_fills_one_cache_line() {
         assert_eq!(size_of::<Header>(), 64);
+    }
+
+    #[test]
+    fn what_dumps_show_costs_forty_bytes_for_each_task() {
+        assert_eq!(size_of::<Extra>(), 40);
     }
 }

@@ -18,6 +18,18 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(super) u64);
 
+impl Id {
+    /// The id with this number, which a task had.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number that waiters carry (`WaiterInfo::task`). It is never 0.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

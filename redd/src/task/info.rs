@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::id::Id;
-use crate::observe::report::Place;
+use crate::observe::report::{Place, Printable};
+use crate::observe::waiter::WaiterInfo;
 use crate::observe::waiting::WaitKind;
 
 /// A description of a task for reports.
@@ -18,20 +19,32 @@ pub(crate) struct TaskInfo {
     pub(crate) location: &'static Location<'static>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) age: Duration,
+    /// The task that spawned it. `None` if that was no task.
+    pub(crate) parent: Option<Id>,
+    /// How often it was polled. It wraps around.
+    pub(crate) polls: u32,
+    /// The time since its last poll began. `None` if it was never polled.
+    pub(crate) since_polled: Option<Duration>,
+    /// The wait for its end, if a task awaits its `JoinHandle`.
+    pub(crate) joined: Option<WaiterInfo>,
     /// What it recorded when its last poll returned `Pending`, and the location in the program.
     pub(crate) waiting: Option<(WaitKind, Option<&'static Location<'static>>)>,
     pub(crate) is_running: bool,
     pub(crate) is_complete: bool,
     pub(crate) is_queued: bool,
-    /// A closure of the blocking pool.
+    /// A closure of the blocking pool. It is polled once: queued until then, and running from then on.
     pub(crate) is_blocking: bool,
+    /// The future of a `block_on`. It has no id of its own: the waits of all of them are those of task 0.
+    pub(crate) is_root: bool,
+    /// The system's id of the thread that polls it, if it runs and that is known.
+    pub(crate) thread: Option<u32>,
 }
 
 impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
         if let Some(name) = &self.name {
-            write!(f, " `{name}`")?;
+            write!(f, " `{}`", Printable(name))?;
         }
         write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
         match self.waiting {

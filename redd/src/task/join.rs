@@ -8,13 +8,13 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::{self, ManuallyDrop};
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
-use super::current::CurrentGuard;
+use super::current::{self, CurrentGuard};
 use super::drop_guarded::drop_guarded;
 use super::header::Header;
 use super::id::Id;
@@ -221,6 +221,8 @@ impl<T> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
+        // SAFETY: the handle has a reference.
+        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());
         if self.set_waker(cx.waker()) {
             waiting::note(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;

@@ -60,6 +60,8 @@ impl Runnable {
             let waker = unsafe { waker::borrowed(task) };
             let mut cx = Context::from_waker(&waker);
             let _ = waiting::take();
+            // SAFETY: our reference outlives the poll.
+            unsafe { Header::extra(task) }.count_poll();
             // SAFETY: we hold the poll lock.
             budget::with_full(|| unsafe { (header.vtable().poll)(task, &mut cx) })
         };

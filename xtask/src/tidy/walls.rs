@@ -33,7 +33,7 @@ const LAYERS: &[&[&str]] = &[
     &["scheduler/"],
     &["blocking/"],
     &["io/background.rs", "io/stdio.rs"],
-    &["observe/dump.rs", "observe/metrics.rs"],
+    &["observe/dump/", "observe/metrics.rs"],
     &["runtime/"],
     &["group/"],
     &["macros/"],

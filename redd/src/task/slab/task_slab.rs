@@ -15,7 +15,7 @@ use super::cache::{Cache, NEXT_ID, bump};
 use super::central::{Central, Remains};
 use super::chunk::{CLASSES, Chunk, FreeList, LARGE, free_large, large_layout};
 use super::sizes::MAGAZINE;
-use crate::primitives::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{Mutex, MutexGuard, thread_local};
 use crate::task::header::{Header, VTable};
@@ -37,8 +37,6 @@ pub(crate) struct TaskSlab {
     completed: AtomicU64,
     /// Names given with `task::Builder`.
     pub(crate) names: Mutex<BTreeMap<Id, Arc<str>>>,
-    /// Milliseconds since the slab was created, updated when workers read the clock.
-    pub(crate) coarse_ms: AtomicU32,
     /// See [`next_trim_at`](Self::next_trim_at). Written under the lock of `central`.
     pub(super) tending: AtomicU64,
     me: Weak<TaskSlab>,
@@ -60,7 +58,6 @@ impl TaskSlab {
             spawned: AtomicU64::new(0),
             completed: AtomicU64::new(0),
             names: Mutex::default(),
-            coarse_ms: AtomicU32::new(0),
             tending: AtomicU64::new(NEVER),
             me: me.clone(),
         })

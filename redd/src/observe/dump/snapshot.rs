@@ -1,0 +1,167 @@
+//! `Dump`: the tasks of a runtime at one moment.
+//!
+//! Called by `runtime::handle` and by user code.
+
+use std::fmt;
+
+use super::task::Tasks;
+use super::tree::Tree;
+use super::wait::Wait;
+use super::{join, json, text};
+use crate::observe::unjoined::Unjoined;
+use crate::observe::waiter::WaiterInfo;
+use crate::task::info::TaskInfo;
+
+/// The tasks of a runtime at one moment. Each may have changed since.
+///
+/// `Display` counts equal tasks: those spawned at the same line, with waits of the same kinds at the same lines. `{:#}`
+/// shows each task for itself. A task that holds a lock for which others wait is never counted among others.
+///
+/// ```text
+/// 300 tasks (spawned at src/server.rs:41:13, oldest 1m 5s) waits: Timer at src/server.rs:52:42 for up to 1.5s; due in 8.5s to 10.0s
+/// task 4096 `writer` (spawned at src/main.rs:17:9 by task 1, 1m 5s old, 9 polls, the last 12.1s ago)
+///     waits: Mutex at src/store.rs:88:31 for 12.1s; #1 taken by task 1025 `compact` at src/store.rs:140:24 12.1s ago, 1 waiting
+///     waits: Timer at src/store.rs:88:9 for 12.1s; due in 17.9s
+/// ```
+///
+/// Control characters in names and paths are shown as escapes.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let waiting: Vec<_> = (0..3).map(|_| redd::spawn(std::future::pending::<()>())).collect();
+/// redd::task::yield_now().await;
+/// let dump = Handle::current().snapshot();
+/// assert_eq!(dump.tasks().iter().count(), 3);
+/// assert!(dump.to_string().starts_with("3 tasks (spawned at "));
+/// assert_eq!(format!("{dump:#}").lines().count(), 3);
+/// # waiting.iter().for_each(redd::task::JoinHandle::abort); });
+/// ```
+#[derive(Debug)]
+pub struct Dump {
+    tasks: Tasks,
+    outside: Vec<Wait>,
+    unjoined: Vec<Unjoined>,
+}
+
+impl Dump {
+    /// Joins the tasks of a runtime and the waiters of the process. `now_ms` is the coarse clock of the process.
+    pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, unjoined: Vec<Unjoined>, now_ms: u32) -> Self {
+        let (tasks, outside) = join::join(infos, waiters, now_ms);
+        Self { tasks, outside, unjoined }
+    }
+
+    /// Returns the tasks.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Returns the tasks as a tree, each below the task that spawned it. It is there to be printed.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let outer = redd::spawn(async {
+    ///     let inner = redd::spawn(std::future::pending::<()>());
+    ///     let _joined = inner.await;
+    /// });
+    /// redd::task::yield_now().await;
+    /// let tree = Handle::current().snapshot().tree().to_string();
+    /// let lines: Vec<&str> = tree.lines().collect();
+    /// assert!(lines[0].starts_with(&format!("task {}", outer.id())));
+    /// assert!(lines[1].starts_with("└─ task "));
+    /// # outer.abort(); });
+    /// ```
+    pub fn tree(&self) -> Tree<'_> {
+        Tree::new(&self.tasks)
+    }
+
+    /// Returns the waits that no task registered: those of a future inside `block_on`, and of other executors.
+    ///
+    /// They are not known to belong to this runtime.
+    pub fn outside(&self) -> &[Wait] {
+        &self.outside
+    }
+
+    /// Returns the finished tasks that stay in large `JoinSet`s until they are joined. A set that is never joined is a leak.
+    ///
+    /// They are those of the process: a set may have tasks of several runtimes.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    /// use redd::task::JoinSet;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let mut set = JoinSet::new();
+    /// for _ in 0..100 {
+    ///     set.spawn(async {});
+    /// }
+    /// redd::task::yield_now().await;
+    /// let dump = Handle::current().snapshot();
+    /// assert_eq!((dump.unjoined()[0].sets, dump.unjoined()[0].tasks), (1, 100));
+    /// assert!(dump.to_string().contains("100 finished tasks are not joined, in a `JoinSet` created at "));
+    /// # set.join_all().await; });
+    /// ```
+    pub fn unjoined(&self) -> &[Unjoined] {
+        &self.unjoined
+    }
+
+    /// Returns the dump as JSON, in a format that stays as it is: keys may be added to it, and none is removed or changes its
+    /// meaning.
+    ///
+    /// | object | keys |
+    /// |---|---|
+    /// | dump | `format`: `"redd-dump/1"`; `tasks`; `outside`: the waits that no task registered; `unjoined` |
+    /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
+    /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
+    /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
+    /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
+    /// | unjoined | `created_at`, `sets`, `tasks` |
+    ///
+    /// A location (`spawned_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
+    /// file begins with the name and version of its crate. Numbers are integers, and times are in milliseconds. All keys of an
+    /// object are always there. The key `type` of `what` says which other keys it has:
+    ///
+    /// | `type` | keys |
+    /// |---|---|
+    /// | `lock` | `object`; `taken` or null, with `task` or null, `at` or null, `ago_ms` and `is_only`; `out` or null; `waiting` |
+    /// | `task` | `task`, the id of the joined one |
+    /// | `deadline` | `remaining_ms` |
+    /// | `descriptor` | `fd`; `local` or null; `peer` or null |
+    /// | `channel` | `object`, `senders`, `receivers`, `length` |
+    /// | `process` | `pid` |
+    /// | `signal` | `number` |
+    ///
+    /// [`What`](super::What) explains them. There is one line for each task.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let task = redd::task::Builder::new().name("a \"quoted\" name").spawn(std::future::pending::<()>()).unwrap();
+    /// let json = Handle::current().snapshot().to_json();
+    /// assert!(json.starts_with(r#"{"format":"redd-dump/1","tasks":["#));
+    /// assert!(json.contains(r#""name":"a \"quoted\" name""#));
+    /// # task.abort(); });
+    /// ```
+    pub fn to_json(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = json::write(&mut out, &self.tasks, &self.outside, &self.unjoined);
+        out
+    }
+}
+
+impl fmt::Display for Dump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::write_tasks(f, &self.tasks, !f.alternate())?;
+        text::write_outside(f, &self.outside, &self.tasks)?;
+        text::write_unjoined(f, &self.unjoined)
+    }
+}

@@ -1,0 +1,192 @@
+//! One task of a dump, and all of them by their ids.
+//!
+//! Made by `join`; read by the other files of the room and by user code.
+
+use std::panic::Location;
+use std::time::Duration;
+
+use super::wait::Wait;
+use crate::observe::WaitKind;
+use crate::task::Id;
+use crate::task::info::TaskInfo;
+
+/// The tasks and blocking closures of a [`Dump`](super::Dump), in the order of their ids.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let waiting = redd::spawn(std::future::pending::<()>());
+/// let dump = Handle::current().dump().await;
+/// assert!(dump.tasks().iter().any(|task| task.id() == waiting.id()));
+/// # waiting.abort(); });
+/// ```
+#[derive(Debug)]
+pub struct Tasks {
+    /// Sorted by their ids.
+    pub(super) tasks: Vec<Task>,
+}
+
+impl Tasks {
+    /// Iterates over the tasks.
+    pub fn iter(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.iter()
+    }
+
+    /// Returns the task with this id. `None` if it had ended, or belongs to another runtime.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let waiting = redd::task::Builder::new().name("idle").spawn(std::future::pending::<()>()).unwrap();
+    /// let dump = Handle::current().snapshot();
+    /// assert_eq!(dump.tasks().get(waiting.id()).unwrap().name(), Some("idle"));
+    /// # waiting.abort(); });
+    /// ```
+    pub fn get(&self, id: Id) -> Option<&Task> {
+        let index = self.tasks.binary_search_by_key(&id, Task::id).ok()?;
+        Some(&self.tasks[index])
+    }
+}
+
+/// One task of a dump, or a closure of [`spawn_blocking`](crate::task::spawn_blocking).
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Handle;
+/// use redd::runtime::dump::TaskState;
+/// use std::sync::Arc;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let notify = Arc::new(redd::sync::Notify::new());
+/// let waiting = redd::spawn({
+///     let notify = notify.clone();
+///     async move { notify.notified().await }
+/// });
+/// redd::task::yield_now().await;
+/// let dump = Handle::current().dump().await;
+/// let task = dump.tasks().iter().next().expect("one task waits");
+/// assert!(matches!(task.state(), TaskState::Waiting { on: Some(_), .. }));
+/// assert_eq!(task.spawned_at().file(), file!());
+/// # notify.notify_one(); waiting.await.unwrap(); });
+/// ```
+#[derive(Debug)]
+pub struct Task {
+    pub(super) trace: Trace,
+}
+
+impl Task {
+    /// The task's id.
+    pub fn id(&self) -> Id {
+        self.trace.info.id
+    }
+
+    /// The task's name, if it was spawned with one.
+    pub fn name(&self) -> Option<&str> {
+        self.trace.info.name.as_deref()
+    }
+
+    /// The location in the program that spawned it.
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.trace.info.location
+    }
+
+    /// The time since it was spawned, to about one turn of its worker.
+    pub fn age(&self) -> Duration {
+        self.trace.info.age
+    }
+
+    /// Returns the task or closure that spawned it, which may have ended. `None` if it was spawned outside of tasks: by the
+    /// future of `block_on`, or by a thread.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let outer = redd::spawn(async { redd::spawn(std::future::pending::<()>()) });
+    /// let id = outer.id();
+    /// let inner = outer.await.unwrap();
+    /// let dump = Handle::current().snapshot();
+    /// assert_eq!(dump.tasks().get(inner.id()).unwrap().parent(), Some(id));
+    /// assert!(dump.tasks().get(id).is_none(), "it has ended");
+    /// # inner.abort(); });
+    /// ```
+    pub fn parent(&self) -> Option<Id> {
+        self.trace.info.parent
+    }
+
+    /// Returns how often the task was polled, a poll that runs included. It wraps around after 2³² polls.
+    pub fn polls(&self) -> u32 {
+        self.trace.info.polls
+    }
+
+    /// Returns the time since its last poll began; for a task that runs, the time that this poll has taken so far. `None` if it
+    /// was never polled.
+    pub fn since_polled(&self) -> Option<Duration> {
+        self.trace.info.since_polled
+    }
+
+    /// Returns whether it is a closure of [`spawn_blocking`](crate::task::spawn_blocking).
+    pub fn is_blocking(&self) -> bool {
+        self.trace.info.is_blocking
+    }
+
+    /// Returns the system's id of the thread that runs it. `None` if it does not run, or if that is not known.
+    pub fn thread(&self) -> Option<u32> {
+        self.trace.info.thread
+    }
+
+    /// Returns what the task does.
+    pub fn state(&self) -> TaskState {
+        match &self.trace.info {
+            info if info.is_running => TaskState::Running,
+            info if info.is_queued => TaskState::Queued,
+            info => {
+                TaskState::Waiting { on: info.waiting.map(|(kind, _)| kind), at: info.waiting.and_then(|(_, at)| at) }
+            }
+        }
+    }
+
+    /// Returns every wait of the task, each with the line that waits.
+    ///
+    /// - Empty for a task in [`TaskState::Waiting`] that waits only on something outside of redd.
+    /// - A task that runs or is queued may still have waits from earlier polls.
+    pub fn waits(&self) -> &[Wait] {
+        &self.trace.waits
+    }
+
+    /// Returns the task's waits, to be printed.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+}
+
+/// What a task of a dump does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum TaskState {
+    /// It is being polled.
+    Running,
+    /// It waits for a worker, or as a closure for a thread.
+    Queued,
+    /// It waits to be woken.
+    #[non_exhaustive]
+    Waiting {
+        /// What the future that was polled last waits on; [`Task::waits`] has all of them. `None` if it does not belong to redd.
+        on: Option<WaitKind>,
+        /// The line that made that future, usually that of its `await`. `None` for a poll function called
+        /// by hand, which does not know it.
+        at: Option<&'static Location<'static>>,
+    },
+}
+
+/// Where a task is: the lines that wait and the one that spawned it. Differs from Tokio: there are no calls in between.
+#[derive(Debug)]
+pub struct Trace {
+    pub(super) info: TaskInfo,
+    pub(super) waits: Vec<Wait>,
+}
