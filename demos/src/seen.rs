@@ -6,5 +6,5 @@ use tokio::runtime::Handle;
 
 /// Every live task, and what it waits on.
 pub(crate) fn describe(runtime: &Handle) -> String {
-    runtime.block_on(runtime.dump()).to_string()
+    runtime.snapshot().to_string()
 }

@@ -15,13 +15,13 @@ use crate::seen::describe;
 /// The variable with the time until the report, in milliseconds.
 const AFTER_MS: &str = "DEMO_AFTER_MS";
 
-/// Prints what the runtime shows of its tasks after a second, and ends the process.
+/// Prints what the runtime shows of its tasks after a second and a half, and ends the process.
 ///
 /// # Panics
 /// Outside of a runtime, or if the system starts no thread.
 pub fn report_soon() {
     let runtime = Handle::current();
-    let after_ms = std::env::var(AFTER_MS).ok().and_then(|text| text.parse().ok()).unwrap_or(1000);
+    let after_ms = std::env::var(AFTER_MS).ok().and_then(|text| text.parse().ok()).unwrap_or(1500);
     let report = move || {
         std::thread::sleep(Duration::from_millis(after_ms));
         print!("{}", describe(&runtime));

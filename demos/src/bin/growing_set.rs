@@ -12,7 +12,7 @@ async fn serve(listener: TcpListener) -> std::io::Result<()> {
     let mut connections = JoinSet::new(); // culprit: the set
     loop {
         let (stream, _) = listener.accept().await?;
-        connections.spawn(echo(stream)); // culprit: spawned
+        connections.spawn(echo(stream));
     }
 }
 
