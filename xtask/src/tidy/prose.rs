@@ -91,6 +91,7 @@ const CHECKED: &[&str] = &[
     "redd-macros/src/",
     "tokio/src/",
     "crawler/",
+    "demos/",
     "docs/",
     "CONTRIBUTING.md",
     "README.md",
