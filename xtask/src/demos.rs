@@ -136,7 +136,7 @@ pub(crate) fn check_examples(page: &str, output: &str) -> Vec<String> {
     findings
 }
 
-/// The page with what a program printed now.
+/// The page with what a program printed now, if that is something else.
 pub(crate) fn with_output(page: &str, program: &str, output: &str) -> String {
     let sections = sections(page);
     let blocks = sections.iter().filter(|section| section.program == program).flat_map(|section| &section.blocks);
@@ -144,6 +144,9 @@ pub(crate) fn with_output(page: &str, program: &str, output: &str) -> String {
         return page.to_owned();
     };
     let lines: Vec<&str> = page.lines().collect();
+    if comparable(lines[range.clone()].iter().copied()) == comparable(output.lines()) {
+        return page.to_owned();
+    }
     let new = lines[..range.start].iter().copied().chain(output.lines()).chain(lines[range.end..].iter().copied());
     new.map(|line| format!("{line}\n")).collect()
 }
@@ -265,7 +268,8 @@ mod tests {
 
     #[test]
     fn the_new_output_takes_the_place_of_the_old_one() {
-        let old = page("wait();", RUN, "old\nlines");
+        let old = page("wait();", RUN, "old 1ms\nlines");
+        assert_eq!(with_output(&old, "a", "lines\nold 2ms\n"), old);
         assert_eq!(with_output(&old, "a", "new\n"), page("wait();", RUN, "new"));
         assert_eq!(with_output(&old, "b", "new\n"), old);
     }

@@ -30,12 +30,12 @@ async fn main() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let server = listener.local_addr().expect("it is bound");
     tokio::spawn(serve(listener));
-    for _ in 0..200 {
+    for _ in 0..50 {
         let mut stream = TcpStream::connect(server).await.expect("the server is there");
         stream.write_all(b"hello").await.expect("the server reads");
         stream.read_to_end(&mut Vec::new()).await.expect("the server answers");
     }
-    println!("200 connections are closed");
+    println!("50 connections are closed");
     // The service goes on.
     sleep(Duration::from_secs(600)).await;
 }

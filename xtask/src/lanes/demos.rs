@@ -13,7 +13,7 @@ use crate::demos::{self, Culprit, PAGE};
 const PROGRAMS: usize = 10;
 
 /// When a program prints its report: as shown in the guide, and on a machine that is too busy for that.
-const AFTER_MS: [&str; 2] = ["1500", "6000"];
+const AFTER_MS: [&str; 2] = ["1500", "9000"];
 
 /// A program that has not ended by itself after so many seconds is ended.
 const WATCHDOG_S: &str = "120";
