@@ -26,8 +26,8 @@ pub async fn axum() -> u16 {
     port
 }
 
-/// A request waits a millisecond, has a checksum computed on a blocking thread, and gets its number from a task that counts;
-/// and a timer ticks beside it.
+/// A request waits for a millisecond, computes a checksum on a blocking thread, and gets its number from a task that
+/// counts. A timer ticks at the same time.
 pub async fn mixed() -> u16 {
     let (requests, mut at_counter) = mpsc::channel::<oneshot::Sender<u64>>(64);
     drop(rt::spawn(async move {
@@ -39,7 +39,7 @@ pub async fn mixed() -> u16 {
                 request = at_counter.recv() => match request {
                     Some(reply) => {
                         count += 1;
-                        // A client that went away does not want its number.
+                        // A client that has disconnected does not need its number.
                         let _ = reply.send(count);
                     }
                     None => return,
@@ -57,7 +57,7 @@ pub async fn mixed() -> u16 {
             let (reply, number) = oneshot::channel();
             requests.send(reply).await.expect("the counter lives");
             let number = number.await.expect("the counter answers");
-            // Of the same length each time.
+            // Each response has the same length.
             Bytes::from(format!("{number:010} {sum:020}"))
         }
     })
@@ -79,7 +79,7 @@ where
                     let body = answer();
                     async move { Ok::<_, Infallible>(Response::new(Full::new(body.await))) }
                 });
-                // A client that hangs up is no error here.
+                // A client that disconnects is no error here.
                 drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
             }));
         }

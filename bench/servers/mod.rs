@@ -1,6 +1,7 @@
-//! The servers that are measured from outside: one source, compiled once per runtime, where `rt` is that runtime.
+//! The servers that are measured from outside: one source, compiled once per runtime. `rt` is that runtime.
 //!
-//! `serve-redd KIND WORKERS [counts]` prints its port, then prints for each line of its input what it has used so far.
+//! `serve-redd KIND WORKERS [counts]` prints its port. Then, for each line of its input, it prints what it has used so
+//! far.
 //! It ends when its input ends.
 
 #[path = "../workloads/costs.rs"]

@@ -9,7 +9,7 @@ pub struct Asked {
     pub workers: usize,
 }
 
-/// What the arguments ask for. Called before any thread starts, so that the counters see all of them.
+/// The settings of the command line. Must be called before any thread starts, so that the counters see all threads.
 pub fn asked() -> Option<Asked> {
     let mut args = std::env::args().skip(1);
     let asked = Asked { kind: args.next()?, workers: args.next()?.parse().ok()? };
@@ -21,7 +21,7 @@ pub fn asked() -> Option<Asked> {
 
 /// Prints the port. Then prints, for each line of its input, the costs since the previous line, until the input ends.
 pub fn answer(port: u16) {
-    // This thread only answers; the server is the others.
+    // This thread only replies; the other threads are the server.
     let mut before = Costs::of_others();
     let mut output = std::io::stdout();
     let mut say = |text: &str| writeln!(output, "{text}").and_then(|()| output.flush()).is_ok();
@@ -33,7 +33,7 @@ pub fn answer(port: u16) {
         if !say(&format!("{{{}}}", now.since(&before).json())) {
             return;
         }
-        // Not a second look after the answer: the load may have begun by then.
+        // The counters are not read again after the reply: the load may have begun by then.
         before = now;
     }
 }

@@ -1,7 +1,8 @@
-//! Programs with blocked workers: one source, compiled once per runtime, where `rt` is that runtime and `figures` returns
+//! Programs with blocked workers: one source, compiled once per runtime. `rt` is that runtime, and `rescue_metrics` returns
 //! the values that only redd counts.
 //!
-//! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs them in turns and makes the table.
+//! `redd-blockers VARIANT RUNS` prints one line of JSON a run. `bench blockers` runs the variants on both runtimes
+//! alternately, and makes the table.
 
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, whose sleep is what is measured")]
 
@@ -19,7 +20,7 @@ use rt::io::{AsyncReadExt, AsyncWriteExt};
 use rt::runtime::{Builder, Runtime};
 use rt::sync::oneshot;
 
-use crate::figures;
+use crate::rescue_metrics;
 
 const BLOCK: Duration = Duration::from_millis(300);
 const BEAT: Duration = Duration::from_millis(1);
@@ -75,14 +76,14 @@ pub fn main() {
 fn two_workers() -> Builder {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all();
-    figures::quiet(&mut builder);
+    rescue_metrics::quiet(&mut builder);
     builder
 }
 
 /// One run of a variant.
 struct Run {
     runtime: Runtime,
-    /// Blocks that have begun and not ended; the first and the last moment of any.
+    /// Blocks that have begun and not ended; and the first start and the last end of all blocks.
     blocks: Arc<Mutex<Blocks>>,
     /// The longest time from the spawn or wake of a task behind a blocker to its poll.
     behind: Arc<Mutex<Option<Duration>>>,
@@ -117,7 +118,7 @@ impl Run {
         self.blocker(|| thread::sleep(BLOCK))
     }
 
-    /// Called where the task behind is spawned or woken. The returned closure is called when it runs.
+    /// Called where the task behind a blocker is spawned or woken. The returned closure is called when that task runs.
     fn behind(&self) -> impl FnOnce(Instant) + Send + 'static {
         let behind = Arc::clone(&self.behind);
         move |since: Instant| {
@@ -128,7 +129,7 @@ impl Run {
     }
 }
 
-/// A heartbeat, a variant's blockers in the midst of it, and a line of JSON.
+/// Runs a heartbeat and, in the middle of it, the blockers of a variant. Prints a line of JSON.
 fn measure(program: fn(&Run)) {
     let runtime = two_workers().build().expect("the system has room for threads");
     let run = Run { runtime, blocks: Arc::default(), behind: Arc::default() };
@@ -143,7 +144,7 @@ fn measure(program: fn(&Run)) {
             break;
         }
     }
-    // The heart and the tasks behind have had time to come after it.
+    // By now the heartbeat and the tasks behind the blockers have had time to run.
     thread::sleep(Duration::from_millis(30));
     let end = Instant::now();
     let beats = beats.lock().expect("no panic").clone();
@@ -157,8 +158,8 @@ fn start_heart(runtime: &Runtime) -> Arc<Mutex<Vec<Instant>>> {
     let beats = Arc::new(Mutex::new(Vec::with_capacity(4096)));
     let mine = Arc::clone(&beats);
     runtime.spawn(async move {
-        // No `interval`: its ticks would fall together with the blocker's timer, and two tasks that become ready at once
-        // make a runtime wake a second worker, which is just what is missing otherwise.
+        // No `interval`: its ticks would coincide with the blocker's timer. Two tasks that become ready at once make a
+        // runtime wake a second worker, which must not happen here.
         loop {
             mine.lock().expect("no panic").push(Instant::now());
             rt::time::sleep(BEAT).await;
@@ -167,7 +168,7 @@ fn start_heart(runtime: &Runtime) -> Arc<Mutex<Vec<Instant>>> {
     beats
 }
 
-/// Between two beats, or from the last one to `end`.
+/// The gap between two beats, or from the last one to `end`.
 fn longest_gap(beats: &[Instant], begin: Instant, end: Instant) -> Duration {
     let mut longest = Duration::ZERO;
     let mut before = None;
@@ -201,7 +202,7 @@ fn timer(run: &Run) {
     });
 }
 
-/// A client, and the server's end for a runtime.
+/// A client, and the server's side for a runtime.
 fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
@@ -273,7 +274,7 @@ fn hundred(run: &Run) {
     }
 }
 
-/// Eight tasks that sleep a millisecond over and over run in between; their longest gap is `behind`.
+/// Eight tasks that sleep for a millisecond repeatedly run in between. Their longest gap is `behind`.
 fn hundred_beside_eight(run: &Run) {
     for _ in 0..8 {
         let behind = Arc::clone(&run.behind);
@@ -303,7 +304,7 @@ fn spin() {
     }
 }
 
-/// No worker computes, but the CPUs are as busy: the effect of the system's scheduler alone.
+/// No worker computes, but the CPUs are as busy. This shows the effect of the system's scheduler alone.
 fn cpu_control(run: &Run) {
     for spinner in [run.blocker(spin), run.blocker(spin)] {
         thread::spawn(spinner);
@@ -324,7 +325,7 @@ fn cpu_both(run: &Run) {
     cpu_loop(run);
 }
 
-/// The moments of a heartbeat around one blocker that a socket wakes, in microseconds, for the plot.
+/// The times of a heartbeat around one blocker that a socket wakes, in microseconds, for the plot.
 fn beats() {
     let runtime = two_workers().build().expect("the system has room for threads");
     let (mut client, server) = connected();
@@ -401,11 +402,11 @@ fn echo_while_blocked(block: Duration) {
     runtime.shutdown_background();
 }
 
-/// A task that blocks its worker until another task has run. Prints nothing; it ends, or it does not.
+/// A task that blocks its worker until another task has run. Prints nothing: the program ends or hangs.
 fn deadlock(kind: &str, workers: &str) {
     let mut builder = Builder::new_multi_thread();
     builder.enable_all();
-    figures::quiet(&mut builder);
+    rescue_metrics::quiet(&mut builder);
     let count = if workers == "1cpu" {
         use_one_cpu();
         1
@@ -427,7 +428,7 @@ fn deadlock(kind: &str, workers: &str) {
 }
 
 fn wait_nested() {
-    // As `futures::executor::block_on` does it: the thread parks until the future's waker is called.
+    // As in `futures::executor::block_on`: the thread parks until the future's waker is called.
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -448,7 +449,7 @@ fn wait_mpsc() {
 }
 
 fn use_one_cpu() {
-    // SAFETY: `set` is a plain bit set, filled before the call and read by it.
+    // SAFETY: `set` is a plain bit set. It is filled before the call, which only reads it.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         libc::CPU_SET(0, &mut set);
@@ -469,10 +470,10 @@ fn switches() -> u64 {
     others.filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok()).map(count).sum()
 }
 
-/// Wake-ups of a runtime that has nothing to do, or an interval and nothing else.
+/// Wake-ups of a runtime that is idle, or runs only an interval.
 fn idle(duration: Duration, each: Option<Duration>) {
     let runtime = two_workers().build().expect("the system has room for threads");
-    // It has run something before.
+    // The runtime has run a task before.
     for _ in 0..100 {
         runtime.block_on(runtime.spawn(async { rt::time::sleep(BEAT).await })).expect("it does not panic");
     }
@@ -524,11 +525,11 @@ fn busy_echo(duration: Duration) {
     }
     is_over.store(true, Ordering::Relaxed);
     clients.into_iter().for_each(|client| client.join().expect("a client does not panic"));
-    let (late, rescues) = figures::late_polls_and_rescues(&runtime);
+    let (late, rescues) = rescue_metrics::late_polls_and_rescues(&runtime);
     println!(
         "{{\"requests\":{},\"late_polls\":{late},\"rescues\":{rescues},\"threads_more\":{}}}",
         requests.load(Ordering::Relaxed),
-        threads_most.saturating_sub(threads_before + 16 + usize::from(figures::HAS_MONITOR)),
+        threads_most.saturating_sub(threads_before + 16 + usize::from(rescue_metrics::HAS_MONITOR)),
     );
     runtime.shutdown_background();
 }
@@ -547,7 +548,8 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux").count()
 }
 
-/// Rescues until there were `count`; threads, memory and descriptors before and after the spares' keep-alive.
+/// Causes rescues until there were `count`. Prints threads, memory and descriptors before and after the spares'
+/// keep-alive.
 fn many_rescues(count: u64) {
     let runtime = two_workers().build().expect("the system has room for threads");
     let _beats = start_heart_without_memory(&runtime);
@@ -556,13 +558,13 @@ fn many_rescues(count: u64) {
             (0..40).map(|_| runtime.spawn(async { thread::sleep(Duration::from_millis(60)) })).collect();
         tasks.into_iter().for_each(|task| runtime.block_on(task).expect("it does not panic"));
     };
-    // The first round makes what is kept.
+    // The first round creates what the runtime keeps.
     round(&runtime);
     thread::sleep(Duration::from_secs(13));
     let before = (threads(), resident_kib(), descriptors());
     let (mut most, mut rounds) = (0, 0);
     loop {
-        let rescues = figures::late_polls_and_rescues(&runtime).1;
+        let rescues = rescue_metrics::late_polls_and_rescues(&runtime).1;
         if rescues >= count || (rescues == 0 && rounds > 3) {
             break;
         }
@@ -570,7 +572,7 @@ fn many_rescues(count: u64) {
         rounds += 1;
         most = most.max(threads());
     }
-    let rescues = figures::late_polls_and_rescues(&runtime).1;
+    let rescues = rescue_metrics::late_polls_and_rescues(&runtime).1;
     thread::sleep(Duration::from_secs(13));
     let after = (threads(), resident_kib(), descriptors());
     println!(
@@ -589,7 +591,7 @@ fn start_heart_without_memory(runtime: &Runtime) -> impl Sized + use<> {
     })
 }
 
-/// Ticks that were missed are not made up for.
+/// Missed ticks are skipped.
 fn interval(period: Duration) -> rt::time::Interval {
     let mut interval = rt::time::interval(period);
     interval.set_missed_tick_behavior(rt::time::MissedTickBehavior::Skip);

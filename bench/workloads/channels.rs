@@ -176,7 +176,7 @@ async fn semaphore_short(n: u64) {
     }
 }
 
-/// Eight tasks, each of which does an eighth of the operations.
+/// Eight tasks, each of which does one eighth of the operations.
 async fn in_8_tasks<F>(n: u64, program: impl Fn(u64) -> F)
 where
     F: Future<Output = ()> + Send + 'static,

@@ -1,6 +1,7 @@
-//! What this process has used so far: CPU, context switches, and, when asked to count, allocations, system calls, wakes.
+//! What this process has used so far: CPU, context switches and, on request, allocations, system calls and wakes.
 //!
-//! Called by the workloads and by the servers. Counting slows a program down, so it has a run of its own, never a timed one.
+//! Called by the workloads and by the servers. Counting slows a program down, so it is done in a separate run, never in
+//! a timed one.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,7 +64,8 @@ impl Costs {
         Costs {
             at: self.at,
             wall: self.at - before.at,
-            // The kernel splits what a thread used anew each time, so that the parts may run backwards by a microsecond.
+            // The kernel divides the time of a thread into user and system time anew each time, so a part may decrease
+            // by a microsecond.
             cpu: self.cpu.saturating_sub(before.cpu),
             voluntary: self.voluntary - before.voluntary,
             involuntary: self.involuntary - before.involuntary,
@@ -89,14 +91,14 @@ impl Costs {
     }
 }
 
-/// Counts from now on. Call it before the first thread starts: only threads started later are counted.
+/// Starts counting. Call it before the first thread starts: only threads that start later are counted.
 pub fn count() {
     COUNT_ALLOCATIONS.store(true, Ordering::Relaxed);
     let events = Events { system_calls: open("raw_syscalls/sys_enter"), wakes: open("sched/sched_waking") };
     EVENTS.get_or_init(|| events);
 }
 
-/// Descriptors of the kernel's event counters; `None` where it does not let us.
+/// Descriptors of the kernel's event counters, or `None` if the kernel does not allow them.
 struct Events {
     system_calls: Option<i32>,
     wakes: Option<i32>,
@@ -104,7 +106,7 @@ struct Events {
 
 static EVENTS: OnceLock<Events> = OnceLock::new();
 
-/// `perf_event_attr` as the first kernel with it had it, which every later one accepts.
+/// `perf_event_attr` in its first version, which every later kernel accepts.
 #[repr(C)]
 struct Attributes {
     kind: u32,
@@ -137,14 +139,14 @@ fn open(tracepoint: &str) -> Option<i32> {
         breakpoint: 0,
         address: 0,
     };
-    // SAFETY: the kernel reads `size` bytes of a structure that lives through the call.
+    // SAFETY: the kernel reads `size` bytes of a structure that outlives the call.
     let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attributes, 0, -1, -1, 0) };
     (fd >= 0).then_some(fd as i32)
 }
 
 fn read(event: Option<i32>) -> Option<u64> {
     let mut count = 0_u64;
-    // SAFETY: the buffer has the eight bytes that are asked for.
+    // SAFETY: the buffer has eight bytes, as requested.
     let length = unsafe { libc::read(event?, (&raw mut count).cast(), 8) };
     (length == 8).then_some(count)
 }
@@ -152,20 +154,20 @@ fn read(event: Option<i32>) -> Option<u64> {
 static COUNT_ALLOCATIONS: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-/// The system's allocator; counts only when asked to, for a counter costs more than a small allocation.
+/// The system's allocator. It counts only on request, because a counter costs more than a small allocation.
 struct Counting;
 
-// SAFETY: hands everything on to the system's allocator.
+// SAFETY: every call goes to the system's allocator.
 unsafe impl std::alloc::GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
         if COUNT_ALLOCATIONS.load(Ordering::Relaxed) {
             ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the caller's duty is the same.
+        // SAFETY: the caller has the same safety contract.
         unsafe { std::alloc::System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
-        // SAFETY: the caller's duty is the same.
+        // SAFETY: the caller has the same safety contract.
         unsafe { std::alloc::System.dealloc(pointer, layout) }
     }
 }

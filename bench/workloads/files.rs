@@ -8,7 +8,7 @@ pub const ROWS: &[Row] = &[
     ("file_read_4k_16_tasks", 20_000, |n| on_worker(&workers(2), n, read_in_tasks)),
 ];
 
-/// A file that is gone when this is dropped.
+/// A file that is removed when this value is dropped.
 struct Scratch(std::path::PathBuf);
 
 impl Scratch {

@@ -21,7 +21,7 @@ pub const ROWS: &[Row] = &[
 
 fn per_task(n: u64, spawn: fn()) -> Measure {
     current().block_on(async move {
-        // The first ones pay for pages that the process needs anyway.
+        // The first tasks use pages that the process needs anyway.
         (0..1000).for_each(|_| spawn());
         rt::task::yield_now().await;
         let before = resident();
@@ -40,7 +40,8 @@ fn per_task(n: u64, spawn: fn()) -> Measure {
     })
 }
 
-/// So many tasks at once, all waiting, then none; how long until the memory of the process is back within twice of what it was.
+/// Creates this many waiting tasks, then drops them. Measures how long it takes until the memory of the process is at
+/// most twice that of the start.
 fn spike(n: u64) -> Measure {
     let runtime = workers(2);
     let start = resident();
@@ -84,7 +85,7 @@ fn spike(n: u64) -> Measure {
 }
 
 fn resident() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
     let pages: u64 = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).expect("the second number");
     pages * 4096
 }

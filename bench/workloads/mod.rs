@@ -1,4 +1,4 @@
-//! The workloads: one source, compiled once per runtime, where `rt` is that runtime.
+//! The workloads: one source, compiled once per runtime. `rt` is that runtime.
 //!
 //! A binary runs one row: `on-redd ROW OPERATIONS [counts]`, and prints one line of JSON with what it cost. Rows without an equivalent
 //! in smol are left out of its binary with `#[cfg(not(feature = "smol"))]`.
@@ -17,14 +17,14 @@ use std::future::Future;
 use costs::Costs;
 use rt::runtime::{Builder, Runtime};
 
-/// A row: its name, operations for a first guess of its length, and the program.
+/// A row: its name, a first estimate of the number of operations, and the program.
 pub type Row = (&'static str, u64, fn(u64) -> Measure);
 
 fn rows() -> Vec<Row> {
     [tasks::ROWS, channels::ROWS, timers::ROWS, net::ROWS, files::ROWS, scaling::ROWS, memory::ROWS].concat()
 }
 
-/// What a row cost.
+/// The costs of a row.
 pub struct Measure {
     operations: u64,
     costs: Costs,
@@ -100,7 +100,7 @@ where
     })
 }
 
-/// The value that `part` (of one) of the sorted values do not exceed.
+/// The value that the given fraction of the sorted values do not exceed.
 pub fn quantile(sorted: &[f64], part: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * part) as usize]
 }

@@ -12,7 +12,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 const MESSAGE: usize = 64;
-/// Larger than a message, as a server's buffer is: a read that does not fill it shows that the socket is empty.
+/// Larger than a message, as a server's buffer is. A read that does not fill it shows that the socket is empty.
 const BUFFER: usize = 1024;
 
 async fn tcp_echo(n: u64, connections: u64) {

@@ -51,7 +51,7 @@ async fn spawn_batches(n: u64) {
     }
 }
 
-/// One task hands out 100 parts, each part is worked on by a task of its own, and one channel collects the results.
+/// One task distributes 100 parts, a task of its own processes each part, and one channel collects the results.
 async fn fan_out_fan_in(n: u64) {
     for _ in 0..n / 100 {
         let (sender, mut receiver) = rt::sync::mpsc::channel(100);

@@ -25,7 +25,7 @@ async fn sleep(n: u64) {
 }
 
 trait PollOnce: Future + Unpin {
-    /// Whether it is pending.
+    /// Whether the first poll is pending.
     fn poll_once(mut self, cx: &mut Context<'_>) -> bool
     where
         Self: Sized,
@@ -48,7 +48,7 @@ async fn timeout_pending(n: u64) {
     }
 }
 
-/// That many sleeps, each in a task of its own, ending evenly over half a second; and how late each was.
+/// This many sleeps, each in a task of its own, ending evenly over half a second. Also measures how late each was.
 fn sleeps(n: u64) -> Measure {
     let runtime = workers(2);
     let task = runtime.spawn(async move {
@@ -77,7 +77,7 @@ fn sleeps(n: u64) -> Measure {
     runtime.block_on(task).expect("does not panic")
 }
 
-/// Ticks of a millisecond: `n` in all. Nearly idle; what a tick costs is a wake of a sleeping worker.
+/// Ticks of a millisecond: `n` in all. Nearly idle: a tick costs one wake of a sleeping worker.
 fn intervals(tasks: u64, n: u64) -> Measure {
     let runtime = workers(2);
     let task = runtime.spawn(measure(n, async move {
@@ -98,19 +98,19 @@ fn intervals(tasks: u64, n: u64) -> Measure {
     runtime.block_on(task).expect("does not panic")
 }
 
-/// Half a second in which nothing is due, after a second of rest; two workers and 1000 tasks that sleep for an hour.
-/// An operation is a second, so that the values are per second.
+/// Half a second in which no timer is due, after a second of rest; two workers and 1000 tasks that sleep for an hour.
+/// An operation is a second, so the values are per second.
 fn idle() -> Measure {
     let runtime = workers(2);
     for _ in 0..1000 {
         drop(runtime.spawn(async { rt::time::sleep(Duration::from_secs(3600)).await }));
     }
-    // From a thread outside, for a look at the clock must not itself be something to run.
+    // Measured from a thread outside, because a task that reads the clock would itself be work.
     std::thread::sleep(Duration::from_millis(1200));
     let before = super::Costs::of_others();
     std::thread::sleep(Duration::from_millis(500));
     let mut costs = super::Costs::of_others().since(&before);
-    // These are the looking thread's own.
+    // These are the costs of the measuring thread itself.
     (costs.system_calls, costs.wakes) = (None, None);
     Measure { operations: 1, costs, bytes: 0.0, values: Vec::new() }
 }

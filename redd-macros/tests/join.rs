@@ -9,7 +9,7 @@ use std::future::{Ready, pending, poll_fn, ready};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// Ready at its `turns`-th poll; notes each poll.
+/// Ready at its `turns`-th poll. Records each poll.
 async fn noted(log: &RefCell<Vec<u8>>, name: u8, turns: u8) -> u8 {
     let mut left = turns;
     poll_fn(|cx| {
@@ -82,7 +82,7 @@ fn the_first_error_ends_it_and_the_rest_is_dropped() {
 
 #[test]
 fn a_join_reads_nothing_of_a_future_to_know_whether_it_is_done() {
-    // The tag stands beside the future, also where the future has room for one.
+    // The tag is beside the future, even if the future has room for it.
     let leaf = size_of::<Ready<u32>>() + align_of::<Ready<u32>>();
     let words = |bytes: usize| bytes.next_multiple_of(size_of::<usize>());
     let both = async { join!(biased; ready(1_u32), ready(2_u32)) };

@@ -83,7 +83,7 @@ fn a_refused_value_turns_its_branch_off_and_the_others_go_on() {
         });
         let mut send = Some(send);
         let late = async {
-            // The second poll of the whole answers.
+            // The second poll of the `select!` is ready.
             let mut turns = 0;
             poll_fn(|cx| {
                 turns += 1;
@@ -359,7 +359,7 @@ fn expressions_with_commas_turbofish_closures_and_macros_pass_through() {
 }
 
 #[test]
-fn branches_take_what_turns_into_a_future() {
+fn branches_accept_any_into_future() {
     struct Request(u8);
     impl IntoFuture for Request {
         type Output = u8;
@@ -376,7 +376,7 @@ fn branches_take_what_turns_into_a_future() {
 }
 
 #[test]
-fn sixty_four_branches_are_told_apart() {
+fn sixty_four_branches_are_distinguished() {
     macro_rules! many {
         ($chosen:ident: $($number:literal)*) => {
             select! { $(() = pending(), if $number != $chosen => unreachable!(), () = ready(()), if $number == $chosen => $number,)* }
@@ -413,9 +413,9 @@ fn only_the_chosen_value_is_moved_and_each_is_dropped_once() {
     assert_eq!(drops.get(), 2);
 }
 
-/// The expansion names nothing through the caller's scope.
+/// The expansion uses no name from the caller's scope.
 mod shadowed {
-    #![allow(dead_code, reason = "they only stand in the way")]
+    #![allow(dead_code, reason = "they only shadow other names")]
 
     struct Option;
     struct Poll;

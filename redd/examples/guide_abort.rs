@@ -1,4 +1,4 @@
-//! Aborting drops the task's future at the await point where it stands.
+//! Aborting a task drops its future at the await point where it waits.
 
 use std::time::Duration;
 

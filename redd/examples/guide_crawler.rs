@@ -1,4 +1,4 @@
-//! A crawler in small: one task a page, at most three at a time.
+//! A small crawler: one task for each page, at most three at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use redd::sync::Semaphore;
 use redd::task::JoinSet;
 use redd::time::{Duration, sleep};
 
-/// A site: each page and the pages it links to.
+/// A site: each page and the pages that it links to.
 fn site() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("/", vec!["/eggs", "/river", "/lost"]),
@@ -18,7 +18,7 @@ fn site() -> BTreeMap<&'static str, Vec<&'static str>> {
     ])
 }
 
-/// Answers after a while with the page's links; `None`: there is no such page.
+/// Returns the page's links after a while, or `None` if there is no such page.
 async fn fetch(page: &'static str) -> Option<Vec<&'static str>> {
     sleep(Duration::from_millis(100)).await;
     site().get(page).cloned()
@@ -31,7 +31,7 @@ async fn main() {
     let visit = |tasks: &mut JoinSet<_>, page| {
         let permits = Arc::clone(&permits);
         tasks.spawn(async move {
-            let _permit = permits.acquire_owned().await.expect("nobody closes the semaphore");
+            let _permit = permits.acquire_owned().await.expect("the semaphore is never closed");
             (page, fetch(page).await)
         });
     };

@@ -1,4 +1,4 @@
-//! Dropping the handle detaches the task: it runs on.
+//! Dropping the handle detaches the task, which continues to run.
 
 use redd::sync::oneshot;
 
@@ -6,7 +6,7 @@ use redd::sync::oneshot;
 async fn main() {
     let (done, wait) = oneshot::channel();
     drop(redd::spawn(async move {
-        // Nobody holds the handle any more, and still this runs.
+        // The handle is dropped, and the task still runs.
         done.send("the detached task ran").expect("`main` waits");
     }));
     println!("{}", wait.await.expect("the task sends before it ends"));

@@ -15,7 +15,7 @@ async fn main() {
     let deadline = Instant::now() + Duration::from_millis(100);
     let mut in_time = Vec::new();
     while let Ok(Some(joined)) = timeout_at(deadline, tasks.join_next()).await {
-        in_time.push(joined.expect("nobody panics"));
+        in_time.push(joined.expect("no task panics"));
     }
     println!("in time: {in_time:?}, cancelled: {}", tasks.len());
     tasks.shutdown().await;

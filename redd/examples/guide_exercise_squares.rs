@@ -1,4 +1,4 @@
-//! Exercise 1: the sum of the squares of 1 to 100, a task a number.
+//! Exercise 1: the sum of the squares of 1 to 100, with a task for each number.
 
 #[redd::main]
 async fn main() {

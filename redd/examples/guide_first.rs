@@ -1,4 +1,4 @@
-//! A task starts when it is spawned, and its handle gives the result.
+//! A task starts when it is spawned, and its handle returns the result.
 
 #[redd::main]
 async fn main() {

@@ -1,4 +1,4 @@
-//! A `JoinSet` gives results in the order in which tasks end.
+//! A `JoinSet` returns results in the order in which tasks end.
 
 use redd::task::JoinSet;
 use redd::time::{Duration, sleep};
@@ -13,6 +13,6 @@ async fn main() {
         });
     }
     while let Some(arrived) = runners.join_next().await {
-        println!("{} arrives", arrived.expect("nobody panics"));
+        println!("{} arrives", arrived.expect("no task panics"));
     }
 }

@@ -1,4 +1,4 @@
-//! `spawn` needs a runtime around it; outside of one it says so.
+//! `spawn` needs a runtime. Outside of one, it panics with a message that says so.
 
 fn main() {
     std::panic::set_hook(Box::new(|_| ()));

@@ -1,4 +1,4 @@
-//! Tasks share what an `Arc` points to; what they change stands behind a lock.
+//! Tasks share what an `Arc` points to. What they change is protected by a lock.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ async fn main() {
     for word in ["redd", "salmon", "redd", "river", "redd"] {
         let counts = Arc::clone(&counts);
         tasks.spawn(async move {
-            // A std lock is right here: it is held for a moment, and never over an `.await`.
+            // A std lock is right here: it is held briefly, and never across an `.await`.
             *counts.lock().expect("no task panics with the lock").entry(word).or_insert(0) += 1;
         });
     }

@@ -1,4 +1,4 @@
-//! Tasks against threads, in figures of this machine.
+//! The cost of tasks and of threads, measured on this machine.
 
 use std::future::pending;
 use std::time::Duration;
@@ -6,14 +6,15 @@ use std::time::Duration;
 use redd::time::Instant;
 
 fn resident_bytes() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("its second number");
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages: u64 =
+        statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("its second value is a number");
     pages * 4096
 }
 
 fn print(what: &str, count: u32, time: Duration, bytes: u64) {
     let each = time / count;
-    println!("{count:>9} {what}: {each:?} each to make, {} bytes each", bytes / u64::from(count));
+    println!("{count:>9} {what}: {each:?} to create each, {} bytes each", bytes / u64::from(count));
 }
 
 #[redd::main(flavor = "current_thread")]

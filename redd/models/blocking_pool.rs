@@ -14,7 +14,7 @@ use crate::primitives::{mistake, model};
 
 type Arc<T> = std::sync::Arc<T>;
 
-/// How often the work ran and was dropped. Plain atomics: they observe the model and are not part of it.
+/// How many times work ran, was cancelled and was refused. Plain atomics: they observe the model and are not part of it.
 #[derive(Default)]
 struct Seen {
     running: AtomicUsize,
@@ -22,7 +22,7 @@ struct Seen {
     cancelled: AtomicUsize,
     refused: AtomicUsize,
     starts: AtomicUsize,
-    is_left_alone: AtomicBool,
+    was_stranded: AtomicBool,
 }
 
 /// Work that needs `parties` threads at a time.
@@ -45,7 +45,7 @@ impl Work for Meeting {
         }
         // The thread blocks forever. Loom would report a deadlock, which a test cannot catch.
         if self.seen.running.load(Ordering::Relaxed) < self.parties {
-            self.seen.is_left_alone.store(true, Ordering::Relaxed);
+            self.seen.was_stranded.store(true, Ordering::Relaxed);
         }
         self.seen.done.fetch_add(1, Ordering::Relaxed);
     }
@@ -103,11 +103,11 @@ impl Model {
     }
 
     /// Asserts that queued work has a thread that does not sleep.
-    fn assert_served(&self) {
+    fn assert_has_thread(&self) {
         let inner = self.pool.inner.lock();
-        let is_served = inner.queue.is_empty() || inner.idle.len() < inner.threads;
+        let has_thread = inner.queue.is_empty() || inner.idle.len() < inner.threads;
         drop(inner);
-        assert!(is_served, "work was left alone");
+        assert!(has_thread, "work was stranded");
     }
 
     /// Waits for all threads, and checks what happened to `count` pieces of work.
@@ -116,8 +116,8 @@ impl Model {
         assert!(self.pool.join_all(None, &[]));
         let seen = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         assert!(
-            !self.seen.is_left_alone.load(Ordering::Relaxed),
-            "work was left alone: {} queued",
+            !self.seen.was_stranded.load(Ordering::Relaxed),
+            "work was stranded: {} queued",
             self.pool.queue_depth()
         );
         let all = seen(&self.seen.done) + seen(&self.seen.cancelled) + seen(&self.seen.refused);
@@ -141,7 +141,7 @@ model!(loom_pool_threads_that_do_not_stay_strand_nothing, || {
 model!(loom_pool_a_bound_of_one_strands_nothing, || {
     let model = Model::new(1, Duration::ZERO, None);
     model.submit_twice(1);
-    model.assert_served();
+    model.assert_has_thread();
     model.finish(2);
 });
 
@@ -151,13 +151,13 @@ fn loom_pool_a_refused_start_strands_nothing() {
         crate::primitives::explore(move || {
             let model = Model::new(2, Duration::MAX, Some(refused_start));
             model.submit_twice(1);
-            model.assert_served();
+            model.assert_has_thread();
             model.finish(2);
         });
     }
 }
 
-model!(loom_pool_a_refused_start_remembers_who_went_idle_meanwhile, || {
+model!(loom_pool_a_refused_start_remembers_a_thread_that_went_idle_meanwhile, || {
     let model = Model::new(2, Duration::MAX, Some(1));
     model.submit(1);
     let other = model.clone();
@@ -166,7 +166,7 @@ model!(loom_pool_a_refused_start_remembers_who_went_idle_meanwhile, || {
     thread::yield_now();
     model.submit(1);
     other.join().expect("a submitter does not panic");
-    model.assert_served();
+    model.assert_has_thread();
     model.finish(3);
 });
 
@@ -189,7 +189,7 @@ model!(loom_pool_shutdown_leaves_the_seeker_its_work, || {
     let model = Model::new(2, Duration::MAX, None);
     model.submit(1);
     model.finish(1);
-    assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found nothing to do");
+    assert_eq!(model.seen.done.load(Ordering::Relaxed), 1, "the started thread found no work");
 });
 
 // The same with an idle thread that is woken.
@@ -201,7 +201,7 @@ model!(loom_pool_shutdown_leaves_the_woken_seeker_its_work, || {
     }
     model.submit(1);
     model.finish(2);
-    assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found nothing to do");
+    assert_eq!(model.seen.done.load(Ordering::Relaxed), 2, "the woken thread found no work");
 });
 
 /// Two pieces of work arrive at a pool with one idle thread.
@@ -221,7 +221,7 @@ model!(loom_pool_an_idle_thread_is_claimed_once, || with_an_idle_thread(|model| 
 
 /// Wakes an idle thread, and leaves it in the idle list until it has taken its work. A submitter that checks in between
 /// assumes that there is a thread for its own work too.
-fn submit_by_looking(model: &Model) {
+fn submit_without_a_claim(model: &Model) {
     let mut inner = model.pool.inner.lock();
     inner.queue.push_back((u64::MAX, model.work(2)));
     match inner.idle.last().cloned() {
@@ -236,26 +236,26 @@ fn submit_by_looking(model: &Model) {
     }
 }
 
-mistake!(loom_pool_catches_an_idle_thread_that_is_looked_at_and_not_claimed, "left alone", || with_an_idle_thread(
-    submit_by_looking
+mistake!(loom_pool_catches_an_idle_thread_that_is_seen_and_not_claimed, "stranded", || with_an_idle_thread(
+    submit_without_a_claim
 ));
 
 /// Queues work without checking whether the pool is shut down.
-fn submit_without_a_look(model: &Model) {
+fn submit_without_a_check(model: &Model) {
     model.pool.inner.lock().queue.push_back((u64::MAX, model.work(1)));
 }
 
-mistake!(loom_pool_catches_a_submit_that_does_not_look_for_the_shutdown, "work was lost", || {
-    shut_down_while_submitting(submit_without_a_look)
+mistake!(loom_pool_catches_a_submit_that_does_not_check_for_the_shutdown, "work was lost", || {
+    shut_down_while_submitting(submit_without_a_check)
 });
 
 // Queues work for the existing threads, and starts none.
-mistake!(loom_pool_catches_work_for_which_nobody_comes, "work was left alone", || {
+mistake!(loom_pool_catches_work_without_a_seeker, "work was stranded", || {
     let model = Model::new(1, Duration::ZERO, None);
     let other = model.clone();
-    let other = thread::spawn(move || submit_without_a_look(&other));
+    let other = thread::spawn(move || submit_without_a_check(&other));
     model.submit(1);
     other.join().expect("a submitter does not panic");
-    model.assert_served();
+    model.assert_has_thread();
     model.finish(2);
 });

@@ -275,7 +275,7 @@ fn shutdown_against_a_waiter(wake: fn(&mut WakeList)) {
         let state: State = poll_until_ready(1, &ended, |waker| {
             match socket.slot.wait_in_list(&mut ticket, Interest::READABLE, waker) {
                 Waited::Ready(state) => Poll::Ready(state),
-                Waited::Ended => unreachable!("the word says that it is shut down"),
+                Waited::Ended => unreachable!("the word has SHUTDOWN set"),
                 Waited::Pending => Poll::Pending,
             }
         });
@@ -308,23 +308,23 @@ fn end_of_waits_against_a_waiter(wake: fn(&mut WakeList)) {
 }
 
 #[test]
-fn loom_the_end_of_waits_is_told_to_whoever_waits_or_would_wait() {
+fn loom_the_end_of_waits_reaches_present_and_later_waiters() {
     end_of_waits_against_a_waiter(WakeList::wake_all);
 }
 
 #[test]
 #[should_panic(expected = "an edge is lost")]
-fn loom_catches_an_end_of_waits_that_wakes_nobody() {
+fn loom_catches_an_end_of_waits_that_wakes_no_waiter() {
     end_of_waits_against_a_waiter(|_| ());
 }
 
 #[test]
-fn loom_shutdown_wakes_whoever_waits() {
+fn loom_shutdown_wakes_all_waiters() {
     shutdown_against_a_waiter(WakeList::wake_all);
 }
 
 #[test]
 #[should_panic(expected = "an edge is lost")]
-fn loom_catches_a_shutdown_that_wakes_nobody() {
+fn loom_catches_a_shutdown_that_wakes_no_waiter() {
     shutdown_against_a_waiter(|_| ());
 }

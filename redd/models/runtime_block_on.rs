@@ -18,11 +18,11 @@ use crate::scheduler::models::core::worker_that_never_runs;
 use crate::scheduler::shared::{Core, RootWaker, RootWakers, Worker};
 
 struct Model {
-    seat: Mutex<Core>,
+    core_lock: Mutex<Core>,
     /// The tasks that have run. Not modelled: a thread counts only while it owns the worker.
     tasks: fixed::AtomicUsize,
     threads: usize,
-    /// Threads that have given the core back, if they had it.
+    /// Threads that have returned the core, if they had it.
     ended: AtomicUsize,
     is_lost: AtomicBool,
     has_panicked: AtomicBool,
@@ -32,7 +32,7 @@ impl Model {
     fn new(threads: usize) -> Arc<Self> {
         let core = Core { worker: Some(worker_that_never_runs()), ..Core::default() };
         Arc::new(Self {
-            seat: Mutex::new(core),
+            core_lock: Mutex::new(core),
             tasks: fixed::AtomicUsize::new(0),
             threads,
             ended: AtomicUsize::new(0),
@@ -66,14 +66,15 @@ type Take = fn(&Mutex<Core>, &std::sync::Arc<RootWaker>) -> Option<Box<Worker>>;
 type GiveBack = fn(CoreGuard<'_>);
 type Park = fn(&Model, &RootWaker) -> bool;
 
-/// A `block_on` whose root ends when a task of its own has run, or by a wake if `is_over` says so.
+/// A `block_on` whose root ends when a task of its own has run, or by a wake if `is_over` is true.
 fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: RootWakers, is_over: bool) {
     let woken = std::sync::Arc::clone(&own.woken);
-    let core = model.seat.lock().worker.take();
-    let mut guard = CoreGuard { core, wakers: Some(own), seat: &model.seat, has_panicked: &model.has_panicked };
+    let core = model.core_lock.lock().worker.take();
+    let mut guard =
+        CoreGuard { core, wakers: Some(own), core_lock: &model.core_lock, has_panicked: &model.has_panicked };
     loop {
         if guard.core.is_none() {
-            guard.core = take(&model.seat, &woken);
+            guard.core = take(&model.core_lock, &woken);
         }
         if guard.core.is_some() {
             model.tasks.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +89,7 @@ fn block_on(model: &Model, take: Take, give_back: GiveBack, park: Park, own: Roo
         }
     }
     give_back(guard);
-    // Release: what we left in the seat. Pairs with Acquire in `Model::park`.
+    // Release: what we left under the lock of the core. Pairs with Acquire in `Model::park`.
     model.ended.fetch_add(1, Ordering::Release);
 }
 
@@ -103,15 +104,15 @@ fn roots(threads: usize, take: Take, give_back: GiveBack, park: Park) {
         other.join().expect("a root does not panic");
     }
     assert!(!shared.is_lost.load(Ordering::Relaxed), "the hand-over is lost");
-    assert!(shared.seat.lock().worker.is_some(), "the core is back");
+    assert!(shared.core_lock.lock().worker.is_some(), "the core is back");
     assert_eq!(shared.tasks.load(Ordering::Relaxed), threads, "all had it");
 }
 
-model!(loom_core_goes_to_whoever_waits, || roots(2, take_core_or_wait, |guard| drop(guard), Model::park));
+model!(loom_core_goes_to_a_waiting_thread, || roots(2, take_core_or_wait, |guard| drop(guard), Model::park));
 
 model!(loom_core_goes_on_to_the_third, || roots(3, take_core_or_wait, |guard| drop(guard), Model::park));
 
-// One root ends by a wake from outside, perhaps when it has just been told that the core is free. Then the third gets it.
+// One root ends by a wake from outside, perhaps when it has just been woken because the core is free. Then the third gets the core.
 model!(loom_core_is_not_lost_with_a_root_that_ends_without_it, || {
     let shared = Model::new(2);
     let first = RootWakers::new(Weak::new());
@@ -124,19 +125,19 @@ model!(loom_core_is_not_lost_with_a_root_that_ends_without_it, || {
     for root in roots {
         root.join().expect("a root does not panic");
     }
-    assert!(shared.seat.lock().worker.is_some(), "the core is back");
+    assert!(shared.core_lock.lock().worker.is_some(), "the core is back");
 });
 
 /// The mistake: checks for the core, and enters the list in a second critical section.
-fn take_or_wait_in_two_steps(seat: &Mutex<Core>, woken: &std::sync::Arc<RootWaker>) -> Option<Box<Worker>> {
-    let worker = seat.lock().worker.take();
+fn take_or_wait_in_two_steps(core_lock: &Mutex<Core>, woken: &std::sync::Arc<RootWaker>) -> Option<Box<Worker>> {
+    let worker = core_lock.lock().worker.take();
     if worker.is_none() {
-        seat.lock().waiters.push(std::sync::Arc::clone(woken));
+        core_lock.lock().waiters.push(std::sync::Arc::clone(woken));
     }
     worker
 }
 
-mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over is lost", || roots(
+mistake!(loom_core_catches_a_check_before_the_entry_in_the_list, "the hand-over is lost", || roots(
     2,
     take_or_wait_in_two_steps,
     |guard| drop(guard),
@@ -145,12 +146,12 @@ mistake!(loom_core_catches_a_look_before_the_entry_in_the_list, "the hand-over i
 
 /// The mistake: puts the core back and does not wake the waiting threads.
 fn give_back_in_silence(guard: CoreGuard<'_>) {
-    let waiters = mem::take(&mut guard.seat.lock().waiters);
+    let waiters = mem::take(&mut guard.core_lock.lock().waiters);
     drop(waiters);
     drop(guard);
 }
 
-mistake!(loom_core_catches_a_core_that_comes_back_in_silence, "the hand-over is lost", || roots(
+mistake!(loom_core_catches_a_core_that_is_returned_without_a_wake, "the hand-over is lost", || roots(
     2,
     take_core_or_wait,
     give_back_in_silence,

@@ -382,7 +382,7 @@ model!(shuttle_timers_of_several_workers_all_fire, || {
             })
         }));
         let early = timeout(Duration::from_secs(100), yield_now()).await;
-        assert!(early.is_ok(), "nobody sleeps that long");
+        assert!(early.is_ok(), "no thread sleeps that long");
         for task in tasks {
             join(task).await;
         }

@@ -30,7 +30,7 @@ pub(crate) fn worker_that_never_runs() -> Box<Worker> {
         poll_ns: 0.0,
         driver_polled_at: real_now(),
         lease_wait_since: None,
-        next_streak: 0,
+        lifo_streak: 0,
         driver_interval: 1,
         offer_from: 1,
         searching: None,

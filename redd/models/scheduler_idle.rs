@@ -5,7 +5,7 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of a run queue")]
 
-/// The checker's own may not be the type of `self`.
+/// The checker's `Arc` may not be the type of `self`.
 use std::sync::Arc as Plain;
 
 use super::super::idle::{self, Idle, Searching, WakeAction, Word};
@@ -22,9 +22,9 @@ type Ring = RunQueue<Node, 4>;
 
 /// The epoll in which all workers sleep: an edge-triggered eventfd, in which writes coalesce, and one socket.
 ///
-/// No thread blocks in it: a worker that finds nothing ends there, asleep. Being woken later is the same as checking later,
-/// and loom tries all times of the check. So when all threads have ended, all workers sleep or are blocked in a task. What
-/// is in the epoll then would wake them.
+/// No thread blocks in it: a worker that finds no event ends there and counts as asleep. A later wake-up has the same effect as a
+/// later check, and loom tries all times of the check. So when all threads have ended, all workers sleep or are blocked in a
+/// task. An event that is in the epoll then would wake one of them.
 struct Epoll(AtomicUsize);
 
 const TOKEN: usize = 1;
@@ -49,50 +49,50 @@ struct Workers {
     epoll: Epoll,
     is_driver_leased: AtomicUsize,
     event_count: EventCount,
-    parking: Seating,
-    /// Workers that have no thread. Not modelled: only the one clean worker looks at it.
+    sleepers_are: Sleepers,
+    /// Workers that have no thread. Not modelled: only the one clean worker reads it.
     unstarted: fixed::AtomicUsize,
-    /// Of workers that have started later.
+    /// The threads of workers that were started later.
     threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     mistake: Mistake,
     tasks: Tasks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seating {
+enum Sleepers {
     /// A runtime with one worker, or with all of them in the epoll.
     AllInEpoll,
-    /// Decision 0009.
-    OneWatches,
+    /// One in the epoll, the others at the event count (decision 0009).
+    OneLeases,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mistake {
     None,
     NoFence,
-    LookBeforeCount,
+    CheckBeforeCount,
     NoChain,
     NoFenceAfterSearch,
-    LookBeforeEnd,
+    CheckBeforeEnd,
     DropToken,
     /// A worker starts its successor when its first task has ended.
     StartAfterTask,
-    /// A worker that an event wakes runs what that woke without a successor.
+    /// A worker that an event wakes runs the task of that event without a successor.
     NoStartForEvent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tasks {
     End,
-    /// The worker never returns from a task: it waits for another one.
+    /// The worker never returns from a task, because the task waits for another one.
     WaitForEachOther,
 }
 
-/// A copy of `primitives::event_count` at which no thread blocks either. The system does each of its steps under its lock: it
+/// A copy of `primitives::event_count` in which no thread blocks, either. The system does each of its steps under its lock: it
 /// compares the count of notifications and puts the thread to sleep, or it wakes a sleeping thread.
 #[derive(Default)]
 struct EventCount {
-    rings: AtomicUsize,
+    notifications: AtomicUsize,
     sleepers: AtomicUsize,
     system: crate::primitives::checker::sync::Mutex<Asleep>,
 }
@@ -106,16 +106,16 @@ struct Asleep {
 
 impl EventCount {
     fn prepare_wait(&self) -> usize {
-        self.rings.load(Ordering::Acquire)
+        self.notifications.load(Ordering::Acquire)
     }
 
     /// `None`: it sleeps forever. Otherwise whether a notification woke it.
-    fn wait(&self, heard: usize) -> Option<bool> {
+    fn wait(&self, key: usize) -> Option<bool> {
         self.sleepers.fetch_add(1, Ordering::Relaxed);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         let mut system = self.system.lock().unwrap();
         // The system reads the word itself.
-        if self.rings.load(Ordering::Relaxed) != heard {
+        if self.notifications.load(Ordering::Relaxed) != key {
             drop(system);
             self.sleepers.fetch_sub(1, Ordering::Relaxed);
             return Some(false);
@@ -139,7 +139,7 @@ impl EventCount {
     }
 
     fn notify_one(&self) -> bool {
-        self.rings.fetch_add(1, Ordering::Release);
+        self.notifications.fetch_add(1, Ordering::Release);
         crate::primitives::checker::sync::atomic::fence(Ordering::SeqCst);
         if self.sleepers.load(Ordering::Relaxed) == 0 {
             return false;
@@ -159,8 +159,8 @@ impl Workers {
         self.apply(self.idle.wake_one());
     }
 
-    fn apply(&self, answer: WakeAction) {
-        if answer == WakeAction::WriteToken {
+    fn apply(&self, action: WakeAction) {
+        if action == WakeAction::WriteToken {
             self.write_token();
         }
     }
@@ -177,16 +177,16 @@ impl Workers {
 
     /// `Shared::wake_sleeper`.
     fn write_token(&self) {
-        let is_taken = self.parking == Seating::OneWatches && self.event_count.notify_one();
+        let is_taken = self.sleepers_are == Sleepers::OneLeases && self.event_count.notify_one();
         if !is_taken {
             self.epoll.add(TOKEN);
         }
     }
 
-    /// The events that end a sleep, `None` if nothing does.
-    fn sleep(&self, heard: usize) -> Option<usize> {
-        if self.parking == Seating::OneWatches && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
-            return self.event_count.wait(heard).map(|is_woken| if is_woken { TOKEN } else { 0 });
+    /// The events that end a sleep; `None` if the sleep does not end.
+    fn sleep(&self, key: usize) -> Option<usize> {
+        if self.sleepers_are == Sleepers::OneLeases && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
+            return self.event_count.wait(key).map(|is_woken| if is_woken { TOKEN } else { 0 });
         }
         let events = self.epoll.take();
         if events == 0 {
@@ -199,7 +199,7 @@ impl Workers {
     /// The submit protocol.
     fn submit(&self) {
         self.injected.fetch_add(1, Ordering::Release);
-        idle::after_remote_push();
+        idle::fence_after_publish();
         self.wake();
     }
 
@@ -230,12 +230,12 @@ impl Workers {
                     continue;
                 }
             }
-            let heard = self.event_count.prepare_wait();
+            let key = self.event_count.prepare_wait();
             if !self.enter_park(searching.take()) {
                 self.idle.cancel_park();
                 continue;
             }
-            let Some(events) = self.sleep(heard) else { return };
+            let Some(events) = self.sleep(key) else { return };
             searching = self.idle.leave_park(events & TOKEN != 0);
             if events & SOCKET != 0 {
                 if self.mistake != Mistake::NoStartForEvent {
@@ -253,18 +253,18 @@ impl Workers {
         }
     }
 
-    /// The last searcher checks for work that other threads left to it.
+    /// The last searcher checks for work that other threads have left to the searchers.
     fn end_search(&self, searching: Searching) {
         let has_more = match self.mistake {
             Mistake::NoChain => return,
             Mistake::NoFenceAfterSearch => self.idle.apply(|word| word.search_ended()) && !self.is_empty(),
-            Mistake::LookBeforeEnd => {
+            Mistake::CheckBeforeEnd => {
                 let has_more = !self.is_empty();
                 self.idle.end_search(searching) && has_more
             }
             Mistake::None
             | Mistake::NoFence
-            | Mistake::LookBeforeCount
+            | Mistake::CheckBeforeCount
             | Mistake::DropToken
             | Mistake::StartAfterTask
             | Mistake::NoStartForEvent => self.idle.end_search(searching) && !self.is_empty(),
@@ -283,13 +283,13 @@ impl Workers {
         self.injected.load(Ordering::Relaxed) == 0
     }
 
-    /// False if there is a reason to stay.
+    /// False if there is a reason not to sleep.
     fn enter_park(&self, searching: Option<Searching>) -> bool {
         match self.mistake {
             Mistake::None
             | Mistake::NoChain
             | Mistake::NoFenceAfterSearch
-            | Mistake::LookBeforeEnd
+            | Mistake::CheckBeforeEnd
             | Mistake::DropToken
             | Mistake::StartAfterTask
             | Mistake::NoStartForEvent => {
@@ -300,7 +300,7 @@ impl Workers {
                 self.idle.apply(|word| word.park_entered(searching.is_some()));
                 self.is_empty()
             }
-            Mistake::LookBeforeCount => {
+            Mistake::CheckBeforeCount => {
                 let is_empty = self.is_empty();
                 self.idle.enter_park(searching);
                 is_empty
@@ -322,13 +322,13 @@ enum Outside {
     RaisesAnEventAndSubmits(usize),
 }
 
-/// Two workers, and this thread as the world outside.
+/// Two workers, and this thread as the code outside of them.
 fn workers(mistake: Mistake, tasks: Tasks, outside: Outside) {
-    workers_in(Seating::AllInEpoll, mistake, tasks, outside);
+    workers_in(Sleepers::AllInEpoll, mistake, tasks, outside);
 }
 
-fn workers_in(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(0, parking, mistake, tasks);
+fn workers_in(sleepers_are: Sleepers, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(0, sleepers_are, mistake, tasks);
     let threads = [(); 2].map(|()| {
         let shared = Plain::clone(&shared);
         thread::spawn(move || shared.work())
@@ -341,8 +341,8 @@ fn workers_in(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside
 }
 
 /// The same with a second worker that the first one starts.
-fn successor(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside) {
-    let shared = runtime(1, parking, mistake, tasks);
+fn successor(sleepers_are: Sleepers, mistake: Mistake, tasks: Tasks, outside: Outside) {
+    let shared = runtime(1, sleepers_are, mistake, tasks);
     let first = {
         let shared = Plain::clone(&shared);
         thread::spawn(move || shared.work())
@@ -352,14 +352,14 @@ fn successor(parking: Seating, mistake: Mistake, tasks: Tasks, outside: Outside)
     shared.check();
 }
 
-fn runtime(unstarted: usize, parking: Seating, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
+fn runtime(unstarted: usize, sleepers_are: Sleepers, mistake: Mistake, tasks: Tasks) -> Plain<Workers> {
     Plain::new(Workers {
         injected: AtomicUsize::new(0),
         idle: Idle::new(),
         epoll: Epoll(AtomicUsize::new(0)),
         is_driver_leased: AtomicUsize::new(0),
         event_count: EventCount::default(),
-        parking,
+        sleepers_are,
         unstarted: fixed::AtomicUsize::new(unstarted),
         threads: crate::primitives::checker::sync::Mutex::new(Vec::new()),
         mistake,
@@ -391,7 +391,7 @@ impl Workers {
         let unstarted = self.unstarted.load(Ordering::Relaxed);
         assert!(
             self.is_empty() || sleepers == 0 || has_token,
-            "a task waits, a worker sleeps, and no token is on its way"
+            "a task waits, a worker sleeps, and no token is in flight"
         );
         assert!(self.is_empty() || sleepers > 0 || unstarted == 0, "a task waits, and a worker could be started");
         assert!(searchers == 0 || self.mistake != Mistake::None, "no worker searches forever");
@@ -407,14 +407,14 @@ model!(loom_idle_submit_against_park_and_an_event, || workers(
 ));
 
 model!(loom_idle_one_leases_submit_against_park, || workers_in(
-    Seating::OneWatches,
+    Sleepers::OneLeases,
     Mistake::None,
     Tasks::End,
     Outside::Submits(2)
 ));
 
 model!(loom_idle_one_leases_submit_against_park_and_an_event, || {
-    workers_in(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
+    workers_in(Sleepers::OneLeases, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1))
 });
 
 model!(loom_idle_dependent_tasks_get_a_worker_each, || workers(
@@ -427,71 +427,71 @@ model!(loom_idle_a_task_behind_a_blocked_event_gets_a_worker, || {
     workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
 });
 
-mistake!(loom_idle_catches_a_park_without_the_fence, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_park_without_the_fence, "no token is in flight", || workers(
     Mistake::NoFence,
     Tasks::End,
     Outside::Submits(1)
 ));
 
-mistake!(loom_idle_catches_a_look_before_the_count, "no token is on its way", || workers(
-    Mistake::LookBeforeCount,
+mistake!(loom_idle_catches_a_check_before_the_count, "no token is in flight", || workers(
+    Mistake::CheckBeforeCount,
     Tasks::End,
     Outside::Submits(1)
 ));
 
-mistake!(loom_idle_catches_a_searcher_that_does_not_chain, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_searcher_that_does_not_chain, "no token is in flight", || workers(
     Mistake::NoChain,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is on its way", || workers(
+mistake!(loom_idle_catches_a_searcher_without_the_fence, "no token is in flight", || workers(
     Mistake::NoFenceAfterSearch,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_searcher_that_looks_before_it_ends, "no token is on its way", || workers(
-    Mistake::LookBeforeEnd,
+mistake!(loom_idle_catches_a_searcher_that_checks_before_it_ends, "no token is in flight", || workers(
+    Mistake::CheckBeforeEnd,
     Tasks::WaitForEachOther,
     Outside::Submits(2)
 ));
 
-mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is on its way", || {
+mistake!(loom_idle_catches_a_token_that_is_not_passed_on, "no token is in flight", || {
     workers(Mistake::DropToken, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
 });
 
 model!(loom_idle_a_successor_submit_against_park, || {
-    successor(Seating::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
+    successor(Sleepers::AllInEpoll, Mistake::None, Tasks::End, Outside::Submits(2));
 });
 
 model!(loom_idle_one_leases_a_successor_submit_against_park_and_an_event, || {
-    successor(Seating::OneWatches, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
+    successor(Sleepers::OneLeases, Mistake::None, Tasks::End, Outside::RaisesAnEventAndSubmits(1));
 });
 
 model!(loom_idle_dependent_tasks_find_a_successor, || {
-    successor(Seating::OneWatches, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
+    successor(Sleepers::OneLeases, Mistake::None, Tasks::WaitForEachOther, Outside::Submits(2));
 });
 
 #[test]
 fn loom_idle_a_task_behind_a_blocked_event_finds_a_successor() {
-    // Three: the worker sleeps, is claimed, wakes up, and only then the token is written.
+    // Three preemptions: the worker sleeps, is claimed, wakes up, and only then is the token written.
     crate::primitives::explore_within(Some(3), || {
         let outside = Outside::RaisesAnEventAndSubmits(1);
-        successor(Seating::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
+        successor(Sleepers::AllInEpoll, Mistake::None, Tasks::WaitForEachOther, outside);
     });
 }
 
 mistake!(loom_idle_catches_a_successor_that_starts_after_the_task, "a worker could be started", || {
-    successor(Seating::AllInEpoll, Mistake::StartAfterTask, Tasks::WaitForEachOther, Outside::Submits(2));
+    successor(Sleepers::AllInEpoll, Mistake::StartAfterTask, Tasks::WaitForEachOther, Outside::Submits(2));
 });
 
 mistake!(loom_idle_catches_an_event_without_a_successor, "a worker could be started", || {
     let outside = Outside::RaisesAnEventAndSubmits(1);
-    successor(Seating::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
+    successor(Sleepers::AllInEpoll, Mistake::NoStartForEvent, Tasks::WaitForEachOther, outside);
 });
 
-/// One worker with the real injector: a push that is counted but not linked keeps it awake.
+/// One worker with the real injector: a push that is counted but not linked keeps the worker awake.
 fn injector_and_idle(after_push: fn()) {
     crate::primitives::explore(move || {
         let shared = Arc::new((Injector::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
@@ -526,7 +526,7 @@ fn injector_and_idle(after_push: fn()) {
             epoll.add(TOKEN);
         }
         let has_run = worker.join().expect("the worker does not panic");
-        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is in flight");
         if !has_run {
             assert_eq!(injector.pop_batch(1, |node| _ = take(node)), Popped::Tasks(1));
         }
@@ -535,11 +535,11 @@ fn injector_and_idle(after_push: fn()) {
 
 #[test]
 fn loom_idle_with_the_injector() {
-    injector_and_idle(idle::after_remote_push);
+    injector_and_idle(idle::fence_after_publish);
 }
 
 #[test]
-#[should_panic(expected = "no token is on its way")]
+#[should_panic(expected = "no token is in flight")]
 fn loom_idle_catches_a_push_without_the_fence() {
     injector_and_idle(|| ());
 }
@@ -582,17 +582,17 @@ fn ring_and_clean_worker(after_push: fn()) {
             epoll.add(TOKEN);
         }
         let has_run = clean.join().expect("the worker does not panic");
-        assert!(has_run || epoll.take() & TOKEN != 0, "no token is on its way");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is in flight");
     });
 }
 
 #[test]
 fn loom_idle_an_offer_to_a_clean_worker() {
-    ring_and_clean_worker(idle::after_remote_push);
+    ring_and_clean_worker(idle::fence_after_publish);
 }
 
 #[test]
-#[should_panic(expected = "no token is on its way")]
+#[should_panic(expected = "no token is in flight")]
 fn loom_idle_catches_an_offer_without_the_fence() {
     ring_and_clean_worker(|| ());
 }

@@ -1,4 +1,4 @@
-//! Models of the run queue (M2), its next-slot (M3) and the injector (M5).
+//! Models of the run queue (M2), its LIFO slot (M3) and the injector (M5).
 
 #![expect(unsafe_code, reason = "owner-only calls; steps of the queues with a mistake in them")]
 
@@ -83,16 +83,16 @@ unsafe fn steal_without_claim(queue: &Ring, _: &Ring) -> Option<NonNull<Node>> {
 
 mistake!(loom_ring_catches_a_thief_that_reads_before_it_claims, "exactly once", || ring(2, 0, 1, steal_without_claim));
 
-// ── M3: the next-slot ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── M3: the LIFO slot ─────────────────────────────────────────────────────────────────────────────────────────────
 
-type PushNext = unsafe fn(&Ring, NonNull<Node>) -> Option<NonNull<Node>>;
+type PushLifo = unsafe fn(&Ring, NonNull<Node>) -> Option<NonNull<Node>>;
 
 /// The owner fills the slot twice and empties it, while a rescuer takes what it finds.
-fn next_slot(push: PushNext) {
+fn lifo_slot(push: PushLifo) {
     let queue = Arc::new(Ring::new());
     let rescuer = {
         let queue = Arc::clone(&queue);
-        thread::spawn(move || Vec::from_iter((0..2).filter_map(|_| queue.steal_next().map(take))))
+        thread::spawn(move || Vec::from_iter((0..2).filter_map(|_| queue.steal_lifo().map(take))))
     };
     let mut seen = Vec::new();
     for number in 0..3 {
@@ -100,21 +100,21 @@ fn next_slot(push: PushNext) {
         seen.extend(unsafe { push(&queue, Node::new(number)) }.map(take));
     }
     // SAFETY: as above.
-    seen.extend(unsafe { queue.pop_next() }.map(take));
+    seen.extend(unsafe { queue.take_lifo() }.map(take));
     seen.extend(rescuer.join().expect("a rescuer does not panic"));
     assert_each_once(seen, 3);
 }
 
-model!(loom_next_slot_owner_and_rescuer, || next_slot(Ring::push_next));
+model!(loom_lifo_slot_owner_and_rescuer, || lifo_slot(Ring::push_lifo));
 
 /// The mistake: reads the slot, and then stores over it.
-unsafe fn push_next_by_store(queue: &Ring, node: NonNull<Node>) -> Option<NonNull<Node>> {
-    let before = queue.next.load(Ordering::Relaxed);
-    queue.next.store(node.as_ptr(), Ordering::Release);
+unsafe fn push_lifo_by_store(queue: &Ring, node: NonNull<Node>) -> Option<NonNull<Node>> {
+    let before = queue.lifo_slot.load(Ordering::Relaxed);
+    queue.lifo_slot.store(node.as_ptr(), Ordering::Release);
     NonNull::new(before)
 }
 
-mistake!(loom_next_slot_catches_a_push_that_stores_over_a_task, "exactly once", || next_slot(push_next_by_store));
+mistake!(loom_lifo_slot_catches_a_push_that_stores_over_a_task, "exactly once", || lifo_slot(push_lifo_by_store));
 
 // ── M5: the injector ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -173,8 +173,8 @@ model!(loom_injector_two_poppers_and_a_pusher, || {
     assert!(injector.is_empty());
 });
 
-/// Two pushers, one of them with a batch, against close and drain: what is accepted comes out of the drain, and what
-/// is refused comes back.
+/// Two pushers, one of them with a batch, against close and drain: the drain returns each task that is accepted, and the push
+/// returns each task that is refused.
 fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
     let injector = Arc::new(Injector::new());
     let pushers = [0..1, 1..3].map(|numbers| {
@@ -199,7 +199,7 @@ fn close(push: fn(&Injector<Node>, Batch<Node>) -> Result<(), Batch<Node>>) {
 model!(loom_injector_close_strands_nothing, || close(Injector::push_batch));
 
 /// The mistake: checks whether the injector is closed, and counts itself afterwards.
-fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<(), Batch<Node>> {
+fn push_after_a_check(injector: &Injector<Node>, batch: Batch<Node>) -> Result<(), Batch<Node>> {
     if injector.is_closed() {
         return Err(batch);
     }
@@ -208,4 +208,4 @@ fn push_after_a_look(injector: &Injector<Node>, batch: Batch<Node>) -> Result<()
     Ok(())
 }
 
-mistake!(loom_injector_catches_a_push_that_looks_before_it_counts, "exactly once", || close(push_after_a_look));
+mistake!(loom_injector_catches_a_push_that_checks_before_it_counts, "exactly once", || close(push_after_a_check));

@@ -1,4 +1,4 @@
-//! Models of rescue: which workers are active, whose poll it is, and the end of the runtime. Each has a seeded mistake.
+//! Models of rescue: which workers are active, which task a poll belongs to, and the end of the runtime. Each has a seeded mistake.
 
 #![expect(unsafe_code, reason = "loom's cells")]
 
@@ -13,7 +13,7 @@ use crate::scheduler::worker_states::{WorkerState, WorkerStates, join_unless_end
 use crate::task::header::Header;
 
 /// One worker, and spares.
-struct House {
+struct SmallRuntime {
     states: WorkerStates,
     worker: WorkerState,
     /// Spares that were started beside those at the beginning.
@@ -22,7 +22,7 @@ struct House {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum MonitorLooks {
+enum MonitorChecks {
     Last,
     /// The mistake.
     First,
@@ -30,8 +30,8 @@ enum MonitorLooks {
     Never,
 }
 
-impl House {
-    /// What `start_spare` does.
+impl SmallRuntime {
+    /// The counts of `start_spare`.
     fn start(&self) {
         self.states.join(1);
         self.started.fetch_add(1, Ordering::Relaxed);
@@ -43,12 +43,12 @@ impl House {
         }
     }
 
-    fn monitor(&self, step: impl FnOnce(&WorkerStates, &WorkerState), looks: MonitorLooks) {
-        if looks == MonitorLooks::First && self.states.active() == 0 {
+    fn monitor(&self, step: impl FnOnce(&WorkerStates, &WorkerState), checks: MonitorChecks) {
+        if checks == MonitorChecks::First && self.states.active() == 0 {
             self.start();
         }
         step(&self.states, &self.worker);
-        if looks == MonitorLooks::Last && self.states.active() == 0 {
+        if checks == MonitorChecks::Last && self.states.active() == 0 {
             self.start();
         }
     }
@@ -57,103 +57,103 @@ impl House {
     #[track_caller]
     fn check(&self, spares: usize) {
         let spares = spares + self.started.load(Ordering::Relaxed) - self.retired.load(Ordering::Relaxed);
-        let serving = spares + usize::from(self.worker.is_active());
-        assert_eq!(self.states.active(), serving, "`counted-once`");
-        assert!(serving > 0, "somebody serves");
+        let active = spares + usize::from(self.worker.is_active());
+        assert_eq!(self.states.active(), active, "`counted-once`");
+        assert!(active > 0, "no worker is active");
     }
 }
 
-fn house(serving: usize) -> House {
-    let house = House {
+fn runtime(active: usize) -> SmallRuntime {
+    let runtime = SmallRuntime {
         states: WorkerStates::default(),
         worker: WorkerState::new(),
         started: AtomicUsize::new(0),
         retired: AtomicUsize::new(0),
     };
-    house.states.join(serving);
-    house
+    runtime.states.join(active);
+    runtime
 }
 
-/// The stalled worker returns, and then enters `block_in_place`. Meanwhile the monitor sees that it is back, and its spare
-/// would retire.
-fn return_and_retire(looks: MonitorLooks) {
-    let house = house(1);
-    assert!(house.states.mark_stalled(&house.worker));
-    house.states.join(1); // its spare
-    let house = Arc::new(house);
+/// The stalled worker returns from its poll, and then enters `block_in_place`. Meanwhile the monitor clears its mark, and its spare
+/// tries to retire.
+fn return_and_retire(checks: MonitorChecks) {
+    let runtime = runtime(1);
+    assert!(runtime.states.mark_stalled(&runtime.worker));
+    runtime.states.join(1); // its spare
+    let runtime = Arc::new(runtime);
     let worker = {
-        let house = Arc::clone(&house);
+        let runtime = Arc::clone(&runtime);
         thread::spawn(move || {
-            house.states.clear_mark(&house.worker);
-            house.block();
+            runtime.states.clear_mark(&runtime.worker);
+            runtime.block();
         })
     };
     let spare = {
-        let house = Arc::clone(&house);
+        let runtime = Arc::clone(&runtime);
         thread::spawn(move || {
-            if house.states.try_retire(1) {
-                house.retired.fetch_add(1, Ordering::Relaxed);
+            if runtime.states.try_retire(1) {
+                runtime.retired.fetch_add(1, Ordering::Relaxed);
             }
         })
     };
-    house.monitor(|states, worker| _ = states.clear_mark(worker), looks);
+    runtime.monitor(|states, worker| _ = states.clear_mark(worker), checks);
     worker.join().expect("no panic");
     spare.join().expect("no panic");
-    house.check(1);
+    runtime.check(1);
 }
 
-model!(loom_rescue_stalled_worker_returns_while_its_spare_retires, || return_and_retire(MonitorLooks::Last));
+model!(loom_rescue_stalled_worker_returns_while_its_spare_retires, || return_and_retire(MonitorChecks::Last));
 
-mistake!(loom_rescue_catches_a_monitor_that_does_not_look_last, "somebody serves", || return_and_retire(
-    MonitorLooks::First
+mistake!(loom_rescue_catches_a_monitor_that_does_not_check_last, "no worker is active", || return_and_retire(
+    MonitorChecks::First
 ));
 
 /// The monitor marks a worker that enters `block_in_place`, and perhaps leaves it.
-fn mark_and_block(comes_out: bool, looks: MonitorLooks) {
-    let house = Arc::new(house(1));
+fn mark_and_block(returns: bool, checks: MonitorChecks) {
+    let runtime = Arc::new(runtime(1));
     let worker = {
-        let house = Arc::clone(&house);
+        let runtime = Arc::clone(&runtime);
         thread::spawn(move || {
-            house.block();
-            if comes_out {
-                house.states.unblock(&house.worker);
+            runtime.block();
+            if returns {
+                runtime.states.unblock(&runtime.worker);
             }
         })
     };
-    house.monitor(|states, worker| _ = states.mark_stalled(worker), looks);
+    runtime.monitor(|states, worker| _ = states.mark_stalled(worker), checks);
     worker.join().expect("no panic");
-    house.check(0);
+    runtime.check(0);
 }
 
-model!(loom_rescue_marks_a_worker_that_blocks_in_place, || mark_and_block(false, MonitorLooks::Last));
+model!(loom_rescue_marks_a_worker_that_blocks_in_place, || mark_and_block(false, MonitorChecks::Last));
 
-model!(loom_rescue_marks_a_worker_that_blocks_in_place_and_comes_out, || mark_and_block(true, MonitorLooks::Last));
+model!(loom_rescue_marks_a_worker_that_blocks_in_place_and_returns, || mark_and_block(true, MonitorChecks::Last));
 
-mistake!(loom_rescue_catches_a_monitor_that_marks_and_goes_away, "somebody serves", || mark_and_block(
+mistake!(loom_rescue_catches_a_monitor_that_marks_and_goes_away, "no worker is active", || mark_and_block(
     false,
-    MonitorLooks::Never
+    MonitorChecks::Never
 ));
 
 /// A stalled spare ends its poll and retires while the monitor, which saw the poll, marks it. The worker stays active.
 fn mark_and_retire(takes_back: bool) {
-    let house = Arc::new(house(2));
+    let runtime = Arc::new(runtime(2));
     let is_polling = Arc::new(AtomicUsize::new(1));
     let spare = {
-        let (house, is_polling) = (Arc::clone(&house), Arc::clone(&is_polling));
+        let (runtime, is_polling) = (Arc::clone(&runtime), Arc::clone(&is_polling));
         thread::spawn(move || {
             is_polling.store(0, Ordering::Release);
-            house.states.clear_mark(&house.worker);
-            if house.states.try_retire(1) {
-                house.retired.fetch_add(1, Ordering::Relaxed);
+            runtime.states.clear_mark(&runtime.worker);
+            if runtime.states.try_retire(1) {
+                runtime.retired.fetch_add(1, Ordering::Relaxed);
             }
         })
     };
     let turn = || {
         if is_polling.load(Ordering::Acquire) == 0 {
-            house.states.clear_mark(&house.worker);
+            runtime.states.clear_mark(&runtime.worker);
         }
     };
-    house.states.mark_stalled(&house.worker);
+    runtime.states.mark_stalled(&runtime.worker);
     if takes_back {
         turn();
     }
@@ -162,9 +162,9 @@ fn mark_and_retire(takes_back: bool) {
     if takes_back {
         turn();
     }
-    let left = 2 - house.retired.load(Ordering::Relaxed);
-    assert_eq!(house.states.active(), left, "the count is right again");
-    assert!(left > 0, "somebody serves");
+    let left = 2 - runtime.retired.load(Ordering::Relaxed);
+    assert_eq!(runtime.states.active(), left, "the count is right again");
+    assert!(left > 0, "no worker is active");
 }
 
 model!(loom_rescue_marks_a_spare_that_retires, || mark_and_retire(true));
@@ -193,21 +193,21 @@ fn shutdown(join: fn(&AtomicUsize) -> bool) {
 
 model!(loom_rescue_starts_no_spare_after_the_end, || shutdown(join_unless_ended));
 
-mistake!(loom_rescue_catches_a_spare_that_joins_without_a_look, "the runtime finishes once", || {
+mistake!(loom_rescue_catches_a_spare_that_joins_without_a_check, "the runtime finishes once", || {
     shutdown(|alive| {
         alive.fetch_add(1, Ordering::AcqRel);
         true
     });
 });
 
-/// A slot of the slab: free when it counts no references. The mark keeps its address as that of a header, which it never
-/// dereferences.
+/// A slot of the slab, which is free if its reference count is 0. The mark stores its address as that of a header, and never
+/// dereferences it.
 struct Place {
     refs: AtomicUsize,
     id: UnsafeCell<u64>,
 }
 
-// SAFETY: the model asks which thread may access it; loom checks the cell.
+// SAFETY: the model checks which thread may access it; loom checks the cell.
 unsafe impl Sync for Place {}
 
 impl Place {
@@ -257,7 +257,7 @@ fn naming(task_of: TaskOf) {
             poll(&polled.locations[usize::from(!is_free)], 2);
         })
     };
-    // A thread too, so that the bound of preemptions is spent between the two.
+    // Also a thread of its own, so that all preemptions within the bound are between these two threads.
     let monitor = thread::spawn(move || {
         let polls = polled.mark.polls();
         if !is_polling(polls) {
@@ -268,7 +268,7 @@ fn naming(task_of: TaskOf) {
             polled.locations[at].try_ref().then_some(at)
         };
         if let Some(at) = task_of(&polled.mark, polls, &keep) {
-            // SAFETY: as above; the reference keeps others from writing.
+            // SAFETY: as above; while we hold the reference, no other thread writes.
             let id = polled.locations[at].id.with(|id| unsafe { *id });
             assert_eq!(id, polls.div_ceil(2), "the right task or none");
             polled.locations[at].release();
@@ -280,6 +280,6 @@ fn naming(task_of: TaskOf) {
 
 model!(loom_rescue_names_the_right_task_or_none, || naming(|mark, polls, keep| mark.task_of(polls, keep)));
 
-mistake!(loom_rescue_catches_a_name_without_a_second_look, "the right task or none", || naming(|mark, _, keep| keep(
+mistake!(loom_rescue_catches_a_name_without_a_second_check, "the right task or none", || naming(|mark, _, keep| keep(
     mark.task.load(Ordering::Acquire)
 )));

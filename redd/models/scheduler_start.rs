@@ -1,6 +1,6 @@
 //! Models of threads that start late: during a shutdown, and as spares that are called.
 
-/// The checker's own may not be the type of `self`.
+/// The checker's `Arc` may not be the type of `self`.
 use std::sync::Arc as Plain;
 
 use super::super::spares::{Called, ParkedSpare, Spares};
@@ -10,8 +10,8 @@ use crate::primitives::checker::sync::Arc;
 use crate::primitives::checker::thread;
 use crate::primitives::{mistake, model};
 
-/// What a start and a shutdown share: how many threads are alive, which of them the shutdown joins, and where a standby waits.
-struct House {
+/// The data that a start and a shutdown share: how many threads are alive, which of them the shutdown joins, and the standby.
+struct SmallRuntime {
     alive: AtomicUsize,
     is_closed: AtomicUsize,
     threads: crate::primitives::checker::sync::Mutex<Vec<thread::JoinHandle<()>>>,
@@ -20,7 +20,7 @@ struct House {
     ended: AtomicUsize,
 }
 
-impl House {
+impl SmallRuntime {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             alive: AtomicUsize::new(1),
@@ -32,7 +32,7 @@ impl House {
         })
     }
 
-    /// The shutdown from the close on; it joins what is listed.
+    /// The shutdown from the close on. It joins the listed threads.
     fn shut_down(&self) {
         self.is_closed.store(1, Ordering::Release);
         self.release();
@@ -45,13 +45,13 @@ impl House {
         }
         let (started, ended) = (self.started.load(Ordering::Relaxed), self.ended.load(Ordering::Relaxed));
         assert_eq!(started, ended, "a thread is left");
-        assert!(self.spares.lock().unwrap().take_standby().is_none(), "a thread is left on the seat");
+        assert!(self.spares.lock().unwrap().take_standby().is_none(), "a thread is left waiting");
     }
 
     fn release(&self) {
         let standby = self.spares.lock().unwrap().take_standby();
-        if let Some(seat) = standby {
-            seat.call(None);
+        if let Some(parked_spare) = standby {
+            parked_spare.call(None);
         }
     }
 
@@ -62,27 +62,27 @@ impl House {
 
 /// The only worker leaves, another one starts, and this thread shuts down.
 fn start_against_shutdown(starts_under_lock: bool) {
-    let house = House::new();
+    let runtime = SmallRuntime::new();
     let starter = {
-        let house = Arc::clone(&house);
+        let runtime = Arc::clone(&runtime);
         thread::spawn(move || {
-            let lock = starts_under_lock.then(|| house.threads.lock().unwrap());
-            if !join_unless_ended(&house.alive) {
+            let lock = starts_under_lock.then(|| runtime.threads.lock().unwrap());
+            if !join_unless_ended(&runtime.alive) {
                 return;
             }
-            house.started.fetch_add(1, Ordering::Relaxed);
+            runtime.started.fetch_add(1, Ordering::Relaxed);
             let late = {
-                let house = Arc::clone(&house);
+                let runtime = Arc::clone(&runtime);
                 thread::spawn(move || {
-                    house.alive.fetch_sub(1, Ordering::AcqRel);
-                    house.ended.fetch_add(1, Ordering::Relaxed); // the hook
+                    runtime.alive.fetch_sub(1, Ordering::AcqRel);
+                    runtime.ended.fetch_add(1, Ordering::Relaxed); // the hook
                 })
             };
-            lock.unwrap_or_else(|| house.threads.lock().unwrap()).push(late);
+            lock.unwrap_or_else(|| runtime.threads.lock().unwrap()).push(late);
         })
     };
-    house.alive.fetch_sub(1, Ordering::AcqRel);
-    house.shut_down();
+    runtime.alive.fetch_sub(1, Ordering::AcqRel);
+    runtime.shut_down();
     starter.join().expect("it does not panic");
 }
 
@@ -95,38 +95,38 @@ enum Standby {
     Right,
     /// It starts although all workers have left.
     StartsAfterTheEnd,
-    /// It asks whether the runtime has closed before it takes the lock of the parking.
-    AsksBeforeItSits,
+    /// It checks whether the runtime has closed before it takes the lock of the spares.
+    ChecksBeforeItWaits,
 }
 
 /// The last worker leaves, another thread (the monitor) starts a standby, and this thread shuts down.
 fn standby_against_shutdown(standby: Standby) {
-    let house = House::new();
+    let runtime = SmallRuntime::new();
     let starter = {
-        let house = Arc::clone(&house);
+        let runtime = Arc::clone(&runtime);
         thread::spawn(move || {
-            let mut threads = house.threads.lock().unwrap();
-            let has_ended = house.is_closed() || house.alive.load(Ordering::Acquire) == 0;
+            let mut threads = runtime.threads.lock().unwrap();
+            let has_ended = runtime.is_closed() || runtime.alive.load(Ordering::Acquire) == 0;
             if has_ended && standby != Standby::StartsAfterTheEnd {
                 return;
             }
-            house.started.fetch_add(1, Ordering::Relaxed);
-            let mine = Arc::clone(&house);
+            runtime.started.fetch_add(1, Ordering::Relaxed);
+            let mine = Arc::clone(&runtime);
             threads.push(thread::spawn(move || {
-                let seat = Plain::new(ParkedSpare::default());
-                let asked = (standby == Standby::AsksBeforeItSits).then(|| mine.is_closed());
-                // It does not wait here: a thread that is still listed in the end would wait forever.
+                let parked_spare = Plain::new(ParkedSpare::default());
+                let checked = (standby == Standby::ChecksBeforeItWaits).then(|| mine.is_closed());
+                // It does not wait here: a thread that is still listed at the end would wait forever.
                 let mut spares = mine.spares.lock().unwrap();
-                if !asked.unwrap_or_else(|| mine.is_closed()) {
-                    assert_eq!(spares.arrive(&seat, false, 1), None);
+                if !checked.unwrap_or_else(|| mine.is_closed()) {
+                    assert_eq!(spares.arrive(&parked_spare, false, 1), None);
                 }
                 drop(spares);
                 mine.ended.fetch_add(1, Ordering::Relaxed);
             }));
         })
     };
-    house.alive.fetch_sub(1, Ordering::AcqRel);
-    house.shut_down();
+    runtime.alive.fetch_sub(1, Ordering::AcqRel);
+    runtime.shut_down();
     starter.join().expect("it does not panic");
 }
 
@@ -136,58 +136,58 @@ mistake!(loom_start_catches_a_standby_that_starts_after_the_end, "a thread is le
     standby_against_shutdown(Standby::StartsAfterTheEnd);
 });
 
-mistake!(loom_start_catches_a_standby_that_asks_before_it_sits, "a thread is left on the seat", || {
-    standby_against_shutdown(Standby::AsksBeforeItSits);
+mistake!(loom_start_catches_a_standby_that_checks_before_it_waits, "a thread is left waiting", || {
+    standby_against_shutdown(Standby::ChecksBeforeItWaits);
 });
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Calls {
     UnderTheLock,
     /// The mistake: a call that finds no spare leaves no request.
-    NoWish,
+    NoRequest,
 }
 
 /// Two callers, and one standby that is starting. When it is called, it starts a second one.
 fn calls_against_arrivals(calls: Calls) {
     let spares = Plain::new(crate::primitives::checker::sync::Mutex::new(Spares::default()));
-    let serving = Plain::new(AtomicUsize::new(0));
+    let active = Plain::new(AtomicUsize::new(0));
     let first = {
-        let (spares, serving) = (Plain::clone(&spares), Plain::clone(&serving));
+        let (spares, active) = (Plain::clone(&spares), Plain::clone(&active));
         thread::spawn(move || {
             // The second standby arrives after the first was called. Neither waits for a call here.
             for _ in 0..2 {
-                let seat = Plain::new(ParkedSpare::default());
-                if spares.lock().unwrap().arrive(&seat, true, 2).is_none() {
+                let parked_spare = Plain::new(ParkedSpare::default());
+                if spares.lock().unwrap().arrive(&parked_spare, true, 2).is_none() {
                     return;
                 }
-                serving.fetch_add(1, Ordering::Relaxed);
+                active.fetch_add(1, Ordering::Relaxed);
             }
         })
     };
     for _ in 0..2 {
         let called = match calls {
             Calls::UnderTheLock => spares.lock().unwrap().call(2),
-            Calls::NoWish => {
+            Calls::NoRequest => {
                 let standby = spares.lock().unwrap().take_standby();
                 match standby {
-                    Some(seat) => Called::Standby(seat, 0),
+                    Some(parked_spare) => Called::Standby(parked_spare, 0),
                     None => spares.lock().unwrap().call(0),
                 }
             }
         };
         if let Called::Standby(..) = called {
-            serving.fetch_add(1, Ordering::Relaxed);
+            active.fetch_add(1, Ordering::Relaxed);
         }
     }
     first.join().expect("it does not panic");
     let has_standby = spares.lock().unwrap().take_standby().is_some();
-    let serving = serving.load(Ordering::Relaxed);
-    assert!(!has_standby || serving == 2, "a standby waits, and a call has found no spare");
-    assert!(serving > 0, "a standby waits, and a call has found no spare");
+    let active = active.load(Ordering::Relaxed);
+    assert!(!has_standby || active == 2, "a standby waits, and a call has found no spare");
+    assert!(active > 0, "a standby waits, and a call has found no spare");
 }
 
 model!(loom_spares_calls_against_arrivals, || calls_against_arrivals(Calls::UnderTheLock));
 
-mistake!(loom_spares_catches_a_call_that_leaves_no_wish, "a call has found no spare", || {
-    calls_against_arrivals(Calls::NoWish);
+mistake!(loom_spares_catches_a_call_that_leaves_no_request, "a call has found no spare", || {
+    calls_against_arrivals(Calls::NoRequest);
 });

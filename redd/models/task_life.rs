@@ -17,13 +17,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::hooks::TaskHooks;
-use super::hooks::UnjoinedPanic;
 use super::poll::Ran;
 use super::runnable::{Runnable, Schedule};
 use super::slab::TaskSlab;
 use super::state::{AfterWake, OnComplete, OnHandleDrop, OnJoinWaker, OnPending, OnStart, Output, State};
 use super::{AbortHandle, cell};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::checker::sync::Arc;

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::super::hooks::{TaskHooks, UnjoinedPanic};
 use super::super::poll::Ran;
 use super::super::runnable::{Runnable, Schedule, TaskRef};
 use super::super::slab::TaskSlab;
 use super::super::state::Snapshot;
 use super::super::{AbortHandle, JoinHandle, cell, waker};
 use super::{Large, Model};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::primitives::checker;
 
 /// A wake during a poll, its requeue, and the steps to the end.

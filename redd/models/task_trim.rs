@@ -3,9 +3,9 @@
 #![expect(unsafe_code, reason = "a slab without a scheduler")]
 
 use super::{Chunk, TaskSlab, Trim, for_each_slot};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::primitives::{mistake, model};
 use crate::task::cell;
-use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::runnable::{Runnable, Schedule};
 use std::panic::Location;
 use std::sync::Arc;

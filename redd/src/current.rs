@@ -1,11 +1,12 @@
-//! What this thread does for a runtime, and which runtime it is in: the thread-local that all rooms read.
+//! Which runtime this thread is in, and what the thread does for it: the thread-local that all rooms read.
 //!
-//! [`Parts`] are what a runtime gives to the code on its threads. A leaf, such as `sleep` or `TcpStream::connect`, asks for the
-//! part that it needs when it is called. `scheduler::enter` is the only writer of the pointer.
+//! [`Parts`] are the parts of a runtime that code on its threads may use. A leaf, such as `sleep` or
+//! `TcpStream::connect`, takes the part that it needs when it is called. `scheduler::enter` is the only writer of the
+//! pointer.
 //!
 //! # Invariants
-//! - `entered-is-alive`: the pointer in the thread-local comes with a reference to its runtime. The guard that stored the
-//!   pointer takes it out and releases the reference.
+//! - `entered-is-alive`: the pointer in the thread-local comes with a reference to its runtime. The guard that stored
+//!   the pointer removes it and releases the reference.
 
 #![expect(unsafe_code, reason = "a reference in a plain thread-local: it has no destructor that could run late")]
 
@@ -19,7 +20,7 @@ use crate::primitives::rng::{Rng, random_seed};
 use crate::primitives::{thread, thread_local};
 use crate::time::timers::Timers;
 
-/// What a runtime gives to the code on its threads.
+/// The parts of a runtime that code on its threads may use.
 pub(crate) struct Parts {
     pub(crate) timers: Timers,
     pub(crate) driver: Arc<Driver>,
@@ -28,23 +29,23 @@ pub(crate) struct Parts {
     pub(crate) forced_yields: AtomicU64,
 }
 
-/// What programs may use of a runtime, by its builder and its flavor.
+/// What the builder and the flavor of a runtime allow programs to use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Enabled {
     pub(crate) io: bool,
     pub(crate) time: bool,
-    /// `time::pause`: only where one thread decides what happens next.
+    /// `time::pause`: only where a single thread decides when to advance the clock.
     pub(crate) pause: bool,
 }
 
 impl Parts {
-    /// The timers; `None` if the runtime was built without `enable_time`.
+    /// Returns the timers, or `None` if the runtime was built without `enable_time`.
     #[inline]
     pub(crate) fn timers(&self) -> Option<&Timers> {
         self.enabled.time.then_some(&self.timers)
     }
 
-    /// The I/O driver; `None` if the runtime was built without `enable_io`.
+    /// Returns the I/O driver, or `None` if the runtime was built without `enable_io`.
     #[inline]
     pub(crate) fn driver(&self) -> Option<&Arc<Driver>> {
         self.enabled.io.then_some(&self.driver)
@@ -58,7 +59,7 @@ pub(crate) enum Entered {
     No,
     /// It is inside `block_on`, or runs tasks as a worker.
     Yes,
-    /// As `Yes`, and `block_in_place` may not be used: the thread runs a current-thread runtime or a `LocalSet`.
+    /// As `Yes`, but `block_in_place` must not be used: the thread runs a current-thread runtime or a `LocalSet`.
     NoBlockInPlace,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by every room.
 
-/// `Debug` as a struct with these fields, whatever they are made from; `..` at the end says that there is more.
+/// `Debug` as a struct with these fields, whose values may be computed. `..` at the end shows that fields are left out.
 macro_rules! debug_struct {
     ([$($generics:tt)*] $Type:ty as $name:expr, $self:ident => { $($field:ident: $value:expr,)* .. }) => {
         debug_struct!(@ [$($generics)*] $Type, $name, $self, { $($field: $value,)* } finish_non_exhaustive);
@@ -19,7 +19,7 @@ macro_rules! debug_struct {
     };
 }
 
-/// `Display` and `Error` of an error type, of which each case says one sentence.
+/// `Display` and `Error` of an error type, with one sentence for each case.
 macro_rules! error_texts {
     ([$($generics:tt)*] $Error:ty $(where $T:ident: Debug)?, $($case:pat => $text:literal,)+) => {
         impl<$($generics)*> std::fmt::Display for $Error {

@@ -1,6 +1,6 @@
 //! An async runtime for Rust with the public API of Tokio 1.54: same paths, names, signatures and semantics.
 //!
-//! The implementation is redd's own. Where redd differs on purpose, `docs/compatibility.md` in the repository says so.
+//! The implementation is redd's own. Where redd differs on purpose, `docs/compatibility.md` in the repository has the list.
 //! A *redd* is the nest in which salmon spawn; here it is where tasks are spawned: [`spawn`].
 //!
 //! # A server

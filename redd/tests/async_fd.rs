@@ -1,4 +1,4 @@
-//! `AsyncFd`: readiness of descriptors that redd knows nothing about.
+//! `AsyncFd`: readiness of descriptors that redd did not create.
 
 use futures::FutureExt;
 use futures::executor::block_on;
@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-/// A runtime whose worker turns the driver, and this thread in it.
+/// A runtime whose driver is polled by its worker and by this thread in `block_on`.
 fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("resources left")
 }
@@ -26,7 +26,7 @@ fn pair() -> (AsyncFd<UnixStream>, UnixStream) {
 }
 
 #[test]
-fn what_is_not_ready_is_not_tried() {
+fn operations_are_not_tried_before_readiness() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     let _guard = runtime.enter();
     let (ours, _theirs) = pair();
@@ -35,7 +35,7 @@ fn what_is_not_ready_is_not_tried() {
 }
 
 #[test]
-fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
+fn a_guard_clears_readiness_only_if_the_operation_would_block() {
     let runtime = runtime();
     let _guard = runtime.enter();
     let (ours, mut theirs) = pair();
@@ -49,7 +49,7 @@ fn a_guard_clears_what_would_block_and_keeps_what_did_not() {
         assert_eq!(read.expect("there").expect("open"), 1);
         assert_eq!(byte, [expected]);
     }
-    let mut guard = block_on(ours.readable()).expect("still said to be");
+    let mut guard = block_on(ours.readable()).expect("readiness is not yet cleared");
     assert!(guard.try_io(|fd| fd.get_ref().read(&mut byte)).is_err());
     assert!(guard.ready().is_empty());
     assert!(ours.readable().now_or_never().is_none());
@@ -76,7 +76,7 @@ fn a_matching_clear_leaves_the_other_direction() {
 }
 
 #[test]
-fn the_end_of_reading_stays_though_it_is_cleared() {
+fn a_clear_does_not_remove_the_end_of_reading() {
     let runtime = runtime();
     let _guard = runtime.enter();
     let (ours, theirs) = pair();
@@ -104,7 +104,7 @@ fn async_io_tries_again_after_each_event_for_any_number_of_tasks() {
 }
 
 #[test]
-fn the_object_comes_back_and_a_refusal_gives_its_reason() {
+fn the_object_is_returned_and_a_refusal_says_why() {
     let runtime = runtime();
     let _guard = runtime.enter();
     let (ours, _theirs) = pair();
@@ -119,7 +119,7 @@ fn the_object_comes_back_and_a_refusal_gives_its_reason() {
     assert_eq!(cause.raw_os_error(), Some(libc::EPERM));
 }
 
-/// Polls a future once and forgets it, in its place.
+/// Polls a future once and leaks it without dropping it.
 #[allow(clippy::mem_forget, reason = "forgetting is safe, so it must do no harm")]
 fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
     let mut future = Box::pin(future);
@@ -128,7 +128,7 @@ fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
 }
 
 #[test]
-fn a_forgotten_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
+fn a_leaked_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
     let (count, waker) = counted_waker();
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     let _guard = runtime.enter();
@@ -140,7 +140,7 @@ fn a_forgotten_wait_does_no_harm_to_the_descriptor_or_to_its_next_user() {
         drop(ours);
         assert_eq!(Arc::strong_count(&count), 2, "the wakers are dropped with the registration");
         drop(theirs);
-        // The next registration takes the slot over.
+        // The next registration reuses the slot.
         let (ours, mut theirs) = pair();
         theirs.write_all(b"x").expect("open");
         runtime.block_on(async { ours.readable().await.map(drop) }).expect("open");

@@ -1,4 +1,5 @@
-//! Children that cannot be started, and what may be done to one that has ended. A program of its own: see `bad_input`.
+//! Child processes that cannot be started, and calls on a child that has exited. This is a test binary of its own:
+//! `bad_input` says why.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -38,7 +39,7 @@ fn a_child_that_cannot_be_started_is_an_error_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn killing_a_child_that_has_ended_is_no_harm() {
+fn killing_a_child_that_has_exited_does_nothing() {
     run(async {
         let mut child = Command::new("true").spawn().unwrap();
         assert!(child.wait().await.unwrap().success());

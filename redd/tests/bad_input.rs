@@ -1,6 +1,7 @@
-//! Bad input to every function: the call returns an error of the right kind, and nothing else is affected. What the
-//! system itself may do wrong is in the tests `faults` and `net_exhausted`; children are in `bad_children`, because between
-//! `fork` and `exec` a child keeps this process's descriptors open, and the tests here ask what closing them does.
+//! Bad input to every function: the call returns an error of the right kind, and nothing else is affected.
+//!
+//! Faults of the system are in the tests `faults` and `net_exhausted`. Child processes are in `bad_children`: between
+//! `fork` and `exec`, a child keeps this process's descriptors open, and the tests here depend on when they are closed.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -55,7 +56,7 @@ fn a_path_with_a_nul_byte_is_invalid_input_for_every_file_operation() {
 }
 
 #[test]
-fn a_socket_path_that_is_no_path_is_invalid_input() {
+fn an_unusable_socket_path_is_invalid_input() {
     let too_long = "x".repeat(200);
     run(async {
         for bad in [with_nul(), Path::new(&too_long)] {
@@ -70,7 +71,7 @@ fn a_socket_path_that_is_no_path_is_invalid_input() {
         assert_kind(UnixStream::connect("/nowhere/at/all").await, ErrorKind::NotFound);
         assert_kind(redd::net::unix::pipe::OpenOptions::new().open_receiver(with_nul()), ErrorKind::InvalidInput);
         assert_kind(redd::net::unix::pipe::OpenOptions::new().open_sender(with_nul()), ErrorKind::InvalidInput);
-        // A file that is there and is no pipe.
+        // This file exists, but is not a pipe.
         assert_kind(redd::net::unix::pipe::OpenOptions::new().open_receiver("/dev/null"), ErrorKind::InvalidInput);
     });
 }
@@ -88,17 +89,17 @@ fn an_address_that_does_not_parse_is_invalid_input_without_asking_a_resolver() {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         assert_kind(udp.send_to(b"x", "127.0.0.1").await, ErrorKind::InvalidInput);
         assert_kind(udp.connect("nowhere").await, ErrorKind::InvalidInput);
-        // What may be a name goes to a resolver, which refuses it.
+        // A string that could be a host name goes to a resolver, which refuses it.
         assert!(TcpStream::connect(("a\0b", 80)).await.is_err());
         assert!(TcpStream::connect("::1").await.is_err());
-        // The socket is none the worse.
+        // The socket still works.
         udp.send_to(b"x", udp.local_addr().unwrap()).await.unwrap();
         assert_eq!(udp.recv(&mut [0; 8]).await.unwrap(), 1);
     });
 }
 
 #[test]
-fn an_address_of_somebody_else_is_not_available_and_one_in_use_is_in_use() {
+fn a_bind_to_an_address_of_another_machine_or_in_use_fails() {
     run(async {
         // TEST-NET-1 of RFC 5737: unassigned.
         assert_kind(TcpListener::bind("192.0.2.1:0").await, ErrorKind::AddrNotAvailable);
@@ -135,7 +136,7 @@ fn a_closed_peer_ends_reads_and_breaks_writes() {
         server.shutdown().await.unwrap();
         server.shutdown().await.unwrap();
         assert_kind(server.write_all(b"x").await, ErrorKind::BrokenPipe);
-        // The other direction goes on.
+        // The other direction still works.
         client.write_all(b"still").await.unwrap();
         let mut heard = [0; 5];
         server.read_exact(&mut heard).await.unwrap();
@@ -145,24 +146,24 @@ fn a_closed_peer_ends_reads_and_breaks_writes() {
 }
 
 #[test]
-fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
+fn a_reset_is_reported_once_and_the_listener_still_accepts() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         for _ in 0..3 {
             let (client, accepted) = redd::join!(TcpStream::connect(address), listener.accept());
             let (client, mut server) = (client.unwrap(), accepted.unwrap().0);
-            // Closed with unread bytes: the system resets.
+            // A socket that is closed with unread bytes is reset.
             server.write_all(b"unread").await.unwrap();
             client.readable().await.unwrap();
             drop(client);
             let mut buffer = [0; 8];
             let read = redd::time::timeout(Duration::from_secs(20), server.read(&mut buffer)).await.unwrap();
             assert_kind(read, ErrorKind::ConnectionReset);
-            assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "told once");
+            assert_eq!(server.read(&mut buffer).await.unwrap(), 0, "reported once");
             assert_kind(server.write(b"x").await, ErrorKind::BrokenPipe);
         }
-        // A connection that is gone before it was accepted.
+        // This connection is closed before it is accepted.
         drop(TcpStream::connect(address).await.unwrap());
         let (client, accepted) = redd::join!(TcpStream::connect(address), listener.accept());
         drop((client.unwrap(), accepted.unwrap()));
@@ -171,7 +172,7 @@ fn a_peer_that_resets_is_an_error_once_and_its_listener_goes_on() {
 }
 
 #[test]
-fn a_datagram_to_a_closed_port_is_refused_and_the_socket_goes_on() {
+fn a_datagram_to_a_closed_port_is_refused_and_the_socket_still_works() {
     run(async {
         let (gone, socket) =
             (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -183,16 +184,16 @@ fn a_datagram_to_a_closed_port_is_refused_and_the_socket_goes_on() {
         let back = UdpSocket::bind(address).await.unwrap();
         back.send_to(b"hello", socket.local_addr().unwrap()).await.unwrap();
         assert_eq!(socket.recv(&mut [0; 8]).await.unwrap(), 5);
-        // More than a datagram can hold.
+        // This is larger than any datagram.
         assert!(socket.send(&vec![0; 70_000]).await.is_err());
-        // A datagram longer than the buffer loses its end, as the system has it.
+        // The system truncates a datagram that is longer than the buffer.
         back.send_to(b"hello", socket.local_addr().unwrap()).await.unwrap();
         assert_eq!(socket.recv(&mut [0; 2]).await.unwrap(), 2);
     });
 }
 
 #[test]
-fn a_writer_that_is_taken_little_at_a_time_loses_nothing() {
+fn a_writer_whose_peer_reads_small_pieces_loses_no_bytes() {
     run(async {
         let (left, mut right) = UnixStream::pair().unwrap();
         let all: Vec<u8> = (0..2_000_000_u32).map(|number| (number % 251) as u8).collect();
@@ -217,7 +218,7 @@ fn a_writer_that_is_taken_little_at_a_time_loses_nothing() {
 }
 
 #[test]
-fn a_signal_that_cannot_be_listened_to_is_an_error() {
+fn a_signal_that_cannot_be_handled_is_an_error() {
     run(async {
         for number in [0, -1, 65, 1000, i32::MIN, i32::MAX, libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV] {
             assert!(signal(SignalKind::from_raw(number)).is_err(), "{number}");
@@ -237,7 +238,7 @@ fn raise(number: i32) {
 }
 
 #[test]
-fn text_that_is_no_text_is_invalid_data_and_a_stream_that_ends_early_is_said_to() {
+fn invalid_utf_8_is_invalid_data_and_an_early_end_is_unexpected_eof() {
     run(async {
         let mut text = String::from("kept");
         assert_kind((&b"\xff"[..]).read_to_string(&mut text).await, ErrorKind::InvalidData);
@@ -252,7 +253,7 @@ fn text_that_is_no_text_is_invalid_data_and_a_stream_that_ends_early_is_said_to(
 }
 
 #[test]
-fn a_duration_without_end_is_taken_as_far_away() {
+fn the_longest_duration_never_elapses() {
     run(async {
         let far = redd::time::timeout(Duration::MAX, async { 5 });
         assert_eq!(far.await.unwrap(), 5);

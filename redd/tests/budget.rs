@@ -1,5 +1,5 @@
-//! What is ready every time takes part in the budget: a loop of it lets other tasks run, and a poll that never returns
-//! still gets on.
+//! Operations that are always ready consume the task's budget. So a loop of them lets other tasks run, and a poll that
+//! never returns still makes progress.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "a watchdog asks the system's clock")]
@@ -29,23 +29,23 @@ fn local() -> LocalRuntime {
     Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap()
 }
 
-/// More than any budget, and few enough to end soon.
+/// More operations than any budget allows, but few enough to end soon.
 const ROUNDS: usize = 20_000;
 
-/// Runs `leaf` again and again, in a task and in the future of `block_on`, until another task has run.
+/// Runs `leaf` repeatedly, in a task and in the future of `block_on`, until another task has run.
 #[track_caller]
-fn gives_way(name: &str, mut leaf: impl AsyncFnMut() + 'static) {
+fn assert_yields(name: &str, mut leaf: impl AsyncFnMut() + 'static) {
     let runtime = local();
     let (rounds, leaf) = runtime.block_on(async move {
         let busy = redd::task::spawn_local(async move { (rounds_until_another_runs(&mut leaf).await, leaf) });
         busy.await.unwrap()
     });
-    assert!(rounds < ROUNDS, "{name} in a task held up another task");
+    assert!(rounds < ROUNDS, "{name} in a task delayed another task");
     let rounds = runtime.block_on(async move {
         let mut leaf = leaf;
         rounds_until_another_runs(&mut leaf).await
     });
-    assert!(rounds < ROUNDS, "{name} in `block_on` held up a task");
+    assert!(rounds < ROUNDS, "{name} in `block_on` delayed a task");
 }
 
 async fn rounds_until_another_runs(leaf: &mut impl AsyncFnMut()) -> usize {
@@ -64,19 +64,19 @@ async fn rounds_until_another_runs(leaf: &mut impl AsyncFnMut()) -> usize {
     rounds
 }
 
-/// Makes what a leaf needs when it is first run, inside of the runtime.
+/// Makes what a leaf needs on its first use, inside the runtime.
 fn lazily<T: 'static>(make: impl Fn() -> T + 'static) -> impl Fn() -> Rc<T> {
     let made = RefCell::new(None);
     move || Rc::clone(made.borrow_mut().get_or_insert_with(|| Rc::new(make())))
 }
 
 #[test]
-fn readiness_that_stays_gives_way() {
+fn waits_for_persistent_readiness_yield() {
     let unix = || lazily(|| UnixStream::pair().unwrap());
     let pair = unix();
-    gives_way("UnixStream::writable", async move || pair().0.writable().await.unwrap());
+    assert_yields("UnixStream::writable", async move || pair().0.writable().await.unwrap());
     let pair = unix();
-    gives_way("UnixStream::ready", async move || {
+    assert_yields("UnixStream::ready", async move || {
         pair().0.ready(Interest::WRITABLE).await.unwrap();
     });
     let pair = lazily(|| {
@@ -84,16 +84,16 @@ fn readiness_that_stays_gives_way() {
         a.try_write(b"x").unwrap();
         (a, b)
     });
-    gives_way("UnixStream::readable", async move || pair().1.readable().await.unwrap());
+    assert_yields("UnixStream::readable", async move || pair().1.readable().await.unwrap());
     let pair = unix();
-    gives_way("UnixStream::poll_write_ready", async move || {
+    assert_yields("UnixStream::poll_write_ready", async move || {
         let pair = pair();
         poll_fn(|cx| pair.0.poll_write_ready(cx)).await.unwrap();
     });
     let pair = lazily(|| UnixDatagram::pair().unwrap());
-    gives_way("UnixDatagram::writable", async move || pair().0.writable().await.unwrap());
+    assert_yields("UnixDatagram::writable", async move || pair().0.writable().await.unwrap());
     let udp = lazily(|| UdpSocket::from_std(nonblocking(std::net::UdpSocket::bind("127.0.0.1:0").unwrap())).unwrap());
-    gives_way("UdpSocket::ready", async move || {
+    assert_yields("UdpSocket::ready", async move || {
         udp().ready(Interest::WRITABLE).await.unwrap();
     });
     let tcp = lazily(|| {
@@ -102,7 +102,7 @@ fn readiness_that_stays_gives_way() {
         stream.set_nonblocking(true).unwrap();
         (TcpStream::from_std(stream).unwrap(), listener)
     });
-    gives_way("TcpStream::writable", async move || tcp().0.writable().await.unwrap());
+    assert_yields("TcpStream::writable", async move || tcp().0.writable().await.unwrap());
 }
 
 fn nonblocking(socket: std::net::UdpSocket) -> std::net::UdpSocket {
@@ -118,30 +118,30 @@ fn readable_fd() -> (AsyncFd<std::os::unix::net::UnixStream>, std::os::unix::net
 }
 
 #[test]
-fn a_descriptor_that_stays_ready_gives_way() {
+fn waits_for_a_descriptor_that_stays_ready_yield() {
     let fd = lazily(readable_fd);
-    gives_way("AsyncFd::readable", async move || fd().0.readable().await.unwrap().retain_ready());
+    assert_yields("AsyncFd::readable", async move || fd().0.readable().await.unwrap().retain_ready());
     let fd = lazily(readable_fd);
-    gives_way("AsyncFd::ready", async move || {
+    assert_yields("AsyncFd::ready", async move || {
         let _ = fd().0.ready(Interest::WRITABLE).await.unwrap();
     });
     let fd = lazily(readable_fd);
-    gives_way("AsyncFd::async_io", async move || {
+    assert_yields("AsyncFd::async_io", async move || {
         fd().0.async_io(Interest::WRITABLE, |_| Ok(())).await.unwrap();
     });
-    // What would block although the end of a direction was seen: the end stays, unless the operation is for it alone.
+    // The guard clears a direction whose end was seen. The end stays, unless the guard is for that direction alone.
     let fd = lazily(|| {
         let (fd, theirs) = readable_fd();
         drop(theirs);
         fd
     });
-    gives_way("a guard that clears the end of a direction", async move || {
+    assert_yields("a guard that clears the end of a direction", async move || {
         fd().ready(Interest::READABLE | Interest::WRITABLE).await.unwrap().clear_ready();
     });
 }
 
 #[test]
-fn an_end_that_a_try_of_its_direction_does_not_find_is_waited_for() {
+fn a_closed_direction_that_would_block_is_waited_for_again() {
     current_thread().block_on(async {
         let (fd, theirs) = readable_fd();
         drop(theirs);
@@ -160,80 +160,80 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 }
 
 #[test]
-fn locks_and_notifications_that_are_there_give_way() {
+fn free_locks_and_stored_notifications_yield() {
     let notify = Notify::new();
-    gives_way("Notify::notified", async move || {
+    assert_yields("Notify::notified", async move || {
         notify.notify_one();
         notify.notified().await;
     });
     let notify = Arc::new(Notify::new());
-    gives_way("Notify::notified_owned", async move || {
+    assert_yields("Notify::notified_owned", async move || {
         notify.notify_one();
         Arc::clone(&notify).notified_owned().await;
     });
     let cell = SetOnce::new_with(Some(1));
-    gives_way("SetOnce::wait", async move || {
+    assert_yields("SetOnce::wait", async move || {
         cell.wait().await;
     });
     let cell = OnceCell::new_with(Some(1));
-    gives_way("OnceCell::get_or_init", async move || {
+    assert_yields("OnceCell::get_or_init", async move || {
         cell.get_or_init(async || 2).await;
     });
     let barrier = Barrier::new(1);
-    gives_way("Barrier::wait", async move || {
+    assert_yields("Barrier::wait", async move || {
         barrier.wait().await;
     });
     let mutex = Mutex::new(());
-    gives_way("Mutex::lock", async move || drop(mutex.lock().await));
+    assert_yields("Mutex::lock", async move || drop(mutex.lock().await));
     let lock = RwLock::new(());
-    gives_way("RwLock::read", async move || drop(lock.read().await));
+    assert_yields("RwLock::read", async move || drop(lock.read().await));
     let semaphore = Semaphore::new(1);
-    gives_way("Semaphore::acquire", async move || drop(semaphore.acquire().await));
+    assert_yields("Semaphore::acquire", async move || drop(semaphore.acquire().await));
     let semaphore = Semaphore::new(1);
     semaphore.close();
-    gives_way("a closed semaphore", async move || drop(semaphore.acquire().await));
+    assert_yields("a closed semaphore", async move || drop(semaphore.acquire().await));
 }
 
 #[test]
-fn channels_that_are_closed_or_filled_give_way() {
+fn operations_on_closed_or_filled_channels_yield() {
     let (bounded, _) = mpsc::channel::<()>(1);
     let sender = bounded.clone();
-    gives_way("mpsc::Sender::closed", async move || sender.closed().await);
-    gives_way("mpsc::Sender::send", async move || {
+    assert_yields("mpsc::Sender::closed", async move || sender.closed().await);
+    assert_yields("mpsc::Sender::send", async move || {
         let _ = bounded.send(()).await;
     });
     let (unbounded, _) = mpsc::unbounded_channel::<()>();
-    gives_way("mpsc::UnboundedSender::closed", async move || unbounded.closed().await);
+    assert_yields("mpsc::UnboundedSender::closed", async move || unbounded.closed().await);
     let (sender, mut receiver) = mpsc::unbounded_channel();
-    gives_way("mpsc::UnboundedReceiver::recv", async move || {
+    assert_yields("mpsc::UnboundedReceiver::recv", async move || {
         sender.send(()).unwrap();
         receiver.recv().await;
     });
     let (sender, mut receiver) = mpsc::channel::<()>(1);
     drop(sender);
-    gives_way("the end of mpsc", async move || {
+    assert_yields("the end of mpsc", async move || {
         let _ = receiver.recv().await;
     });
     let (sender, receiver) = broadcast::channel::<()>(1);
     drop(receiver);
-    gives_way("broadcast::Sender::closed", async move || sender.closed().await);
+    assert_yields("broadcast::Sender::closed", async move || sender.closed().await);
     let (sender, mut receiver) = broadcast::channel::<()>(1);
     drop(sender);
-    gives_way("the end of broadcast", async move || {
+    assert_yields("the end of broadcast", async move || {
         let _ = receiver.recv().await;
     });
     let (sender, receiver) = watch::channel(());
     drop(receiver);
-    gives_way("watch::Sender::closed", async move || sender.closed().await);
+    assert_yields("watch::Sender::closed", async move || sender.closed().await);
     let (sender, mut receiver) = watch::channel(());
-    gives_way("watch::Receiver::changed", async move || {
+    assert_yields("watch::Receiver::changed", async move || {
         sender.send_replace(());
         receiver.changed().await.unwrap();
     });
     let (mut sender, receiver) = oneshot::channel::<()>();
     drop(receiver);
-    gives_way("oneshot::Sender::closed", async move || sender.closed().await);
-    gives_way("oneshot::Receiver", async || {
+    assert_yields("oneshot::Sender::closed", async move || sender.closed().await);
+    assert_yields("oneshot::Receiver", async || {
         let (sender, receiver) = oneshot::channel();
         sender.send(()).unwrap();
         receiver.await.unwrap();
@@ -241,10 +241,10 @@ fn channels_that_are_closed_or_filled_give_way() {
 }
 
 #[test]
-fn time_that_has_passed_gives_way() {
-    gives_way("sleep_until", async || sleep_until(Instant::now() - Duration::from_millis(50)).await);
+fn waits_for_a_time_that_has_passed_yield() {
+    assert_yields("sleep_until", async || sleep_until(Instant::now() - Duration::from_millis(50)).await);
     let ticks = RefCell::new(None);
-    gives_way("Interval::tick", async move || {
+    assert_yields("Interval::tick", async move || {
         let mut interval = ticks.take().unwrap_or_else(|| interval(Duration::from_nanos(1)));
         interval.tick().await;
         ticks.replace(Some(interval));
@@ -252,29 +252,29 @@ fn time_that_has_passed_gives_way() {
 }
 
 #[test]
-fn operations_that_end_at_once_give_way() {
-    gives_way("lookup_host", async || {
+fn operations_that_complete_at_once_yield() {
+    assert_yields("lookup_host", async || {
         let _ = redd::net::lookup_host("127.0.0.1:1").await.unwrap();
     });
-    gives_way("TcpListener::bind", async || drop(TcpListener::bind("127.0.0.1:0").await));
-    gives_way("UdpSocket::bind", async || drop(UdpSocket::bind("127.0.0.1:0").await));
-    gives_way("UnixStream::connect", async || drop(UnixStream::connect("/nowhere/at/all").await.unwrap_err()));
-    gives_way("empty and sink", async || {
+    assert_yields("TcpListener::bind", async || drop(TcpListener::bind("127.0.0.1:0").await));
+    assert_yields("UdpSocket::bind", async || drop(UdpSocket::bind("127.0.0.1:0").await));
+    assert_yields("UnixStream::connect", async || drop(UnixStream::connect("/nowhere/at/all").await.unwrap_err()));
+    assert_yields("empty and sink", async || {
         redd::io::empty().read(&mut [0]).await.unwrap();
         redd::io::sink().write(b"x").await.unwrap();
     });
     let (mut a, mut b) = redd::io::duplex(16);
-    gives_way("duplex", async move || {
+    assert_yields("duplex", async move || {
         a.write_all(b"x").await.unwrap();
         b.read_exact(&mut [0]).await.unwrap();
     });
     let mut set = redd::task::JoinSet::<()>::new();
-    gives_way("an empty JoinSet", async move || {
+    assert_yields("an empty JoinSet", async move || {
         let _ = set.join_next().await;
     });
 }
 
-/// Polls with a waker of its own until the future is ready, as another executor does.
+/// Polls with its own waker until the future is ready, as another executor does.
 fn block_on_elsewhere<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let waker = another_waker();
@@ -330,7 +330,7 @@ fn a_poll_that_returns_after_its_refusals_gets_one_budget() {
 }
 
 #[test]
-fn a_unit_that_is_dropped_outside_of_its_poll_leaves_no_budget_behind() {
+fn a_unit_that_is_dropped_outside_its_poll_leaves_the_thread_without_a_budget() {
     let mut kept = None;
     current_thread().block_on(poll_fn(|cx| {
         let Poll::Ready(unit) = poll_proceed(cx) else { panic!("the budget is fresh") };

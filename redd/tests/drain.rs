@@ -15,14 +15,14 @@ fn two_workers() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Ends when `handle`'s runtime refuses work from this thread.
+/// Returns once `handle`'s runtime refuses work from this thread.
 fn until_it_drains(handle: &Handle) {
-    let judge = Builder::new_current_thread().build().unwrap();
-    while judge.block_on(handle.spawn(async {})).is_ok() {}
+    let outside = Builder::new_current_thread().build().unwrap();
+    while outside.block_on(handle.spawn(async {})).is_ok() {}
 }
 
 #[test]
-fn it_waits_for_tasks_and_closures() {
+fn a_drain_waits_for_tasks_and_closures() {
     let runtime = two_workers();
     let (end, ended) = mpsc::channel();
     for _ in 0..10 {
@@ -38,7 +38,7 @@ fn it_waits_for_tasks_and_closures() {
 }
 
 #[test]
-fn while_it_drains_only_the_runtimes_own_work_may_spawn() {
+fn during_a_drain_only_the_runtimes_own_work_may_spawn() {
     let runtime = two_workers();
     let handle = runtime.handle().clone();
     let (go, may_go) = oneshot::channel::<()>();
@@ -50,8 +50,8 @@ fn while_it_drains_only_the_runtimes_own_work_may_spawn() {
     });
     let outside = std::thread::spawn(move || {
         until_it_drains(&handle);
-        let judge = Builder::new_current_thread().build().unwrap();
-        let closure = judge.block_on(handle.spawn_blocking(|| ()));
+        let outside = Builder::new_current_thread().build().unwrap();
+        let closure = outside.block_on(handle.spawn_blocking(|| ()));
         assert!(closure.unwrap_err().is_cancelled(), "closures from outside are refused too");
         assert_eq!(handle.block_on(async { 3 }), 3, "`block_on` runs on its own thread");
         go.send(()).unwrap();
@@ -62,7 +62,7 @@ fn while_it_drains_only_the_runtimes_own_work_may_spawn() {
 }
 
 #[test]
-fn it_returns_what_is_left_with_name_and_place() {
+fn a_drain_returns_what_is_left_with_name_and_location() {
     let runtime = two_workers();
     let (release, held) = mpsc::channel::<()>();
     let (start, started) = mpsc::channel();
@@ -84,13 +84,13 @@ fn it_returns_what_is_left_with_name_and_place() {
     assert_eq!((closure.spawned_at().file(), closure.spawned_at().line()), (file!(), place));
     assert!(task.to_string().contains("`accepts` (spawned at "), "{task}");
     assert!(closure.to_string().starts_with("closure "), "{closure}");
-    let judge = Builder::new_current_thread().build().unwrap();
-    assert!(judge.block_on(waits).unwrap_err().is_cancelled());
+    let outside = Builder::new_current_thread().build().unwrap();
+    assert!(outside.block_on(waits).unwrap_err().is_cancelled());
 }
 
 #[test]
-fn a_current_thread_runtime_runs_its_tasks_meanwhile() {
-    // Without time, as it may be built.
+fn a_current_thread_runtime_runs_its_tasks_during_a_drain() {
+    // This runtime has no timers; a drain must not need them.
     let runtime = Builder::new_current_thread().build().unwrap();
     let (end, ended) = mpsc::channel();
     runtime.spawn(async move {
@@ -104,7 +104,7 @@ fn a_current_thread_runtime_runs_its_tasks_meanwhile() {
 }
 
 #[test]
-fn a_paused_clock_moves_on() {
+fn a_paused_clock_advances_during_a_drain() {
     let hour = Duration::from_secs(3600);
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     runtime.spawn(async move { redd::time::sleep(Duration::from_secs(5)).await });
@@ -128,7 +128,7 @@ fn a_local_runtime_drains_its_own_tasks() {
 }
 
 #[test]
-fn where_blocking_is_forbidden_it_panics_and_shuts_down() {
+fn a_drain_where_blocking_is_forbidden_panics_and_shuts_down() {
     let runtime = two_workers();
     let handle = runtime.handle().clone();
     let outer = Builder::new_current_thread().build().unwrap();
@@ -146,7 +146,7 @@ fn of_each_flavor() -> [Builder; 2] {
 }
 
 #[test]
-fn a_task_that_panics_meanwhile_has_ended_and_the_others_are_waited_for() {
+fn a_task_that_panics_during_a_drain_counts_as_ended_and_the_others_are_waited_for() {
     for mut builder in of_each_flavor() {
         let (tell, told) = mpsc::channel();
         let runtime = builder.on_unhandled_panic(move |panic| tell.send(panic.to_string()).unwrap()).build().unwrap();
@@ -193,7 +193,7 @@ fn a_future_whose_drop_panics_does_not_keep_the_others_from_being_cancelled() {
 }
 
 #[test]
-fn a_panic_that_shuts_the_runtime_down_is_one_of_the_drain_too() {
+fn a_drain_panics_if_a_panic_shuts_the_runtime_down() {
     for mut builder in of_each_flavor() {
         let builder = builder.unhandled_panic(UnhandledPanic::ShutdownRuntime).on_unhandled_panic(|_| {});
         let runtime = builder.build().unwrap();
@@ -205,7 +205,7 @@ fn a_panic_that_shuts_the_runtime_down_is_one_of_the_drain_too() {
         let drained = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.drain(FOR_EVER)));
         let message = drained.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains("configured to shut down on unhandled panic"), "{message}");
-        let judge = Builder::new_current_thread().build().unwrap();
-        assert!(judge.block_on(other).unwrap_err().is_cancelled());
+        let outside = Builder::new_current_thread().build().unwrap();
+        assert!(outside.block_on(other).unwrap_err().is_cancelled());
     }
 }

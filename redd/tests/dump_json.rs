@@ -19,7 +19,9 @@ fn a_parser_reads_each_task_as_the_dump_shows_it() {
             let task = async move { waits.acquire().await.map(drop) };
             redd::task::Builder::new().name(name).spawn(task).unwrap();
         }
-        yield_now().await;
+        for _ in 0..2 * names.len() {
+            yield_now().await;
+        }
         let dump = Handle::current().snapshot();
         let json: Value = serde_json::from_str(&dump.to_json()).unwrap();
         assert_eq!(json["format"], "redd-dump/1");

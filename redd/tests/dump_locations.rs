@@ -1,5 +1,5 @@
-//! Where each wait of the public API says that it is: a task is parked in each of them, and a dump names the line of the
-//! `await`.
+//! Each wait of the public API has the right line in a dump. The tests park a task in each wait, and a dump must name
+//! the line of the `await`.
 //!
 //! A row calls [`Here::at`] on the line of the `await`, which is the line that the dump must show. The last test compares
 //! the table with the source: a new public future needs a row, or an entry in [`NOT_PARKED`] that says why not.
@@ -31,9 +31,9 @@ use redd::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, SetOnce, b
 use redd::task::{JoinSet, LocalSet};
 use redd::time::{Duration, Instant, interval, sleep, sleep_until, timeout};
 
-/// More than any buffer of the system takes.
+/// More bytes than any buffer of the system holds.
 const TOO_MUCH: usize = 1 << 26;
-/// Far away.
+/// Longer than any test runs.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Records the line that a dump must show.
@@ -41,7 +41,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Here(Arc<StdMutex<Option<&'static Location<'static>>>>);
 
 impl Here {
-    /// The line of this call is the expected one.
+    /// Records the line of this call as the expected one.
     #[track_caller]
     fn at<T>(&self, waiting: T) -> T {
         *self.0.lock().unwrap() = Some(Location::caller());
@@ -49,14 +49,14 @@ impl Here {
     }
 }
 
-/// What a dump says of a wait.
+/// What a dump shows for a wait.
 #[derive(Clone, Copy, PartialEq)]
 enum Shows {
     /// The line of [`Here::at`].
     Line,
     /// The line of [`Here::at`], but the runtime's only blocking thread is in use, so that the operation has to wait.
     LineOfBlocking,
-    /// The kind of wait, but no line: a poll function knows nothing of an `await`.
+    /// The kind of wait, but no line: a poll function does not see the `await`.
     NoLine,
 }
 
@@ -105,7 +105,7 @@ fn check((name, shows, wait): Row) -> Option<String> {
     wrong.map(|wrong| format!("{name}: {wrong}"))
 }
 
-/// Checks each row, so that one run shows all that are wrong.
+/// Checks every row, so that one run shows all failures.
 fn check_all(fill: impl FnOnce(&mut Vec<Row>)) {
     let mut rows = Vec::new();
     fill(&mut rows);
@@ -122,7 +122,7 @@ async fn tcp_pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
-/// An address that takes no more connections, and those that fill it.
+/// An address that accepts no more connections, and the connections that fill it.
 async fn full_address() -> (std::net::SocketAddr, Box<dyn Send>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -141,7 +141,7 @@ async fn full_address() -> (std::net::SocketAddr, Box<dyn Send>) {
     (address, Box::new((listener, tries)))
 }
 
-/// A connection counts for as long as it is open.
+/// Keeps a connection open. It counts only as long as it is open.
 fn keep_open(connected: std::io::Result<TcpStream>) {
     static OPEN: StdMutex<Vec<std::io::Result<TcpStream>>> = StdMutex::new(Vec::new());
     OPEN.lock().unwrap().push(connected);
@@ -153,7 +153,7 @@ async fn udp() -> UdpSocket {
     socket
 }
 
-/// A pair of which the first can send nothing more.
+/// A pair of sockets. The first one cannot send any more.
 fn full_datagrams() -> (UnixDatagram, UnixDatagram) {
     let (sender, receiver) = UnixDatagram::pair().unwrap();
     while sender.try_send(&[0; 64]).is_ok() {}
@@ -162,7 +162,7 @@ fn full_datagrams() -> (UnixDatagram, UnixDatagram) {
 
 async fn full_pipe() -> (pipe::Sender, pipe::Receiver) {
     let (sender, receiver) = pipe::pipe().unwrap();
-    // A pipe tries nothing before its first event.
+    // A pipe tries no write before its first event.
     sender.writable().await.unwrap();
     while sender.try_write(&[0; 4096]).is_ok() {}
     (sender, receiver)
@@ -195,7 +195,7 @@ fn would_block<T>() -> std::io::Result<T> {
     Err(std::io::ErrorKind::WouldBlock.into())
 }
 
-/// A reader and a buffered reader without bytes, and what keeps them open.
+/// A reader and a buffered reader that receive no bytes, and the ends that keep them open.
 fn quiet() -> (redd::io::DuplexStream, redd::io::DuplexStream) {
     redd::io::duplex(64)
 }
@@ -204,7 +204,7 @@ fn file() -> redd::fs::File {
     redd::fs::File::from_std(tempfile::tempfile().unwrap())
 }
 
-/// `row!(rows, "name", Line, setup; wait)`: `here.at(…)` stands on the line of the wait.
+/// `row!(rows, "name", Line, setup; wait)`: `here.at(…)` is on the line of the wait.
 macro_rules! rows {
     ($rows:ident; $($name:literal $shows:ident $here:ident $body:block)*) => {
         $(row($rows, $name, Shows::$shows, |$here| async move { $body });)*
@@ -436,7 +436,7 @@ fn a_wait_on_a_socket_is_at_the_line_of_its_await() {
     });
 }
 
-/// `read_exact` and its like wait in the same future as `read`, so one of each shape stands for the numbers.
+/// `read_exact` and similar functions wait in the same future as `read`, so one of each shape represents all numbers.
 #[test]
 fn a_wait_of_an_io_extension_is_at_the_line_of_its_await() {
     check_all(|rows| {
@@ -577,38 +577,41 @@ fn a_wait_of_an_io_extension_is_at_the_line_of_its_await() {
     });
 }
 
+/// A path at which no call finds or makes anything, since its parent is a file.
+const NOWHERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml/x");
+
 #[test]
 fn a_wait_on_the_blocking_pool_is_at_the_line_of_its_await() {
     use redd::fs;
     check_all(|rows| {
         rows! { rows;
-            "canonicalize" LineOfBlocking here { drop(here.at(fs::canonicalize("x")).await); }
-            "fs::copy" LineOfBlocking here { drop(here.at(fs::copy("x", "x")).await); }
-            "create_dir" LineOfBlocking here { drop(here.at(fs::create_dir("x")).await); }
-            "create_dir_all" LineOfBlocking here { drop(here.at(fs::create_dir_all("x")).await); }
-            "hard_link" LineOfBlocking here { drop(here.at(fs::hard_link("x", "x")).await); }
-            "fs::metadata" LineOfBlocking here { drop(here.at(fs::metadata("x")).await); }
-            "fs::read" LineOfBlocking here { drop(here.at(fs::read("x")).await); }
-            "read_link" LineOfBlocking here { drop(here.at(fs::read_link("x")).await); }
-            "fs::read_to_string" LineOfBlocking here { drop(here.at(fs::read_to_string("x")).await); }
-            "remove_dir" LineOfBlocking here { drop(here.at(fs::remove_dir("x")).await); }
-            "remove_dir_all" LineOfBlocking here { drop(here.at(fs::remove_dir_all("x")).await); }
-            "remove_file" LineOfBlocking here { drop(here.at(fs::remove_file("x")).await); }
-            "rename" LineOfBlocking here { drop(here.at(fs::rename("x", "x")).await); }
-            "symlink" LineOfBlocking here { drop(here.at(fs::symlink("x", "x")).await); }
-            "symlink_metadata" LineOfBlocking here { drop(here.at(fs::symlink_metadata("x")).await); }
-            "try_exists" LineOfBlocking here { drop(here.at(fs::try_exists("x")).await); }
+            "canonicalize" LineOfBlocking here { drop(here.at(fs::canonicalize(NOWHERE)).await); }
+            "fs::copy" LineOfBlocking here { drop(here.at(fs::copy(NOWHERE, NOWHERE)).await); }
+            "create_dir" LineOfBlocking here { drop(here.at(fs::create_dir(NOWHERE)).await); }
+            "create_dir_all" LineOfBlocking here { drop(here.at(fs::create_dir_all(NOWHERE)).await); }
+            "hard_link" LineOfBlocking here { drop(here.at(fs::hard_link(NOWHERE, NOWHERE)).await); }
+            "fs::metadata" LineOfBlocking here { drop(here.at(fs::metadata(NOWHERE)).await); }
+            "fs::read" LineOfBlocking here { drop(here.at(fs::read(NOWHERE)).await); }
+            "read_link" LineOfBlocking here { drop(here.at(fs::read_link(NOWHERE)).await); }
+            "fs::read_to_string" LineOfBlocking here { drop(here.at(fs::read_to_string(NOWHERE)).await); }
+            "remove_dir" LineOfBlocking here { drop(here.at(fs::remove_dir(NOWHERE)).await); }
+            "remove_dir_all" LineOfBlocking here { drop(here.at(fs::remove_dir_all(NOWHERE)).await); }
+            "remove_file" LineOfBlocking here { drop(here.at(fs::remove_file(NOWHERE)).await); }
+            "rename" LineOfBlocking here { drop(here.at(fs::rename(NOWHERE, NOWHERE)).await); }
+            "symlink" LineOfBlocking here { drop(here.at(fs::symlink(NOWHERE, NOWHERE)).await); }
+            "symlink_metadata" LineOfBlocking here { drop(here.at(fs::symlink_metadata(NOWHERE)).await); }
+            "try_exists" LineOfBlocking here { drop(here.at(fs::try_exists(NOWHERE)).await); }
             "fs::set_permissions" LineOfBlocking here {
                 let permissions = std::fs::metadata(".").unwrap().permissions();
-                drop(here.at(fs::set_permissions("x", permissions)).await);
+                drop(here.at(fs::set_permissions(NOWHERE, permissions)).await);
             }
-            "fs::write" LineOfBlocking here { drop(here.at(fs::write("x", "x")).await); }
-            "read_dir" LineOfBlocking here { drop(here.at(fs::read_dir("x")).await); }
-            "DirBuilder::create" LineOfBlocking here { drop(here.at(fs::DirBuilder::new().create("x")).await); }
-            "OpenOptions::open" LineOfBlocking here { drop(here.at(fs::OpenOptions::new().open("x")).await); }
-            "File::open" LineOfBlocking here { drop(here.at(fs::File::open("x")).await); }
-            "File::create" LineOfBlocking here { drop(here.at(fs::File::create("x")).await); }
-            "File::create_new" LineOfBlocking here { drop(here.at(fs::File::create_new("x")).await); }
+            "fs::write" LineOfBlocking here { drop(here.at(fs::write(NOWHERE, NOWHERE)).await); }
+            "read_dir" LineOfBlocking here { drop(here.at(fs::read_dir(NOWHERE)).await); }
+            "DirBuilder::create" LineOfBlocking here { drop(here.at(fs::DirBuilder::new().create(NOWHERE)).await); }
+            "OpenOptions::open" LineOfBlocking here { drop(here.at(fs::OpenOptions::new().open(NOWHERE)).await); }
+            "File::open" LineOfBlocking here { drop(here.at(fs::File::open(NOWHERE)).await); }
+            "File::create" LineOfBlocking here { drop(here.at(fs::File::create(NOWHERE)).await); }
+            "File::create_new" LineOfBlocking here { drop(here.at(fs::File::create_new(NOWHERE)).await); }
             "File::sync_all" LineOfBlocking here { drop(here.at(file().sync_all()).await); }
             "File::sync_data" LineOfBlocking here { drop(here.at(file().sync_data()).await); }
             "File::set_len" LineOfBlocking here { drop(here.at(file().set_len(0)).await); }
@@ -644,7 +647,7 @@ fn a_wait_on_the_blocking_pool_is_at_the_line_of_its_await() {
 #[test]
 fn a_wait_on_a_listing_is_at_the_line_of_its_await() {
     let dir = tempfile::tempdir().unwrap();
-    // More than one batch, so that `next_entry` asks the pool.
+    // More entries than one batch, so that `next_entry` asks the pool.
     (0..200).for_each(|number| drop(fs::write(dir.path().join(number.to_string()), "")));
     let path = dir.path().to_owned();
     check_all(|rows| {
@@ -679,7 +682,8 @@ fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() 
     }
     check_all(|rows| {
         rows! { rows;
-            // A `JoinHandle` is polled by `await` itself, which tells it no line: the line that spawned the task.
+            // `await` polls a `JoinHandle` directly, without passing its line. So the dump shows the line that spawned
+            // the task.
             "JoinHandle" Line here { drop(here.at(redd::spawn(std::future::pending::<()>())).await); }
             "JoinSet::join_next" Line here { drop(here.at(busy().join_next()).await); }
             "JoinSet::join_next_with_id" Line here { drop(here.at(busy().join_next_with_id()).await); }
@@ -703,7 +707,7 @@ fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() 
                 ticks.tick().await;
                 here.at(ticks.tick()).await;
             }
-            "timeout of a foreign wait" Line here { drop(here.at(timeout(HOUR, std::future::pending::<()>())).await); }
+            "timeout of a future without a wait" Line here { drop(here.at(timeout(HOUR, std::future::pending::<()>())).await); }
             "timeout of a wait" Line here {
                 let notify = Notify::new();
                 let waits = here.at(notify.notified());
@@ -855,7 +859,7 @@ fn a_wait_of_sync_is_at_the_line_of_its_await() {
                 let _ = here.at(one.wait_for(|()| false)).await.is_ok();
             }
             "watch::Sender::closed" Line here { let (one, _receiver) = watch::channel(()); here.at(one.closed()).await; }
-            // A receiver is awaited itself: the line that made the channel.
+            // The receiver itself is awaited, so the dump shows the line that created the channel.
             "oneshot::Receiver" Line here {
                 let (_sender, receiver) = here.at(oneshot::channel::<()>());
                 let _ = receiver.await;
@@ -881,7 +885,7 @@ fn a_task_that_runs_a_local_set_waits_at_its_own_line() {
             local.run_until(async move { until.at(Notify::new().notified()).await }).await;
         }),
         runtime.spawn_local(async move {
-            // The set is awaited itself: the line that made it.
+            // The set itself is awaited, so the dump shows the line that created it.
             let local = set.at(LocalSet::new());
             drop(local.spawn_local(sleep(HOUR)));
             local.await;
@@ -902,7 +906,7 @@ fn a_task_that_runs_a_local_set_waits_at_its_own_line() {
     });
 }
 
-/// Public futures that have no row, and why.
+/// Public futures without a row, and the reason.
 const NOT_PARKED: [(&str, &str); 9] = [
     ("send", "on a `UdpSocket`: loopback never refuses; the future is that of `UnixDatagram::send`"),
     ("file_type", "the listing has it already, unless the file system does not tell"),
@@ -915,7 +919,7 @@ const NOT_PARKED: [(&str, &str); 9] = [
     ("run_until", "the future that it runs has its own line: see the test of a `LocalSet`"),
 ];
 
-/// `async fn` of the public API, which cannot see their caller. Each is in [`NOT_PARKED`].
+/// Each `async fn` of the public API. It cannot see its caller, so it must be in [`NOT_PARKED`].
 const ASYNC_FNS: [&str; 5] = ["advance", "consume_budget", "dump", "run_until", "yield_now"];
 
 /// The names of the functions in `text` that return a future, and whether they are `async fn`.

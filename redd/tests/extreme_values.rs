@@ -1,4 +1,4 @@
-//! Numbers at the ends of their types: each has a result that the documentation states, or a panic that says what to do.
+//! Numbers at the limits of their types. Each one has a result that the documentation states, or a panic with a message.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world")]
@@ -13,11 +13,11 @@ use redd::io::{AsyncReadExt, AsyncWriteExt};
 use redd::runtime::{Builder, HistogramConfiguration, LogHistogram, Rescue, Runtime};
 use redd::{sync, task, time};
 
-/// More than any machine has, and still a valid number of bytes or items.
+/// More than any machine has, but still a valid number of bytes or items.
 const TERA: usize = 1 << 40;
 
-/// What must not be given.
-const REFUSED: Option<&str> = None;
+/// The marker of a value that works.
+const WORKS: Option<&str> = None;
 
 /// The message of the panic of `f`.
 fn panic_of<R>(f: impl FnOnce() -> R) -> Option<String> {
@@ -26,7 +26,7 @@ fn panic_of<R>(f: impl FnOnce() -> R) -> Option<String> {
     Some(message.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
 }
 
-/// Each value is either fine or panics with a message that contains the words.
+/// Each value either works, or panics with a message that contains the given words.
 #[track_caller]
 fn table<T: Copy + std::fmt::Debug, R>(what: &str, rows: &[(T, Option<&str>)], use_it: impl Fn(T) -> R) {
     for (value, words) in rows {
@@ -38,7 +38,7 @@ fn table<T: Copy + std::fmt::Debug, R>(what: &str, rows: &[(T, Option<&str>)], u
     }
 }
 
-/// It runs tasks, closures, timers and I/O.
+/// Asserts that the runtime runs tasks, closures, timers and I/O.
 fn works(runtime: &Runtime) {
     runtime.block_on(async {
         let tasks = Vec::from_iter((0..200).map(|number| redd::spawn(async move { number })));
@@ -73,26 +73,26 @@ fn built_with(set: impl Fn(&mut Builder)) {
 }
 
 #[test]
-fn numbers_of_the_builder() {
-    table("worker_threads", &[(0, Some("at least 1")), (1, REFUSED), (3, REFUSED)], |count| {
+fn each_number_of_the_builder_works_or_panics_with_a_message() {
+    table("worker_threads", &[(0, Some("at least 1")), (1, WORKS), (3, WORKS)], |count| {
         works(&Builder::new_multi_thread().worker_threads(count).enable_all().build().unwrap());
     });
     let too_many = Some("at most 32767");
     table("worker_threads", &[(32_768, too_many), (TERA, too_many), (usize::MAX, too_many)], |count| {
         drop(Builder::new_multi_thread().worker_threads(count).build());
     });
-    let counts = [(0, Some("at least 1")), (1, REFUSED), (TERA, REFUSED), (usize::MAX, REFUSED)];
+    let counts = [(0, Some("at least 1")), (1, WORKS), (TERA, WORKS), (usize::MAX, WORKS)];
     table("max_blocking_threads", &counts, |count| built_with(|builder| _ = builder.max_blocking_threads(count)));
     table("max_io_events_per_tick", &counts, |count| built_with(|builder| _ = builder.max_io_events_per_tick(count)));
     table("max_io_events_per_busy_tick", &counts, |count| {
         built_with(|builder| _ = builder.max_io_events_per_busy_tick(count));
     });
-    let intervals = [(0, Some("at least 1")), (1, REFUSED), (u32::MAX, REFUSED)];
+    let intervals = [(0, Some("at least 1")), (1, WORKS), (u32::MAX, WORKS)];
     table("event_interval", &intervals, |interval| built_with(|builder| _ = builder.event_interval(interval)));
     table("global_queue_interval", &intervals, |interval| {
         built_with(|builder| _ = builder.global_queue_interval(interval));
     });
-    let durations = [(Duration::ZERO, REFUSED), (Duration::from_nanos(1), REFUSED), (Duration::MAX, REFUSED)];
+    let durations = [(Duration::ZERO, WORKS), (Duration::from_nanos(1), WORKS), (Duration::MAX, WORKS)];
     table("thread_keep_alive", &durations, |keep| built_with(|builder| _ = builder.thread_keep_alive(keep)));
     table("threshold", &durations, |threshold| {
         built_with(|builder| _ = builder.rescue(Rescue::new().threshold(threshold)));
@@ -103,10 +103,10 @@ fn numbers_of_the_builder() {
 }
 
 #[test]
-fn a_stack_that_cannot_be_had_is_an_error_and_a_small_one_is_the_least_that_the_system_gives() {
+fn an_impossible_stack_size_is_an_error_and_a_tiny_one_becomes_the_minimum() {
     for bytes in [0, 1] {
         let runtime = Builder::new_multi_thread().worker_threads(2).thread_stack_size(bytes).build().unwrap();
-        // The small stack is used by a task that does little.
+        // The task does little, so the smallest stack is enough.
         assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     }
     for bytes in [usize::MAX, usize::MAX / 2, usize::MAX - 4096] {
@@ -121,7 +121,7 @@ fn a_stack_that_cannot_be_had_is_an_error_and_a_small_one_is_the_least_that_the_
     }
 }
 
-/// Whether a message says which number made a thread impossible, and what to do.
+/// Asserts that the message names the number that made the thread impossible, and what to do.
 fn assert_explains_stack(message: &str, bytes: usize) {
     for part in ["`Builder::thread_stack_size`", &bytes.to_string(), "Give fewer bytes"] {
         assert!(message.contains(part), "{part} is missing in: {message}");
@@ -157,7 +157,7 @@ fn any_bound_of_rescue_workers_rescues_or_only_reports() {
 }
 
 #[test]
-fn buckets_of_histograms() {
+fn each_number_of_histogram_buckets_works_or_panics_with_a_message() {
     let histograms = |configuration: HistogramConfiguration| {
         built_with(|builder| {
             builder.enable_metrics_poll_time_histogram();
@@ -192,16 +192,16 @@ fn buckets_of_histograms() {
 }
 
 #[test]
-fn capacities_of_channels() {
+fn each_channel_capacity_works_or_panics_with_a_message() {
     let most = sync::Semaphore::MAX_PERMITS;
-    table("mpsc", &[(0, Some("at least 1")), (1, REFUSED), (TERA, REFUSED), (most, REFUSED)], |capacity| {
+    table("mpsc", &[(0, Some("at least 1")), (1, WORKS), (TERA, WORKS), (most, WORKS)], |capacity| {
         let (sender, mut receiver) = sync::mpsc::channel(capacity);
         sender.try_send(5).unwrap();
         assert_eq!(sender.max_capacity(), capacity);
         assert_eq!(receiver.try_recv().unwrap(), 5);
     });
     table("mpsc", &[(most + 1, Some("MAX_PERMITS")), (usize::MAX, Some("MAX_PERMITS"))], sync::mpsc::channel::<()>);
-    table("broadcast", &[(0, Some("capacity")), (1, REFUSED)], |capacity| {
+    table("broadcast", &[(0, Some("capacity")), (1, WORKS)], |capacity| {
         let (sender, mut receiver) = sync::broadcast::channel(capacity);
         sender.send(5).unwrap();
         assert_eq!(receiver.try_recv().unwrap(), 5);
@@ -215,15 +215,15 @@ fn capacities_of_channels() {
 }
 
 #[test]
-fn permits() {
+fn each_number_of_permits_works_or_panics_with_a_message() {
     let most = sync::Semaphore::MAX_PERMITS;
-    table("Semaphore", &[(0, REFUSED), (1, REFUSED), (most, REFUSED), (most + 1, Some("MAX_PERMITS"))], |permits| {
+    table("Semaphore", &[(0, WORKS), (1, WORKS), (most, WORKS), (most + 1, Some("MAX_PERMITS"))], |permits| {
         assert_eq!(sync::Semaphore::new(permits).available_permits(), permits);
     });
     table("Semaphore", &[(usize::MAX, Some("MAX_PERMITS"))], sync::Semaphore::new);
     table(
         "add_permits",
-        &[(0, REFUSED), (most - 3, REFUSED), (most, Some("permits")), (usize::MAX, Some("permits"))],
+        &[(0, WORKS), (most - 3, WORKS), (most, Some("permits")), (usize::MAX, Some("permits"))],
         |more| {
             sync::Semaphore::new(3).add_permits(more);
         },
@@ -234,7 +234,7 @@ fn permits() {
     assert_eq!((semaphore.forget_permits(usize::MAX), semaphore.available_permits()), (3, 0));
     table(
         "with_max_readers",
-        &[(0, Some("reader")), (1, REFUSED), (u32::MAX >> 3, REFUSED), (u32::MAX, Some("u32::MAX >> 3"))],
+        &[(0, Some("reader")), (1, WORKS), (u32::MAX >> 3, WORKS), (u32::MAX, Some("u32::MAX >> 3"))],
         |readers| {
             drop(sync::RwLock::with_max_readers((), readers).try_read().unwrap());
         },
@@ -247,7 +247,7 @@ fn permits() {
     assert!(!pin!(sync::Barrier::new(usize::MAX).wait()).poll_now());
 }
 
-/// Whether the first poll ends a future.
+/// A single poll. Returns whether the future is ready.
 trait PollNow: Future {
     fn poll_now(self: std::pin::Pin<&mut Self>) -> bool {
         self.poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -257,7 +257,7 @@ trait PollNow: Future {
 impl<F: Future> PollNow for F {}
 
 #[test]
-fn durations_of_timers() {
+fn each_duration_of_a_timer_works_or_panics_with_a_message() {
     for mut builder in both() {
         let runtime = builder.enable_all().build().unwrap();
         runtime.block_on(async {
@@ -280,7 +280,7 @@ fn durations_of_timers() {
 }
 
 #[test]
-fn backlogs_and_buffers() {
+fn each_backlog_and_buffer_size_works_or_panics_with_a_message() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         for backlog in [0, 1, u32::MAX] {
@@ -291,9 +291,9 @@ fn backlogs_and_buffers() {
             let (client, accepted) = redd::join!(redd::net::TcpStream::connect(address), listener.accept());
             assert_eq!(client.unwrap().local_addr().unwrap(), accepted.unwrap().1);
         }
-        let capacities = [(0, Some("greater than zero")), (1, REFUSED), (usize::MAX, Some("capacity overflow"))];
+        let capacities = [(0, Some("greater than zero")), (1, WORKS), (usize::MAX, Some("capacity overflow"))];
         table("BufReader", &capacities, |capacity| redd::io::BufReader::with_capacity(capacity, &b"abc"[..]));
-        table("BufWriter", &[(0, REFUSED), (1, REFUSED), (usize::MAX, Some("capacity overflow"))], |capacity| {
+        table("BufWriter", &[(0, WORKS), (1, WORKS), (usize::MAX, Some("capacity overflow"))], |capacity| {
             redd::io::BufWriter::with_capacity(capacity, Vec::new())
         });
         let mut writer = redd::io::BufWriter::with_capacity(0, Vec::new());

@@ -206,7 +206,7 @@ fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable()
     let mut file = File::from_std(temporary());
     {
         let _guard = handle.enter();
-        // Reporting that no thread is available needs none.
+        // The report that no thread is available needs no thread itself.
         futures::executor::block_on(async {
             for _ in 0..2 {
                 assert!(file.write(b"x").await.is_err());
@@ -226,7 +226,7 @@ fn operations_after_the_shutdown_of_the_runtime_fail_and_leave_the_file_usable()
 #[derive(Clone, Debug)]
 enum Op {
     Read(usize),
-    /// A read whose future is dropped at once: only its read-ahead may remain.
+    /// Starts a read and drops it at once: only its read-ahead may remain.
     PeekRead(usize),
     Write(Vec<u8>),
     Seek(SeekFrom),
@@ -341,7 +341,7 @@ fn position() -> impl Strategy<Value = SeekFrom> {
     ]
 }
 
-/// One seek at the level of polls: `poll_complete` is not called before `start_seek`.
+/// One seek by poll functions: `poll_complete` is not called before `start_seek`.
 async fn poll_seek(stream: &mut (dyn Stream + '_), position: SeekFrom) -> std::io::Result<u64> {
     Pin::new(&mut *stream).start_seek(position)?;
     std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_complete(cx)).await
@@ -366,7 +366,7 @@ proptest! {
                 let is_moved = moved.is_ok();
                 prop_assert_eq!(moved.ok(), theirs.seek(position).ok());
                 if !is_moved {
-                    // Then the read-ahead remains, so a write would follow it.
+                    // Then the read-ahead remains, and a write would follow it.
                     prop_assert_eq!(ours.rewind().await.ok(), theirs.rewind().ok().map(|()| 0));
                 }
                 match op {

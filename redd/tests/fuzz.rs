@@ -1,9 +1,9 @@
-//! What takes bytes or sequences, fed with random ones and compared with the dull version of itself: `ReadBuf`, lines and
-//! delimiters of `BufReader`, `copy`, the timers on a paused clock, the semaphore, the bounded channel.
+//! Random bytes and sequences as input, compared with a simple model: `ReadBuf`, lines and delimiters of `BufReader`,
+//! `copy`, timers on a paused clock, the semaphore and the bounded channel.
 //!
-//! `cargo xtask fuzz --seconds N` goes on for so long; a failure prints the line that replays it.
+//! `cargo xtask fuzz --seconds N` runs for N seconds. A failure prints the command that replays it.
 //!
-//! A program without a harness, because it counts; the last line adds up.
+//! This program has its own `main` instead of the test harness, because it counts inputs. The last line has the totals.
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
@@ -39,7 +39,7 @@ const TARGETS: &[Target] = &[
     ("channel", channel),
 ];
 
-/// How many inputs each target gets in a run without arguments.
+/// The number of inputs for each target, without arguments.
 const FEW: u64 = 2_000;
 
 fn main() {
@@ -76,7 +76,7 @@ fn main() {
 
 // ── ReadBuf ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Against what is known of each byte: filled, initialised, and its value.
+/// Compares a `ReadBuf` with a record of each byte: whether it is filled or initialised, and its value.
 fn read_buf(rng: &mut Rng) {
     let capacity = rng.below(24);
     let mut memory = vec![std::mem::MaybeUninit::<u8>::uninit(); capacity];
@@ -120,7 +120,7 @@ fn read_buf(rng: &mut Rng) {
                 let initialised_there = part.initialize_unfilled().len();
                 assert_eq!(initialised_there, n);
                 initialised = initialised.max(filled.len() + n);
-                // Nobody told the whole what its part did: it is only known not to be less.
+                // The whole buffer is not informed what its part initialised. It may only not know less than before.
                 initialised = initialised.min(buffer.initialized().len().max(filled.len()));
             }
             _ => {
@@ -139,9 +139,9 @@ fn read_buf(rng: &mut Rng) {
     }
 }
 
-// ── Readers and writers that do a bit at a time ───────────────────────────────────────────────────────────────────
+// ── Readers and writers that transfer a few bytes at a time ───────────────────────────────────────────────────────
 
-/// Gives some bytes at a time, and pends in between.
+/// Returns a few bytes at a time, and is pending in between.
 struct Source {
     bytes: VecDeque<u8>,
     rng: Rng,
@@ -167,7 +167,7 @@ impl AsyncRead for Source {
     }
 }
 
-/// Takes some bytes at a time, and pends in between.
+/// Accepts a few bytes at a time, and is pending in between.
 struct Sink {
     bytes: Vec<u8>,
     rng: Rng,
@@ -198,7 +198,7 @@ impl AsyncWrite for Sink {
     }
 }
 
-/// Text with many ends of lines, now and then with a byte that is no text.
+/// Text with many line ends, and sometimes a byte that is not UTF-8.
 fn text(rng: &mut Rng) -> Vec<u8> {
     const PIECES: &[&[u8]] = &[b"\n", b"\r\n", b"\r", b"a", b"bc", "ä".as_bytes(), "€".as_bytes(), b",", b"\xff"];
     let kinds = if rng.one_in(4) { PIECES.len() } else { PIECES.len() - 1 };
@@ -209,7 +209,7 @@ fn text(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// Whatever std reads from the same bytes.
+/// Compares with what std reads from the same bytes.
 fn lines(rng: &mut Rng) {
     let bytes = text(rng);
     let source = Source { bytes: bytes.iter().copied().collect(), rng: Rng::new(rng.next()), fails: false };
@@ -290,7 +290,7 @@ fn copy(rng: &mut Rng) {
 
 type Sleeper = (Pin<Box<time::Sleep>>, Duration, Arc<Wakes>, std::task::Waker);
 
-/// Sleeps that are made, moved, dropped and fired, against their own deadlines: none early, none late, on a paused clock.
+/// Creates, resets, drops and fires sleeps on a paused clock. None fires before or after its deadline.
 fn timers(rng: &mut Rng) {
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true).rng_seed(RngSeed::from_bytes(&rng.next().to_le_bytes()));
@@ -326,7 +326,7 @@ fn timers(rng: &mut Rng) {
                 }
                 _ => {
                     let by = match sleeps.iter().map(|(_, deadline, ..)| *deadline).min() {
-                        // Just before, at, or just behind the next one; or anywhere.
+                        // Just before, at, or just after the next deadline; or anywhere.
                         Some(next) if rng.one_in(2) => (next + Duration::from_millis(rng.next() % 3))
                             .saturating_sub(now + Duration::from_millis(1)),
                         _ => span(rng),
@@ -351,34 +351,35 @@ fn timers(rng: &mut Rng) {
 
 // ── The semaphore ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// The simple semaphore: a number, and the waiters in order, each with the permits that it needs and has.
+/// The simple semaphore: the number of free permits, and the waiters in order, each with the permits that it needs and
+/// has.
 #[derive(Default)]
-struct Line {
+struct SimpleSemaphore {
     available: usize,
     waiting: VecDeque<(usize, usize, usize)>,
     granted: Vec<usize>,
 }
 
-impl Line {
+impl SimpleSemaphore {
     fn release(&mut self, count: usize) {
         self.available += count;
-        while let Some((who, needs, has)) = self.waiting.front_mut() {
+        while let Some((waiter, needs, has)) = self.waiting.front_mut() {
             let taken = self.available.min(*needs - *has);
             self.available -= taken;
             *has += taken;
             if has < needs {
                 return;
             }
-            self.granted.push(*who);
+            self.granted.push(*waiter);
             self.waiting.pop_front();
         }
     }
 
-    /// True if it is granted at once.
-    fn ask(&mut self, who: usize, needs: usize) -> bool {
-        self.waiting.push_back((who, needs, 0));
+    /// Adds a waiter. Returns true if its permits are granted immediately.
+    fn ask(&mut self, waiter: usize, needs: usize) -> bool {
+        self.waiting.push_back((waiter, needs, 0));
         self.release(0);
-        let at_once = self.granted.last() == Some(&who);
+        let at_once = self.granted.last() == Some(&waiter);
         if at_once {
             self.granted.pop();
         }
@@ -391,14 +392,14 @@ impl Line {
         has_enough
     }
 
-    /// A waiter leaves, and its permits go to the next one. Returns true if it had been granted all.
-    fn leave(&mut self, who: usize, needs: usize) -> bool {
-        if let Some(at) = self.granted.iter().position(|granted| *granted == who) {
+    /// Removes a waiter, and passes its permits to the next one. Returns true if all its permits had been granted.
+    fn leave(&mut self, waiter: usize, needs: usize) -> bool {
+        if let Some(at) = self.granted.iter().position(|granted| *granted == waiter) {
             self.granted.swap_remove(at);
             self.release(needs);
             return true;
         }
-        let at = self.waiting.iter().position(|(waiting, ..)| *waiting == who).unwrap();
+        let at = self.waiting.iter().position(|(waiting, ..)| *waiting == waiter).unwrap();
         let (.., has) = self.waiting.remove(at).unwrap();
         self.release(has);
         false
@@ -410,7 +411,7 @@ type Asking = Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, redd::syn
 fn semaphore(rng: &mut Rng) {
     let start = rng.below(5);
     let semaphore = Arc::new(Semaphore::new(start));
-    let mut line = Line { available: start, ..Line::default() };
+    let mut simple = SimpleSemaphore { available: start, ..SimpleSemaphore::default() };
     let mut asking: Vec<(usize, usize, Asking, Arc<Wakes>, std::task::Waker)> = Vec::new();
     let mut held: Vec<OwnedSemaphorePermit> = Vec::new();
     for number in 0..rng.below(60) {
@@ -419,12 +420,12 @@ fn semaphore(rng: &mut Rng) {
                 let count = 1 + rng.below(3);
                 match Arc::clone(&semaphore).try_acquire_many_owned(count as u32) {
                     Ok(permit) => {
-                        assert!(line.take(count));
+                        assert!(simple.take(count));
                         held.push(permit);
                     }
                     Err(error) => {
                         assert_eq!(error, TryAcquireError::NoPermits);
-                        assert!(line.available < count);
+                        assert!(simple.available < count);
                     }
                 }
             }
@@ -434,19 +435,19 @@ fn semaphore(rng: &mut Rng) {
                 let mut future: Asking = Box::pin(Arc::clone(&semaphore).acquire_many_owned(needs as u32));
                 match future.as_mut().poll(&mut Context::from_waker(&waker)) {
                     Poll::Ready(permit) => {
-                        assert!(line.ask(number, needs));
+                        assert!(simple.ask(number, needs));
                         held.push(permit.unwrap());
                     }
                     Poll::Pending => {
-                        assert!(!line.ask(number, needs), "first come, first served");
+                        assert!(!simple.ask(number, needs), "first come, first served");
                         asking.push((number, needs, future, wakes, waker));
                     }
                 }
             }
             3 if !asking.is_empty() => {
                 let at = rng.below(asking.len());
-                let (who, needs, ..) = asking.swap_remove(at);
-                line.leave(who, needs);
+                let (waiter, needs, ..) = asking.swap_remove(at);
+                simple.leave(waiter, needs);
             }
             4 if !held.is_empty() => {
                 let at = rng.below(held.len());
@@ -456,66 +457,66 @@ fn semaphore(rng: &mut Rng) {
                     permit.forget();
                 } else {
                     drop(permit);
-                    line.release(count);
+                    simple.release(count);
                 }
             }
             5 => {
                 let count = rng.below(4);
                 semaphore.add_permits(count);
-                line.release(count);
+                simple.release(count);
             }
             _ => {
-                asking.retain_mut(|(who, _, future, wakes, waker)| {
-                    let granted = line.granted.iter().position(|granted| granted == who);
+                asking.retain_mut(|(waiter, _, future, wakes, waker)| {
+                    let granted = simple.granted.iter().position(|granted| granted == waiter);
                     assert_eq!(wakes.count() > 0, granted.is_some(), "woken exactly when granted");
                     match future.as_mut().poll(&mut Context::from_waker(waker)) {
                         Poll::Ready(permit) => {
-                            line.granted.swap_remove(granted.expect("granted out of line"));
+                            simple.granted.swap_remove(granted.expect("granted out of turn"));
                             held.push(permit.unwrap());
                             false
                         }
                         Poll::Pending => {
-                            assert!(granted.is_none(), "granted, and not told");
+                            assert!(granted.is_none(), "granted, but not woken");
                             true
                         }
                     }
                 });
             }
         }
-        assert_eq!(semaphore.available_permits(), line.available);
+        assert_eq!(semaphore.available_permits(), simple.available);
     }
     semaphore.close();
-    for (who, needs, mut future, wakes, waker) in asking {
-        assert!(wakes.count() > 0, "the end is told");
+    for (waiter, needs, mut future, wakes, waker) in asking {
+        assert!(wakes.count() > 0, "the close wakes the waiter");
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         let Poll::Ready(answer) = polled else { panic!("closed, and it still waits") };
-        // One that had been granted may get it or not; nothing is lost either way.
+        // A waiter whose permits had been granted may get them or an error. No permit is lost in either case.
         match answer {
             Err(_) => {
                 drop(future);
-                line.leave_closed(who, needs);
+                simple.leave_closed(waiter, needs);
             }
             Ok(permit) => {
-                let at = line.granted.iter().position(|granted| *granted == who).expect("granted by the close");
-                line.granted.swap_remove(at);
+                let at = simple.granted.iter().position(|granted| *granted == waiter).expect("granted by the close");
+                simple.granted.swap_remove(at);
                 held.push(permit);
             }
         }
     }
     let held_count: usize = held.iter().map(OwnedSemaphorePermit::num_permits).sum();
     drop(held);
-    line.available += held_count;
-    assert_eq!(semaphore.available_permits(), line.available, "all permits are back");
+    simple.available += held_count;
+    assert_eq!(semaphore.available_permits(), simple.available, "all permits are back");
 }
 
-impl Line {
-    /// As `leave`, when no more permits are granted.
-    fn leave_closed(&mut self, who: usize, needs: usize) {
-        if let Some(at) = self.granted.iter().position(|granted| *granted == who) {
+impl SimpleSemaphore {
+    /// As `leave`, after the close: no more permits are granted.
+    fn leave_closed(&mut self, waiter: usize, needs: usize) {
+        if let Some(at) = self.granted.iter().position(|granted| *granted == waiter) {
             self.granted.swap_remove(at);
             self.available += needs;
         } else {
-            let at = self.waiting.iter().position(|(waiting, ..)| *waiting == who).unwrap();
+            let at = self.waiting.iter().position(|(waiting, ..)| *waiting == waiter).unwrap();
             self.available += self.waiting.remove(at).unwrap().2;
         }
     }
@@ -525,20 +526,20 @@ impl Line {
 
 type Sending = Pin<Box<dyn Future<Output = Result<(), mpsc::error::SendError<usize>>>>>;
 
-/// Against a queue and the line of its senders.
+/// Compares a bounded channel with a queue and a list of waiting senders.
 fn channel(rng: &mut Rng) {
     let capacity = 1 + rng.below(3);
     let (sender, mut receiver) = mpsc::channel::<usize>(capacity);
     let mut sender = Some(sender);
-    let mut line = Line { available: capacity, ..Line::default() };
+    let mut simple = SimpleSemaphore { available: capacity, ..SimpleSemaphore::default() };
     let mut queue: VecDeque<usize> = VecDeque::new();
     let mut sending: Vec<(usize, Sending, Arc<Wakes>, std::task::Waker)> = Vec::new();
     let mut permits: Vec<mpsc::OwnedPermit<usize>> = Vec::new();
     let receiving: Mutex<Option<Arc<Wakes>>> = Mutex::new(None);
-    // Whoever waits to receive is told of what comes.
+    // A waiting receiver is woken for each change that concerns it.
     let told = |what: &str| {
         let wakes = receiving.lock().unwrap().take();
-        assert!(wakes.is_none_or(|wakes| wakes.count() > 0), "{what}, and the receiver is not told");
+        assert!(wakes.is_none_or(|wakes| wakes.count() > 0), "{what}, and the receiver is not woken");
     };
     for number in 0..rng.below(60) {
         match rng.below(9) {
@@ -546,13 +547,13 @@ fn channel(rng: &mut Rng) {
                 let Some(sender) = &sender else { continue };
                 match sender.try_send(number) {
                     Ok(()) => {
-                        assert!(line.take(1), "more than it holds");
+                        assert!(simple.take(1), "more than it holds");
                         queue.push_back(number);
                         told("a message was sent");
                     }
                     Err(error) => {
                         assert_eq!(error, mpsc::error::TrySendError::Full(number));
-                        assert_eq!(line.available, 0);
+                        assert_eq!(simple.available, 0);
                     }
                 }
             }
@@ -563,12 +564,12 @@ fn channel(rng: &mut Rng) {
                 match future.as_mut().poll(&mut Context::from_waker(&waker)) {
                     Poll::Ready(sent) => {
                         sent.unwrap();
-                        assert!(line.ask(number, 1));
+                        assert!(simple.ask(number, 1));
                         queue.push_back(number);
                         told("a message was sent");
                     }
                     Poll::Pending => {
-                        assert!(!line.ask(number, 1), "first come, first served");
+                        assert!(!simple.ask(number, 1), "first come, first served");
                         sending.push((number, future, wakes, waker));
                     }
                 }
@@ -577,10 +578,10 @@ fn channel(rng: &mut Rng) {
                 let Some(sender) = sender.clone() else { continue };
                 match sender.try_reserve_owned() {
                     Ok(permit) => {
-                        assert!(line.take(1));
+                        assert!(simple.take(1));
                         permits.push(permit);
                     }
-                    Err(_) => assert_eq!(line.available, 0),
+                    Err(_) => assert_eq!(simple.available, 0),
                 }
             }
             5 => {
@@ -591,24 +592,24 @@ fn channel(rng: &mut Rng) {
                         told("a message was sent");
                     } else {
                         drop(permit.release());
-                        line.release(1);
+                        simple.release(1);
                     }
                 }
             }
             6 if !sending.is_empty() => {
                 let at = rng.below(sending.len());
-                let (who, ..) = sending.swap_remove(at);
-                line.leave(who, 1);
+                let (waiter, ..) = sending.swap_remove(at);
+                simple.leave(waiter, 1);
             }
             7 => {
-                sending.retain_mut(|(who, future, wakes, waker)| {
-                    let granted = line.granted.iter().position(|granted| granted == who);
+                sending.retain_mut(|(waiter, future, wakes, waker)| {
+                    let granted = simple.granted.iter().position(|granted| granted == waiter);
                     assert_eq!(wakes.count() > 0, granted.is_some(), "woken exactly when there is room");
                     match future.as_mut().poll(&mut Context::from_waker(waker)) {
                         Poll::Ready(sent) => {
                             sent.unwrap();
-                            line.granted.swap_remove(granted.expect("sent out of line"));
-                            queue.push_back(*who);
+                            simple.granted.swap_remove(granted.expect("sent out of turn"));
+                            queue.push_back(*waiter);
                             told("a message was sent");
                             false
                         }
@@ -626,7 +627,7 @@ fn channel(rng: &mut Rng) {
                 match queue.pop_front() {
                     Some(message) => {
                         assert_eq!(polled, Poll::Ready(Some(message)), "in order");
-                        line.release(1);
+                        simple.release(1);
                     }
                     None if is_over => assert_eq!(polled, Poll::Ready(None)),
                     None => {
@@ -640,13 +641,13 @@ fn channel(rng: &mut Rng) {
             sender = None;
         }
         if let Some(sender) = &sender {
-            assert_eq!(sender.capacity(), line.available);
+            assert_eq!(sender.capacity(), simple.available);
         }
         assert_eq!(receiver.len(), queue.len());
     }
     receiver.close();
     for (_, mut future, wakes, waker) in sending {
-        assert!(wakes.count() > 0, "the end is told");
+        assert!(wakes.count() > 0, "the close wakes the waiter");
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(Ok(())) => queue.extend([usize::MAX]),
             Poll::Ready(Err(_)) => {}

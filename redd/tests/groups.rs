@@ -187,7 +187,7 @@ fn aborting_a_local_task_from_another_thread_drops_it_on_its_own() {
 }
 
 #[test]
-fn tasks_of_a_set_that_is_not_run_stand_still_and_go_on_later() {
+fn tasks_of_a_set_that_is_not_polled_pause_and_continue_later() {
     for runtime in runtimes() {
         let set = LocalSet::new();
         let count = Rc::new(Cell::new(0));
@@ -223,12 +223,12 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     drop(outer);
     drop(inner);
     drop((first, second));
-    // Whatever set is the current one now, it is still there, and is closed.
+    // The current set, whichever it is, still exists and is closed.
     let late = std::panic::catch_unwind(|| spawn_local(async { 1 }));
     if let Ok(handle) = late {
         assert!(runtime.block_on(handle).unwrap_err().is_cancelled());
     }
-    // A guard from outside, dropped while another set runs.
+    // A guard from outside is dropped while another set runs.
     let (third, fourth) = (LocalSet::new(), LocalSet::new());
     let guard = third.enter();
     fourth.block_on(&runtime, async move {
@@ -243,9 +243,10 @@ fn guards_of_sets_may_be_dropped_in_any_order_or_leaked() {
     spawn_local_anywhere();
 }
 
-/// The waker of whatever awaits a set is user code: here it drops the set, with the guard that made it current.
+/// The waker of the task that awaits a set is user code. Here it drops the set, together with the guard that made the
+/// set current.
 #[test]
-fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
+fn a_waker_that_a_wake_of_a_local_task_calls_may_drop_the_set() {
     thread_local! {
         static SET: RefCell<Option<(task::LocalEnterGuard, LocalSet)>> = const { RefCell::new(None) };
     }
@@ -255,9 +256,9 @@ fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
             drop(SET.take().expect("it is called once"));
         }
     }
-    type Deed = fn(std::task::Waker, &task::AbortHandle);
-    let deeds: [Deed; 3] = [|waker, _| waker.wake(), |waker, _| waker.wake_by_ref(), |_, abort| abort.abort()];
-    for deed in deeds {
+    type Action = fn(std::task::Waker, &task::AbortHandle);
+    let actions: [Action; 3] = [|waker, _| waker.wake(), |waker, _| waker.wake_by_ref(), |_, abort| abort.abort()];
+    for action in actions {
         let dropped = Arc::new(AtomicUsize::new(0));
         let mut set = LocalSet::new();
         let (given, life) = (Rc::new(RefCell::new(None)), DropsHere::new(&dropped));
@@ -275,14 +276,14 @@ fn a_set_may_be_dropped_by_the_waker_that_a_wake_of_its_task_calls() {
         let abort = task.abort_handle();
         drop(task);
         SET.set(Some((set.enter(), set)));
-        deed(given.take().unwrap(), &abort);
+        action(given.take().unwrap(), &abort);
         assert!(SET.take().is_none(), "the wake has dropped it");
         assert_eq!(dropped.load(Ordering::SeqCst), 1);
         assert!(abort.is_finished());
     }
 }
 
-/// Spawns onto whatever the current set is, if there is one.
+/// Spawns onto the current set, if there is one.
 fn spawn_local_anywhere() {
     drop(std::panic::catch_unwind(|| {
         drop(spawn_local(async { Rc::new(1) }));
@@ -290,7 +291,7 @@ fn spawn_local_anywhere() {
 }
 
 #[test]
-fn the_last_guard_may_go_in_the_drop_of_a_future_that_a_closed_set_refuses() {
+fn a_future_that_a_closed_set_refuses_may_drop_the_last_guard() {
     thread_local! {
         static GUARD: RefCell<Option<redd::task::LocalEnterGuard>> = const { RefCell::new(None) };
     }
@@ -313,7 +314,7 @@ fn the_last_guard_may_go_in_the_drop_of_a_future_that_a_closed_set_refuses() {
 }
 
 #[test]
-fn a_join_set_gives_tasks_in_the_order_of_their_ends() {
+fn a_join_set_returns_tasks_in_the_order_in_which_they_end() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -364,7 +365,7 @@ fn a_dropped_join_set_aborts_its_tasks_and_a_detached_one_lets_them_run() {
             drop(sender);
             set.detach_all();
             assert!(set.is_empty() && set.join_next().await.is_none());
-            // The set can be used again; ends of the detached ones do not disturb it.
+            // The set can be reused. The ends of the detached tasks do not disturb it.
             set.spawn(async {});
             drop(set.join_next().await.unwrap());
             drop(set);
@@ -399,7 +400,7 @@ fn a_join_set_holds_tasks_blocking_closures_and_local_tasks() {
 }
 
 #[test]
-fn panics_and_aborts_come_out_of_a_join_set_with_their_ids() {
+fn a_join_set_returns_panics_and_aborts_with_their_ids() {
     for runtime in runtimes() {
         runtime.block_on(async {
             let mut set = JoinSet::new();
@@ -492,7 +493,7 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
     let (answer, asked) = oneshot::channel();
     runtime.spawn(async move {
         told_to_go.await.unwrap();
-        // Until the second root waits; it cannot have the core.
+        // Wait until the second root waits. It cannot take the core.
         for _ in 0..1000 {
             task::yield_now().await;
         }
@@ -508,7 +509,7 @@ fn a_second_block_on_is_woken_by_a_task_that_the_first_one_runs() {
 }
 
 #[test]
-fn a_waker_whose_clone_ends_a_task_of_the_join_set_is_not_waited_for() {
+fn a_waker_whose_clone_ends_a_task_of_the_join_set_does_not_deadlock() {
     let runtime = Builder::new_current_thread().build().unwrap();
     let mut set = JoinSet::new();
     let (end, ends) = oneshot::channel::<i32>();
@@ -528,7 +529,7 @@ fn a_waker_whose_clone_ends_a_task_of_the_join_set_is_not_waited_for() {
 }
 
 #[test]
-fn a_waker_whose_clone_and_drop_use_the_local_set_does_not_wait_for_itself() {
+fn a_waker_whose_clone_and_drop_use_the_local_set_does_not_deadlock() {
     let set = Rc::new(LocalSet::new());
     let count = Rc::new(Cell::new(0));
     let spawn = {

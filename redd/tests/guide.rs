@@ -1,12 +1,12 @@
-//! The programs of the guide: each stands in the guide word for word, prints what the guide shows, and the programs that
-//! must not compile fail with the errors that the guide shows.
+//! The programs of the guide. Each one is in the guide word for word, and prints what the guide shows. The programs
+//! that must not compile fail with the errors that the guide shows.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A program of the guide: its file, its text, and the text block behind it.
+/// A program of the guide: its file, its code block, and the text block after it.
 struct Program {
     path: PathBuf,
     text: String,
@@ -17,7 +17,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// Finds each line that is just a link to a program, the code block behind it, and the text block behind that.
+/// Finds each line that is only a link to a program, the code block after it, and the text block after that.
 fn programs(page: &Path) -> Vec<Program> {
     let markdown = std::fs::read_to_string(page).unwrap();
     let mut programs: Vec<Program> = Vec::new();
@@ -42,7 +42,7 @@ fn programs(page: &Path) -> Vec<Program> {
 }
 
 #[test]
-fn each_program_stands_in_the_guide_as_it_is_and_prints_what_the_guide_shows() {
+fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "-p", "redd", "--examples"])
         .current_dir(repository())
@@ -61,7 +61,7 @@ fn each_program_stands_in_the_guide_as_it_is_and_prints_what_the_guide_shows() {
         let output = Command::new(examples.join(&name)).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let printed = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints something else");
+        assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints other text");
         count += 1;
     }
     assert!(count >= 15, "only {count} programs were found: has the form of the page changed?");
@@ -98,7 +98,7 @@ fn the_programs_that_must_not_compile_fail_as_the_guide_says() {
 }
 
 fn target() -> PathBuf {
-    // This test is `target/debug/deps/guide-…`.
+    // This test binary is `target/debug/deps/guide-…`.
     let mut path = std::env::current_exe().unwrap();
     for _ in 0..3 {
         path.pop();
@@ -106,7 +106,7 @@ fn target() -> PathBuf {
     path
 }
 
-/// The library as cargo builds it for the examples.
+/// The library as Cargo builds it for the examples.
 fn library() -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["build", "-p", "redd", "--lib", "--message-format", "json"])

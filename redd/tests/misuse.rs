@@ -1,4 +1,4 @@
-//! Misuse and bad input: each is answered by a panic or an error that says what to do, at the place of the caller.
+//! Misuse and bad input: each causes a panic or an error that says what to do, at the caller's location.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -17,11 +17,11 @@ use redd::runtime::{Builder, Handle, LocalOptions, Runtime};
 use redd::task;
 
 thread_local! {
-    /// Message and file of the last panic of this thread.
+    /// The message and file of this thread's last panic.
     static LAST: std::cell::RefCell<Option<(String, String)>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Records where panics of this program happen, besides printing them.
+/// Installs a hook that records the location of panics, and prints them as before.
 fn record_panics() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -40,7 +40,8 @@ fn record_panics() {
     });
 }
 
-/// `misuse` panics here, in this file, and the message has each of `parts`; the last one is the fix.
+/// Asserts that `misuse` panics at a location in this file, with a message that contains each of `parts`. The last part
+/// is the fix.
 #[track_caller]
 fn assert_panics(parts: &[&str], misuse: impl FnOnce()) {
     record_panics();
@@ -142,7 +143,7 @@ fn a_socket_outside_of_a_runtime_says_how_to_enter_one() {
     });
 }
 
-/// As `assert_panics`, for a panic inside of an `async fn`: its place is where the future is awaited or polled.
+/// As `assert_panics`, for a panic inside an `async fn`: its location is where the future is awaited or polled.
 #[track_caller]
 fn assert_panics_somewhere(fix: &str, misuse: impl FnOnce()) {
     let payload = catch_unwind(AssertUnwindSafe(misuse)).expect_err("a panic");
@@ -238,21 +239,21 @@ fn counted(builder: &mut Builder) -> (Runtime, std_mpsc::Receiver<()>) {
 }
 
 #[test]
-fn a_runtime_dropped_inside_a_task_says_what_to_do_and_its_threads_end_all_the_same() {
+fn a_runtime_dropped_inside_a_task_says_what_to_do_and_its_threads_end() {
     for outer in [current_thread(), multi_thread()] {
         let (inner, ended) = counted(Builder::new_multi_thread().worker_threads(2).enable_all());
         inner.block_on(async { task::spawn_blocking(|| ()).await.unwrap() });
         outer.block_on(async {
-            // A drop has no caller to point to.
+            // A drop has no caller's location.
             assert_panics_somewhere("use `Runtime::shutdown_background`", || drop(inner));
         });
-        // The last sender goes with the last thread, and with the hook that made them.
+        // The last sender is dropped with the last thread, and with the hook that created the senders.
         assert_eq!(ended.recv(), Err(std_mpsc::RecvError));
     }
 }
 
 #[test]
-fn a_runtime_that_goes_in_a_panic_of_a_task_is_not_waited_for() {
+fn a_runtime_that_a_panicking_task_drops_is_not_waited_for() {
     let (release, is_released) = std_mpsc::channel::<()>();
     let outer = multi_thread();
     let inner = multi_thread();
@@ -271,7 +272,7 @@ fn a_runtime_that_goes_in_a_panic_of_a_task_is_not_waited_for() {
 }
 
 #[test]
-fn block_in_place_where_nobody_can_take_over_says_to_use_spawn_blocking() {
+fn block_in_place_where_no_worker_can_take_over_says_to_use_spawn_blocking() {
     let misuse = || {
         assert_panics(&["`block_in_place`", "Use `spawn_blocking`"], || {
             task::block_in_place(|| ());
@@ -285,7 +286,7 @@ fn block_in_place_where_nobody_can_take_over_says_to_use_spawn_blocking() {
         misuse();
         task::spawn_local(async move { misuse() }).await.unwrap();
     });
-    // Where another worker can take over, and outside of a runtime, it just runs.
+    // Where another worker can take over, and outside of a runtime, the closure simply runs.
     assert_eq!(runtime.block_on(async { task::block_in_place(|| 1) }), 1);
     assert_eq!(task::block_in_place(|| 2), 2);
 }
@@ -358,12 +359,12 @@ fn parts_that_were_not_enabled_name_the_builder_method() {
 }
 
 #[test]
-fn guards_dropped_in_the_wrong_order_say_which_goes_first() {
+fn guards_dropped_in_the_wrong_order_say_which_to_drop_first() {
     let (first, second) = (current_thread(), current_thread());
     let outer = first.enter();
     let inner = second.enter();
     assert_panics_somewhere("the last one first", || drop(outer));
-    // The right one still works, and nothing of the wrong one stays in the way of the next.
+    // The right order still works, and the wrong one leaves nothing behind.
     drop(inner);
     let third = second.enter();
     assert_eq!(Handle::current().id(), second.handle().id());
@@ -382,7 +383,7 @@ fn into_panic_of_a_cancelled_task_says_to_ask_first() {
 }
 
 #[test]
-fn a_handle_polled_after_it_gave_its_output_says_so() {
+fn a_handle_polled_after_it_returned_its_output_says_so() {
     for runtime in [current_thread(), multi_thread()] {
         let mut handle = runtime.spawn(async { 1 });
         assert_eq!(runtime.block_on(&mut handle).unwrap(), 1);
@@ -409,7 +410,7 @@ fn a_wrong_number_of_workers_in_the_environment_says_what_to_set() {
         assert_panics(&["TOKIO_WORKER_THREADS", &wrong, "Set it to 1 or"], || {
             drop(Builder::new_multi_thread().build());
         });
-        // An explicit number wins and is not looked up.
+        // An explicit number has priority, so the variable is not read.
         drop(Builder::new_multi_thread().worker_threads(1).build().unwrap());
         return;
     }

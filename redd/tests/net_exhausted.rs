@@ -1,4 +1,5 @@
-//! A process without descriptors. A binary of its own, for the limit is the whole process's.
+//! A process without free descriptors. This is a test binary of its own, because the limit applies to the whole
+//! process.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![expect(unsafe_code, reason = "the limit is set by a system call")]
@@ -11,19 +12,19 @@ use std::io;
 
 fn set_limit(descriptors: u64) {
     let limit = libc::rlimit { rlim_cur: descriptors, rlim_max: descriptors.max(limit_max()) };
-    // SAFETY: the limit lives across the call.
+    // SAFETY: the limit outlives the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
 }
 
 fn limit_max() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit lives across the call.
+    // SAFETY: the limit outlives the call.
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
     limit.rlim_max
 }
 
 #[test]
-fn a_listener_survives_a_time_without_descriptors_and_loses_no_connection() {
+fn a_listener_recovers_from_a_lack_of_descriptors_and_loses_no_connection() {
     set_limit(64);
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
     runtime

@@ -1,4 +1,4 @@
-//! TCP as programs use it: connecting, listening, halves, readiness, and what goes wrong.
+//! TCP as programs use it: connecting, listening, halves, readiness, and errors.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -19,10 +19,10 @@ fn runtime() -> Runtime {
 }
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
-    runtime().block_on(test).expect("no error that the test does not look at")
+    runtime().block_on(test).expect("no error that the test does not check")
 }
 
-/// A connection within this machine.
+/// A connection over loopback.
 async fn connection() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = TcpStream::connect(listener.local_addr()?).await?;
@@ -41,7 +41,7 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Lets the driver look for events, and other tasks run.
+/// Lets the driver poll for events, and other tasks run.
 async fn turns() {
     for _ in 0..200 {
         redd::task::yield_now().await;
@@ -153,29 +153,29 @@ fn much_data_goes_both_ways_at_once_through_borrowed_halves() {
 }
 
 #[test]
-fn a_deserted_address_refuses_and_the_next_one_is_tried() {
+fn after_a_refused_address_the_next_one_is_tried() {
     run(async {
         let deserted = deserted_address().await?;
-        let error = TcpStream::connect(deserted).await.expect_err("nobody listens");
+        let error = TcpStream::connect(deserted).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let addresses = [deserted, listener.local_addr()?];
         let stream = TcpStream::connect(&addresses[..]).await?;
         assert_eq!(stream.peer_addr()?, addresses[1]);
-        let error = TcpStream::connect(&[deserted, deserted][..]).await.expect_err("nobody listens");
+        let error = TcpStream::connect(&[deserted, deserted][..]).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
 }
 
-/// The addresses of something that the resolver is not asked for.
+/// Addresses for which no resolver is asked.
 fn at_once(host: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     let answer = lookup_host(host).now_or_never().expect("no thread is asked");
     answer.map(Iterator::collect)
 }
 
 #[test]
-fn addresses_that_are_written_out_need_no_thread() {
+fn numeric_addresses_need_no_blocking_thread() {
     let v4: SocketAddr = "127.0.0.1:80".parse().expect("an address");
     let v6: SocketAddr = "[::1]:80".parse().expect("an address");
     assert_eq!(at_once("127.0.0.1:80").expect("literal"), [v4]);
@@ -191,7 +191,7 @@ fn addresses_that_are_written_out_need_no_thread() {
 }
 
 #[test]
-fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
+fn a_malformed_address_is_invalid_input_and_says_what_to_write() {
     for (wrong, fix) in [
         ("", "`host:port`"),
         ("localhost", "`host:port`"),
@@ -210,7 +210,7 @@ fn a_string_that_is_no_address_is_invalid_input_and_says_what_to_write() {
 }
 
 #[test]
-fn no_address_at_all_is_invalid_input() {
+fn an_empty_list_of_addresses_is_invalid_input() {
     run(async {
         let none: &[SocketAddr] = &[];
         for error in [
@@ -240,13 +240,14 @@ fn a_host_name_is_resolved_away_from_the_worker() {
 }
 
 #[test]
-fn an_address_in_use_is_said_to_be_and_is_free_again_when_the_listener_is_dropped() {
+fn an_address_in_use_is_an_error_and_is_free_after_the_listener_is_dropped() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let error = TcpListener::bind(address).await.expect_err("in use");
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
-        // A connection that the server closed first fades out for a minute; that does not keep the address.
+        // A connection that the server closed first stays in TIME_WAIT for a minute. The address can be bound
+        // nevertheless.
         let client = TcpStream::connect(address).await?;
         let (server, _) = listener.accept().await?;
         drop(server);
@@ -297,7 +298,7 @@ fn two_tasks_that_accept_get_one_connection_each() {
 }
 
 #[test]
-fn a_stream_is_reunited_from_its_halves_and_not_from_those_of_another() {
+fn only_the_halves_of_one_stream_reunite() {
     run(async {
         let (client, server) = connection().await?;
         let (client_reader, client_writer) = client.into_split();
@@ -328,7 +329,7 @@ fn dropping_an_owned_writing_half_ends_the_direction_and_forgetting_it_does_not(
         let (reader, writer) = client.into_split();
         writer.forget();
         turns().await;
-        assert_eq!(server.try_read(&mut [0; 8]).expect_err("nothing was said").kind(), ErrorKind::WouldBlock);
+        assert_eq!(server.try_read(&mut [0; 8]).expect_err("nothing was sent").kind(), ErrorKind::WouldBlock);
         drop(reader);
         assert_eq!(server.read(&mut [0; 8]).await?, 0);
         Ok(())
@@ -358,7 +359,7 @@ fn halves_work_in_two_tasks() {
 }
 
 #[test]
-fn peeking_leaves_the_bytes_where_they_are() {
+fn peeking_leaves_the_bytes_in_the_queue() {
     run(async {
         let (mut client, server) = connection().await?;
         client.write_all(b"peek").await?;
@@ -407,7 +408,7 @@ fn trying_without_readiness_would_block_and_after_waiting_gives_the_bytes() {
 }
 
 #[test]
-fn everyone_who_waits_for_readiness_is_woken() {
+fn every_task_that_waits_for_readiness_is_woken() {
     run(async {
         let (mut client, server) = connection().await?;
         let server = std::sync::Arc::new(server);
@@ -440,7 +441,7 @@ fn an_operation_that_says_it_would_block_is_not_run_again_before_an_event() {
             .try_io(Interest::READABLE, || -> io::Result<()> { panic!("it is not ready") })
             .expect_err("not ready");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        // The next event makes it ready again, and the operation waits for it.
+        // The next event makes the socket ready again, and the operation waits for it.
         client.write_all(b"y").await?;
         let mut runs = 0;
         let len = server
@@ -459,7 +460,7 @@ fn socket2_recv(stream: &TcpStream) -> io::Result<usize> {
 }
 
 #[test]
-fn a_closed_peer_is_ready_for_ever() {
+fn a_stream_with_a_closed_peer_stays_ready() {
     run(async {
         let (client, server) = connection().await?;
         drop(client);
@@ -467,7 +468,7 @@ fn a_closed_peer_is_ready_for_ever() {
             server.readable().await?;
             assert_eq!(server.try_read(&mut [0; 8])?, 0);
         }
-        // That it is closed for good is said by an event, which may not have been looked at yet.
+        // An event reports that the peer has closed, and the driver may not have polled for it yet.
         turns().await;
         assert!(server.ready(Interest::READABLE).await?.is_read_closed());
         Ok(())
@@ -519,14 +520,14 @@ fn a_socket_with_options_listens_and_connects() {
         let stream = socket.connect(listener.local_addr()?).await?;
         assert!(stream.nodelay()?);
         listener.accept().await?;
-        let error = TcpSocket::new_v4()?.connect(deserted_address().await?).await.expect_err("nobody listens");
+        let error = TcpSocket::new_v4()?.connect(deserted_address().await?).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         Ok(())
     });
 }
 
 #[test]
-fn sockets_come_from_std_and_go_back() {
+fn sockets_convert_from_std_and_back() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
@@ -567,12 +568,12 @@ fn a_polled_read_wakes_the_task_that_polled_last() {
 }
 
 #[test]
-fn a_socket_outlives_its_runtime_as_errors_and_not_as_hangs() {
+fn a_socket_that_is_used_after_its_runtime_fails_and_does_not_hang() {
     let first = runtime();
     let (client, server) = first.block_on(connection()).expect("a connection");
     drop(first);
     run(async {
-        let error = server.readable().await.expect_err("its runtime is gone");
+        let error = server.readable().await.expect_err("its runtime has ended");
         assert!(error.to_string().contains("keep the `Runtime` alive"), "{error}");
         assert!(redd::runtime::is_rt_shutdown_err(&error));
         let (mut client, mut server) = (client, server);
@@ -658,7 +659,7 @@ fn every_option_reads_back_as_it_was_set() {
 }
 
 #[test]
-fn a_socket_goes_through_its_raw_descriptor_and_keeps_its_address() {
+fn a_socket_converted_through_its_raw_descriptor_keeps_its_address() {
     let socket = TcpSocket::new_v4().expect("descriptors left");
     socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
     let address = socket.local_addr().expect("is bound");
@@ -668,7 +669,7 @@ fn a_socket_goes_through_its_raw_descriptor_and_keeps_its_address() {
 }
 
 #[test]
-fn an_address_of_the_other_family_is_an_error_of_the_system() {
+fn an_address_of_the_other_family_is_a_system_error() {
     let socket = TcpSocket::new_v4().expect("descriptors left");
     assert!(socket.bind("[::1]:0".parse().expect("an address")).is_err());
     assert!(socket.set_tclass_v6(1).is_err() || socket.tclass_v6().is_ok());

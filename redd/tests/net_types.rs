@@ -8,7 +8,7 @@ fn is_everything<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe + std::fmt:
 fn is_send<T: Send>(_value: &T) {}
 
 #[test]
-fn every_type_may_go_to_and_be_shared_with_other_threads() {
+fn every_type_is_send_and_sync() {
     is_everything::<TcpListener>();
     is_everything::<TcpSocket>();
     is_everything::<TcpStream>();
@@ -35,7 +35,7 @@ fn every_type_may_go_to_and_be_shared_with_other_threads() {
 }
 
 #[test]
-fn the_futures_of_methods_may_go_to_other_threads() {
+fn the_futures_of_methods_are_send() {
     is_send(&TcpStream::connect("localhost:80"));
     is_send(&TcpListener::bind(("localhost".to_owned(), 80)));
     is_send(&UdpSocket::bind(&[][..]));

@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
-    runtime.block_on(test).expect("no error that the test does not look at")
+    runtime.block_on(test).expect("no error that the test does not check")
 }
 
 async fn bound() -> io::Result<(UdpSocket, SocketAddr)> {
@@ -60,7 +60,7 @@ fn a_fresh_socket_can_be_tried_before_the_drivers_first_event() {
 }
 
 #[test]
-fn what_does_not_fit_is_lost_with_its_datagram() {
+fn the_rest_of_a_truncated_datagram_is_lost() {
     run(async {
         let (left, right) = pair().await?;
         left.send(b"abcdef").await?;
@@ -75,7 +75,7 @@ fn what_does_not_fit_is_lost_with_its_datagram() {
 }
 
 #[test]
-fn a_connected_socket_hears_its_peer_alone_and_that_nobody_is_there() {
+fn a_connected_socket_receives_from_its_peer_only_and_reports_a_closed_port() {
     run(async {
         let (left, right) = pair().await?;
         let (stranger, _) = bound().await?;
@@ -86,7 +86,7 @@ fn a_connected_socket_hears_its_peer_alone_and_that_nobody_is_there() {
         assert_eq!(left.recv(&mut buf).await?, 6);
         drop(right);
         left.send(b"anyone?").await?;
-        let error = left.recv(&mut buf).await.expect_err("the machine says that nobody listens");
+        let error = left.recv(&mut buf).await.expect_err("the machine reports a closed port");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert_eq!(stranger.peer_addr().expect_err("is not connected").kind(), ErrorKind::NotConnected);
         Ok(())
@@ -94,7 +94,7 @@ fn a_connected_socket_hears_its_peer_alone_and_that_nobody_is_there() {
 }
 
 #[test]
-fn buffers_grow_by_what_came_and_keep_what_they_had() {
+fn received_bytes_are_appended_to_buffers() {
     run(async {
         let (left, right) = pair().await?;
         let mut all = b"<".to_vec();
@@ -115,7 +115,7 @@ fn buffers_grow_by_what_came_and_keep_what_they_had() {
 }
 
 #[test]
-fn peeking_leaves_the_datagram_where_it_is() {
+fn peeking_leaves_the_datagram_in_the_queue() {
     run(async {
         let (left, right) = pair().await?;
         let sender = left.local_addr()?;
@@ -176,7 +176,7 @@ fn a_receive_that_is_dropped_loses_no_datagram() {
 }
 
 #[test]
-fn trying_sends_and_a_wrong_address_is_an_error() {
+fn try_send_to_sends_and_an_unusable_address_is_an_error() {
     run(async {
         let ((left, _), (right, right_address)) = (bound().await?, bound().await?);
         left.writable().await?;
@@ -193,7 +193,7 @@ fn trying_sends_and_a_wrong_address_is_an_error() {
 }
 
 #[test]
-fn one_socket_serves_many_tasks_at_once() {
+fn many_tasks_use_one_socket_at_once() {
     run(async {
         let (server, server_address) = bound().await?;
         let server = std::sync::Arc::new(server);

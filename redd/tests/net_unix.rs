@@ -18,10 +18,10 @@ use tempfile::TempDir;
 
 fn run<T>(test: impl Future<Output = io::Result<T>>) -> T {
     let runtime = Builder::new_current_thread().enable_all().build().expect("resources left");
-    runtime.block_on(test).expect("no error that the test does not look at")
+    runtime.block_on(test).expect("no error that the test does not check")
 }
 
-/// A path in a directory that goes away with the first value.
+/// A path in a directory that is removed when the first value is dropped.
 fn fresh_path() -> io::Result<(TempDir, PathBuf)> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("socket");
@@ -29,7 +29,7 @@ fn fresh_path() -> io::Result<(TempDir, PathBuf)> {
 }
 
 #[test]
-fn a_listener_at_a_path_takes_connections() {
+fn a_listener_at_a_path_accepts_connections() {
     run(async {
         let (_directory, path) = fresh_path()?;
         let listener = UnixListener::bind(&path)?;
@@ -77,7 +77,7 @@ fn the_file_of_a_dropped_listener_stays_and_refuses() {
         let (_directory, path) = fresh_path()?;
         drop(UnixListener::bind(&path)?);
         assert_eq!(UnixListener::bind(&path).expect_err("the file is there").kind(), ErrorKind::AddrInUse);
-        let error = UnixStream::connect(&path).await.expect_err("nobody listens");
+        let error = UnixStream::connect(&path).await.expect_err("there is no listener");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         std::fs::remove_file(&path)?;
         let error = UnixStream::connect(&path).await.expect_err("no such file");
@@ -107,7 +107,7 @@ fn an_abstract_name_needs_no_file() {
 }
 
 #[test]
-fn paths_that_cannot_be_used_are_errors_at_every_door() {
+fn unusable_paths_are_errors_in_every_function() {
     run(async {
         let long = "x".repeat(300);
         let (datagram, _) = UnixDatagram::pair()?;
@@ -172,7 +172,7 @@ fn halves_of_a_pair_end_split_and_reunite() {
 }
 
 #[test]
-fn much_data_passes_although_the_queue_is_small() {
+fn more_data_than_the_queue_holds_arrives_whole() {
     const BYTES: usize = 2 << 20;
     run(async {
         let (mut left, mut right) = UnixStream::pair()?;
@@ -189,7 +189,7 @@ fn much_data_passes_although_the_queue_is_small() {
 }
 
 #[test]
-fn trying_follows_readiness() {
+fn try_operations_follow_readiness() {
     run(async {
         let (left, right) = UnixStream::pair()?;
         assert_eq!(right.try_read(&mut [0; 4]).expect_err("nothing").kind(), ErrorKind::WouldBlock);
@@ -213,7 +213,7 @@ fn trying_follows_readiness() {
 }
 
 #[test]
-fn a_socket_becomes_what_it_was_made_for() {
+fn a_socket_converts_to_a_listener_a_stream_or_a_datagram_socket() {
     run(async {
         let (_directory, path) = fresh_path()?;
         let socket = UnixSocket::new_stream()?;
@@ -228,7 +228,7 @@ fn a_socket_becomes_what_it_was_made_for() {
 }
 
 #[test]
-fn datagrams_go_to_paths_and_say_who_sent_them() {
+fn datagrams_to_paths_arrive_with_their_sender() {
     run(async {
         let directory = tempfile::tempdir()?;
         let (server_path, client_path) = (directory.path().join("server"), directory.path().join("client"));
@@ -282,7 +282,7 @@ fn a_sender_of_datagrams_waits_while_the_queue_is_full() {
 }
 
 #[test]
-fn sockets_come_from_std_and_go_back() {
+fn sockets_convert_from_std_and_back() {
     run(async {
         let (left, right) = std::os::unix::net::UnixStream::pair()?;
         left.set_nonblocking(true)?;
@@ -316,14 +316,14 @@ fn a_pipe_ends_when_its_sender_is_dropped_and_breaks_when_its_receiver_is() {
 
         let (mut sender, receiver) = pipe::pipe()?;
         drop(receiver);
-        let error = sender.write(b"x").await.expect_err("nobody reads");
+        let error = sender.write(b"x").await.expect_err("there is no reader");
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         Ok(())
     });
 }
 
 #[test]
-fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
+fn the_ends_of_a_pipe_convert_from_files_and_back() {
     run(async {
         let (sender, receiver) = pipe::pipe()?;
         sender.writable().await?;
@@ -358,15 +358,15 @@ fn the_ends_of_a_pipe_are_taken_from_files_and_given_back() {
 }
 
 #[test]
-fn a_fifo_opens_for_sending_once_somebody_reads() {
+fn a_fifo_opens_for_sending_once_it_has_a_reader() {
     run(async {
         let (_directory, path) = fresh_path()?;
         let made = std::process::Command::new("mkfifo").arg(&path).status()?;
         assert!(made.success());
-        let error = pipe::OpenOptions::new().open_sender(&path).expect_err("nobody reads");
+        let error = pipe::OpenOptions::new().open_sender(&path).expect_err("there is no reader");
         assert_eq!(error.raw_os_error(), Some(libc::ENXIO));
         let mut receiver = pipe::OpenOptions::new().open_receiver(&path)?;
-        // Without a sender there is nothing to read, and no end either.
+        // Without a sender there are no bytes to read, but no end of file either.
         let mut byte = [0; 1];
         let reading = std::pin::pin!(receiver.read(&mut byte));
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
@@ -376,7 +376,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
         assert_eq!(receiver.read_u8().await?, b'x');
         drop(sender);
         assert_eq!(receiver.read(&mut [0; 8]).await?, 0);
-        // A second sender is a new conversation.
+        // After a second sender opens the pipe, reads wait again.
         let mut sender = pipe::OpenOptions::new().read_write(true).open_sender(&path)?;
         sender.write_all(b"again").await?;
         let mut buf = [0; 5];
@@ -387,7 +387,7 @@ fn a_fifo_opens_for_sending_once_somebody_reads() {
 }
 
 #[test]
-fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_any_event() {
+fn a_fresh_pair_is_writable_and_an_accepted_stream_is_assumed_readable_before_any_event() {
     run(async {
         let (left, _right) = UnixStream::pair()?;
         assert_eq!(left.try_write(b"x")?, 1);
@@ -405,7 +405,7 @@ fn a_fresh_pair_is_writable_and_an_accepted_stream_is_taken_for_readable_before_
 }
 
 #[test]
-fn readiness_that_is_there_costs_no_budget_when_polled_with_another_waker() {
+fn readiness_costs_no_budget_when_polled_with_another_waker() {
     run(async {
         let (left, _right) = UnixStream::pair()?;
         for _ in 0..1000 {

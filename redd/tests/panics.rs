@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use redd::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime, UnhandledPanic};
 
-/// What the hook was told.
+/// What the hook received.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     name: Option<String>,
@@ -53,7 +53,7 @@ impl AnyRuntime {
     }
 }
 
-/// Each flavor, with what `change` sets.
+/// A runtime of each flavor, with the options that `change` sets.
 fn on_each_flavor(change: impl Fn(&mut Builder), test: impl Fn(&AnyRuntime, &Receiver<Told>)) {
     for flavor in ["multi-thread", "current-thread", "local"] {
         let mut builder =
@@ -95,7 +95,7 @@ fn the_macro_sets_the_policy_on_every_flavor() {
 }
 
 #[test]
-fn a_panic_that_nobody_joins_is_told_with_name_and_place() {
+fn an_unjoined_panic_is_reported_with_name_and_location() {
     on_each_flavor(
         |_| {},
         |runtime, told| {
@@ -122,7 +122,7 @@ fn a_panic_that_nobody_joins_is_told_with_name_and_place() {
 }
 
 #[test]
-fn a_panic_whose_handle_is_dropped_afterwards_is_told_then() {
+fn a_panic_is_reported_when_its_handle_is_dropped() {
     on_each_flavor(
         |_| {},
         |runtime, told| {
@@ -140,7 +140,7 @@ fn a_panic_whose_handle_is_dropped_afterwards_is_told_then() {
 }
 
 #[test]
-fn a_panic_that_is_joined_is_not_told() {
+fn a_joined_panic_is_not_reported() {
     on_each_flavor(
         |_| {},
         |runtime, told| {
@@ -157,7 +157,7 @@ fn a_panic_that_is_joined_is_not_told() {
 }
 
 #[test]
-fn a_panic_in_a_set_that_is_dropped_is_told() {
+fn a_panic_in_a_dropped_set_is_reported() {
     on_each_flavor(
         |_| {},
         |runtime, told| {
@@ -174,7 +174,7 @@ fn a_panic_in_a_set_that_is_dropped_is_told() {
 }
 
 #[test]
-fn a_panic_of_a_closure_is_told_and_shuts_nothing_down() {
+fn a_panic_of_a_closure_is_reported_and_shuts_nothing_down() {
     on_each_flavor(shut_down, |runtime, told| {
         runtime.block_on(async {
             drop(redd::task::spawn_blocking(|| panic!("in a closure")));
@@ -187,7 +187,7 @@ fn a_panic_of_a_closure_is_told_and_shuts_nothing_down() {
 }
 
 #[test]
-fn a_panic_shuts_the_runtime_down_if_asked() {
+fn a_panic_shuts_the_runtime_down_if_configured() {
     on_each_flavor(shut_down, |runtime, _| {
         let other = runtime.handle().spawn(std::future::pending::<()>());
         let message = message_of(|| {
@@ -235,7 +235,7 @@ fn a_panic_ends_every_block_on_of_the_runtime() {
 }
 
 #[test]
-fn a_panic_of_the_hook_ends_there() {
+fn a_panic_of_the_hook_is_caught() {
     let runtime = Builder::new_current_thread().on_unhandled_panic(|_| panic!("the hook, too")).build().unwrap();
     runtime.block_on(async {
         redd::spawn(async { panic!("the task") });
@@ -245,7 +245,7 @@ fn a_panic_of_the_hook_ends_there() {
 }
 
 #[test]
-fn a_local_set_tells_the_runtime_it_runs_in() {
+fn a_local_set_reports_panics_to_the_runtime_it_runs_in() {
     on_each_flavor(
         |_| {},
         |runtime, told| {

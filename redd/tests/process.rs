@@ -13,7 +13,7 @@ fn one_thread() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("descriptors left")
 }
 
-/// A runtime that turns its driver on a thread of its own.
+/// A runtime whose driver is polled on a thread of its own.
 fn one_worker() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("descriptors left")
 }
@@ -37,7 +37,7 @@ fn a_child_is_waited_for_in_another_runtime_than_it_was_started_in() {
 }
 
 #[test]
-fn many_children_end_at_once_and_each_status_reaches_its_own() {
+fn many_children_exit_at_once_and_each_status_reaches_its_waiter() {
     let runtime = Runtime::new().expect("threads left");
     runtime.block_on(async {
         let waits: Vec<_> = (0..32)
@@ -57,7 +57,7 @@ fn many_children_end_at_once_and_each_status_reaches_its_own() {
 }
 
 #[test]
-fn a_dialogue_with_a_child_goes_line_by_line() {
+fn lines_are_exchanged_with_a_child() {
     one_thread().block_on(async {
         let mut cat = Command::new("cat");
         cat.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -77,7 +77,7 @@ fn a_dialogue_with_a_child_goes_line_by_line() {
 }
 
 #[test]
-fn a_child_in_an_aborted_task_is_killed_if_asked_and_leaves_no_zombie() {
+fn kill_on_drop_kills_the_child_of_an_aborted_task_and_leaves_no_zombie() {
     one_thread().block_on(async {
         let (sender, receiver) = redd::sync::oneshot::channel();
         let task = redd::spawn(async move {
@@ -95,13 +95,13 @@ fn a_child_in_an_aborted_task_is_killed_if_asked_and_leaves_no_zombie() {
     });
 }
 
-/// Whether anything of the process is left, be it a zombie.
+/// Whether the process still exists, even as a zombie.
 fn is_there(id: u32) -> bool {
     std::fs::exists(format!("/proc/{id}")).expect("proc is mounted")
 }
 
 #[test]
-fn a_status_is_waited_for_and_stays() {
+fn a_status_stays_available_after_the_wait() {
     one_thread().block_on(async {
         let mut child = spawn(Command::new("sh").args(["-c", "exit 7"]));
         assert!(child.id().is_some());
@@ -114,7 +114,7 @@ fn a_status_is_waited_for_and_stays() {
 }
 
 #[test]
-fn a_dropped_child_runs_on_and_is_waited_for_by_this_runtime_or_the_next() {
+fn a_dropped_child_keeps_running_and_is_reaped_by_this_runtime_or_the_next() {
     let (first, second) = (one_thread(), one_thread());
     let start = || {
         let mut child = spawn(Command::new("cat").stdin(Stdio::piped()));
@@ -133,7 +133,7 @@ fn a_dropped_child_runs_on_and_is_waited_for_by_this_runtime_or_the_next() {
     drop(first);
     drop(stdin);
     while is_there(id) {
-        // Whoever starts a child asks for those that are left over.
+        // Starting a child also reaps the children that were left over.
         second.block_on(async { Command::new("true").status().await }).expect("true is there");
     }
 }
@@ -201,7 +201,7 @@ fn a_killed_child_ends_by_the_signal() {
 }
 
 #[test]
-fn a_pipe_becomes_another_child_s_input() {
+fn the_output_of_one_child_can_be_the_input_of_another() {
     let runtime = one_worker();
     let _guard = runtime.enter();
     let mut echo = Command::new("echo");
@@ -216,7 +216,7 @@ fn a_pipe_becomes_another_child_s_input() {
 }
 
 #[test]
-fn a_dump_names_the_place_that_waits_for_a_child() {
+fn a_dump_names_the_line_that_waits_for_a_child() {
     let runtime = one_thread();
     runtime.block_on(async {
         let line = line!() + 3;

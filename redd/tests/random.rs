@@ -1,18 +1,22 @@
-//! Whole runtimes under random programs: tasks that spawn, await, abort, detach, panic, race, time out, and talk through
-//! everything in `sync`, on a current-thread runtime and on 1, 2 and 8 workers.
+//! Random programs on whole runtimes. Tasks spawn, await, abort, detach, panic, race, time out, and communicate through
+//! everything in `sync`. They run on a current-thread runtime and on 1, 2 and 8 workers.
 //!
-//! A program follows from its seed. What must hold is plain: every future is dropped once; every output is delivered once or
-//! dropped once; every joiner is answered, and rightly; what was sent is received, in order; nothing is alive at the end; no
-//! waker is used after its end; and every program ends. One in four is cut off by the shutdown of its runtime.
+//! A program is determined by its seed. For each program:
 //!
-//! `cargo xtask random --seeds N --from S` runs more of them; a failure prints the line that replays its seed. On several
-//! workers that is the same program, not the same schedule: it may take a few runs.
+//! - Every future is dropped once. Every output is delivered once or dropped once.
+//! - Every joiner gets the right result.
+//! - Every message that was sent is received, in order.
+//! - At the end no task is alive, and no waker is used after its end.
+//! - The program ends. One in four is cut off by the shutdown of its runtime.
 //!
-//! A program without a harness, because it counts; the last line adds up.
+//! `cargo xtask random --seeds N --from S` runs more of them. A failure prints the command that replays its seed. On
+//! several workers that is the same program, but not the same schedule, so it may take a few runs.
+//!
+//! This program has its own `main` instead of the test harness, because it counts. The last line has the totals.
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-#![allow(clippy::disallowed_methods, reason = "a watchdog looks at the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a watchdog reads the real clock")]
 
 mod support;
 
@@ -32,20 +36,20 @@ use redd::time::{sleep, timeout};
 use support::lives::{Counted, Purpose, Rng, Tally, hide_purposes, panic_on_purpose, panic_text};
 use support::wakers::WakerLog;
 
-/// Seeds that once failed; they run first, always.
+/// Seeds that once failed. They always run first.
 const KEPT: &[u64] = &[];
 
-/// How many programs a run without arguments tries: seconds, also in a debug build.
+/// The number of programs without arguments: a run takes seconds, also in a debug build.
 const FEW: u64 = 2_000;
 
-/// How many programs share a runtime.
+/// The number of programs that share a runtime.
 const REUSE: u64 = 64;
 
-/// What one program is made of and leaves behind.
+/// What the tasks of one program share and leave behind.
 struct World {
     futures: Arc<Tally>,
     values: Arc<Tally>,
-    /// How many tasks may still be spawned.
+    /// The number of tasks that may still be spawned.
     left: AtomicUsize,
     next_number: AtomicU64,
     bag: Mutex<Vec<Child>>,
@@ -59,7 +63,7 @@ struct World {
     sent: [AtomicUsize; 2],
     news: broadcast::Sender<Message>,
     weather: watch::Sender<u64>,
-    bell: Notify,
+    notify: Notify,
     permits: Semaphore,
     holders: AtomicUsize,
     ledger: RwLock<u64>,
@@ -68,7 +72,7 @@ struct World {
     operations: AtomicUsize,
 }
 
-/// How many permits `World::permits` has.
+/// The total of permits in `World::permits`.
 const PERMITS: usize = 3;
 
 #[derive(Clone)]
@@ -93,7 +97,7 @@ impl Drop for Value {
     }
 }
 
-/// A task's handle, and what its answer may be.
+/// The handle of a task, and what its result may be.
 struct Child {
     handle: JoinHandle<Value>,
     number: u64,
@@ -109,7 +113,7 @@ impl Child {
 
 type Program = Pin<Box<dyn Future<Output = u64> + Send>>;
 
-/// A task's future: counts its drop, and may panic in it.
+/// The future of a task. It counts its drop, and may panic there.
 struct Tracked {
     program: Program,
     world: Arc<World>,
@@ -150,7 +154,7 @@ impl World {
         }
     }
 
-    /// The program may ask for another task.
+    /// Whether the program may spawn another task.
     fn may_spawn(&self) -> bool {
         self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
     }
@@ -172,7 +176,7 @@ impl World {
         let tracked = self.tracked(rng, depth);
         let number = tracked.number;
         let handle = match rng.below(8) {
-            // A size class of its own, and one that is too large for any.
+            // A size class of its own, and a size that is too large for any class.
             0 => redd::spawn(Beside(tracked, [1_u8; 700])),
             1 if rng.one_in(4) => redd::spawn(Beside(tracked, [1_u8; 20_000])),
             _ => redd::spawn(tracked),
@@ -193,7 +197,7 @@ impl World {
         Child { handle, number, was_aborted: Arc::default() }
     }
 
-    /// Whether `answer` can be that of `child`.
+    /// Checks whether `answer` is a possible result of `child`.
     fn check(&self, number: u64, was_aborted: &AtomicBool, answer: Result<Value, JoinError>) {
         match answer {
             Ok(mut value) => {
@@ -234,7 +238,7 @@ impl World {
     }
 }
 
-/// A task with something beside it. No async block: a drop that panics there loses the output
+/// A task with a future beside its own. This is no async block: if a drop panics there, the output is lost
 /// (<https://github.com/rust-lang/rust/issues/47949>).
 struct Beside<T>(Tracked, T);
 
@@ -284,15 +288,15 @@ async fn program(world: Arc<World>, mut rng: Rng, number: u64, depth: usize) -> 
             14 => {
                 let mut weather = world.weather.subscribe();
                 redd::select! {
-                    changed = weather.changed() => world.expect(changed.is_ok(), "the weather has a sender"),
+                    changed = weather.changed() => world.expect(changed.is_ok(), "the watch channel has a sender"),
                     () = world.until_end() => {}
                 }
             }
-            15 => world.bell.notify_one(),
-            16 => world.bell.notify_waiters(),
+            15 => world.notify.notify_one(),
+            16 => world.notify.notify_waiters(),
             17 => {
                 redd::select! {
-                    () = world.bell.notified() => {}
+                    () = world.notify.notified() => {}
                     () = world.until_end() => {}
                     () = yield_some(&mut rng) => {}
                 }
@@ -309,7 +313,7 @@ async fn program(world: Arc<World>, mut rng: Rng, number: u64, depth: usize) -> 
             24 if rng.one_in(3) => panic_on_purpose("poll"),
             24 => {
                 if let Some(child) = world.take_child(&mut rng) {
-                    // It may be this task itself, or one that waits for it.
+                    // The child may be this task itself, or a task that waits for it.
                     redd::select! {
                         () = treat(&world, &mut rng, child) => {}
                         () = world.until_end() => {}
@@ -331,7 +335,7 @@ fn message(world: &World, sender: u64, number: u64) -> Message {
     Message { sender, number, _counted: Arc::new(world.values.make()) }
 }
 
-/// Spawns a task and does one of the things that can be done with its handle.
+/// Spawns a task and uses its handle in one of the possible ways.
 async fn family(world: &Arc<World>, rng: &mut Rng, depth: usize) {
     if depth < 4 && world.may_spawn() {
         let child = world.spawn(rng, depth + 1);
@@ -353,7 +357,7 @@ async fn treat(world: &Arc<World>, rng: &mut Rng, mut child: Child) {
         }
         5 => world.bag.lock().unwrap().push(child),
         6 => {
-            // Polled by hand, with a waker that is watched.
+            // Polls by hand, with an instrumented waker.
             let log = WakerLog::new();
             let waker = log.waker();
             let polled = Pin::new(&mut child.handle).poll(&mut Context::from_waker(&waker));
@@ -400,7 +404,7 @@ async fn send_bounded(world: &World, rng: &mut Rng, message: Message) {
             Err(_) => false,
         },
         2 => {
-            // Given up half way, perhaps.
+            // The wait may be cancelled half way.
             let mut reserving = pin!(world.bounded.reserve());
             let is_ready = poll_fn(|cx| Poll::Ready(reserving.as_mut().poll(cx).is_ready())).await;
             world.expect(
@@ -433,7 +437,7 @@ async fn hold_permits(world: &World, rng: &mut Rng) {
     let count = 1 + rng.below(PERMITS);
     let permit = world.permits.acquire_many(count as u32).await.expect("it is never closed");
     let before = world.holders.fetch_add(count, Ordering::SeqCst);
-    // Taken back also when the task is dropped here.
+    // The permits are returned also if the task is dropped here.
     let holding = Holding(&world.holders, count);
     world.expect(before + count <= PERMITS, "more permits than there are");
     yield_some(rng).await;
@@ -511,7 +515,7 @@ async fn time(world: &World, rng: &mut Rng) {
     const LONG: Duration = Duration::from_secs(1000);
     match rng.below(5) {
         0 => world.expect(timeout(LONG, task::yield_now()).await.is_ok(), "early by a thousand seconds"),
-        1 => world.expect(timeout(Duration::ZERO, pending::<()>()).await.is_err(), "nothing gives nothing"),
+        1 => world.expect(timeout(Duration::ZERO, pending::<()>()).await.is_err(), "a timeout of zero expires"),
         2 => {
             redd::select! {
                 () = sleep(LONG) => world.fail("early by a thousand seconds"),
@@ -524,7 +528,7 @@ async fn time(world: &World, rng: &mut Rng) {
             let _ = poll_fn(|cx| Poll::Ready(sleeping.as_mut().poll(cx))).await;
         }
         _ => {
-            let _ = timeout(LONG, world.bell.notified()).await.is_ok() || {
+            let _ = timeout(LONG, world.notify.notified()).await.is_ok() || {
                 world.fail("early by a thousand seconds");
                 true
             };
@@ -532,8 +536,8 @@ async fn time(world: &World, rng: &mut Rng) {
     }
 }
 
-/// Small programs that end by themselves, so that a lost wake is a hang. Each part says whether it saw what it should; this
-/// is looked at only if the whole ends, because an abort or a shutdown takes one part before another.
+/// Small programs that end by themselves, so that a lost wake is a hang. Each part says whether it saw what it should.
+/// That is checked only if the whole program ends, because an abort or a shutdown cancels one part before another.
 async fn closed(world: &Arc<World>, rng: &mut Rng) {
     let rounds = 1 + rng.below(4);
     let mut set: JoinSet<bool> = JoinSet::new();
@@ -542,7 +546,7 @@ async fn closed(world: &Arc<World>, rng: &mut Rng) {
             let (left, right) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
             for (mine, other, begins) in [(Arc::clone(&left), Arc::clone(&right), true), (right, left, false)] {
                 set.spawn(async move {
-                    // In turn: a second notification that finds the first one stored would be lost in it.
+                    // One after the other: if the first notification is still stored, a second one would be lost.
                     for _ in 0..rounds {
                         if begins {
                             other.notify_one();
@@ -632,7 +636,7 @@ async fn closed(world: &Arc<World>, rng: &mut Rng) {
     }
 }
 
-/// Receives until the last sender is gone, and looks at the order.
+/// Receives until the last sender is dropped, and checks the order.
 async fn consume(
     world_failures: Arc<Mutex<Vec<String>>>,
     mut receive: impl FnMut(&mut Context<'_>) -> Poll<Option<Message>>,
@@ -652,7 +656,7 @@ async fn consume(
     }
 }
 
-/// On which runtime a seed runs, and whether its runtime is shut down half way.
+/// The kind of runtime for a seed, and whether the runtime is shut down half way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
     workers: usize,
@@ -666,7 +670,7 @@ impl Kind {
         Self { workers: WORKERS[(seed % 4) as usize], is_cut: (seed / 4) % 4 == 0 }
     }
 
-    /// A current-thread runtime that starts from the seed does the same each time.
+    /// A current-thread runtime with the same seed makes the same choices each time.
     fn runtime(self, seed: u64) -> Runtime {
         let mut builder = match self.workers {
             0 => Builder::new_current_thread(),
@@ -680,7 +684,7 @@ impl Kind {
     }
 }
 
-/// Sums of what was run.
+/// Totals of what was run.
 #[derive(Default)]
 struct Sums {
     tasks: usize,
@@ -689,7 +693,7 @@ struct Sums {
     wakers: usize,
 }
 
-/// Runs the program of `seed`; `runtime` is left in place if it can be used again.
+/// Runs the program of `seed`. If the runtime can be used again, it stays in `runtime`.
 fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), String> {
     let kind = Kind::of(seed);
     let mut rng = Rng::new(seed);
@@ -712,7 +716,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
         sent: Default::default(),
         news: broadcast::Sender::new(2),
         weather: watch::Sender::new(0),
-        bell: Notify::new(),
+        notify: Notify::new(),
         permits: Semaphore::new(PERMITS),
         holders: AtomicUsize::new(0),
         ledger: RwLock::new(0),
@@ -746,10 +750,10 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
             world.is_over.store(true, Ordering::SeqCst);
             *runtime = None;
             for mut child in std::mem::take(&mut *world.bag.lock().unwrap()) {
-                // The runtime is gone, so the answer is there.
+                // The runtime has ended, so the result is available.
                 match Pin::new(&mut child.handle).poll(&mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(answer) => world.check(child.number, &child.was_aborted, answer),
-                    Poll::Pending => world.fail("a joiner has no answer when the runtime is gone"),
+                    Poll::Pending => world.fail("a joiner has no result after the end of the runtime"),
                 }
             }
         } else {
@@ -762,11 +766,11 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
                     if rng.one_in(3) {
                         child.abort();
                     }
-                    // Whoever waits at the bell without looking at the end.
-                    ring_until(&world, world.join(child)).await;
+                    // Some tasks wait for a notification and do not check for the end.
+                    notify_until(&world, world.join(child)).await;
                 }
-                // Detached tasks end too: each keeps the world.
-                ring_until(&world, async {
+                // Detached tasks must end too: each holds a reference to the world.
+                notify_until(&world, async {
                     while Arc::strong_count(&world) > 1 {
                         task::yield_now().await;
                     }
@@ -780,7 +784,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
         let sent = [0, 1].map(|index| world.sent[index].load(Ordering::SeqCst));
         let logs = std::mem::take(&mut *world.logs.lock().unwrap());
         if let Some(runtime) = runtime.as_ref() {
-            // The senders go with the world, so the consumers end.
+            // The senders are dropped with the world, so the consumers end.
             drop(world);
             for consumer in consumers {
                 if let Err(error) = runtime.block_on(consumer) {
@@ -808,7 +812,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
     sums.tasks += futures.made();
     sums.wakers += logs.len();
     let mut failures = root_failed;
-    // A worker may be about to drop the output of a task that was not joined, or of one that is about to be gone.
+    // A worker may be about to drop the output of a task that was not joined, or of one whose handle was just dropped.
     comes_true(|| [&futures, &values].iter().all(|tally| tally.made() == tally.dropped()));
     for (tally, what) in [(&futures, "futures"), (&values, "values")] {
         if tally.made() != tally.dropped() {
@@ -823,7 +827,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
     if failures.is_empty() { Ok(()) } else { Err(failures.join("; ")) }
 }
 
-/// Whether something that another thread is about to do is done within ten seconds.
+/// Whether the condition becomes true within ten seconds, through another thread.
 fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     for turn in 0..10_000 {
         if holds() {
@@ -838,8 +842,8 @@ fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Rings the bell until `inner` ends.
-async fn ring_until(world: &World, inner: impl Future<Output = ()>) {
+/// Notifies the tasks repeatedly until `inner` ends.
+async fn notify_until(world: &World, inner: impl Future<Output = ()>) {
     let mut inner = pin!(inner);
     loop {
         let is_done = {
@@ -860,11 +864,11 @@ async fn ring_until(world: &World, inner: impl Future<Output = ()>) {
         if is_done {
             return;
         }
-        world.bell.notify_waiters();
+        world.notify.notify_waiters();
     }
 }
 
-/// The root: tasks into the bag, some operations of its own, and perhaps a set of local tasks.
+/// The root: tasks for the bag, some operations of its own, and perhaps a set of local tasks.
 async fn root(world: &Arc<World>, rng: &mut Rng, kind: Kind) {
     for _ in 0..1 + rng.below(6) {
         if world.may_spawn() {
@@ -893,7 +897,7 @@ async fn root(world: &Arc<World>, rng: &mut Rng, kind: Kind) {
     }
 }
 
-/// Tasks that stay on this thread; the set is driven, dropped, or dropped half way.
+/// Tasks that stay on this thread. The set is run to the end, dropped, or dropped half way.
 async fn local_tasks(world: &Arc<World>, rng: &mut Rng) {
     let set = LocalSet::new();
     let mut children = Vec::new();
@@ -907,7 +911,7 @@ async fn local_tasks(world: &Arc<World>, rng: &mut Rng) {
     }
     match rng.below(3) {
         0 => {
-            // Driven by itself; nothing else wakes it.
+            // The set is polled here alone; nothing else wakes it.
             let driven = set.run_until(async {
                 for child in children.drain(..) {
                     child.abort();
@@ -939,7 +943,7 @@ fn say_what_waits() {
     });
 }
 
-/// Ends the process if one program does not end, and prints which.
+/// Ends the process if a program does not end, and prints its seed.
 fn watch_over(current: Arc<AtomicU64>) {
     std::thread::spawn(move || {
         let mut before = u64::MAX;

@@ -1,7 +1,7 @@
-//! Blocked workers: what waits behind them goes on, and the program is told.
+//! Blocked workers: the work behind them runs elsewhere, and the program gets a report.
 //!
-//! Most tests block a worker until a task that waits behind it has done something, so without rescue they would never
-//! end. No test measures time: `bench` does.
+//! Most tests block a worker until a task behind it has done something. Without rescue they would never end. No test
+//! measures time; `bench` does.
 
 #[path = "../src/sys/emulation.rs"]
 mod emulation;
@@ -16,7 +16,7 @@ use redd::runtime::{Builder, CpuUse, LatePoll, Rescue, RescueAction, Runtime};
 use redd::task::block_in_place;
 use redd::time::sleep;
 
-/// Long enough for any machine; a test that fails waits so long.
+/// Long enough for any machine. A failing test waits this long.
 const WATCHDOG: Duration = Duration::from_secs(60);
 const SHORTLY: Duration = Duration::from_millis(1);
 
@@ -31,14 +31,14 @@ fn with_workers(workers: usize) -> Runtime {
     quiet(workers).build().expect("a runtime")
 }
 
-/// Blocks the thread until so many beats have been sent.
+/// Blocks the thread until this many beats have been sent.
 fn block_until(beats: &Receiver<()>, count: usize) {
     for _ in 0..count {
         beats.recv_timeout(WATCHDOG).expect("a beat comes while this worker is blocked");
     }
 }
 
-/// A task with a timer that runs while others block.
+/// A task with a timer, which runs while others block.
 fn heartbeat(runtime: &Runtime) -> Receiver<()> {
     let (beat, beats) = channel();
     runtime.spawn(async move {
@@ -49,7 +49,7 @@ fn heartbeat(runtime: &Runtime) -> Receiver<()> {
     beats
 }
 
-/// A task that was polled once when this returns.
+/// A task that has been polled once when this returns.
 fn finish<T: Send + 'static>(runtime: &Runtime, future: impl Future<Output = T> + Send + 'static) -> T {
     let (done, output) = channel();
     runtime.spawn(async move { drop(done.send(future.await)) });
@@ -57,14 +57,14 @@ fn finish<T: Send + 'static>(runtime: &Runtime, future: impl Future<Output = T> 
 }
 
 #[test]
-fn timers_go_on_while_a_worker_is_blocked_that_was_given_work_from_outside() {
+fn timers_fire_while_a_task_spawned_from_outside_blocks_its_worker() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     finish(&runtime, async move { block_until(&beats, 20) });
 }
 
 #[test]
-fn timers_go_on_while_a_worker_is_blocked_that_a_timer_woke() {
+fn timers_fire_while_a_task_woken_by_a_timer_blocks_its_worker() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     finish(&runtime, async move {
@@ -74,7 +74,7 @@ fn timers_go_on_while_a_worker_is_blocked_that_a_timer_woke() {
 }
 
 #[test]
-fn timers_and_sockets_go_on_while_a_worker_is_blocked_that_a_socket_woke() {
+fn timers_and_sockets_work_while_a_task_woken_by_a_socket_blocks_its_worker() {
     use redd::io::{AsyncReadExt, AsyncWriteExt};
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
@@ -112,7 +112,7 @@ fn timers_and_sockets_go_on_while_a_worker_is_blocked_that_a_socket_woke() {
 }
 
 #[test]
-fn timers_go_on_while_all_workers_are_blocked() {
+fn timers_fire_while_all_workers_are_blocked() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     let all = Arc::new(Barrier::new(3));
@@ -139,7 +139,7 @@ fn a_task_that_a_worker_spawned_or_woke_before_it_blocked_runs() {
             other.send(()).expect("it waits");
         });
         finish(&runtime, async move {
-            // The next-slot holds one of them, the ring the other.
+            // The LIFO slot holds one of them, the run queue the other.
             redd::spawn(async move { beat.send(()) });
             wake.send(()).expect("it waits");
             block_until(&beats, 2);
@@ -148,7 +148,7 @@ fn a_task_that_a_worker_spawned_or_woke_before_it_blocked_runs() {
 }
 
 #[test]
-fn tasks_in_the_next_slots_of_workers_that_are_all_blocked_run() {
+fn tasks_in_the_lifo_slots_run_while_all_workers_are_blocked() {
     let runtime = with_workers(2);
     let both = Arc::new(Barrier::new(2));
     let tasks: Vec<_> = (0..2)
@@ -168,7 +168,7 @@ fn tasks_in_the_next_slots_of_workers_that_are_all_blocked_run() {
 }
 
 #[test]
-fn timers_go_on_while_twenty_tasks_block_at_once() {
+fn timers_fire_while_twenty_tasks_block_at_once() {
     let runtime = with_workers(2);
     let count = Arc::new(AtomicUsize::new(0));
     let mine = Arc::clone(&count);
@@ -196,7 +196,7 @@ fn timers_go_on_while_twenty_tasks_block_at_once() {
 }
 
 #[test]
-fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
+fn timers_of_many_tasks_fire_while_more_tasks_block_than_may_have_spares() {
     let runtime = quiet(2).rescue(Rescue::new().max_workers(4)).build().expect("a runtime");
     let counts: Arc<[AtomicUsize]> = (0..8).map(|_| AtomicUsize::new(0)).collect();
     for index in 0..counts.len() {
@@ -208,7 +208,7 @@ fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
             }
         });
     }
-    // Each ends after some time whatever happens: with all spares blocked no other worker runs.
+    // Each blocker ends after some time in any case: while all spares are blocked, no other worker runs.
     let tasks: Vec<_> =
         (0..30).map(|index| runtime.spawn(async move { std::thread::park_timeout(SHORTLY * (20 + index)) })).collect();
     for task in tasks {
@@ -220,7 +220,7 @@ fn timers_of_many_tasks_go_on_while_more_tasks_block_than_may_have_spares() {
 }
 
 #[test]
-fn timers_go_on_while_all_workers_compute() {
+fn timers_fire_while_all_workers_compute() {
     let runtime = with_workers(2);
     let has_beaten = Arc::new(AtomicBool::new(false));
     let tasks: Vec<_> = (0..2)
@@ -243,7 +243,7 @@ fn timers_go_on_while_all_workers_compute() {
 }
 
 #[test]
-fn block_in_place_and_blocking_without_it_go_together() {
+fn block_in_place_and_plain_blocking_work_together() {
     let runtime = with_workers(2);
     let beats = heartbeat(&runtime);
     let all = Arc::new(Barrier::new(4));
@@ -255,7 +255,7 @@ fn block_in_place_and_blocking_without_it_go_together() {
             } else {
                 all.wait();
             }
-            // A panic inside leaves the accounts as they were.
+            // A panic inside leaves the counts as they were.
             drop(std::panic::catch_unwind(|| block_in_place(|| std::panic::resume_unwind(Box::new(1)))));
         });
     }
@@ -292,7 +292,7 @@ fn a_nested_executor_may_wait_for_a_task_of_its_own_worker() {
 }
 
 #[test]
-fn one_worker_that_was_asked_for_is_not_rescued() {
+fn an_explicit_single_worker_is_not_rescued() {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
     let is_answered = finish(&runtime, async {
@@ -304,7 +304,7 @@ fn one_worker_that_was_asked_for_is_not_rescued() {
     assert_eq!(runtime.metrics().rescues(), 0);
 }
 
-/// What the tests look at; `LatePoll` itself belongs to the hook.
+/// What the tests check. `LatePoll` itself belongs to the hook.
 type Reports = Receiver<(LatePollCopy, String)>;
 
 #[derive(Debug)]
@@ -340,7 +340,7 @@ fn reporting(builder: &mut Builder, rescue: Rescue) -> (Runtime, Reports) {
     (runtime, told)
 }
 
-/// A task named `reader` that blocks in `recv` until the test lets it go.
+/// A task named `reader` that blocks in `recv` until the test sends.
 fn reader(runtime: &Runtime) -> (std::os::unix::net::UnixStream, u32) {
     let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
     let task = async move {
@@ -355,7 +355,7 @@ fn reader(runtime: &Runtime) -> (std::os::unix::net::UnixStream, u32) {
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri does not tell what a thread does")]
-fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_times_the_time() {
+fn a_late_poll_is_reported_with_name_location_cause_and_action_and_again_at_ten_times_the_age() {
     if emulation::skips("rescue: cause", "the kernel has no number of an emulated system call") {
         return;
     }
@@ -373,8 +373,8 @@ fn a_late_poll_is_reported_with_name_place_cause_and_deed_and_once_more_at_ten_t
     let metrics = runtime.metrics();
     assert_eq!((metrics.late_polls(), metrics.rescues(), metrics.rescue_workers_max()), (1, 1, 1));
     assert!(metrics.longest_poll() >= Duration::from_millis(100), "{:?}", metrics.longest_poll());
-    let places = metrics.late_polls_by_place();
-    assert_eq!(places.iter().map(|(place, count)| (place.line(), *count)).collect::<Vec<_>>(), [(line, 1)]);
+    let locations = metrics.late_polls_by_location();
+    assert_eq!(locations.iter().map(|(location, count)| (location.line(), *count)).collect::<Vec<_>>(), [(line, 1)]);
     drop(near);
     drop(runtime);
     assert!(reports.try_recv().is_err(), "two reports of a poll, however long it takes");
@@ -388,7 +388,7 @@ fn read_from_a_slow_disk(reports: &Reports) -> (LatePollCopy, String) {
 
 #[test]
 #[cfg_attr(miri, ignore = "Miri has no signals between threads")]
-fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
+fn a_report_with_a_stack_lists_the_functions_of_the_thread() {
     if emulation::skips("rescue: stack", "it has no frame of the interrupted code for the unwinder") {
         return;
     }
@@ -408,13 +408,13 @@ fn a_report_with_the_stack_tells_the_functions_that_the_thread_is_in() {
 
 #[test]
 #[cfg_attr(miri, ignore = "the CPU time of another thread is unknown there")]
-fn the_line_of_a_blocked_task_reads_as_the_guide_shows_it() {
+fn the_report_of_a_blocked_task_reads_as_in_the_guide() {
     let (tell, told) = channel();
     let hook = move |late: &LatePoll| {
         let ms = late.elapsed().as_millis();
         let computed = late.cpu_time().expect("Linux counts it").as_millis();
         let expected = format!(
-            "task {} `reader` (spawned at {}) has not come to an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
+            "task {} `reader` (spawned at {}) has not reached an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
              in recvfrom ({}), computed {computed} of {ms} ms. Behind it: 1 queued task. A spare worker was started. Move \
              what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it.",
             late.task_id().expect("it is one"),
@@ -447,8 +447,8 @@ fn a_rescue_without_a_late_poll_is_only_counted() {
     assert_eq!((metrics.late_polls(), reports.try_recv().ok().map(|(_, text)| text)), (0, None));
 }
 
-/// Waits as for a lock, until the monitor has seen that for so long. A thread that panics waits like that for the lock of
-/// the backtraces.
+/// Waits as for a lock, until the monitor has seen a poll of this length. A thread that panics waits in the same way
+/// for the lock of the backtraces.
 fn wait_as_for_a_lock(metrics: &redd::runtime::RuntimeMetrics, at_least: Duration) {
     while metrics.longest_poll() < at_least {
         std::thread::park_timeout(SHORTLY);
@@ -465,7 +465,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
             let (runtime, reports) = reporting(builder.worker_threads(1), rescue);
             let metrics = runtime.metrics();
             let ended = runtime.block_on(async {
-                // A current-thread runtime is watched from its first look at an age of 100 ms on.
+                // The monitor watches a current-thread runtime once it has seen it run for 100 ms.
                 sleep(Duration::from_millis(150)).await;
                 let task = redd::spawn(async move {
                     wait_as_for_a_lock(&metrics, AFTER * 2);
@@ -485,7 +485,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
             assert_eq!(report.is_some(), !ends_in_panic, "{report:?}");
             if let Some((late, text)) = report {
                 assert_eq!((late.cpu, late.has_ended), (CpuUse::Off, true), "{text}");
-                assert!(text.contains(" did not come to an `.await` for "), "{text}");
+                assert!(text.contains(" did not reach an `.await` for "), "{text}");
                 assert!(text.contains(", off the CPU"), "{text}");
             }
         }
@@ -493,7 +493,7 @@ fn a_poll_that_may_panic_is_reported_when_it_ends_and_not_if_it_ends_in_a_panic(
 }
 
 #[test]
-fn a_computation_that_does_not_end_is_reported_while_it_goes_on() {
+fn an_endless_computation_is_reported_while_it_runs() {
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) =
         reporting(builder.worker_threads(1), Rescue::report_only().report_after(Duration::from_millis(20)));
@@ -511,7 +511,7 @@ fn a_computation_that_does_not_end_is_reported_while_it_goes_on() {
 }
 
 #[test]
-fn with_a_bound_of_no_workers_the_monitor_says_so() {
+fn with_a_bound_of_zero_workers_the_report_says_so() {
     let mut builder = Builder::new_multi_thread();
     let (runtime, reports) = reporting(builder.worker_threads(1), Rescue::new().max_workers(0));
     let (near, _) = reader(&runtime);
@@ -523,7 +523,7 @@ fn with_a_bound_of_no_workers_the_monitor_says_so() {
 }
 
 #[test]
-fn runtimes_that_only_report_do_that_and_no_more() {
+fn report_only_and_current_thread_runtimes_only_report() {
     let mut multi = Builder::new_multi_thread();
     let (runtime, reports) = reporting(multi.worker_threads(1), Rescue::report_only());
     let (near, line) = reader(&runtime);
@@ -533,7 +533,7 @@ fn runtimes_that_only_report_do_that_and_no_more() {
 
     let (runtime, reports) = reporting(&mut Builder::new_current_thread(), Rescue::new());
     runtime.block_on(async {
-        // It is watched from its first look at an age of 100 ms on.
+        // The monitor watches the runtime once it has seen it run for 100 ms.
         sleep(Duration::from_millis(150)).await;
         let task = redd::task::Builder::new()
             .name("blocker")
@@ -548,13 +548,13 @@ fn the_future_of_block_on_is_watched_on_a_current_thread_runtime() {
     let (runtime, reports) = reporting(&mut Builder::new_current_thread(), Rescue::new());
     let line = line!() + 1;
     runtime.block_on(async {
-        // It is watched from its first look at an age of 100 ms on.
+        // The monitor watches the runtime once it has seen it run for 100 ms.
         sleep(Duration::from_millis(150)).await;
         let (late, text) = reports.recv_timeout(WATCHDOG).expect("a report about this very poll");
         assert_eq!((late.name, late.line, late.action), (None, Some(line), RescueAction::ReportOnly), "{text}");
         assert!(text.starts_with("the future of `block_on` (called at redd/tests/rescue.rs"), "{text}");
     });
-    // A poll that panics has ended.
+    // A poll that panics counts as ended.
     let panics = || runtime.block_on(async { std::panic::resume_unwind(Box::new(1)) });
     drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)));
     assert_eq!(runtime.block_on(async { 7 }), 7);
@@ -572,7 +572,7 @@ fn a_panic_in_the_hook_does_not_end_the_monitor() {
     for _ in 0..2 {
         let (release, released) = channel::<()>();
         runtime.spawn(async move {
-            released.recv().expect_err("it is let go");
+            released.recv().expect_err("the test releases it");
         });
         told.recv_timeout(WATCHDOG).expect("a report");
         drop(release);
@@ -580,7 +580,7 @@ fn a_panic_in_the_hook_does_not_end_the_monitor() {
 }
 
 #[test]
-fn a_runtime_shuts_down_while_workers_are_stuck_and_spares_stand_in() {
+fn a_runtime_shuts_down_while_workers_are_stalled_and_spares_run() {
     let (runtime, release) = (with_workers(1), channel::<()>());
     let (begun, begins): (Sender<()>, _) = channel();
     runtime.spawn(async move {
@@ -588,14 +588,14 @@ fn a_runtime_shuts_down_while_workers_are_stuck_and_spares_stand_in() {
         redd::spawn(async move { beat.send(()) });
         block_until(&beats, 1);
         begun.send(()).expect("the test waits");
-        release.1.recv().expect_err("it is let go");
+        release.1.recv().expect_err("the test releases it");
     });
     begins.recv_timeout(WATCHDOG).expect("it was rescued");
-    // Without waiting for the stuck one.
+    // This shutdown does not wait for the stalled worker.
     runtime.shutdown_timeout(SHORTLY);
     drop(release.0);
 
-    // And waiting for it.
+    // This one does.
     let (runtime, release) = (with_workers(1), channel::<()>());
     let (begun, begins) = channel();
     runtime.spawn(async move {
@@ -603,16 +603,16 @@ fn a_runtime_shuts_down_while_workers_are_stuck_and_spares_stand_in() {
         redd::spawn(async move { beat.send(()) });
         block_until(&beats, 1);
         begun.send(()).expect("the test waits");
-        release.1.recv().expect_err("it is let go");
+        release.1.recv().expect_err("the test releases it");
     });
     begins.recv_timeout(WATCHDOG).expect("it was rescued");
     let shutdown = std::thread::Builder::new().spawn(move || drop(runtime)).expect("a test may start a thread");
     drop(release.0);
-    shutdown.join().expect("it ends when the stuck worker is back");
+    shutdown.join().expect("it ends when the stalled worker is back");
 }
 
 #[test]
-fn spares_run_the_hooks_of_threads_and_leave_when_they_are_not_needed() {
+fn spares_run_the_thread_hooks_and_retire_when_they_are_not_needed() {
     let (started, stopped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (starts, stops) = (Arc::clone(&started), Arc::clone(&stopped));
     let runtime = quiet(1)

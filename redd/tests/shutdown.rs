@@ -7,7 +7,7 @@
 //! `REDD_SHUTDOWN="OutsideThread Drop InPlace Timer Before OneWorker" cargo test -p redd --test shutdown` runs one
 //! combination.
 //!
-//! A program without a harness, because it counts; the last line adds up.
+//! This program has its own `main` instead of the test harness, because it counts. The last line has the totals.
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
@@ -53,27 +53,27 @@ macro_rules! dimension {
 dimension!(
     /// Which code ends the runtime.
     By {
-        /// The thread that made it.
+        /// The thread that built it.
         OutsideThread,
-        /// A task of its own, inside `block_in_place`.
+        /// One of its tasks, inside `block_in_place`.
         OwnWorker,
-        /// A closure of its own `spawn_blocking`.
+        /// One of its `spawn_blocking` closures.
         OwnClosure,
-        /// The destructor of a future of its own, inside `block_in_place`.
+        /// The destructor of one of its futures, inside `block_in_place`.
         OwnDestructor,
         /// A task of another runtime, inside `block_in_place`.
         OtherTask,
         /// Two runtimes end each other, each on its worker.
         EachOther,
-        /// A thread that a task of its own joins inside `block_in_place`.
+        /// A thread that one of its tasks joins inside `block_in_place`.
         JoinedThread,
-        /// The destructor of a thread-local of a thread outside.
+        /// The destructor of a thread-local, on a thread outside.
         ThreadLocal,
-        /// The destructor of a thread-local of a thread of its own blocking pool.
+        /// The destructor of a thread-local, on a thread of its blocking pool.
         OwnThreadLocal,
         /// The last waker, on a thread outside.
         LastWaker,
-        /// The last waker, on a worker of its own, where a runtime must not be dropped.
+        /// The last waker, on one of its workers, where a runtime must not be dropped.
         LastWakerOnWorker,
     }
 );
@@ -87,7 +87,7 @@ dimension!(
         Task,
         /// A task, by `Handle::block_on` inside `block_in_place`.
         InPlace,
-        /// The same, and in its future once more.
+        /// The same, with another `block_on` inside its future.
         Nested,
         /// A closure of `spawn_blocking`, by `Handle::block_on`.
         Closure,
@@ -101,7 +101,7 @@ dimension!(
 );
 
 dimension!(
-    /// For what it waits.
+    /// What it waits for.
     For {
         Timer,
         Socket,
@@ -134,7 +134,7 @@ struct Case {
 }
 
 impl Case {
-    /// The rule by which a combination cannot be.
+    /// The rule that makes a combination impossible.
     fn impossible(self) -> Option<&'static str> {
         let is_multi = matches!(self.on, On::OneWorker | On::TwoWorkers);
         let on_worker = matches!(
@@ -192,7 +192,7 @@ fn io_end<T>(result: std::io::Result<T>) -> End {
     }
 }
 
-/// Says when the wait begins: at the first `Pending`.
+/// Signals when the wait begins: at the first `Pending`.
 async fn noting<F: Future>(begun: &AtomicBool, future: F) -> F::Output {
     let mut future = pin!(future);
     std::future::poll_fn(|cx| {
@@ -273,7 +273,7 @@ impl Scene {
         }
     }
 
-    /// Waits on this thread, and keeps what came of it.
+    /// Waits on this thread, and stores the result.
     fn wait_blocking(&self, nested: bool) {
         if self.case.since == Since::After && !self.is_in_destructor() {
             self.begun.store(true, Ordering::SeqCst);
@@ -294,7 +294,7 @@ impl Scene {
         matches!(self.case.waiter, Waiter::Destructor | Waiter::DestructorJoins)
     }
 
-    /// A runtime that has closed cancels at once what is spawned.
+    /// A task that is spawned on a closed runtime is cancelled at once.
     fn has_closed(&self) -> bool {
         let task = self.handle.spawn(pending::<()>());
         let is_finished = task.is_finished();
@@ -302,7 +302,7 @@ impl Scene {
         is_finished
     }
 
-    /// Starts what waits.
+    /// Starts the waiting code.
     fn start(&self) -> Vec<thread::JoinHandle<()>> {
         let (locks, lock) = (self.values.make(), Arc::clone(&self.lock));
         let (locked, is_locked) = mpsc::channel();
@@ -352,9 +352,9 @@ impl Scene {
     async fn go_on(self) {
         match self.case.waiter {
             Waiter::Task => {
-                // Nothing after this line: the task is cancelled where it waits.
+                // No code may follow this line: the task is cancelled where it waits.
                 self.wait().await;
-                self.ends.lock().unwrap().push(End::Other("a task went on".to_owned()));
+                self.ends.lock().unwrap().push(End::Other("a task continued".to_owned()));
             }
             Waiter::InPlace => task::block_in_place(|| self.wait_blocking(false)),
             Waiter::Nested => task::block_in_place(|| self.wait_blocking(true)),
@@ -367,7 +367,7 @@ impl Scene {
         }
     }
 
-    /// What is to come out of the wait.
+    /// The expected result of the wait.
     fn check_ends(&self) {
         let ends = std::mem::take(&mut *self.ends.lock().unwrap());
         if self.case.waiter == Waiter::Task {
@@ -432,7 +432,7 @@ impl Any {
             On::Current | On::Local => Builder::new_current_thread(),
         };
         builder.enable_all().worker_threads(if on == On::TwoWorkers { 2 } else { 1 });
-        // A thread of the pool that has nothing to do ends, with its thread-locals.
+        // An idle thread of the pool ends, with its thread-locals.
         builder.thread_keep_alive(Duration::from_millis(1));
         if on == On::Local {
             return Self::Local(builder.build_local(LocalOptions::default()).unwrap());
@@ -462,7 +462,7 @@ impl Any {
     }
 
     fn end(self, how: How) {
-        // A drain waits for what does not end, so it gives up soon.
+        // This drain waits for work that does not end, so its timeout is short.
         let within = Duration::from_millis(2);
         match (self, how) {
             (Self::Usual(runtime), How::Drop) => drop(runtime),
@@ -477,7 +477,7 @@ impl Any {
     }
 }
 
-/// A runtime that ends when this is dropped.
+/// A runtime that ends when this value is dropped.
 struct Owner {
     scene: Scene,
     runtime: Option<Runtime>,
@@ -517,7 +517,7 @@ impl Wake for OwningWaker {
     fn wake(self: Arc<Self>) {}
 }
 
-/// Makes the runtime, and waits until its waiter has begun.
+/// Builds the runtime, and waits until its waiting code has begun.
 fn prepare(case: Case) -> (Scene, Any, Vec<thread::JoinHandle<()>>) {
     let runtime = Any::new(case.on);
     let scene = Scene::new(case, runtime.handle());
@@ -531,7 +531,7 @@ fn prepare(case: Case) -> (Scene, Any, Vec<thread::JoinHandle<()>>) {
     (scene, runtime, threads)
 }
 
-/// Hands the runtime to the code that ends it; returns what is to be ended afterwards.
+/// Passes the runtime to the code that ends it. Returns what to end afterwards.
 fn hand_over(scene: &Scene, runtime: Any) -> (Vec<Runtime>, Vec<thread::JoinHandle<()>>) {
     let (handle, mine) = (scene.handle.clone(), scene.clone());
     match scene.case.by {
@@ -622,7 +622,7 @@ fn hand_over(scene: &Scene, runtime: Any) -> (Vec<Runtime>, Vec<thread::JoinHand
     (Vec::new(), Vec::new())
 }
 
-/// Waits for what other threads do; the watchdog bounds it.
+/// Waits for other threads; the watchdog bounds it.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {
@@ -631,7 +631,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Far more than any combination takes.
+/// Far longer than any combination takes.
 const BOUND: Duration = Duration::from_secs(30);
 
 fn count(directory: &str) -> usize {
@@ -643,7 +643,7 @@ fn resources() -> (usize, usize) {
     (count("/proc/self/task"), count("/proc/self/fd"))
 }
 
-/// What is open and what each thread does, for a combination that does not end.
+/// The open descriptors and the state of each thread, for a combination that does not end.
 fn describe_threads() -> String {
     let mut text = format!("{:?}\n", resources());
     for descriptor in std::fs::read_dir("/proc/self/fd").unwrap().flatten() {
@@ -660,7 +660,7 @@ fn describe_threads() -> String {
 fn run(case: Case) {
     let before = resources();
     let (scene, threads, others) = if case.on == On::Local && case.by == By::ThreadLocal {
-        // Made on the thread that ends it.
+        // This value is created on the thread that ends it.
         let thread = thread::spawn(move || {
             let (scene, runtime, threads) = prepare(case);
             OWNER.set(Some(LocalOwner(scene.clone(), Some(runtime))));
@@ -688,7 +688,7 @@ fn run(case: Case) {
     scene.check_ends();
     let values = Arc::clone(&scene.values);
     drop(scene);
-    until(&format!("all threads and descriptors go, {before:?}"), || resources() == before);
+    until(&format!("all threads and descriptors are released, {before:?}"), || resources() == before);
     values.assert_even("values");
 }
 
@@ -708,7 +708,7 @@ fn every_case() -> Vec<Case> {
     cases
 }
 
-/// Ends the process if one combination does not end, and prints which, and what its threads do.
+/// Ends the process if a combination does not end. Prints which one, and the state of its threads.
 fn watch(current: Arc<Mutex<(usize, String)>>) {
     thread::spawn(move || {
         let mut before = usize::MAX;
@@ -726,8 +726,8 @@ fn watch(current: Arc<Mutex<(usize, String)>>) {
     });
 }
 
-/// Runs the program again as a child, which may die: then the combination that it was at is told. What the runtime has to say
-/// of thousands of panics is left out.
+/// Runs the program again as a child process. If that one crashes, reports the combination that was running. The
+/// runtime's reports of thousands of panics are omitted.
 fn run_child() -> i32 {
     let at = tempfile::NamedTempFile::new().unwrap();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
@@ -740,11 +740,11 @@ fn run_child() -> i32 {
     })
 }
 
-/// The file in which a child notes where it is.
+/// The file in which a child records the current combination.
 const AT: &str = "REDD_SHUTDOWN_AT";
 
-/// Under an emulator, which is slow and cannot start this program as a child, one in this many combinations runs. It is prime
-/// and divides the size of no dimension, so that every variant occurs.
+/// Under an emulator, which is slow and cannot start this program as a child, one in this many combinations runs. The
+/// number is prime and divides the size of no dimension, so every variant occurs.
 const EMULATED_STEP: usize = 11;
 
 fn main() {
@@ -761,7 +761,7 @@ fn main() {
     }
     let current = Arc::new(Mutex::new((0, String::new())));
     watch(Arc::clone(&current));
-    // What the process keeps for good: the monitor's thread, the pipe of the signals.
+    // What the process keeps: the monitor's thread and the pipe of the signals.
     let first = Case {
         by: By::OutsideThread,
         how: How::Drop,
@@ -805,9 +805,9 @@ fn main() {
         }
     }
     for (rule, count) in impossible {
-        println!("{count} combinations cannot be: {rule}");
+        println!("{count} combinations are impossible: {rule}");
     }
-    println!("combinations of who ends it, how, who waits, for what, since when, and runtime:");
+    println!("combinations of which code ends it, how, which code waits, for what, since when, and runtime:");
     println!("{passed} cases passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));
 }

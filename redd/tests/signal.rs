@@ -1,4 +1,4 @@
-//! Signals on real runtimes. Each test has a signal of its own, for they share the process.
+//! Signals on real runtimes. Each test uses a signal of its own, because all tests share the process.
 
 #![expect(unsafe_code, reason = "raises signals")]
 
@@ -49,7 +49,7 @@ fn signals_between_two_calls_are_kept_as_one_and_earlier_ones_are_not_seen() {
 }
 
 #[test]
-fn a_signal_that_no_turn_has_seen_yet_is_a_new_listeners_first() {
+fn a_new_listener_receives_a_signal_that_no_driver_poll_has_seen() {
     let kind = SignalKind::io();
     let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
     runtime.block_on(async {
@@ -58,7 +58,7 @@ fn a_signal_that_no_turn_has_seen_yet_is_a_new_listeners_first() {
         let mut listener = signal(kind).expect("allowed");
         assert_eq!(listener.recv().now_or_never(), Some(Some(())));
         send(kind);
-        // Nothing else is to do, so the runtime turns its driver.
+        // There is nothing else to do, so the runtime polls its driver.
         redd::time::sleep(std::time::Duration::from_millis(1)).await;
         let mut late = signal(kind).expect("allowed");
         assert_eq!(late.recv().now_or_never(), None);
@@ -76,7 +76,7 @@ fn a_shut_down_runtime_ends_the_listener() {
 }
 
 #[test]
-fn a_listener_goes_on_in_another_runtime_when_its_own_is_gone() {
+fn a_listener_works_in_another_runtime_after_its_own_has_ended() {
     let kind = SignalKind::user_defined2();
     let first = Runtime::new().expect("threads left");
     let mut listener = first.block_on(async { signal(kind) }).expect("allowed");
@@ -105,7 +105,7 @@ fn ctrl_c_is_awaited_by_several_tasks() {
 fn a_signal_that_allows_no_handler_is_an_error() {
     let runtime = Runtime::new().expect("threads left");
     runtime.block_on(async {
-        // 33 is kept by the C library.
+        // The C library reserves signal 33.
         for number in [9, 11, 19, 33, 0, -1, 65, 100_000] {
             let error = signal(SignalKind::from_raw(number)).expect_err("refused");
             assert!(number == 33 || error.kind() == std::io::ErrorKind::Other);
@@ -120,7 +120,7 @@ fn listening_outside_of_a_runtime_panics() {
 }
 
 #[test]
-fn a_dump_names_the_place_that_waits_for_ctrl_c() {
+fn a_dump_names_the_line_that_waits_for_ctrl_c() {
     let runtime = Builder::new_current_thread().enable_all().build().expect("descriptors left");
     runtime.block_on(async {
         let line = line!() + 1;

@@ -1,7 +1,7 @@
-//! A plain program that does much of everything on four workers, for ThreadSanitizer: the harness of `cargo test` would
-//! add its own noise. Bounded by counts. `REDD_STRESS=n` does n times as much.
+//! A program that uses many features on four workers, for ThreadSanitizer. It has no test harness, which would report
+//! races of its own. Bounded by counts. `REDD_STRESS=n` repeats everything n times.
 //!
-//! Each part counts what must come out; a part that fails says so, and the last line adds up.
+//! Each part checks its count. A part that fails says so, and the last line has the totals.
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
@@ -17,10 +17,10 @@ use redd::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, wat
 use redd::task::{self, JoinSet};
 
 fn workers(count: usize) -> Runtime {
-    Builder::new_multi_thread().worker_threads(count).enable_all().build().expect("the system gives threads")
+    Builder::new_multi_thread().worker_threads(count).enable_all().build().expect("the system can start threads")
 }
 
-/// How often each part is done.
+/// The number of repetitions of each part.
 fn times() -> usize {
     std::env::var("REDD_STRESS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
@@ -266,7 +266,7 @@ fn timers() {
                 redd::time::sleep(Duration::from_millis(n % 10)).await;
                 let late = redd::time::timeout(Duration::from_millis(n % 3), pending::<()>());
                 assert!(late.await.is_err());
-                // Armed by one worker, and dropped, perhaps by another.
+                // One worker arms the timer, and another one may drop it.
                 let in_time = redd::time::timeout(Duration::from_secs(60), async { redd::spawn(async {}).await });
                 assert!(in_time.await.is_ok());
                 1
@@ -284,7 +284,7 @@ fn blocking() {
         .thread_keep_alive(Duration::from_millis(1))
         .enable_all()
         .build()
-        .expect("the system gives threads");
+        .expect("the system can start threads");
     let sum = runtime.block_on(async {
         let mut sum = 0;
         for _ in 0..10 {
@@ -309,7 +309,7 @@ fn in_place() {
         for n in 0..60_usize {
             set.spawn(async move {
                 let inner = redd::spawn(async move { n });
-                // All four at once: only spares can run `inner`.
+                // All four workers block at once, so only spares can run `inner`.
                 let got = task::block_in_place(|| futures::executor::block_on(inner));
                 task::yield_now().await;
                 got.expect("no panic")
@@ -318,7 +318,7 @@ fn in_place() {
         set.join_all().await.into_iter().sum::<usize>()
     });
     assert_eq!(sum, 59 * 30);
-    // Spares go while the only worker blocks again.
+    // Spares retire while the only worker blocks again.
     workers(1).block_on(async {
         let blocks = redd::spawn(async {
             for round in 0..300 {
@@ -378,7 +378,7 @@ fn current_thread() {
             let sender = sender.clone();
             handle.spawn(async move { sender.send(n).await });
         }
-        // Also a `block_on` that does not run the tasks.
+        // This also covers a `block_on` that does not run the tasks.
         handle.block_on(async { redd::spawn(async { 1 }).await })
     });
     let sum = runtime.block_on(async {
@@ -420,7 +420,7 @@ fn shutdown() {
         if round % 2 == 0 {
             let _ = runtime.block_on(receiver);
         }
-        // Handles are dropped on another thread while the runtime goes.
+        // Handles are dropped on another thread while the runtime shuts down.
         let other = std::thread::spawn(move || drop(handles));
         drop(runtime);
         other.join().expect("no panic");

@@ -1,17 +1,18 @@
-//! The life of one task, in every combination: where foreign code panics × when it is aborted × what is done with its
-//! handle × when its runtime ends × on which runtime.
+//! The life of one task, in every combination: where user code panics × when the task is aborted × what is done with
+//! its handle × when its runtime ends × on which runtime.
 //!
-//! Each combination is one short program. Whatever happens in it: the future and the output are dropped once, the joiner
-//! gets the right answer, no waker is lost or used after its end, the process lives, and the runtime goes on.
+//! Each combination is one short program. In each of them the future and the output are dropped once, the joiner gets
+//! the right result, and no waker is lost or used after its end. The process does not abort, and the runtime still
+//! works.
 //!
 //! `REDD_LIFE="Poll Waiting Awaited Alive Current" cargo test -p redd --test task_life` runs one combination.
 //!
-//! A program without a harness, because it counts; the last line adds up.
+//! This program has its own `main` instead of the test harness, because it counts. The last line has the totals.
 
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "what the other combinations do not need")]
-#![allow(clippy::disallowed_methods, reason = "a watchdog looks at the real clock")]
+#![allow(clippy::disallowed_methods, reason = "a watchdog reads the real clock")]
 
 mod support;
 
@@ -44,7 +45,7 @@ macro_rules! dimension {
 }
 
 dimension!(
-    /// Where foreign code panics.
+    /// Where user code panics.
     PanicIn {
         Nothing,
         FirstPoll,
@@ -68,13 +69,13 @@ dimension!(
         Never,
         /// Before its first poll.
         Before,
-        /// By itself, in its first poll, which pends.
+        /// By itself, in its first poll, which returns `Pending`.
         InFirstPoll,
         /// Between its two polls.
         Waiting,
-        /// By itself, in the poll that ends it.
+        /// By itself, in the poll that completes it.
         InLastPoll,
-        /// When it has ended.
+        /// After it has completed.
         After,
     }
 );
@@ -86,7 +87,7 @@ dimension!(
         DroppedEarly,
         /// Never polled, dropped after the end.
         DroppedLate,
-        /// Polled from the beginning, with a waker of its own each time.
+        /// Polled from the beginning, each time with a new waker.
         Awaited,
         /// Polled after the end.
         AwaitedLate,
@@ -98,9 +99,9 @@ dimension!(
 );
 
 dimension!(
-    /// When the runtime ends. *In* means that what is left to do is done while it shuts down, in the drop of another
-    /// future; *after* means when it is gone. A sentinel is spawned before or behind the task, so that the walk of the
-    /// shutdown meets either first.
+    /// When the runtime ends. *In*: the remaining steps are done while it shuts down, in the drop of another future.
+    /// *After*: they are done afterwards. A sentinel is spawned before or after the task, so that the shutdown drops
+    /// either of them first.
     End {
         Alive,
         SpawnedInAhead,
@@ -114,17 +115,17 @@ dimension!(
         CompleteAfter,
         /// The task is spawned by the drop of another future, while the runtime shuts down.
         BornIn,
-        /// The task is spawned when the runtime is gone.
+        /// The task is spawned after the runtime has ended.
         BornAfter,
     }
 );
 
 dimension!(
-    /// On which runtime.
+    /// The kind of runtime.
     On { OneWorker, TwoWorkers, Current, Local, LocalSet }
 );
 
-/// The stages of a life; at each, some of what a combination asks for is due.
+/// The stages of a task's life. At each stage, some steps of a combination are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Unborn,
@@ -133,7 +134,7 @@ enum Stage {
     Complete,
 }
 
-/// Where the sentinel stands in the order of spawns.
+/// Whether the sentinel is spawned before or after the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sentinel {
     Ahead,
@@ -142,7 +143,7 @@ enum Sentinel {
 }
 
 impl End {
-    /// The last stage that is reached while the runtime lives, and which code does the rest.
+    /// The last stage that is reached while the runtime runs, and where the sentinel that does the rest is.
     fn plan(self) -> (Stage, Sentinel) {
         match self {
             Self::Alive | Self::CompleteAfter => (Stage::Complete, Sentinel::None),
@@ -170,7 +171,7 @@ struct Life {
 }
 
 impl Life {
-    /// The rule by which a combination cannot be.
+    /// The rule that makes a combination impossible.
     fn impossible(self) -> Option<&'static str> {
         let (lives_until, _) = self.end.plan();
         let needs = match self.abort {
@@ -266,7 +267,7 @@ impl Future for Subject {
         if !trace.gate.load(Ordering::SeqCst) {
             return Poll::Pending;
         }
-        // The task's own waker does not keep it alive beyond its end.
+        // The task's own waker does not keep the future alive beyond its end.
         trace.waker.lock().unwrap().take();
         if life.abort == Abort::InLastPoll {
             trace.abort_self();
@@ -288,7 +289,7 @@ impl Drop for Subject {
     }
 }
 
-/// One task, the owner of its handle, and what was observed of it.
+/// One task, the code that owns its handle, and the observations.
 struct Scene {
     life: Life,
     trace: Arc<Trace>,
@@ -299,7 +300,7 @@ struct Scene {
     logs: Vec<WakerLog>,
     result: Option<Result<(), JoinError>>,
     stage: Stage,
-    /// The handle's last poll left a waker.
+    /// The last poll of the handle has stored a waker.
     waits: bool,
 }
 
@@ -337,7 +338,7 @@ impl Scene {
         self.handle = Some(handle);
     }
 
-    /// Does what is due at `stage`.
+    /// Performs the steps that are due at `stage`.
     fn act(&mut self, stage: Stage) {
         assert!(stage > self.stage, "stages come in order");
         self.stage = stage;
@@ -385,7 +386,7 @@ impl Scene {
         let log = match self.life.panic_in {
             PanicIn::WakerWake => log.panic_in_wake(),
             PanicIn::WakerDrop => log.panic_in_drop(),
-            // The second time, so that there is one to be replaced.
+            // At the second poll, so that there is a waker to replace.
             PanicIn::WakerClone if !self.logs.is_empty() => log.panic_in_clone(),
             _ => log,
         };
@@ -414,14 +415,14 @@ impl Scene {
         self.allow(catch_unwind(AssertUnwindSafe(|| drop(handle))), "waker drop");
     }
 
-    /// A panic of the caller's own waker may come out where the caller is.
+    /// A panic of the caller's own waker may propagate to the caller.
     fn allow(&self, result: std::thread::Result<()>, place: &str) {
         if let Err(payload) = result {
             assert_eq!(panic_text(&*payload), format!("on purpose: {place}"));
         }
     }
 
-    /// What the joiner is to be told, by what the task did.
+    /// The expected result for the joiner, by what the task did.
     fn check_result(&self, result: Result<(), JoinError>) {
         let panics_in_drop = matches!(self.life.panic_in, PanicIn::FutureDrop | PanicIn::PollAndDrop);
         let expected = if self.trace.panicked.load(Ordering::SeqCst) {
@@ -446,17 +447,17 @@ impl Scene {
         }
     }
 
-    /// When all is over: nothing is left, and the joiner was told.
+    /// At the end: nothing is left, and the joiner was notified.
     fn check(mut self) {
         self.act_up_to(Stage::Complete);
         if matches!(self.life.hold, Hold::Awaited | Hold::AwaitedLate) {
             if self.waits {
-                assert!(self.logs.last().unwrap().woken() > 0, "the joiner waits and is not told");
+                assert!(self.logs.last().unwrap().woken() > 0, "the joiner waits and is not woken");
             }
             for _ in 0..3 {
                 self.poll_handle();
             }
-            let result = self.result.take().expect("the joiner is answered");
+            let result = self.result.take().expect("the joiner has a result");
             self.check_result(result);
         }
         if let Some(handle) = self.handle.take() {
@@ -464,7 +465,7 @@ impl Scene {
         }
         self.abort = None;
         let trace = std::mem::take(&mut self.trace);
-        // The task's own waker and the handle in the trace hold its memory, not its future.
+        // The task's own waker and the handle in the trace keep its memory, but not its future.
         let own_waker = trace.waker.lock().unwrap().take();
         if let Some(waker) = own_waker {
             waker.wake_by_ref();
@@ -501,7 +502,7 @@ impl Scene {
     }
 }
 
-/// Does what is left of a scene when it is dropped, inside the shutdown of its runtime.
+/// Performs the remaining steps of a scene when it is dropped, inside the shutdown of its runtime.
 struct SentinelDrop {
     shared: Arc<Mutex<Option<Scene>>>,
     spawn: Spawn,
@@ -532,7 +533,7 @@ impl Drop for SentinelDrop {
     }
 }
 
-/// Waits in the task that drives the scene, with the scheduler running.
+/// Waits in the task that drives the scene, while the scheduler runs.
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..5_000_000 {
         if holds() {
@@ -543,7 +544,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("not within the bound: {what}");
 }
 
-/// The part of the life in which the runtime lives.
+/// The steps while the runtime runs.
 async fn drive(scene: Scene, spawn: Spawn, spawn_sentinel: fn(SentinelDrop), place: Place) {
     let (lives_until, sentinel) = scene.life.end.plan();
     let (shared, failure) = (Arc::clone(&place.scene), Arc::clone(&place.failure));
@@ -622,7 +623,7 @@ fn sentinel_local(sentinel: SentinelDrop) {
     drop(task::spawn_local(sentinel));
 }
 
-/// The runtime still runs tasks, and knows of none that is left.
+/// Asserts that the runtime still runs tasks, and has no live task left.
 async fn is_usable() {
     let answer = redd::spawn(async {
         task::yield_now().await;
@@ -711,7 +712,7 @@ fn every_life() -> Vec<Life> {
     lives
 }
 
-/// Ends the process if one combination does not end, and prints which.
+/// Ends the process if a combination does not end, and prints which one.
 fn watch(current: Arc<Mutex<(usize, String)>>) {
     std::thread::spawn(move || {
         let mut before = usize::MAX;
@@ -728,8 +729,8 @@ fn watch(current: Arc<Mutex<(usize, String)>>) {
     });
 }
 
-/// Runs the program again as a child, which may die: then the combination that it was at is told. What the runtime has to
-/// say of thousands of panics is left out.
+/// Runs the program again as a child process. If that one crashes, reports the combination that was running. The
+/// runtime's reports of thousands of panics are omitted.
 fn run_child() -> i32 {
     let at = tempfile::NamedTempFile::new().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
@@ -742,7 +743,7 @@ fn run_child() -> i32 {
     })
 }
 
-/// The file in which a child notes where it is.
+/// The file in which a child records the current combination.
 const AT: &str = "REDD_LIFE_AT";
 
 fn main() {
@@ -785,7 +786,7 @@ fn main() {
         }
     }
     for (rule, count) in impossible {
-        println!("{count} combinations cannot be: {rule}");
+        println!("{count} combinations are impossible: {rule}");
     }
     println!("combinations of panic, abort, handle, end and runtime:");
     println!("{passed} cases passed, {failed} failed");

@@ -24,7 +24,7 @@ fn panic_text(f: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_value_is_there_inside_its_scope_only_and_scopes_nest() {
+fn a_value_exists_only_inside_its_scope_and_scopes_nest() {
     assert!(NUMBER.try_get().is_err());
     block_on(NUMBER.scope(1, async {
         assert_eq!(NUMBER.get(), 1);
@@ -41,7 +41,7 @@ fn a_value_is_there_inside_its_scope_only_and_scopes_nest() {
 }
 
 #[test]
-fn a_panic_inside_a_scope_takes_the_value_out_again() {
+fn a_panic_inside_a_scope_removes_the_value() {
     let mut future = Box::pin(NUMBER.scope(5, async { panic!("inside") }));
     let mut cx = Context::from_waker(Waker::noop());
     let caught = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
@@ -58,7 +58,7 @@ impl Drop for ReadsOnDrop {
 }
 
 #[test]
-fn the_value_is_there_while_the_future_is_dropped() {
+fn the_value_exists_while_the_future_is_dropped() {
     let seen = Rc::new(Cell::new(None));
     let reads = ReadsOnDrop(Rc::clone(&seen));
     let future = NUMBER.scope(6, async move {

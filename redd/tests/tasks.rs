@@ -1,4 +1,4 @@
-//! Tasks on every flavour of runtime: spawn, join, abort, panic, detach, shutdown.
+//! Tasks on every flavor of runtime: spawn, join, abort, panic, detach, shutdown.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use redd::runtime::{Builder, Runtime};
 use redd::task;
 
-fn flavours() -> Vec<(&'static str, Runtime)> {
+fn flavors() -> Vec<(&'static str, Runtime)> {
     let multi = |workers| Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
     vec![
         ("current_thread", Builder::new_current_thread().enable_all().build().unwrap()),
@@ -25,16 +25,16 @@ fn flavours() -> Vec<(&'static str, Runtime)> {
     ]
 }
 
-fn on_each_flavour(test: impl Fn(&Runtime)) {
-    for (name, runtime) in flavours() {
+fn on_each_flavor(test: impl Fn(&Runtime)) {
+    for (name, runtime) in flavors() {
         eprintln!("on {name}");
         test(&runtime);
     }
 }
 
 #[test]
-fn a_spawned_task_gives_its_output() {
-    on_each_flavour(|runtime| {
+fn a_spawned_task_returns_its_output() {
+    on_each_flavor(|runtime| {
         let sum = runtime.block_on(async {
             let tasks: Vec<_> = (0..1000_u64).map(|n| redd::spawn(async move { n })).collect();
             let mut sum = 0;
@@ -49,7 +49,7 @@ fn a_spawned_task_gives_its_output() {
 
 #[test]
 fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let handle = runtime.handle().clone();
         let outer = runtime.spawn(async move {
             let inner = redd::spawn(async { 1 });
@@ -61,13 +61,13 @@ fn a_task_spawned_from_a_task_from_outside_and_by_a_handle_runs() {
 }
 
 #[test]
-fn a_panic_stays_in_its_task_and_comes_out_of_the_handle() {
-    on_each_flavour(|runtime| {
+fn a_panic_ends_only_its_task_and_is_returned_by_the_handle() {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let error = redd::spawn(async { panic!("on purpose") }).await.unwrap_err();
             assert!(error.is_panic() && !error.is_cancelled());
             assert_eq!(*error.into_panic().downcast::<&str>().unwrap(), "on purpose");
-            assert_eq!(redd::spawn(async { 1 }).await.unwrap(), 1, "the worker goes on");
+            assert_eq!(redd::spawn(async { 1 }).await.unwrap(), 1, "the worker still works");
         });
     });
 }
@@ -80,7 +80,7 @@ fn an_aborted_task_is_dropped_at_its_await_point() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let count = Arc::new(AtomicUsize::new(0));
         runtime.block_on(async {
             let dropped = Dropped(count.clone());
@@ -105,7 +105,7 @@ fn shutdown_drops_every_future_once() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
-    for (name, runtime) in flavours() {
+    for (name, runtime) in flavors() {
         eprintln!("on {name}");
         let count = Arc::new(AtomicUsize::new(0));
         runtime.block_on(async {
@@ -127,7 +127,7 @@ fn shutdown_drops_every_future_once() {
 
 #[test]
 fn a_handle_outlives_its_runtime() {
-    for (name, runtime) in flavours() {
+    for (name, runtime) in flavors() {
         eprintln!("on {name}");
         let task = runtime.spawn(pending::<()>());
         let handle = runtime.handle().clone();
@@ -141,8 +141,8 @@ fn a_handle_outlives_its_runtime() {
 }
 
 #[test]
-fn a_root_that_its_tasks_keep_waking_does_not_hold_up_timers() {
-    on_each_flavour(|runtime| {
+fn a_root_that_its_tasks_keep_waking_does_not_delay_timers() {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let timer = redd::spawn(redd::time::sleep(Duration::from_millis(3)));
             let begun = redd::time::Instant::now();
@@ -155,8 +155,8 @@ fn a_root_that_its_tasks_keep_waking_does_not_hold_up_timers() {
 }
 
 #[test]
-fn timers_fire_and_never_early() {
-    on_each_flavour(|runtime| {
+fn timers_fire_but_never_early() {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let sleeps: Vec<_> = [20, 5, 1]
                 .map(|ms| {
@@ -177,7 +177,7 @@ fn timers_fire_and_never_early() {
 
 #[test]
 fn blocking_closures_run_beside_tasks() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let sum = runtime.block_on(async {
             let tasks: Vec<_> = (0..64).map(|n| task::spawn_blocking(move || n)).collect();
             let mut sum = 0;
@@ -207,7 +207,7 @@ fn block_in_place_lets_the_other_tasks_run() {
 
 #[test]
 fn a_million_tasks_are_spawned_woken_and_joined() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let each = emulation::rounds(250_000);
         runtime.block_on(async {
             let mut set = task::JoinSet::new();
@@ -226,11 +226,11 @@ fn a_million_tasks_are_spawned_woken_and_joined() {
 }
 
 #[test]
-fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
+fn a_worker_that_blocks_again_while_its_spare_retires_gets_a_spare_again() {
     let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let blocks = runtime.spawn(async {
         for round in 0..emulation::rounds(2000) {
-            // Work enough to keep the spare awake, so that it finds the worker back and goes.
+            // Enough work to keep the spare awake, so that it finds the worker back and retires.
             for _ in 0..4 {
                 redd::spawn(async {});
             }
@@ -244,7 +244,7 @@ fn a_worker_that_blocks_again_while_its_spare_goes_is_stood_in_for_again() {
 }
 
 #[test]
-fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
+fn a_panic_in_any_hook_is_printed_and_the_runtime_still_works() {
     type Prepare = fn(&mut Builder) -> &mut Builder;
     let hooks: [(&str, Prepare); 9] = [
         ("start", |builder| builder.on_thread_start(|| panic!("in a hook, on purpose"))),
@@ -274,14 +274,14 @@ fn a_panic_in_any_hook_is_printed_and_the_runtime_goes_on() {
                 assert!(waits.await.unwrap_err().is_cancelled());
             });
             assert_eq!(runtime.metrics().num_alive_tasks(), 0);
-            // It waits for all threads: none has gone without its account.
+            // The drop waits for all threads, so none has ended uncounted.
             drop(runtime);
         }
     }
 }
 
 #[test]
-fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
+fn a_panic_that_shuts_the_runtime_down_reaches_each_root_and_the_tasks_are_dropped() {
     struct Dropped(Arc<AtomicUsize>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -293,7 +293,7 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
     let (count, roots) = (Arc::new(AtomicUsize::new(0)), std::sync::Barrier::new(2));
     let dropped = Dropped(Arc::clone(&count));
     std::thread::scope(|scope| {
-        // Without the core: the other root has it until it panics.
+        // This root does not have the core: the other root has it until it panics.
         let other = scope.spawn(|| {
             roots.wait();
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(pending::<()>())))
@@ -309,7 +309,7 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
                 pending::<()>().await;
             });
         }));
-        assert!(first.is_err() && other.join().unwrap().is_err(), "each root is told");
+        assert!(first.is_err() && other.join().unwrap().is_err(), "each root gets the panic");
     });
     drop(runtime);
     assert_eq!(count.load(Ordering::Relaxed), 1, "the waiting task is dropped with its runtime");
@@ -317,8 +317,8 @@ fn a_panic_that_ends_the_runtime_reaches_each_root_and_the_tasks_are_dropped() {
 
 #[test]
 fn consuming_budget_costs_a_unit_also_after_it_has_yielded() {
-    on_each_flavour(|runtime| {
-        // 128 units a poll: the calls 129 and 257 find none left.
+    on_each_flavor(|runtime| {
+        // A poll has 128 units, so calls 129 and 257 find none left.
         let polls_of = |calls| {
             let polls = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&polls);
@@ -344,7 +344,7 @@ fn consuming_budget_costs_a_unit_also_after_it_has_yielded() {
 #[test]
 fn a_poll_has_128_units_and_a_unit_that_made_no_progress_comes_back() {
     use redd::task::coop::{has_budget_remaining, poll_proceed, unconstrained};
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let poll = runtime.spawn(poll_fn(|cx| {
             for _ in 0..1000 {
                 drop(poll_proceed(cx));
@@ -374,7 +374,7 @@ mod spans {
 
     use super::*;
 
-    /// What is said about spans, by their names, and of events the first field.
+    /// Records of spans, by their names, and the first field of events.
     #[derive(Debug, Default, Clone)]
     struct Log(Arc<std::sync::Mutex<Vec<&'static str>>>);
 
@@ -442,7 +442,7 @@ mod spans {
     }
 
     #[test]
-    fn a_lock_is_a_resource_and_tells_its_states_and_what_is_done_with_it() {
+    fn a_lock_is_a_resource_that_records_its_states_and_operations() {
         let mut said = Log::of(|| {
             let runtime = Builder::new_current_thread().build().unwrap();
             let lock = redd::sync::Mutex::new(());
@@ -457,7 +457,7 @@ mod spans {
         assert_eq!(said, [&made[..], &locked[..], &let_go[..]].concat());
     }
 
-    /// How many events have `field` as their first field.
+    /// The number of events whose first field is `field`.
     fn count(field: &str, program: impl FnOnce()) -> usize {
         Log::of(program).iter().filter(|word| **word == field).count()
     }
@@ -486,7 +486,7 @@ mod spans {
     }
 
     #[test]
-    fn a_lock_made_in_a_const_is_no_resource() {
+    fn a_lock_made_in_a_const_is_not_a_resource() {
         static LOCK: redd::sync::Mutex<()> = redd::sync::Mutex::const_new(());
         let said = Log::of(|| {
             let runtime = Builder::new_current_thread().build().unwrap();

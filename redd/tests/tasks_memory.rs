@@ -1,5 +1,5 @@
-//! What an ended task still costs while wakers and handles of it are kept. A program of its own, because it counts the
-//! bytes of the whole process.
+//! The memory that an ended task still uses while its wakers and handles exist. This is a test binary of its own,
+//! because it counts the bytes of the whole process.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(unsafe_code, reason = "an allocator that counts")]
@@ -18,7 +18,7 @@ struct Counting;
 
 static LIVE: AtomicIsize = AtomicIsize::new(0);
 
-// SAFETY: it passes everything on to the system's allocator.
+// SAFETY: every call goes to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
@@ -39,7 +39,7 @@ static COUNTING: Counting = Counting;
 const BYTES: usize = 8 * 1024;
 const TASKS: usize = 1000;
 
-/// Gives its waker away at the first poll, and ends at the second.
+/// Passes its waker on at the first poll, and ends at the second.
 struct Large {
     is_second: bool,
     wakers: Arc<Mutex<Vec<Waker>>>,
@@ -65,7 +65,8 @@ impl Future for Large {
     }
 }
 
-/// What `run` returns keeps less than a tenth of the bytes that its futures took. The first run makes the slots.
+/// Asserts that the result of `run` keeps less than a tenth of the bytes that its futures used. The first run creates
+/// the slots.
 #[track_caller]
 fn assert_little_is_kept<T>(run: impl Fn() -> T) {
     drop(run());
@@ -76,7 +77,7 @@ fn assert_little_is_kept<T>(run: impl Fn() -> T) {
     drop(kept);
 }
 
-/// One test, so that nothing else allocates meanwhile.
+/// A single test, so that no other test allocates meanwhile.
 #[test]
 fn wakers_and_handles_of_ended_tasks_keep_no_large_future() {
     let runtime = Builder::new_current_thread().build().unwrap();

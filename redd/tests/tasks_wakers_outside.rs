@@ -1,5 +1,5 @@
-//! Wakers and abort handles in the hands of threads that no runtime keeps: called, sent, cloned and dropped before, while
-//! and after the runtime ends. A product, not a list; meant to run under AddressSanitizer too.
+//! Threads outside a runtime use wakers and abort handles. They call, send, clone and drop them before, during and
+//! after the end of the runtime. Every combination is tested, also under AddressSanitizer.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads of no runtime, in a test that fails if the system refuses one")]
@@ -16,7 +16,7 @@ use redd::task::{AbortHandle, JoinHandle, LocalSet};
 
 /// What a thread outside does to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Wake,
     WakeByRef,
     Clone,
@@ -24,30 +24,30 @@ enum Deed {
     Abort,
 }
 
-const DEEDS: [Deed; 5] = [Deed::Wake, Deed::WakeByRef, Deed::Clone, Deed::Drop, Deed::Abort];
+const ACTIONS: [Action; 5] = [Action::Wake, Action::WakeByRef, Action::Clone, Action::Drop, Action::Abort];
 
-impl Deed {
-    /// Whether the task ends by it if the runtime goes on.
+impl Action {
+    /// Whether the action ends the task if the runtime keeps running.
     fn ends(self) -> bool {
         matches!(self, Self::Wake | Self::WakeByRef | Self::Abort)
     }
 }
 
-/// When it does it.
+/// When the thread acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Moment {
-    /// The runtime runs on until the task has ended.
+    /// The runtime runs until the task has ended.
     Before,
-    /// The runtime ends as soon as the task has; the thread may not have returned from its call.
+    /// The runtime ends as soon as the task has ended. The thread may not have returned from its call.
     Behind,
-    /// The runtime is ended at the same time.
+    /// The runtime ends at the same time.
     During,
     After,
 }
 
 const MOMENTS: [Moment; 4] = [Moment::Before, Moment::Behind, Moment::During, Moment::After];
 
-/// What all see of one task.
+/// The shared record of one task.
 #[derive(Default)]
 struct Traces {
     waker: Mutex<Option<Waker>>,
@@ -56,7 +56,7 @@ struct Traces {
     has_ended: AtomicBool,
 }
 
-/// Waits until it is woken with `may_end` set. Its output is a value whose drop counts, as that of the future does.
+/// Waits until it is woken with `may_end` set. Its output is a value whose drop is counted, like that of the future.
 struct Waiting(Arc<Traces>);
 
 impl Future for Waiting {
@@ -78,7 +78,7 @@ impl Drop for Waiting {
     }
 }
 
-/// A runtime of some kind with one task that waits.
+/// A runtime of some kind with one waiting task.
 trait Host {
     fn start() -> Self;
     fn spawn(&self, future: Waiting) -> JoinHandle<()>;
@@ -136,7 +136,7 @@ impl Host for Local {
     }
 }
 
-/// The set goes before its runtime.
+/// The set is dropped before its runtime.
 struct Set(LocalSet, Runtime);
 
 impl Host for Set {
@@ -151,27 +151,27 @@ impl Host for Set {
     }
 }
 
-/// How many threads do the deed at once, each with a waker and an abort handle of its own.
+/// The number of threads that act at once, each with its own waker and abort handle.
 const THREADS: usize = 2;
 
-fn act(deed: Deed, waker: Waker, abort: &AbortHandle) {
-    match deed {
-        Deed::Wake => waker.wake(),
-        Deed::WakeByRef => waker.wake_by_ref(),
-        Deed::Clone => {
+fn act(action: Action, waker: Waker, abort: &AbortHandle) {
+    match action {
+        Action::Wake => waker.wake(),
+        Action::WakeByRef => waker.wake_by_ref(),
+        Action::Clone => {
             let clone = waker.clone();
             drop(waker);
             assert!(clone.will_wake(&clone.clone()));
         }
-        Deed::Drop => drop(waker),
-        Deed::Abort => {
+        Action::Drop => drop(waker),
+        Action::Abort => {
             abort.abort();
             abort.abort();
         }
     }
 }
 
-fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
+fn run_combination<H: Host>(action: Action, moment: Moment, keeps_handle: bool) {
     let host = H::start();
     let traces = Arc::new(Traces::default());
     let mut handle = Some(host.spawn(Waiting(Arc::clone(&traces))));
@@ -188,7 +188,7 @@ fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
             let (waker, abort, start) = (waker.clone(), abort.clone(), Arc::clone(&start));
             thread::spawn(move || {
                 start.wait();
-                act(deed, waker, &abort);
+                act(action, waker, &abort);
             })
         })
         .collect();
@@ -198,16 +198,16 @@ fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
     match moment {
         Moment::Before => {
             start.wait();
-            if deed.ends() {
+            if action.ends() {
                 host.run_until(has_ended);
             }
             join();
-            assert_eq!(has_ended(), deed.ends());
+            assert_eq!(has_ended(), action.ends());
             drop(host);
         }
         Moment::Behind => {
             start.wait();
-            if deed.ends() {
+            if action.ends() {
                 host.run_until(has_ended);
             }
             drop(host);
@@ -233,48 +233,48 @@ fn play<H: Host>(deed: Deed, moment: Moment, keeps_handle: bool) {
     assert_eq!(Arc::strong_count(&traces), 1);
 }
 
-/// Rounds of each combination; the threads meet in another order each time.
+/// The number of rounds for each combination. The threads interleave differently in each.
 const ROUNDS: usize = 40;
 
 fn play_all<H: Host>() {
     for moment in MOMENTS {
-        for deed in DEEDS {
+        for action in ACTIONS {
             for round in 0..ROUNDS {
-                play::<H>(deed, moment, round % 2 == 0);
+                run_combination::<H>(action, moment, round % 2 == 0);
             }
         }
     }
 }
 
 #[test]
-fn wakers_outside_of_a_runtime_with_one_worker() {
+fn threads_outside_may_use_wakers_of_a_runtime_with_one_worker() {
     play_all::<Workers<1>>();
 }
 
 #[test]
-fn wakers_outside_of_a_runtime_with_two_workers() {
+fn threads_outside_may_use_wakers_of_a_runtime_with_two_workers() {
     play_all::<Workers<2>>();
 }
 
 #[test]
-fn wakers_outside_of_a_current_thread_runtime() {
+fn threads_outside_may_use_wakers_of_a_current_thread_runtime() {
     play_all::<Current>();
 }
 
 #[test]
-fn wakers_outside_of_a_local_runtime() {
+fn threads_outside_may_use_wakers_of_a_local_runtime() {
     play_all::<Local>();
 }
 
 #[test]
-fn wakers_outside_of_a_local_set() {
+fn threads_outside_may_use_wakers_of_a_local_set() {
     play_all::<Set>();
 }
 
-/// The last waker of a task whose runtime is gone, and with it the memory of all tasks, is dropped by each of the deeds.
+/// Each action drops the last waker of a task whose runtime has ended. That also frees the memory of all tasks.
 #[test]
-fn the_last_waker_of_many_frees_what_is_left_of_the_runtime() {
-    for deed in DEEDS {
+fn the_last_waker_frees_what_is_left_of_the_runtime() {
+    for action in ACTIONS {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let all: Vec<_> = (0..100).map(|_| Arc::new(Traces::default())).collect();
         let handles: Vec<_> = all.iter().map(|traces| runtime.spawn(Waiting(Arc::clone(traces)))).collect();
@@ -289,7 +289,7 @@ fn the_last_waker_of_many_frees_what_is_left_of_the_runtime() {
             .zip(aborts)
             .map(|(traces, abort)| {
                 let waker = traces.waker.lock().unwrap().take().unwrap();
-                thread::spawn(move || act(deed, waker, &abort))
+                thread::spawn(move || act(action, waker, &abort))
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());

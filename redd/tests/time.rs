@@ -1,4 +1,4 @@
-//! Time on every flavour of runtime: sleeping, ticking, giving up, and the paused clock.
+//! Time on every flavor of runtime: sleep, interval, timeout, and the paused clock.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -34,7 +34,7 @@ fn paused<T>(test: impl Future<Output = T>) -> T {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(test)
 }
 
-fn on_each_flavour(test: impl Fn(&Runtime)) {
+fn on_each_flavor(test: impl Fn(&Runtime)) {
     for runtime in [current_thread(), workers(1), workers(2)] {
         test(&runtime);
     }
@@ -56,7 +56,7 @@ fn panic_message<T>(f: impl FnOnce() -> T) -> String {
 
 #[test]
 fn a_sleep_is_never_early_in_block_on_and_in_a_task() {
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         let nap = || async {
             let start = Instant::now();
             sleep(ms(2)).await;
@@ -102,13 +102,13 @@ fn the_longest_sleep_ends_after_decades() {
     });
 }
 
-/// Durations of all magnitudes, to the longest.
+/// Durations of all magnitudes, up to the longest.
 fn magnitudes() -> impl Iterator<Item = Duration> {
     let powers = (0..64).map(|exponent| Duration::from_secs(1 << exponent));
     powers.chain([Duration::MAX, Duration::from_secs(i64::MAX as u64), Duration::from_millis(u64::MAX)])
 }
 
-/// The latest moment that the clock can express, up to a second.
+/// The latest moment that the clock can express, to within a second.
 fn end_of_time() -> Instant {
     (0..63).rev().fold(Instant::now(), |latest, exponent| {
         latest.checked_add(Duration::from_secs(1 << exponent)).unwrap_or(latest)
@@ -129,7 +129,7 @@ fn a_paused_sleep_of_any_length_ends_at_once_and_is_never_early() {
             assert!(timeout(duration, pending::<()>()).await.is_err());
             assert!(start.elapsed() == slept, "{duration:?}");
 
-            // What ends earlier is not held up by what is far away.
+            // A far timer does not delay one that ends earlier.
             let mut far = pin!(sleep(duration));
             assert!(poll_once(far.as_mut()).is_pending());
             sleep(ms(1)).await;
@@ -184,7 +184,7 @@ fn advancing_by_any_duration_moves_the_clock_or_says_that_it_is_too_far() {
                 redd::time::advance(duration).await;
                 assert_eq!(start.elapsed(), duration);
                 assert!(poll_once(nap).is_ready());
-                // Time goes on from there.
+                // Time continues from there.
                 let later = Instant::now();
                 sleep(ms(1)).await;
                 assert!(later.elapsed() >= ms(1));
@@ -195,8 +195,8 @@ fn advancing_by_any_duration_moves_the_clock_or_says_that_it_is_too_far() {
 }
 
 #[test]
-fn with_a_real_clock_timers_of_any_distance_do_not_disturb_a_near_one() {
-    on_each_flavour(|runtime| {
+fn with_a_real_clock_far_timers_do_not_disturb_a_near_one() {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let tasks: Vec<_> = magnitudes()
                 .skip(20)
@@ -235,7 +235,7 @@ fn a_blocking_task_keeps_paused_time_from_jumping() {
     });
 }
 
-/// How the end of the work meets the scheduler's decision differs from run to run, so there are many.
+/// The end of the work and the scheduler's decision interleave differently in each run, so there are many runs.
 #[test]
 fn paused_time_does_not_jump_before_the_end_of_a_blocking_task_is_seen() {
     for round in 0..2_000_u32 {
@@ -271,7 +271,7 @@ fn advance_fires_what_is_due_and_lets_it_run() {
 }
 
 #[test]
-fn the_clock_stands_while_paused_and_runs_on_after_resume() {
+fn the_clock_stops_while_paused_and_continues_after_resume() {
     current_thread().block_on(async {
         let before = Instant::now();
         time::pause();
@@ -456,7 +456,7 @@ fn a_waker_that_panics_keeps_no_other_timer_from_firing() {
             panic!("a waker that panics, as this test wants");
         }
     }
-    on_each_flavour(|runtime| {
+    on_each_flavor(|runtime| {
         runtime.block_on(async {
             let waker = Waker::from(Arc::new(Panics));
             let mut timer = pin!(sleep(ms(1)));
@@ -469,7 +469,7 @@ fn a_waker_that_panics_keeps_no_other_timer_from_firing() {
 }
 
 #[test]
-fn a_timeout_answers_in_time_or_with_the_value() {
+fn a_timeout_returns_the_value_or_an_error_in_time() {
     paused(async {
         let start = Instant::now();
         assert!(timeout(ms(10), pending::<()>()).await.is_err());
@@ -499,7 +499,7 @@ fn a_value_that_is_ready_is_never_timed_out() {
 }
 
 #[test]
-fn a_future_that_uses_up_the_budget_is_timed_out_all_the_same() {
+fn a_future_that_uses_up_the_budget_still_times_out() {
     current_thread().block_on(async {
         let busy = async {
             loop {
@@ -512,7 +512,7 @@ fn a_future_that_uses_up_the_budget_is_timed_out_all_the_same() {
 }
 
 #[test]
-fn sleeps_that_are_over_still_take_part_in_the_budget() {
+fn elapsed_sleeps_consume_budget() {
     current_thread().block_on(async {
         redd::spawn(async {
             let mut timer = pin!(sleep(Duration::ZERO));
@@ -666,7 +666,7 @@ fn types_have_the_auto_traits_that_programs_rely_on() {
 }
 
 #[test]
-fn arithmetic_is_that_of_the_standard_type() {
+fn arithmetic_of_instants_is_that_of_std() {
     let now = Instant::now();
     let second = Duration::from_secs(1);
     let mut later = now;
@@ -699,7 +699,7 @@ fn each_error_is_its_own_kind_only_and_elapsed_becomes_a_timed_out_io_error() {
 }
 
 #[test]
-fn with_a_paused_clock_an_event_that_is_there_comes_before_the_next_deadline() {
+fn with_a_paused_clock_a_pending_event_comes_before_the_next_deadline() {
     paused(async {
         for has_deadline in [false, true] {
             let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -711,7 +711,7 @@ fn with_a_paused_clock_an_event_that_is_there_comes_before_the_next_deadline() {
                 redd::spawn(sleep(Duration::from_secs(1)));
                 redd::task::yield_now().await;
             }
-            // Nobody but the root waits for it, and no task is there to run.
+            // Only the root waits for it, and there is no task to run.
             ours.readable().await.unwrap();
             assert_eq!(start.elapsed(), Duration::ZERO);
         }

@@ -1,4 +1,4 @@
-//! What Tokio lets a program leave unused is no warning here: crates that deny warnings have to compile.
+//! What a Tokio program may leave unused causes no warning with redd: crates that deny warnings must compile.
 //!
 //! Called by `cargo test -p redd`.
 
@@ -13,7 +13,7 @@ fn receiver() -> oneshot::Receiver<()> {
 }
 
 #[redd::test]
-async fn guards_and_receivers_that_are_not_used_are_no_warnings() {
+async fn unused_guards_and_receivers_cause_no_warning() {
     receiver();
     Arc::new(Mutex::new(0)).lock_owned().await;
     let lock = Arc::new(RwLock::new(0));

@@ -1,5 +1,4 @@
-//! Futures that are forgotten, and wakers that use the object that they wait for: neither does harm, and nothing waits for
-//! itself.
+//! Leaked futures, and wakers that use the object that they wait for. Neither causes harm or a deadlock.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::drop_non_drop, reason = "the end of what was waited for is what is tested")]
@@ -27,7 +26,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Runs `test` on a thread of its own, and fails if it waits for itself.
+/// Runs `test` on its own thread, and fails if it deadlocks.
 #[track_caller]
 fn ends(test: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
@@ -36,7 +35,7 @@ fn ends(test: impl FnOnce() + Send + 'static) {
         done.send(()).unwrap();
     });
     let waited = is_done.recv_timeout(Duration::from_secs(30));
-    assert!(waited != Err(std::sync::mpsc::RecvTimeoutError::Timeout), "it waits for itself");
+    assert!(waited != Err(std::sync::mpsc::RecvTimeoutError::Timeout), "the test deadlocks");
     thread.join().unwrap();
 }
 
@@ -63,7 +62,7 @@ fn a_waker_may_use_the_other_side_of_a_duplex_stream() {
                 let _ = poll_read(theirs, Waker::noop());
             }
         });
-        // The clone of the waker writes what this poll waits for.
+        // The clone of the waker writes the bytes that this poll waits for.
         assert!(matches!(poll_read(&mut ours, &waker), Poll::Ready(Ok(4))));
         let _ = poll_write(&mut ours, &waker);
         for _ in 0..4 {
@@ -114,7 +113,7 @@ fn a_waker_whose_clone_panics_leaves_streams_and_files_usable() {
     runtime().block_on(async {
         let (mut ours, mut theirs) = duplex(4);
         let file = File::from_std(tempfile::tempfile().unwrap());
-        // Busy, so that the next operation has to wait.
+        // The file is busy, so the next operation has to wait.
         let _ = poll_with(pin!(file.set_len(3)), Waker::noop());
         {
             let log = support::wakers::WakerLog::new().panic_in_clone();
@@ -131,11 +130,11 @@ fn a_waker_whose_clone_panics_leaves_streams_and_files_usable() {
     });
 }
 
-/// Waits with a waker that does `entangled` when it is cloned, woken or dropped; then `wake` ends the wait.
+/// Waits with a waker that calls `entangled` when it is cloned, woken or dropped. Then `wake` ends the wait.
 fn entangle<F: Future>(future: F, entangled: impl FnMut() + 'static, wake: impl FnOnce()) {
     let waker = odd_waker::new(entangled);
     let mut future = pin!(future);
-    // The waker is replaced by another one, and that by the first.
+    // The second waker replaces the first one, and the first one replaces the second.
     for waker in [&waker, Waker::noop(), &waker] {
         if poll_with(future.as_mut(), waker).is_ready() {
             return;
@@ -232,7 +231,7 @@ fn a_waker_may_use_the_timers_of_its_runtime() {
     });
 }
 
-/// Polls a future once and forgets it, in its place.
+/// Polls a future once and leaks it without dropping it.
 #[allow(clippy::mem_forget, reason = "forgetting is safe, so it must do no harm")]
 fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
     let mut future = Box::pin(future);
@@ -240,10 +239,10 @@ fn poll_and_forget<F: Future>(future: F, waker: &Waker) {
     std::mem::forget(future);
 }
 
-/// What a future borrows is dropped after it was forgotten; those that come later are served, where nothing was given to
-/// the forgotten one.
+/// A test may drop what a leaked future borrows. Later waiters are served, as long as nothing was already assigned to
+/// the leaked one.
 #[test]
-fn a_forgotten_wait_does_no_harm_to_what_it_waited_for() {
+fn a_leaked_wait_does_no_harm_to_what_it_waited_for() {
     let (_, waker) = Wakes::new();
     let runtime = runtime();
     let _guard = runtime.enter();
@@ -334,7 +333,7 @@ fn a_forgotten_wait_does_no_harm_to_what_it_waited_for() {
 }
 
 #[test]
-fn a_forgotten_wait_on_a_socket_does_no_harm_to_the_next_user_of_its_slot() {
+fn a_leaked_wait_on_a_socket_does_no_harm_to_the_next_user_of_its_slot() {
     use redd::net::{TcpListener, UdpSocket, UnixStream};
     let (_, waker) = Wakes::new();
     let runtime = runtime();

@@ -28,7 +28,7 @@ fn started(runtime: &Runtime) -> usize {
     (0..metrics.num_workers()).filter(|worker| metrics.worker_thread_id(*worker).is_some()).count()
 }
 
-/// As many tasks as there are workers, which can only end if each has a worker: what `each` answers for them.
+/// Runs as many tasks as there are workers. They only end if each has a worker. Returns the results of `each`.
 fn on_all_at_once<T: Send + 'static>(runtime: &Runtime, each: fn() -> T) -> Vec<T> {
     let barrier = Arc::new(Barrier::new(runtime.metrics().num_workers()));
     let tasks = (0..runtime.metrics().num_workers()).map(|_| {
@@ -42,7 +42,7 @@ fn on_all_at_once<T: Send + 'static>(runtime: &Runtime, each: fn() -> T) -> Vec<
     tasks.into_iter().map(|task| runtime.block_on(task).unwrap()).collect()
 }
 
-/// A task that keeps its worker until the sender is dropped.
+/// A task that occupies its worker until the sender is dropped.
 fn occupy(runtime: &Runtime) -> (mpsc::Sender<()>, task::JoinHandle<()>) {
     let (release, hold) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
@@ -60,7 +60,7 @@ fn a_program_that_only_blocks_on_futures_has_one_worker_thread() {
     let runtime = builder(32).build().unwrap();
     for number in 0..20 {
         runtime.block_on(async {
-            // The worker fires the timer, takes the event, and calls the wakers of this thread.
+            // The worker fires the timer, receives the event, and wakes this thread.
             redd::time::sleep(std::time::Duration::from_millis(1)).await;
             let (mine, theirs) = UnixDatagram::pair().unwrap();
             let receive = async {
@@ -80,7 +80,7 @@ fn a_program_that_only_blocks_on_futures_has_one_worker_thread() {
 }
 
 #[test]
-fn as_many_workers_have_a_thread_as_have_run_a_task_and_one_more() {
+fn the_workers_that_ran_a_task_and_one_more_have_a_thread() {
     let runtime = builder(32).build().unwrap();
     let ran =
         (0..3).map(|_| runtime.block_on(runtime.spawn(async { redd::runtime::worker_index() })).unwrap().unwrap());
@@ -95,11 +95,11 @@ fn as_many_workers_have_a_thread_as_have_run_a_task_and_one_more() {
 
 #[test]
 fn a_task_that_blocks_in_the_first_poll_of_a_runtime_stalls_no_other() {
-    // Nothing rescues here.
+    // Rescue is off.
     let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
     runtime.block_on(async {
-        // A clean worker waits for events and timers already.
+        // A worker that has run no task already waits for events and timers.
         let (mine, theirs) = redd::net::UnixDatagram::pair().unwrap();
         let receive = async {
             let mut byte = [0];
@@ -119,7 +119,7 @@ fn a_task_that_blocks_in_the_first_poll_of_a_runtime_stalls_no_other() {
 }
 
 #[test]
-fn a_waker_of_the_program_that_blocks_stalls_no_task() {
+fn a_waker_that_blocks_stalls_no_task() {
     struct Blocks(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
     impl Wake for Blocks {
         fn wake(self: Arc<Self>) {
@@ -137,13 +137,13 @@ fn a_waker_of_the_program_that_blocks_stalls_no_task() {
     };
     assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     told.recv().unwrap();
-    // The only worker that had a thread is inside of the waker.
+    // The only worker with a thread runs the waker.
     assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     drop(release);
 }
 
 #[test]
-fn a_worker_without_a_thread_looks_like_one_that_went_to_sleep_at_once() {
+fn a_worker_without_a_thread_has_the_metrics_of_one_that_parked_at_once() {
     let runtime = builder(2).build().unwrap();
     let metrics = runtime.metrics();
     assert_eq!(metrics.worker_thread_id(1), None, "nothing was done yet");
@@ -193,7 +193,7 @@ fn names_are_made_in_build_and_each_thread_has_one() {
         move || format!("number-{}", calls.fetch_add(1, Ordering::Relaxed))
     });
     let runtime = builder.build().unwrap();
-    // Two more for the spares that stand by.
+    // Two more names are for the standby threads.
     assert_eq!(calls.load(Ordering::Relaxed), 6);
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
     assert_eq!(BTreeSet::from_iter(names), (0..4).map(|n| format!("number-{n}")).collect());
@@ -201,7 +201,7 @@ fn names_are_made_in_build_and_each_thread_has_one() {
 }
 
 #[test]
-fn a_name_that_no_thread_can_have_is_not_used() {
+fn a_name_that_is_invalid_for_a_thread_is_not_used() {
     let runtime = builder(2).thread_name("a\0b").build().unwrap();
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
     assert_eq!(names, ["redd-worker"; 2]);
@@ -222,7 +222,7 @@ fn with_a_hook_for_starting_threads_all_start_in_build_and_may_wait_for_each_oth
 }
 
 #[test]
-fn the_stop_hook_runs_once_for_each_thread_that_there_was() {
+fn the_stop_hook_runs_once_for_each_thread_that_started() {
     for wanted in [1, 3] {
         let stopped = Arc::new(AtomicUsize::new(0));
         let stops = Arc::clone(&stopped);
@@ -237,7 +237,7 @@ fn the_stop_hook_runs_once_for_each_thread_that_there_was() {
 }
 
 #[test]
-fn a_runtime_that_did_nothing_ends_with_the_only_thread_that_it_had() {
+fn a_runtime_that_did_nothing_ends_with_one_thread() {
     let runtime = builder(1000).build().unwrap();
     let metrics = runtime.metrics();
     let counters =
@@ -265,7 +265,7 @@ fn block_in_place_wakes_the_worker_that_has_just_started_before_there_are_spares
 }
 
 #[test]
-fn behind_the_first_worker_that_is_stuck_the_second_one_wakes_and_no_spare() {
+fn when_the_first_worker_stalls_the_second_one_is_woken_instead_of_a_spare() {
     if emulation::skips("workers", "its threads wake later than the monitor waits for them before it takes a spare") {
         return;
     }
@@ -273,7 +273,7 @@ fn behind_the_first_worker_that_is_stuck_the_second_one_wakes_and_no_spare() {
     runtime.block_on(async {
         let stuck = redd::spawn(async {
             let (tell, told) = mpsc::channel();
-            // It is next on this very worker, so no other worker is woken for it.
+            // This task is next on the same worker, so no other worker is woken for it.
             drop(redd::spawn(async move { tell.send(()).unwrap() }));
             told.recv().unwrap();
         });
@@ -339,29 +339,29 @@ fn a_start_that_races_with_the_shutdown_leaves_no_thread() {
         let threads = stopped.load(Ordering::Relaxed) - before;
         outside.into_iter().for_each(|thread| thread.join().unwrap());
         let started = (0..4).filter(|worker| metrics.worker_thread_id(*worker).is_some()).count();
-        assert_eq!(started, threads, "all that ever started had ended when the runtime was gone");
+        assert_eq!(started, threads, "all threads have ended with the runtime");
     }
 }
 
-/// What a thread hands on to one that it starts: the system's view of the calling thread.
-fn heritage() -> Vec<String> {
+/// What a thread passes on to a thread that it starts: the system's view of the calling thread.
+fn inherited() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
-    let mut heritage = Vec::from_iter(
+    let mut inherited = Vec::from_iter(
         status
             .lines()
             .filter(|line| ["SigBlk:", "Cpus_allowed_list:"].iter().any(|key| line.starts_with(key)))
             .map(str::to_owned),
     );
-    heritage.push(std::fs::read_link("/proc/thread-self/cwd").unwrap().display().to_string());
+    inherited.push(std::fs::read_link("/proc/thread-self/cwd").unwrap().display().to_string());
     // SAFETY: no pointers are passed.
     let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    heritage.push(format!("nice {nice}"));
-    heritage
+    inherited.push(format!("nice {nice}"));
+    inherited
 }
 
-/// Blocks signals, binds the calling thread to its CPU, and gives it a directory and a nice value of its own.
-fn change_heritage() {
-    // SAFETY: the sets live, and have so many bytes; the others take no pointers.
+/// Blocks signals, binds the calling thread to its CPU, and gives it a working directory and a nice value of its own.
+fn change_inherited() {
+    // SAFETY: the sets outlive the calls and have the given sizes. The other calls take no pointers.
     unsafe {
         let mut signals = std::mem::zeroed();
         libc::sigaddset(&raw mut signals, libc::SIGUSR2);
@@ -378,21 +378,21 @@ fn change_heritage() {
 }
 
 #[test]
-fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
-    let home = heritage();
+fn workers_inherit_nothing_from_a_thread_that_wakes_tasks() {
+    let home = inherited();
     let runtime = builder(4).build().unwrap();
     let (release, occupied) = occupy(&runtime);
     let handle = runtime.handle().clone();
     let seen = std::thread::spawn(move || {
-        change_heritage();
-        assert!(heritage().iter().zip(&home).filter(|(changed, home)| changed != home).count() >= 3);
+        change_inherited();
+        assert!(inherited().iter().zip(&home).filter(|(changed, home)| changed != home).count() >= 3);
         // All other workers.
         let barrier = Arc::new(Barrier::new(3));
         let tasks = (0..3).map(|_| {
             let barrier = Arc::clone(&barrier);
             handle.spawn(async move {
                 barrier.wait();
-                heritage()
+                inherited()
             })
         });
         (home, Vec::from_iter(tasks))
@@ -405,16 +405,17 @@ fn a_thread_that_wakes_tasks_hands_nothing_on_to_workers() {
     runtime.block_on(occupied).unwrap();
 }
 
-/// A task changes its thread, blocks in place, and waits for as many others as given, which block on each other.
+/// A task changes its thread, blocks in place, and waits for the given number of other tasks, which block on each
+/// other.
 fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<String>> {
     let task = runtime.spawn(async move {
-        change_heritage();
+        change_inherited();
         let barrier = Arc::new(Barrier::new(others));
         let tasks = (0..others).map(|_| {
             let barrier = Arc::clone(&barrier);
             redd::spawn(async move {
                 barrier.wait();
-                heritage()
+                inherited()
             })
         });
         let tasks = Vec::from_iter(tasks);
@@ -425,32 +426,32 @@ fn seen_beside_a_changed_thread(runtime: &Runtime, others: usize) -> Vec<Vec<Str
 }
 
 #[test]
-fn a_task_that_changes_its_thread_hands_nothing_on_to_workers() {
-    let home = heritage();
+fn workers_inherit_nothing_from_a_task_that_changes_its_thread() {
+    let home = inherited();
     let runtime = builder(3).build().unwrap();
     assert_eq!(seen_beside_a_changed_thread(&runtime, 2), [home.clone(), home]);
 }
 
 #[test]
-fn a_task_that_changes_its_thread_hands_nothing_on_to_spares() {
-    let home = heritage();
+fn spares_inherit_nothing_from_a_task_that_changes_its_thread() {
+    let home = inherited();
     let runtime = builder(1).build().unwrap();
     assert_eq!(seen_beside_a_changed_thread(&runtime, 1), [home]);
     assert_eq!(runtime.metrics().rescue_workers_max(), 1);
 }
 
 #[test]
-fn a_spare_of_the_second_runtime_is_like_the_thread_that_built_that_one() {
-    // The monitor of the process starts with the first runtime, whose builder is unlike the second one's.
+fn a_spare_inherits_from_the_thread_that_built_its_own_runtime() {
+    // The process's monitor starts with the first runtime, whose builder thread differs from that of the second one.
     let first = std::thread::spawn(|| {
-        change_heritage();
+        change_inherited();
         Builder::new_multi_thread().worker_threads(2).on_late_poll(|_| {}).build().unwrap()
     });
     let first = first.join().unwrap();
-    let home = heritage();
+    let home = inherited();
     let runtime = builder(1).rescue(Rescue::new()).on_late_poll(|_| {}).build().unwrap();
     let (release, occupied) = occupy(&runtime);
-    assert_eq!(runtime.block_on(runtime.spawn(async { heritage() })).unwrap(), home);
+    assert_eq!(runtime.block_on(runtime.spawn(async { inherited() })).unwrap(), home);
     assert_eq!(runtime.metrics().rescue_workers_max(), 1);
     drop(release);
     runtime.block_on(occupied).unwrap();
@@ -458,7 +459,7 @@ fn a_spare_of_the_second_runtime_is_like_the_thread_that_built_that_one() {
 }
 
 #[test]
-fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_serves() {
+fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_is_active() {
     let runtime = builder(2).build().unwrap();
     let (release, hold) = mpsc::channel::<()>();
     let (tell, told) = mpsc::channel();
@@ -469,7 +470,7 @@ fn without_rescue_a_worker_in_block_in_place_has_a_spare_although_another_serves
         });
     });
     told.recv().unwrap();
-    // It serves, and blocks without a word.
+    // This worker is active, and blocks without `block_in_place`.
     let (other, occupied) = occupy(&runtime);
     assert_eq!(runtime.block_on(runtime.spawn(async { 7 })).unwrap(), 7);
     drop((release, other));
@@ -488,7 +489,7 @@ fn a_hook_for_parking_workers_does_not_run_before_the_next_thread_has_started() 
 }
 
 #[test]
-fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
+fn a_task_may_block_on_the_first_of_two_tasks_that_it_spawned() {
     let runtime = builder(2).build().unwrap();
     runtime.block_on(async {
         let parent = redd::spawn(async {
@@ -502,7 +503,7 @@ fn a_task_that_waits_for_an_earlier_one_of_two_that_it_spawned_gets_help() {
 }
 
 #[test]
-fn threads_that_stand_by_have_names_of_their_own() {
+fn standby_threads_have_names_of_their_own() {
     let made = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&made);
     let name = move || format!("n{}", counter.fetch_add(1, Ordering::Relaxed));

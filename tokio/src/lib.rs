@@ -34,11 +34,11 @@ pub use redd::{pin, task_local};
 #[cfg(feature = "macros")]
 pub use redd::macros::support::{tokio_main as main, tokio_test as test};
 
-// Expansions and a few programs reach for this path.
+// Expansions and a few programs use this path.
 #[doc(hidden)]
 pub use redd::macros;
 
-/// As in Tokio: a module that is there and empty. Streams are in the crate `tokio-stream`.
+/// As in Tokio, this module exists and is empty. Streams are in the crate `tokio-stream`.
 pub mod stream {}
 
 /// What `redd::assert_active!` looks for; the real Tokio does not have it.

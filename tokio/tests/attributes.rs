@@ -32,7 +32,7 @@ async fn a_paused_test_sleeps_no_real_time() {
 }
 
 #[tokio::test(flavor = "local")]
-async fn a_local_test_spawns_what_cannot_be_sent() {
+async fn a_local_test_spawns_futures_that_are_not_send() {
     let value = std::rc::Rc::new(1);
     let task = tokio::task::spawn_local(async move { *value });
     assert_eq!(task.await.expect("it does not panic"), 1);

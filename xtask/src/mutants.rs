@@ -28,6 +28,7 @@ const BESIDE: &[&str] = &[
     "format_macros.rs",
     "primitives",
     "collections",
+    "observe/counters.rs",
     "observe/waiting.rs",
     "observe/resources.rs",
     "observe/resources",
@@ -277,6 +278,7 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
         format!(
             "{LIB}
 mod observe {{
+    pub(crate) mod counters;
     pub(crate) mod resources;
     pub(crate) mod waiting;
 }}
@@ -346,10 +348,6 @@ mod scheduler {
     pub(crate) mod idle;
     pub(crate) mod injector;
     pub(crate) mod run_queue;
-    mod counters {
-        use crate::primitives::atomic::{AtomicU64, Ordering};
-        pub(super) fn add(count: &AtomicU64, more: u64) { count.fetch_add(more, Ordering::Relaxed); }
-    }
 }
 mod current {
     pub(crate) struct Parts { pub(crate) forced_yields: crate::primitives::atomic::AtomicU64 }

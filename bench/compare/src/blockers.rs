@@ -1,4 +1,4 @@
-//! `bench blockers`: what a blocked worker does to the others, on redd and on Tokio.
+//! `bench blockers`: how a blocked worker affects other tasks, on redd and on Tokio.
 //!
 //! The programs are `workloads/blockers.rs`; each run is a process of its own, and the two runtimes take turns.
 
@@ -17,7 +17,7 @@ use crate::{USAGE, output, workspace};
 /// The longest gap of a run that counts as not delayed; a CPU loop itself takes half of the machine.
 const LIMIT_MS: f64 = 30.0;
 const LIMIT_OF_CPU_LOOP_MS: f64 = 150.0;
-/// A program that takes longer than this counts as hanging.
+/// A program that takes longer than this counts as a hang.
 const WATCHDOG: Duration = Duration::from_secs(10);
 
 const TOKIO_RUNS_OF_HUNDRED: usize = 3;
@@ -32,7 +32,7 @@ struct Binaries {
 impl Binaries {
     fn build() -> Result<Self, String> {
         let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-        let folder = me.parent().ok_or("a binary stands in a folder")?;
+        let folder = me.parent().ok_or("a binary is in a folder")?;
         let mut command = Command::new(env!("CARGO"));
         command.args(["build", "--release", "--locked", "--quiet", "-p", "on-redd", "-p", "on-tokio"]);
         command.args(["--bin", "redd-blockers", "--bin", "tokio-blockers", "--target-dir"]);
@@ -65,7 +65,7 @@ pub fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
         return Err(format!("no variant is called `{unknown}`; there are {} {}", variants.join(" "), OTHERS.join(" ")));
     }
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|other| other == name);
-    let mut figures = serde_json::Map::new();
+    let mut values = serde_json::Map::new();
     let gaps: Vec<&str> = variants.into_iter().filter(|name| is_wanted(name)).collect();
     if !gaps.is_empty() {
         println!(
@@ -74,7 +74,7 @@ pub fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
         println!("| variant | gap redd | gap Tokio | behind redd | behind Tokio | limit | within it redd | Tokio |");
         println!("|---|---|---|---|---|---|---|---|");
         for variant in gaps {
-            figures.insert(variant.to_owned(), gap(&binaries, variant, runs)?);
+            values.insert(variant.to_owned(), gap(&binaries, variant, runs)?);
         }
         println!();
     }
@@ -90,9 +90,9 @@ pub fn run(args: impl Iterator<Item = String>) -> Result<(), String> {
             "busy_stopped" => busy_stopped(&binaries)?,
             _ => many(&binaries)?,
         };
-        figures.insert((*program).to_owned(), found);
+        values.insert((*program).to_owned(), found);
     }
-    println!("\n{}", Value::Object(figures));
+    println!("\n{}", Value::Object(values));
     Ok(())
 }
 
@@ -109,12 +109,12 @@ fn ask(binary: &Path, args: &[&str]) -> Result<Value, String> {
 /// One row of the first table.
 fn gap(binaries: &Binaries, variant: &str, runs: usize) -> Result<Value, String> {
     let limit = if variant.starts_with("cpu") { LIMIT_OF_CPU_LOOP_MS } else { LIMIT_MS };
-    // There it takes 15 s a run, and is always the same.
+    // This variant takes 15 s a run there, with the same result each time.
     let runs_of = [runs, if variant.starts_with("hundred") { runs.min(TOKIO_RUNS_OF_HUNDRED) } else { runs }];
     let mut found = [Vec::new(), Vec::new()];
     for round in 0..runs {
         let mut both = [0, 1];
-        // The runtimes take turns at being first.
+        // The runtime that runs first alternates.
         both.rotate_left(round % 2);
         for which in both.into_iter().filter(|which| round < runs_of[*which]) {
             found[which].push(ask(binaries.both()[which].1, &[variant, "1"])?);
@@ -185,7 +185,7 @@ fn deadlocks(binaries: &Binaries) -> Result<Value, String> {
     Ok(Value::Object(all))
 }
 
-/// Milliseconds until the program ended; `None` if it had to be ended.
+/// Milliseconds until the program ended, or `None` if it had to be killed.
 fn ends_in_time(binary: &Path, kind: &str, workers: &str) -> Result<Option<f64>, String> {
     let since = Instant::now();
     let mut child = spawn(Command::new(binary).args(["deadlock", kind, workers]).stderr(Stdio::null()))?;
@@ -214,7 +214,7 @@ fn switches(binaries: &Binaries, program: &str, about: &str) -> Result<Value, St
     Ok(json!(found))
 }
 
-/// A group of processes that may use half a CPU; gone when dropped.
+/// A group of processes that may use half a CPU. It is removed when dropped.
 struct Quota(PathBuf);
 
 impl Quota {
@@ -245,7 +245,7 @@ impl Drop for Quota {
     }
 }
 
-/// Processes that compete for the CPUs; ended when dropped.
+/// Processes that compete for the CPUs. They are killed when dropped.
 struct Load(Vec<Child>);
 
 impl Load {
@@ -343,7 +343,7 @@ fn longest_gap(run: &Value) -> f64 {
     beats_ms(run).windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
 }
 
-/// `bench heartbeat-plot`: a plot of some runs of each runtime, in one coordinate system.
+/// `bench heartbeat-plot`: plots some runs of each runtime with the same axes.
 pub fn plot(mut args: impl Iterator<Item = String>) -> Result<(), String> {
     let to = match args.next() {
         Some(file) => PathBuf::from(file),
@@ -365,7 +365,7 @@ const LEFT: f64 = 70.0;
 const SHOWN_MS: f64 = 700.0;
 const AGE_MS: f64 = 320.0;
 
-/// The age of the last heartbeat over time, a panel a runtime.
+/// The age of the last heartbeat over time, one panel for each runtime.
 fn svg(panels: &[(&str, &[Value])]) -> String {
     let (full_width, full_height) = (LEFT + WIDTH + 40.0, 60.0 + panels.len() as f64 * (HEIGHT + 50.0));
     let mut svg = format!(
@@ -389,7 +389,7 @@ fn panel(name: &str, runs: &[Value], top: f64) -> String {
         paths.push_str(&format!("<path class=\"age\" d=\"M{:.1} {:.1}", x(0.0), y(0.0)));
         for pair in beats_ms(run).windows(2) {
             let age = pair[1] - pair[0];
-            // Below that the line is flat.
+            // Below this value the line is flat.
             if age > 3.0 {
                 let (before, now) = (x(pair[0]), x(pair[1]));
                 paths.push_str(&format!(" L{before:.1} {:.1} L{now:.1} {:.1} L{now:.1} {:.1}", y(0.0), y(age), y(0.0)));

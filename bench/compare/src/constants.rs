@@ -1,10 +1,10 @@
-//! What the scheduler's tuning constants are worth: redd with another value of one of them, beside redd as it is.
+//! The effect of the scheduler's tuning constants: redd with another value of one of them, compared with redd as it is.
 //!
 //! Called by `main` for `bench constants`.
 //!
 //! 1. Copies the tracked files of the repository into the target folder.
 //! 2. Builds the workloads from the copy, once as it is, and once for each other value of a constant.
-//! 3. Runs the rows of the constant on both binaries. The rounds are interleaved, and which one goes first alternates.
+//! 3. Runs the rows of the constant on both binaries. The rounds are interleaved, and the order alternates.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use std::process::Command;
 use crate::measure::{Measure, Spread, ratio};
 use crate::{output, workspace};
 
-/// A constant, other values of it, and the workloads that it trades against each other.
+/// A constant, other values of it, and the workloads that it affects.
 struct Constant {
-    /// Below `redd/src`.
+    /// The path below `redd/src`.
     file: &'static str,
     name: &'static str,
     values: &'static [&'static str],
@@ -28,7 +28,7 @@ const OFFERS: &[&str] = &["fan_out_fan_in", "spawn_1000_join_2_workers"];
 const DRIVER: &[&str] = &["tcp_echo_1_inside", "tcp_echo_64_inside", "interval_100"];
 
 const CONSTANTS: &[Constant] = &[
-    Constant { file: PACE, name: "NEXT_STREAK_MAX", values: &["1", "9"], rows: &["ping_pong", "fan_out_fan_in"] },
+    Constant { file: PACE, name: "LIFO_STREAK_MAX", values: &["1", "9"], rows: &["ping_pong", "fan_out_fan_in"] },
     Constant { file: PACE, name: "INJECTOR_PATIENCE_NS", values: &["50_000.0", "800_000.0"], rows: OUTSIDE },
     Constant { file: PACE, name: "INJECTOR_INTERVAL_FIRST", values: &["15", "244"], rows: OUTSIDE },
     Constant { file: PACE, name: "INJECTOR_INTERVAL_MAX", values: &["31", "508"], rows: OUTSIDE },
@@ -109,7 +109,7 @@ fn compare(row: &str, unchanged: &Path, other: &Path, rounds: usize) -> Result<S
             command.arg(row);
             let text = output(command)?;
             let measure: Measure = serde_json::from_str(&text).map_err(|error| format!("{row}: {error} in {text}"))?;
-            let value = |name| measure.figure(name).ok_or_else(|| format!("{row} prints no `{name}`"));
+            let value = |name| measure.metric(name).ok_or_else(|| format!("{row} prints no `{name}`"));
             measured.insert(is_other, value("cpu_ns")?);
             switches.entry(is_other).or_default().push(value("switches")? * 1000.0);
         }
@@ -139,8 +139,8 @@ impl Tree {
         create(&tree.binaries)?;
         for file in files.lines() {
             let (from, to) = (original.join(file), tree.root.join(file));
-            let Ok(content) = std::fs::read(&from) else { continue }; // It is deleted, and still tracked.
-            // A file that is the same keeps its time, so that Cargo builds only what has changed.
+            let Ok(content) = std::fs::read(&from) else { continue }; // It is deleted, but still tracked.
+            // An unchanged file keeps its time, so that Cargo builds only what has changed.
             if std::fs::read(&to).is_ok_and(|there| there == content) {
                 continue;
             }

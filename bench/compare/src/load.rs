@@ -1,4 +1,4 @@
-//! The load generator: requests from one thread around epoll, so that it costs the machine little and is the same for all.
+//! The load generator: requests from one thread with epoll. It uses little CPU, and is the same for all servers.
 //!
 //! Called by `servers`. Loopback only, and it ends by itself: each run has a length, and each wait a limit.
 //!
@@ -23,7 +23,8 @@ pub enum Protocol {
 pub enum Pace {
     /// As soon as a connection is free.
     Closed,
-    /// So many a second, whether or not the server keeps up. A request counts from when it was due, not from when it went out.
+    /// At this rate per second, even if the server cannot keep up. Latency is measured from when the request was due,
+    /// not from when it was sent.
     PerSecond(f64),
 }
 
@@ -38,7 +39,7 @@ struct Connection {
     busy: bool,
     due: Instant,
     received: usize,
-    /// Bytes of a response; for HTTP known after the first one.
+    /// The bytes of a response. For HTTP they are known after the first response.
     answer: Option<usize>,
 }
 
@@ -51,15 +52,15 @@ pub struct Load {
 
 const ECHO: [u8; 64] = [b'x'; 64];
 const HTTP: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
-/// How long a run waits for responses that do not arrive.
+/// How long a run waits for missing responses.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Load {
     pub fn connect(protocol: Protocol, port: u16, connections: usize) -> io::Result<Load> {
-        // SAFETY: no memory is passed; the descriptor is ours.
+        // SAFETY: the call takes no pointer, and the descriptor is ours.
         let epoll = unsafe { owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
-        // Without this a wait of microseconds takes fifty more.
-        // SAFETY: no memory is passed.
+        // Without this call, a wait of microseconds takes 50 µs longer.
+        // SAFETY: the call takes no pointer.
         unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
         let mut load = Load { protocol, epoll, connections: Vec::new(), buffer: vec![0; 64 * 1024] };
         for number in 0..connections {
@@ -88,7 +89,7 @@ impl Load {
         Ok(load)
     }
 
-    /// Sends requests for so long, and waits for the responses.
+    /// Sends requests for this long, and waits for the responses.
     pub fn run(&mut self, pace: Pace, length: Duration) -> io::Result<Outcome> {
         let start = Instant::now();
         let (end, limit) = (start + length, start + length + PATIENCE);
@@ -151,7 +152,7 @@ impl Load {
         assert!(!connection.busy, "`one-in-flight`: only a free connection sends");
         (connection.busy, connection.due, connection.received) = (true, due, 0);
         let request = if self.protocol == Protocol::Http { HTTP } else { &ECHO };
-        // SAFETY: the bytes are there.
+        // SAFETY: the pointer and length are those of a slice.
         let sent = unsafe { libc::send(connection.fd.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
         if sent == request.len() as isize {
             return Ok(());
@@ -163,14 +164,14 @@ impl Load {
     fn receive(&mut self, number: usize) -> io::Result<bool> {
         let connection = &mut self.connections[number];
         let buffer = &mut self.buffer[connection.received..];
-        // SAFETY: the kernel writes at most as much as there is room for.
+        // SAFETY: the kernel writes at most `len` bytes into the buffer.
         let length = unsafe { libc::recv(connection.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
         match length {
             0 => return Err(io::Error::other("the server hung up")),
             1.. => connection.received += length as usize,
             _ => {
                 let error = io::Error::last_os_error();
-                // An edge may be about an answer that was read already.
+                // An edge-triggered event may be for a response that was read before.
                 return if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) };
             }
         }
@@ -186,7 +187,7 @@ impl Load {
     fn wait(&self, limit: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
         let limit = libc::timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
-        // SAFETY: the kernel writes at most as many events as there is room for, and reads the limit during the call.
+        // SAFETY: the kernel writes at most as many events as the buffer holds, and reads the limit during the call.
         let count = unsafe {
             libc::epoll_pwait2(
                 self.epoll.as_raw_fd(),
@@ -221,7 +222,7 @@ fn check(answer: i32) -> io::Result<i32> {
 /// The caller owns the descriptor.
 unsafe fn owned(fd: i32) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
-    // SAFETY: the caller's duty.
+    // SAFETY: by the safety contract.
     check(fd).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

@@ -1,4 +1,4 @@
-//! The machine and the versions that a measurement belongs to.
+//! The machine and the versions of a measurement.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,8 +1,9 @@
 //! Runs the same workloads and servers on redd, Tokio and smol, interleaved, prints each row's ratio, and writes the page.
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
-//! `… -- page [FOLDER]` writes the page once more from its `results.json`.
-//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for looking at a server with other tools.
+//! `… -- page [FOLDER]` writes the page again from its `results.json`.
+//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for examining a server with other
+//! tools.
 //!
 //! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
 //! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [FILE]` plots it.
@@ -34,15 +35,15 @@ const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] 
        bench blockers [--runs N] [VARIANT…]
        bench heartbeat-plot [FILE]";
 
-/// How often a run may fail before its row is left out.
+/// How many failed runs are allowed before a row is left out.
 const ATTEMPTS: usize = 3;
 
-/// What the command line asks for.
+/// The settings of the command line.
 struct Options {
     rounds: usize,
     /// A workload's operations are divided by this.
     shorter: u64,
-    /// How long a server is under load, per run.
+    /// How long a server is under load in each run.
     load: Duration,
     out: Option<PathBuf>,
     wanted: Vec<String>,
@@ -103,7 +104,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The page once more, from the results beside it.
+/// Writes the page again, from the results beside it.
 fn rewrite(folder: Option<String>) -> Result<(), String> {
     let folder =
         folder.map_or_else(|| Ok(workspace()?.join("../docs/benchmarks")), |folder| Ok::<_, String>(folder.into()))?;
@@ -153,7 +154,7 @@ fn compare(options: &Options) -> Result<(), String> {
                 print!("{}", page::table_line(&row));
                 rows.push(row);
             }
-            // The others are worth their ten minutes all the same.
+            // A failed row does not stop the others.
             Err(error) => {
                 eprintln!("`{}` is left out: {error}", work.name());
                 failed.push(work.name().to_owned());
@@ -210,7 +211,7 @@ impl Work {
         for round in 0..options.rounds {
             let mut order = self.runtimes().to_vec();
             order.retain(|runtime| *runtime != Runtime::Smol || round % 3 == 0);
-            // The runtimes take turns at being first, so that a machine that slows down does not favour one.
+            // The runtime that runs first alternates, so that a machine that slows down favours none.
             let first = round % order.len();
             order.rotate_left(first);
             for runtime in order {
@@ -223,7 +224,7 @@ impl Work {
         Ok(row)
     }
 
-    /// A run that fails is repeated: a busy machine resets a connection now and then.
+    /// Runs a row, and repeats a failed run: on a busy machine a connection is sometimes reset.
     fn run_again(
         &self,
         folder: &Path,
@@ -244,7 +245,7 @@ impl Work {
         }
     }
 
-    /// Once, and all runtimes at the same time: such a row mostly waits, and its values are not times.
+    /// Runs the row once, on all runtimes at the same time. Such a row mostly waits, and its values are not times.
     fn measure_at_once(&self, folder: &Path) -> Result<Row, String> {
         let options = Options::parse(std::iter::empty())?;
         let mut row = Row::new(self.name());
@@ -278,7 +279,7 @@ impl Work {
             Work::Server(row) => return row.run(folder, runtime, options.load, rate, counts),
             Work::Inside { name, operations, .. } => (name, *operations),
         };
-        // A million tasks stay a million.
+        // A million tasks are never scaled down.
         let shorter = if operations < 1000 || name.starts_with("scaling_tasks") { 1 } else { options.shorter };
         let mut command = Command::new(folder.join(format!("on-{}", runtime.suffix())));
         command.arg(name).arg((operations / shorter).to_string());
@@ -292,13 +293,13 @@ impl Work {
 
 fn workspace() -> Result<PathBuf, String> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    workspace.map(Path::to_path_buf).ok_or_else(|| "the crate stands in its workspace".into())
+    workspace.map(Path::to_path_buf).ok_or_else(|| "the crate is in its workspace".into())
 }
 
 /// Builds all binaries, and returns their folder.
 fn build() -> Result<PathBuf, String> {
     let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
-    let folder = me.parent().ok_or("a binary stands in a folder")?;
+    let folder = me.parent().ok_or("a binary is in a folder")?;
     let target = folder.parent().ok_or("the target folder is above")?;
     let workspace = workspace()?;
     // The servers on redd are a workspace of their own, in which `tokio` is redd.

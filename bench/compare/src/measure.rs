@@ -25,7 +25,7 @@ impl Runtime {
         }
     }
 
-    /// As in the names of binaries.
+    /// The name as in the names of binaries.
     pub fn suffix(self) -> &'static str {
         match self {
             Runtime::Redd => "redd",
@@ -56,7 +56,7 @@ pub struct Measure {
 
 impl Measure {
     /// A value by name, per operation where that makes sense. Lower is better for each.
-    pub fn figure(&self, name: &str) -> Option<f64> {
+    pub fn metric(&self, name: &str) -> Option<f64> {
         let per_operation = |count: u64| Some(count as f64 / self.operations as f64);
         match name {
             "cpu_ns" => per_operation(self.cpu_ns),
@@ -76,8 +76,10 @@ impl Measure {
 #[derive(Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
-    /// Per runtime and figure one value per round; redd's and Tokio's of one place were run one after the other.
-    pub figures: BTreeMap<Runtime, BTreeMap<String, Vec<f64>>>,
+    /// For each runtime and metric, one value per round. Values with the same index come from adjacent runs. Results that were
+    /// written by earlier versions call them `figures`.
+    #[serde(alias = "figures")]
+    pub metrics: BTreeMap<Runtime, BTreeMap<String, Vec<f64>>>,
 }
 
 /// Median, minimum and maximum.
@@ -96,58 +98,58 @@ impl Spread {
     }
 }
 
-/// These come from a run of their own, in which the times mean nothing.
+/// These come from a separate run, in which the times mean nothing.
 const COUNTED: [&str; 3] = ["allocations", "system_calls", "wakes"];
 const TIMED: [&str; 5] = ["cpu_ns", "wall_ns", "switches", "preempted", "bytes"];
 
 impl Row {
     pub fn new(name: &str) -> Row {
-        Row { name: name.to_owned(), figures: BTreeMap::new() }
+        Row { name: name.to_owned(), metrics: BTreeMap::new() }
     }
 
     /// Adds the values of a run.
     pub fn add(&mut self, runtime: Runtime, measure: &Measure) {
         let named = measure.values.keys().map(String::as_str);
-        self.add_figures(runtime, measure, TIMED.into_iter().chain(named));
+        self.add_metrics(runtime, measure, TIMED.into_iter().chain(named));
     }
 
     /// Adds the counts of a run.
     pub fn add_counted(&mut self, runtime: Runtime, measure: &Measure) {
-        self.add_figures(runtime, measure, COUNTED.into_iter());
+        self.add_metrics(runtime, measure, COUNTED.into_iter());
     }
 
-    fn add_figures<'a>(&mut self, runtime: Runtime, measure: &Measure, figures: impl Iterator<Item = &'a str>) {
-        let known = self.figures.entry(runtime).or_default();
-        for figure in figures {
-            if let Some(value) = measure.figure(figure) {
-                // A thousandth of a nanosecond, or of a system call in a thousand operations, is more than anyone reads.
-                known.entry(figure.to_owned()).or_default().push((value * 1e4).round() / 1e4);
+    fn add_metrics<'a>(&mut self, runtime: Runtime, measure: &Measure, metrics: impl Iterator<Item = &'a str>) {
+        let known = self.metrics.entry(runtime).or_default();
+        for metric in metrics {
+            if let Some(value) = measure.metric(metric) {
+                // A thousandth of a nanosecond, or of a system call in a thousand operations, is below the noise.
+                known.entry(metric.to_owned()).or_default().push((value * 1e4).round() / 1e4);
             }
         }
     }
 
     /// The main value of the row.
-    pub fn main_figure(&self) -> &'static str {
+    pub fn main_metric(&self) -> &'static str {
         if self.values(Runtime::Redd, "bytes").is_empty() { "cpu_ns" } else { "bytes" }
     }
 
     /// The values that only some rows have.
-    pub fn named_figures(&self) -> Vec<&str> {
-        let all = self.figures.get(&Runtime::Redd).into_iter().flat_map(BTreeMap::keys).map(String::as_str);
+    pub fn named_metrics(&self) -> Vec<&str> {
+        let all = self.metrics.get(&Runtime::Redd).into_iter().flat_map(BTreeMap::keys).map(String::as_str);
         all.filter(|name| !COUNTED.contains(name) && !TIMED.contains(name)).collect()
     }
 
-    pub fn values(&self, runtime: Runtime, figure: &str) -> &[f64] {
-        self.figures.get(&runtime).and_then(|figures| figures.get(figure)).map_or(&[], Vec::as_slice)
+    pub fn values(&self, runtime: Runtime, metric: &str) -> &[f64] {
+        self.metrics.get(&runtime).and_then(|metrics| metrics.get(metric)).map_or(&[], Vec::as_slice)
     }
 
-    pub fn spread(&self, runtime: Runtime, figure: &str) -> Option<Spread> {
-        Spread::of(self.values(runtime, figure).iter().copied())
+    pub fn spread(&self, runtime: Runtime, metric: &str) -> Option<Spread> {
+        Spread::of(self.values(runtime, metric).iter().copied())
     }
 
     /// redd to the other, round by round.
-    pub fn ratio(&self, to: Runtime, figure: &str) -> Option<Spread> {
-        let (ours, theirs) = (self.values(Runtime::Redd, figure), self.values(to, figure));
+    pub fn ratio(&self, to: Runtime, metric: &str) -> Option<Spread> {
+        let (ours, theirs) = (self.values(Runtime::Redd, metric), self.values(to, metric));
         Spread::of(ours.iter().zip(theirs).map(|(ours, theirs)| ratio(*ours, *theirs)))
     }
 }

@@ -10,7 +10,7 @@ use crate::measure::{Row, Runtime};
 use crate::plot;
 use crate::targets::{TARGETS, above, more_of};
 
-/// The data of a page; `results.json` has the same.
+/// The content of a page, as in `results.json`.
 #[derive(Serialize, Deserialize)]
 pub struct Results {
     pub machine: Machine,
@@ -65,7 +65,7 @@ pub fn write(folder: &Path, results: &Results) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether it is a server of its own, under a load from outside.
+/// Whether the row is a server, with its load from another process.
 fn is_server(row: &Row) -> bool {
     crate::servers::rows().iter().any(|server| server.name == row.name)
 }
@@ -83,7 +83,7 @@ fn page(results: &Results, files: &[&str]) -> String {
         page.push_str(&table_line(row));
     }
     page.push_str("\nOther values of some rows, medians of the rounds:\n\n");
-    page.push_str(&other_figures(rows));
+    page.push_str(&other_metrics(rows));
     page.push_str("\n## Plots\n\n");
     for file in files.iter().filter(|file| file.ends_with(".svg")) {
         let _ = writeln!(page, "![{}]({file})\n", file.trim_end_matches(".svg").replace('_', " "));
@@ -141,11 +141,11 @@ fn falls_short(rows: &[Row]) -> String {
     }
     let costly = above(rows).into_iter().map(|(row, ratio)| format!("`{row}` {:.2}", ratio.median));
     say(format!("CPU above 1.05 of Tokio's, whatever the target: {}.", list(costly.collect())));
-    for (figure, name) in
+    for (metric, name) in
         [("switches", "context switches"), ("system_calls", "system calls"), ("wakes", "wakes of other threads")]
     {
         let more =
-            more_of(rows, figure).into_iter().map(|(row, ours, theirs)| format!("`{row}` {ours:.3} to {theirs:.3}"));
+            more_of(rows, metric).into_iter().map(|(row, ours, theirs)| format!("`{row}` {ours:.3} to {theirs:.3}"));
         say(format!("More {name} per operation than Tokio: {}.", list(more.collect())));
     }
     text
@@ -155,12 +155,12 @@ pub const HEADER: &str = "| row | redd | Tokio | smol | bare epoll | redd/Tokio 
      system calls/1000 | allocations/1000 |\n|---|---|---|---|---|---|---|---|---|---|---|\n";
 
 pub fn table_line(row: &Row) -> String {
-    let figure = row.main_figure();
-    let value = |runtime| row.spread(runtime, figure).map_or("–".to_owned(), |spread| number(spread.median));
-    let ratio = row.ratio(Runtime::Tokio, figure);
-    let pair = |figure| {
+    let metric = row.main_metric();
+    let value = |runtime| row.spread(runtime, metric).map_or("–".to_owned(), |spread| number(spread.median));
+    let ratio = row.ratio(Runtime::Tokio, metric);
+    let pair = |metric| {
         let of =
-            |runtime| row.spread(runtime, figure).map_or("–".to_owned(), |spread| number(spread.median * 1000.0));
+            |runtime| row.spread(runtime, metric).map_or("–".to_owned(), |spread| number(spread.median * 1000.0));
         format!("{}, {}", of(Runtime::Redd), of(Runtime::Tokio))
     };
     format!(
@@ -183,7 +183,7 @@ fn two_digits(value: f64) -> String {
     if value.is_infinite() { "∞".to_owned() } else { format!("{value:.2}") }
 }
 
-/// As many digits as mean something.
+/// Formats a value with its significant digits.
 fn number(value: f64) -> String {
     match value {
         0.0 => "0".to_owned(),
@@ -193,10 +193,10 @@ fn number(value: f64) -> String {
     }
 }
 
-fn other_figures(rows: &[Row]) -> String {
+fn other_metrics(rows: &[Row]) -> String {
     let mut text = String::from("| row | value | redd | Tokio | smol | bare epoll |\n|---|---|---|---|---|---|\n");
     for row in rows {
-        for name in row.named_figures() {
+        for name in row.named_metrics() {
             let value = |runtime| row.spread(runtime, name).map_or("–".to_owned(), |spread| number(spread.median));
             let values: Vec<String> = Runtime::ALL.into_iter().map(value).collect();
             let _ = writeln!(text, "| {} | {} | {} |", row.name, name.replace('_', " "), values.join(" | "));
@@ -212,14 +212,14 @@ fn json(results: &Results) -> Result<String, String> {
 }
 
 fn csv(rows: &[Row]) -> String {
-    let mut text = String::from("row,runtime,figure,median,min,max,runs\n");
+    let mut text = String::from("row,runtime,metric,median,min,max,runs\n");
     for row in rows {
-        for (&runtime, figures) in &row.figures {
-            for (figure, values) in figures {
-                if let Some(spread) = row.spread(runtime, figure) {
+        for (&runtime, metrics) in &row.metrics {
+            for (metric, values) in metrics {
+                if let Some(spread) = row.spread(runtime, metric) {
                     let _ = writeln!(
                         text,
-                        "{},{},{figure},{:.3},{:.3},{:.3},{}",
+                        "{},{},{metric},{:.3},{:.3},{:.3},{}",
                         row.name,
                         runtime.suffix(),
                         spread.median,

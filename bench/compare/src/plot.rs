@@ -1,4 +1,4 @@
-//! Plots, as SVG without any library: bars of ratios, and lines on a logarithmic axis.
+//! Plots as SVG, without a library: bars of ratios, and lines on a logarithmic axis.
 
 use std::fmt::Write;
 
@@ -34,13 +34,13 @@ fn line(svg: &mut String, from: (f64, f64), to: (f64, f64), stroke: &str) {
     );
 }
 
-/// One bar per row: redd's CPU (or bytes) to Tokio's, with minimum and maximum of the rounds.
+/// One bar for each row: the ratio of redd's CPU time (or bytes) to Tokio's, with minimum and maximum of the rounds.
 pub fn ratios(rows: &[Row]) -> String {
     const LEFT: f64 = 230.0;
     const UNIT: f64 = 360.0;
     let known: Vec<_> = rows
         .iter()
-        .filter_map(|row| Some((row.name.as_str(), row.ratio(Runtime::Tokio, row.main_figure())?)))
+        .filter_map(|row| Some((row.name.as_str(), row.ratio(Runtime::Tokio, row.main_metric())?)))
         .filter(|(_, ratio)| ratio.median.is_finite())
         .collect();
     let height = 60.0 + known.len() as f64 * 18.0;
@@ -67,12 +67,12 @@ pub fn ratios(rows: &[Row]) -> String {
     svg
 }
 
-/// A figure of the rows whose names are `prefix`, a number, `suffix`; both axes logarithmic.
-pub fn scaling(rows: &[Row], title: &str, parts: (&str, &str), figure: &str, unit: &str) -> Option<String> {
+/// A plot of the rows whose names are `prefix`, a number, `suffix`; both axes logarithmic.
+pub fn scaling(rows: &[Row], title: &str, parts: (&str, &str), metric: &str, unit: &str) -> Option<String> {
     let points = |runtime| -> Vec<(f64, f64)> {
         let number = |row: &Row| row.name.strip_prefix(parts.0)?.strip_suffix(parts.1)?.parse().ok();
         let mut points: Vec<(f64, f64)> =
-            rows.iter().filter_map(|row| Some((number(row)?, row.spread(runtime, figure)?.median))).collect();
+            rows.iter().filter_map(|row| Some((number(row)?, row.spread(runtime, metric)?.median))).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
@@ -121,9 +121,9 @@ pub fn scaling(rows: &[Row], title: &str, parts: (&str, &str), figure: &str, uni
     Some(svg)
 }
 
-/// A figure per runtime, side by side, for each of the rows.
-pub fn groups(rows: &[&Row], title: &str, figure: &str, unit: &str) -> Option<String> {
-    let value = |row: &Row, runtime| row.spread(runtime, figure).map(|spread| spread.median);
+/// Bars of one metric, a bar for each runtime, for each of the rows.
+pub fn groups(rows: &[&Row], title: &str, metric: &str, unit: &str) -> Option<String> {
+    let value = |row: &Row, runtime| row.spread(runtime, metric).map(|spread| spread.median);
     let high = rows
         .iter()
         .flat_map(|row| Runtime::ALL.into_iter().filter_map(|runtime| value(row, runtime)))

@@ -1,4 +1,4 @@
-//! The rows whose server is a process of its own, under a load from this one. The costs are the server's alone.
+//! Rows whose server runs in its own process, under load from this one. Only the costs of the server are counted.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,9 +11,9 @@ use crate::measure::{Measure, Runtime};
 /// The load generator.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Generator {
-    /// Ours: each connection sends its next request when the response has arrived.
+    /// Our own: each connection sends its next request when the response has arrived.
     Closed,
-    /// Ours, at half of what Tokio's server can do; latencies count.
+    /// Our own, at half of the maximal rate of Tokio's server, for latencies.
     HalfLoad,
     /// `wrk`, where it is installed.
     Wrk,
@@ -31,7 +31,7 @@ pub struct ServerRow {
 
 const WORKERS: &str = "2";
 
-/// How many times longer than a run at full load one at half load takes.
+/// A run at half load takes this many times as long as one at full load.
 const HALF_LOAD_LONGER: u32 = 12;
 
 pub fn rows() -> Vec<ServerRow> {
@@ -71,12 +71,12 @@ pub fn rows() -> Vec<ServerRow> {
 
 pub fn has_wrk() -> bool {
     let wrk = Command::new("wrk").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    // Its way to print the version ends with 1.
+    // Its command that prints the version ends with status 1.
     wrk.is_ok()
 }
 
 impl ServerRow {
-    /// Half of what Tokio's server does at full load, in requests a second.
+    /// Half of the rate of Tokio's server at full load, in requests per second.
     pub fn half_load(&self, folder: &Path, length: Duration) -> Result<f64, String> {
         let mut server = Server::start(folder, self.kind, Runtime::Tokio, false)?;
         let mut load = self.connect(&server)?;
@@ -98,7 +98,7 @@ impl ServerRow {
         let mut server = Server::start(folder, self.kind, runtime, counts)?;
         let measure = match self.generator {
             Generator::Closed => self.run_ours(&mut server, Pace::Closed, length),
-            // In half a second the tail was mostly of how the work of a server that has just started is spread.
+            // In half a second, the tail latency mostly showed how a freshly started server distributes its work.
             Generator::HalfLoad => self.run_ours(&mut server, Pace::PerSecond(rate), length * HALF_LOAD_LONGER),
             Generator::Wrk => self.run_wrk(&mut server),
         };
@@ -148,7 +148,7 @@ impl ServerRow {
     }
 }
 
-/// A server's process; ends when this is dropped.
+/// A server's process. It ends when this value is dropped.
 struct Server {
     child: Child,
     input: Option<ChildStdin>,
@@ -173,7 +173,7 @@ impl Server {
         Ok(server)
     }
 
-    /// What the server used since the last time this was asked.
+    /// The resources that the server used since the previous call.
     fn costs(&mut self) -> Result<Measure, String> {
         let input = self.input.as_mut().ok_or("the server was stopped")?;
         input.write_all(b"\n").map_err(|error| format!("the server does not listen: {error}"))?;
@@ -190,7 +190,7 @@ impl Server {
         }
     }
 
-    /// Ends the server by closing its input. Only the process that `start` started is waited for, or killed.
+    /// Ends the server by closing its input. Waits for the process that `start` started, and kills it if necessary.
     fn stop(&mut self) {
         if self.input.take().is_none() {
             return;

@@ -2,11 +2,11 @@
 
 use crate::measure::{Row, Runtime, Spread, ratio};
 
-/// A bound on the ratio of a figure, redd's to another's; or on the figure itself.
+/// A bound on a metric of redd, or on its ratio to another runtime's.
 pub struct Target {
     pub text: &'static str,
     rows: &'static [&'static str],
-    figure: &'static str,
+    metric: &'static str,
     bound: f64,
     against: Option<Runtime>,
 }
@@ -23,8 +23,8 @@ const fn cpu(text: &'static str, rows: &'static [&'static str], bound: f64) -> T
     to_tokio(text, rows, "cpu_ns", bound)
 }
 
-const fn to_tokio(text: &'static str, rows: &'static [&'static str], figure: &'static str, bound: f64) -> Target {
-    Target { text, rows, figure, bound, against: Some(Runtime::Tokio) }
+const fn to_tokio(text: &'static str, rows: &'static [&'static str], metric: &'static str, bound: f64) -> Target {
+    Target { text, rows, metric, bound, against: Some(Runtime::Tokio) }
 }
 
 pub const TARGETS: &[Target] = &[
@@ -67,14 +67,14 @@ pub const TARGETS: &[Target] = &[
     Target {
         text: "bytes per pending task",
         rows: &["bytes_per_pending_task"],
-        figure: "bytes",
+        metric: "bytes",
         bound: 160.0,
         against: None,
     },
     Target {
         text: "bytes per waiting task",
         rows: &["bytes_per_sleeping_task"],
-        figure: "bytes",
+        metric: "bytes",
         bound: 280.0,
         against: None,
     },
@@ -84,7 +84,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         text: "TCP echo, to the bare loop around epoll",
         rows: &["tcp_echo_64", "tcp_echo_512"],
-        figure: "cpu_ns",
+        metric: "cpu_ns",
         bound: 1.1,
         against: Some(Runtime::Epoll),
     },
@@ -97,7 +97,7 @@ pub const TARGETS: &[Target] = &[
     Target {
         text: "seconds until the memory of a spike of a million tasks is back within twice of the start",
         rows: &["spike"],
-        figure: "seconds_to_twice_start",
+        metric: "seconds_to_twice_start",
         bound: 29.9,
         against: None,
     },
@@ -112,19 +112,19 @@ impl Target {
         }
     }
 
-    /// One verdict per row that was measured.
+    /// One verdict for each row that was measured.
     pub fn verdicts(&self, rows: &[Row]) -> Vec<Verdict> {
         let measured = |row: &Row| match self.against {
-            Some(other) => row.ratio(other, self.figure),
-            None => row.spread(Runtime::Redd, self.figure),
+            Some(other) => row.ratio(other, self.metric),
+            None => row.spread(Runtime::Redd, self.metric),
         };
         let named = self.rows.iter().filter_map(|name| rows.iter().find(|row| row.name == *name));
         named
             .filter_map(|row| {
                 let measured = measured(row)?;
-                // The table shows two digits; more than that no round repeats.
+                // The table shows two digits, and the rounds repeat no more than that.
                 let met = (measured.median * 100.0).round() <= self.bound * 100.0 + 0.01;
-                let median = |runtime| Some(row.spread(runtime, self.figure)?.median);
+                let median = |runtime| Some(row.spread(runtime, self.metric)?.median);
                 let floor = self.against.and_then(|other| Some(ratio(median(Runtime::Epoll)?, median(other)?)));
                 Some(Verdict { row: row.name.clone(), measured, met, floor })
             })
@@ -134,15 +134,15 @@ impl Target {
 
 /// Rows whose CPU (or bytes) is more than 1.05 of Tokio's.
 pub fn above(rows: &[Row]) -> Vec<(String, Spread)> {
-    let ratios = rows.iter().filter_map(|row| Some((row.name.clone(), row.ratio(Runtime::Tokio, row.main_figure())?)));
+    let ratios = rows.iter().filter_map(|row| Some((row.name.clone(), row.ratio(Runtime::Tokio, row.main_metric())?)));
     ratios.filter(|(_, ratio)| ratio.median > 1.05).collect()
 }
 
-/// Rows in which redd makes more of something than Tokio: name, redd's, Tokio's; per operation.
-/// Fewer than five in a thousand operations, or a tenth more, is within the noise.
-pub fn more_of(rows: &[Row], figure: &str) -> Vec<(String, f64, f64)> {
+/// Rows in which redd does more of something than Tokio: name, redd's value, Tokio's value; per operation.
+/// Fewer than five in a thousand operations, or less than a tenth more, is within the noise.
+pub fn more_of(rows: &[Row], metric: &str) -> Vec<(String, f64, f64)> {
     let both = |row: &Row| {
-        let (ours, theirs) = (row.spread(Runtime::Redd, figure)?.median, row.spread(Runtime::Tokio, figure)?.median);
+        let (ours, theirs) = (row.spread(Runtime::Redd, metric)?.median, row.spread(Runtime::Tokio, metric)?.median);
         (ours > theirs * 1.1 && ours - theirs > 0.005).then(|| (row.name.clone(), ours, theirs))
     };
     rows.iter().filter_map(both).collect()

@@ -1,4 +1,4 @@
-//! Hot paths of a current-thread runtime, to be counted instruction by instruction.
+//! Hot paths of a current-thread runtime, for counting their instructions.
 //!
 //! `instructions` prints the names of the rows, `instructions ROW N` runs one N times. `cargo xtask instructions` runs
 //! each with two lengths under callgrind, so that the part that is not repeated cancels out, and compares with `instructions.txt`.
@@ -65,7 +65,7 @@ async fn spawn_await(n: u64) {
     }
 }
 
-/// Batches of 100 whose handles are not awaited, as in a server.
+/// Batches of 100 tasks whose handles are not awaited, as in a server.
 async fn spawn_detached(n: u64) {
     for _ in 0..n / 100 {
         for _ in 0..100 {
@@ -75,7 +75,7 @@ async fn spawn_detached(n: u64) {
     }
 }
 
-/// A task that waits, and a waker that another task calls: the least a wake can cost.
+/// A task that waits, and a waker that another task calls: the minimal cost of a wake.
 async fn wake_poll(n: u64) {
     #[derive(Clone, Default)]
     struct Slot(Arc<StdMutex<Option<Waker>>>);

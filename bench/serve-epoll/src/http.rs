@@ -1,8 +1,7 @@
-//! hyper on a loop around epoll: each event polls the one connection that it is for, once. There is no queue, no waker,
-//! no timer and no work of other threads, so the cost is that of hyper and the kernel.
+//! hyper on an epoll loop: each event polls its one connection once. There is no queue, no waker, no timer and no work
+//! on other threads. So the cost is that of hyper and the kernel.
 //!
-//! As on the runtimes, a read that does not fill its buffer has emptied the socket, so no further call has to find that
-//! out.
+//! As on the runtimes, a read that does not fill its buffer has emptied the socket, so no further call is needed.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -30,7 +29,7 @@ pub fn serve(epoll: i32) {
     loop {
         for fd in super::wait(epoll, &mut events) {
             let connection = connections.entry(fd).or_insert_with(|| connection(fd));
-            // Nothing in it waits for anything but its socket, so nobody wakes it but the next event.
+            // The connection waits for nothing but its socket, so only the next event wakes it.
             if connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
                 connections.remove(&fd);
             }
@@ -39,7 +38,7 @@ pub fn serve(epoll: i32) {
 }
 
 fn connection(fd: i32) -> Connection {
-    // SAFETY: the thread that accepted it gave it away.
+    // SAFETY: the thread that accepted this descriptor has passed it on, and no longer uses it.
     let socket = Socket { fd: unsafe { OwnedFd::from_raw_fd(fd) }, is_empty: false };
     let answer =
         |_: Request<Incoming>| async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(GREETING)))) };
@@ -48,7 +47,7 @@ fn connection(fd: i32) -> Connection {
 
 struct Socket {
     fd: OwnedFd,
-    /// The last read took all there was; the next event is to come first.
+    /// The last read emptied the socket, so wait for the next event first.
     is_empty: bool,
 }
 
@@ -57,7 +56,8 @@ impl Read for Socket {
         if std::mem::take(&mut self.is_empty) {
             return Poll::Pending;
         }
-        // SAFETY: `recv` writes at most as much as there is room for, and what it wrote is told.
+        // SAFETY: `recv` writes at most as many bytes as there is room for, and `advance` gets the number of bytes
+        // written.
         unsafe {
             let room = buffer.as_mut();
             let count = libc::recv(self.fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), 0);
@@ -69,7 +69,8 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // SAFETY: the bytes are there. A client that does not read is no client of this server.
+        // SAFETY: the pointer and length are those of a slice. A client that does not read is not a client of this
+        // server.
         done(unsafe { libc::send(self.fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) })
     }
 
@@ -90,7 +91,7 @@ impl Write for Socket {
         _: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // SAFETY: `IoSlice` has the layout of `iovec`, and the bytes are there.
+        // SAFETY: `IoSlice` has the layout of `iovec`, and the slices are valid.
         done(unsafe { libc::writev(self.fd.as_raw_fd(), parts.as_ptr().cast(), parts.len().min(1024) as i32) })
     }
 }

@@ -1,4 +1,4 @@
-//! The same servers without any runtime: a loop around epoll per thread, and nothing else. It is the floor for a runtime.
+//! The same servers without a runtime: one epoll loop per thread. This is the lower bound for a runtime.
 //!
 //! Connections are assigned to the threads in turn. Edge-triggered, as the runtimes are; one read, one write per request. HTTP uses
 //! hyper here, too.
@@ -54,16 +54,17 @@ fn echo(epoll: i32) {
     loop {
         for fd in wait(epoll, &mut events) {
             loop {
-                // SAFETY: the buffer is as long as is said.
+                // SAFETY: the buffer has the given length.
                 let length = unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) };
                 if length == 0 {
-                    // SAFETY: this thread alone has the descriptor.
+                    // SAFETY: only this thread owns the descriptor.
                     unsafe { libc::close(fd) };
                 }
                 if length <= 0 {
                     break;
                 }
-                // SAFETY: the bytes are there. A client that does not read is no client of this server.
+                // SAFETY: the pointer and length are those of a slice. A client that does not read is not a client of
+                // this server.
                 unsafe { libc::write(fd, buffer.as_ptr().cast(), length as usize) };
                 if (length as usize) < buffer.len() {
                     break;
@@ -94,7 +95,7 @@ fn udp() -> u16 {
 }
 
 fn epoll() -> i32 {
-    // SAFETY: no memory is passed.
+    // SAFETY: the call takes no pointer.
     let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     assert!(epoll >= 0, "the system has room for descriptors");
     epoll
@@ -109,7 +110,7 @@ fn watch(epoll: i32, fd: i32) {
 }
 
 fn wait(epoll: i32, events: &mut [libc::epoll_event]) -> impl Iterator<Item = i32> {
-    // SAFETY: the kernel writes at most as many events as there is room for.
+    // SAFETY: the kernel writes at most as many events as the buffer holds.
     let count = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), events.len() as i32, -1) };
     events[..count.max(0) as usize].iter().map(|event| event.u64 as i32)
 }

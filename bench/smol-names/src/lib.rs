@@ -1,6 +1,7 @@
-//! smol under the names that the workloads call, so that their source is the same. Items without an equivalent in smol are left out.
+//! smol under the names that the workloads use, so that all runtimes share their source. Items without an equivalent in
+//! smol are left out.
 //!
-//! Each item calls one of smol's. One executor for the process, as `smol::spawn` has.
+//! Each item calls one of smol's. There is one executor for the process, as in `smol::spawn`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -41,7 +42,7 @@ where
 pub mod runtime {
     use super::*;
 
-    /// Either threads that run the executor, or none: then `block_on` runs it.
+    /// Either threads that run the executor, or none, in which case `block_on` runs it.
     pub struct Runtime {
         threads: usize,
     }
@@ -99,7 +100,7 @@ pub mod task {
         JoinHandle(Some(smol::unblock(program)))
     }
 
-    /// smol has no budget to be free of.
+    /// smol has no budget, so there is nothing to disable.
     pub fn unconstrained<F>(future: F) -> F {
         future
     }

@@ -1,6 +1,6 @@
-//! console-subscriber on redd: the console's server, and a client that asks it what tasks and resources there are.
+//! console-subscriber on redd: the console's server, and a client that asks it for the tasks and resources.
 //!
-//! It has the flag `tokio_unstable`, without which its crate refuses to work.
+//! It is built with the flag `tokio_unstable`, which its crate requires.
 //!
 //! Called by `cargo xtask compat`.
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 async fn run() -> Outcome {
     let (layer, server) = ConsoleLayer::builder().publish_interval(Duration::from_millis(50)).build();
     let subscriber = tracing_subscriber::registry().with(layer);
-    // Of this thread only, or of the workers too, which can be said once.
+    // A subscriber for this thread only. The global one, which workers need too, can be set once.
     let mut guard = None;
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         guard = Some(tracing::subscriber::set_default(subscriber));
@@ -68,7 +68,7 @@ async fn run() -> Outcome {
         }
     })?;
     working.await?;
-    // A lock that one holds and one waits for, and a timer.
+    // A lock that one task holds and another waits for, and a timer.
     let lock = std::sync::Arc::new(Mutex::new(()));
     let held = lock.lock().await;
     let wanted = lock.clone();
@@ -77,26 +77,26 @@ async fn run() -> Outcome {
 
     let seen = watch(&address.to_string()).with_subscriber(NoSubscriber::new()).await?;
     let (task, stats) = seen.named("waiting").ok_or("the console does not show a task that waits")?;
-    ensure(task.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a task has its place")?;
+    ensure(task.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a task has its location")?;
     ensure(stats.dropped_at.is_none(), "a task that waits is alive")?;
     ensure(stats.waker_clones > stats.waker_drops, "and a waker of it is still held")?;
     let (_, stats) = seen.named("working").ok_or("the console does not show a task that has ended")?;
-    ensure(stats.dropped_at.is_some(), "a task that has ended is gone")?;
+    ensure(stats.dropped_at.is_some(), "a task that has ended is dropped")?;
     let polls = stats.poll_stats.as_ref().map_or(0, |stats| stats.polls);
-    // The console counts the entries of a task's span, and its end is one, on Tokio too.
-    ensure(polls == 12, &format!("a task that gave way ten times has 11 polls and an end, and not {polls} entries"))?;
+    // The console counts entries of a task's span. The end of the task is one of them, with Tokio too.
+    ensure(polls == 12, &format!("a task that yielded ten times has 11 polls and an end, not {polls} entries"))?;
 
     let (lock, stats) = seen.resource("Mutex").ok_or("the console does not show a lock")?;
-    ensure(lock.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a lock has its place")?;
+    ensure(lock.location.as_ref().is_some_and(|place| place.file().ends_with("main.rs")), "a lock has its location")?;
     let is_locked = stats
         .attributes
         .iter()
         .filter_map(|attribute| attribute.field.as_ref())
         .any(|field| matches!(&field.value, Some(Value::BoolVal(true))));
     ensure(is_locked, "and it is locked")?;
-    let (locker, _) = seen.named("locking").ok_or("the console does not show the task that wants the lock")?;
-    let (_, stats) = seen.operation("Mutex::lock", lock).ok_or("the console does not show that a lock is wanted")?;
-    ensure(stats.task_id == locker.id, "and that this task wants it")?;
+    let (locker, _) = seen.named("locking").ok_or("the console does not show the task that waits for the lock")?;
+    let (_, stats) = seen.operation("Mutex::lock", lock).ok_or("the console does not show the wait for the lock")?;
+    ensure(stats.task_id == locker.id, "and this task waits for it")?;
     seen.resource("Sleep").ok_or("the console does not show a timer")?;
 
     stop.notify_one();
@@ -110,7 +110,7 @@ async fn run() -> Outcome {
     Ok(())
 }
 
-/// What the console said about tasks and resources.
+/// What the console reported about tasks and resources.
 #[derive(Debug, Default)]
 struct Seen {
     tasks: HashMap<u64, Task>,
@@ -142,7 +142,7 @@ impl Seen {
         Some((resource, self.resource_stats.get(id)?))
     }
 
-    /// An operation on `resource` that goes on.
+    /// A pending operation on `resource`.
     fn operation(&self, source: &str, resource: &Resource) -> Option<(&AsyncOp, &OpStats)> {
         let ops = self.ops.iter().filter(|(_, op)| op.source == source && op.resource_id == resource.id);
         ops.filter_map(|(id, op)| Some((op, self.op_stats.get(id)?))).find(|(_, stats)| stats.dropped_at.is_none())
@@ -161,7 +161,7 @@ async fn watch(address: &str) -> Result<Seen, Box<dyn std::error::Error + Send +
     let mut client = InstrumentClient::new(channel);
     let mut updates = client.watch_updates(InstrumentRequest {}).await?.into_inner();
     let mut seen = Seen::default();
-    // Six intervals: what has happened before is in the first or the second.
+    // Six intervals: the events so far are in the first or the second one.
     for _ in 0..6 {
         seen.add(updates.message().await?.ok_or("the console ends its updates")?);
     }

@@ -60,7 +60,7 @@ pub(crate) async fn run() -> Outcome {
     ensure(manager.made.load(Ordering::Relaxed) <= 3, "three connections serve them all")?;
 
     let broken = pool.get_owned().await?;
-    // The server closes the connection under it.
+    // The server closes the connection while the pool holds it.
     let ended = broken.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())").await;
     ensure(ended.is_err(), "a connection ends its own session")?;
     drop(broken);
@@ -71,7 +71,7 @@ pub(crate) async fn run() -> Outcome {
     let hasty =
         Pool::builder().max_size(1).min_idle(1).connection_timeout(Duration::from_millis(500)).build(manager).await?;
     let held = hasty.get().await?;
-    ensure(matches!(hasty.get().await, Err(RunError::TimedOut)), "who waits too long is told so")?;
+    ensure(matches!(hasty.get().await, Err(RunError::TimedOut)), "a task that waits too long gets a timeout")?;
     drop(held);
     hasty.get().await?.batch_execute("SELECT 1").await?;
     Ok(())

@@ -65,7 +65,10 @@ pub(crate) async fn run() -> Outcome {
     let held = pool.get().await?;
     let hasty = managed::Timeouts { wait: Some(Duration::from_millis(50)), ..pool.timeouts() };
     let late = pool.timeout_get(&hasty).await;
-    ensure(matches!(late, Err(PoolError::Timeout(managed::TimeoutType::Wait))), "who waits too long is told so")?;
+    ensure(
+        matches!(late, Err(PoolError::Timeout(managed::TimeoutType::Wait))),
+        "a task that waits too long gets a timeout",
+    )?;
     drop(held);
     pool.get().await?.batch_execute("SELECT 1").await?;
     pool.close();

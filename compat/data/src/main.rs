@@ -1,4 +1,4 @@
-//! Small jobs on crates that speak to databases, each against the server that the lane has started, on redd.
+//! Small programs on crates that access databases, each with a server that the lane has started, on redd.
 //!
 //! Called by `cargo xtask compat`.
 

@@ -1,5 +1,5 @@
-//! redis: a multiplexed connection used by a hundred tasks, pipelines, scripts, blocking pops, subscriptions, streams,
-//! and a managed connection that comes back after it was cut, against a real redis-server.
+//! redis: a multiplexed connection used by a hundred tasks, pipelines, scripts, blocking pops, subscriptions and
+//! streams. A managed connection reconnects after it was cut. The server is a real redis-server.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ async fn streams(connection: &mut MultiplexedConnection) -> Outcome {
     }
     let read: StreamReadReply = connection.xread(&["stream"], &["0"]).await?;
     let numbers = read.keys.iter().flat_map(|key| &key.ids).filter_map(|entry| entry.get::<i64>("number"));
-    ensure(numbers.eq(0..10), "a stream is read from its begin")
+    ensure(numbers.eq(0..10), "a stream is read from its start")
 }
 
 async fn managed(client: &Client, connection: &mut MultiplexedConnection) -> Outcome {
@@ -108,7 +108,7 @@ async fn managed(client: &Client, connection: &mut MultiplexedConnection) -> Out
     let killed: i64 = redis::cmd("CLIENT").arg("KILL").arg("ID").arg(id).query_async(connection).await?;
     ensure(killed == 1, "the server cuts a connection")?;
     for _ in 0..100 {
-        // The first one or two may find that the connection is gone.
+        // The first one or two requests may fail because the connection was cut.
         if redis::cmd("CLIENT").arg("ID").query_async::<i64>(&mut managed).await.is_ok_and(|new| new != id) {
             return Ok(());
         }

@@ -29,7 +29,7 @@ pub(crate) async fn run() -> Outcome {
                 .bind(format!("word {id}"))
                 .execute(&mut *transaction)
                 .await?;
-            // Every tenth is dropped, and so rolled back.
+            // Every tenth transaction is dropped, so it is rolled back.
             if id % 10 == 0 { Ok(()) } else { transaction.commit().await }
         });
     }
@@ -78,7 +78,7 @@ async fn listen(pool: &PgPool) -> Outcome {
     Ok(())
 }
 
-/// Futures of queries are dropped before their answers are there; the pool has to be as good as new.
+/// Futures of queries are dropped before their results arrive. The pool must work afterwards.
 async fn dropped_halfway(pool: &PgPool) -> Outcome {
     for _ in 0..8 {
         let sleep = sqlx::query("SELECT pg_sleep(0.1)").execute(pool);

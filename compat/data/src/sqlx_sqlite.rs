@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
 use sqlx::{Connection, Error, SqlitePool};
 use tokio::task::JoinSet;
 
-/// A file that is removed at the end, with what the database keeps beside it.
+/// A database file that is removed at the end, with the files that SQLite keeps beside it.
 #[derive(Debug)]
 struct Folder(PathBuf);
 
@@ -35,7 +35,7 @@ pub(crate) async fn run() -> Outcome {
         .await?;
     sqlx::query("CREATE TABLE rows (id INTEGER PRIMARY KEY, word TEXT NOT NULL)").execute(&pool).await?;
 
-    // More writers than connections, and more connections than SQLite lets write.
+    // There are more writers than connections, and more connections than SQLite allows to write.
     let mut writers = JoinSet::new();
     for id in 0..100_i64 {
         let pool = pool.clone();
@@ -46,7 +46,7 @@ pub(crate) async fn run() -> Outcome {
                 .bind(format!("word {id}"))
                 .execute(&mut *transaction)
                 .await?;
-            // Every tenth is dropped, and so rolled back.
+            // Every tenth transaction is dropped, so it is rolled back.
             if id % 10 == 0 { Ok(()) } else { transaction.commit().await }
         });
     }
@@ -68,14 +68,14 @@ pub(crate) async fn run() -> Outcome {
     pool.close().await;
     ensure(matches!(pool.acquire().await, Err(Error::PoolClosed)), "a closed pool lends nothing")?;
 
-    // The written data is there when the file is opened again.
+    // The written data is still there when the file is opened again.
     let mut again = sqlx::SqliteConnection::connect_with(&options).await?;
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM rows").fetch_one(&mut again).await?;
     again.close().await?;
     ensure(count == 90, "the file keeps what was written")
 }
 
-/// All connections are lent: the next one waits until one comes back.
+/// All connections are in use, so the next task waits until one is returned.
 async fn a_full_pool(pool: &SqlitePool) -> Outcome {
     let mut lent = Vec::new();
     for _ in 0..4 {

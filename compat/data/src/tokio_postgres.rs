@@ -41,7 +41,7 @@ pub(crate) async fn run() -> Outcome {
     Ok(())
 }
 
-/// A client, and the task that its connection is driven by.
+/// A client, and the task that drives its connection.
 pub(crate) async fn connect(peer: &str) -> Result<(Client, JoinHandle<Result<(), Error>>), Error> {
     let (client, connection) = tokio_postgres::connect(peer, NoTls).await?;
     Ok((client, tokio::spawn(connection)))
@@ -51,7 +51,7 @@ async fn transactions(client: &mut Client) -> Outcome {
     let transaction = client.transaction().await?;
     transaction.execute("DELETE FROM rows WHERE id >= 100", &[]).await?;
     transaction.commit().await?;
-    // Dropped, and so rolled back.
+    // The transaction is dropped, so it is rolled back.
     let transaction = client.transaction().await?;
     transaction.execute("DELETE FROM rows", &[]).await?;
     drop(transaction);
@@ -89,7 +89,7 @@ async fn notices(peer: &str, client: &Client) -> Outcome {
         client.execute("SELECT pg_notify('compat', $1)", &[&number.to_string()]).await?;
     }
     for number in 0..20 {
-        let notification = hear.recv().await.ok_or("the listener has gone")?;
+        let notification = hear.recv().await.ok_or("the listener has ended")?;
         ensure(notification.payload() == number.to_string(), "notices come in order")?;
     }
     drop(listener);
@@ -100,7 +100,7 @@ async fn notices(peer: &str, client: &Client) -> Outcome {
 async fn cancelled(client: &Client) -> Outcome {
     let token = client.cancel_token();
     let (slept, ()) = tokio::join!(client.batch_execute("SELECT pg_sleep(60)"), async {
-        // Until it is heard: the query may not have begun when the first one arrives.
+        // Repeat the cancellation: the query may not have begun when the first one arrives.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         let _ = token.cancel_query(NoTls).await;
     });

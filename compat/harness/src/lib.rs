@@ -1,4 +1,4 @@
-//! Runs the programs of `compat`, each on a current-thread and on a multi-thread runtime, and finds their peers.
+//! Runs the programs of `compat`, each on a current-thread and on a multi-thread runtime, and finds their servers.
 //!
 //! Called by the `main` of each package of programs.
 
@@ -13,20 +13,20 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 
-// The facade is what is called `tokio` here, or this does not compile.
+// This compiles only if `tokio` is the facade.
 redd::assert_active!();
 
-/// What a program has to say.
+/// The result of a program.
 pub type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// A name and what makes the program's future. It is named as the crate that is tried, which is where the lane looks up
-/// the version; words in parentheses may follow.
+/// The name of a program, and a function that creates its future. The name starts with the crate under test, for which
+/// the lane looks up the version. Words in parentheses may follow.
 pub type Program = (&'static str, fn() -> Pin<Box<dyn Future<Output = Outcome>>>);
 
-/// Each takes some seconds at most on a machine with nothing else to do.
+/// Each program takes at most a few seconds on an idle machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A program's peer is not on this machine: neither passed nor failed.
+/// The server that a program needs is not on this machine, so the program neither passed nor failed.
 #[derive(Debug)]
 struct Skipped(String);
 
@@ -38,11 +38,11 @@ impl fmt::Display for Skipped {
 
 impl Error for Skipped {}
 
-/// Where the lane's peer is that answers to this name: `peer("redis")` is the value of `COMPAT_REDIS`.
+/// The address of the lane's server with this name: `peer("redis")` is the value of `COMPAT_REDIS`.
 ///
 /// # Errors
 ///
-/// The program is skipped if there is none: the variable is not set, or says `missing: why`.
+/// The program is skipped if there is no such server: the variable is not set, or is `missing: why`.
 pub fn peer(name: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
     let variable = format!("COMPAT_{}", name.to_uppercase());
     match std::env::var(&variable) {
@@ -54,13 +54,13 @@ pub fn peer(name: &str) -> Result<String, Box<dyn Error + Send + Sync>> {
     }
 }
 
-/// An error unless `fact` holds.
+/// Returns an error unless `fact` holds.
 ///
 /// # Errors
 ///
-/// The error says what is not so.
+/// The error says which fact does not hold.
 pub fn ensure(fact: bool, what: &str) -> Outcome {
-    if fact { Ok(()) } else { Err(format!("not so: {what}").into()) }
+    if fact { Ok(()) } else { Err(format!("does not hold: {what}").into()) }
 }
 
 /// The `main` of a package: runs the programs that are named as arguments, or all.
@@ -84,7 +84,7 @@ pub fn run(programs: &[Program]) -> ExitCode {
         eprintln!("no program is called {}; there are: {}", wanted.join(" or "), names.join(", "));
         all_passed = false;
     }
-    // A program that hangs has left a thread behind; the end of the process ends it.
+    // A program that hangs leaves a thread behind, which the end of the process ends.
     if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -97,7 +97,7 @@ fn on_both_runtimes(program: &Program) -> Result<(), String> {
     })
 }
 
-/// Runs a program on a thread of its own, so that a runtime that hangs is reported like everything else.
+/// Runs a program on its own thread, so that a hanging runtime is reported like any other failure.
 fn on_a_thread(runtime: &str, (name, run): &Program, builder: fn() -> Builder) -> Result<(), String> {
     let (done, outcome) = mpsc::channel();
     let run = *run;
@@ -106,17 +106,17 @@ fn on_a_thread(runtime: &str, (name, run): &Program, builder: fn() -> Builder) -
         let result = std::panic::catch_unwind(AssertUnwindSafe(|| -> Outcome {
             let runtime = builder().enable_all().build()?;
             runtime.block_on(async {
-                // Redd's own type, by both names.
+                // Redd's own type, under both names.
                 let _: redd::runtime::Handle = Handle::current();
                 tokio::time::timeout(LIMIT, run()).await.map_err(|_| "it did not end in time")?
             })
-            // The runtime is dropped here, with whatever tasks are left: that, too, has to come to an end.
+            // The runtime is dropped here, with all remaining tasks. That must end, too.
         }));
         let result = match result {
             Ok(result) => result.map_err(|error| with_sources(&*error)),
             Err(payload) => Err(format!("panic: {}", message(&*payload))),
         };
-        // Nobody listens any more if it took too long.
+        // If the time is over, the receiver is dropped already.
         let _ = done.send(result);
     });
     spawned.map_err(|error| format!("no thread: {error}"))?;
@@ -124,7 +124,7 @@ fn on_a_thread(runtime: &str, (name, run): &Program, builder: fn() -> Builder) -
     result.map_err(|why| if why.starts_with("skipped: ") { why } else { format!("{why} (on the {runtime} runtime)") })
 }
 
-/// An error and what it was caused by.
+/// An error with its causes.
 fn with_sources(error: &(dyn Error + 'static)) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();

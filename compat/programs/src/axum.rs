@@ -1,5 +1,5 @@
-//! axum: routes and extractors, asked by hyper-util's client; a WebSocket, asked by tokio-tungstenite's; a graceful
-//! shutdown lets a request in flight end.
+//! axum: routes and extractors, with hyper-util's client; a WebSocket, with tokio-tungstenite's client; and a graceful
+//! shutdown that lets a request in flight finish.
 
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ pub(crate) async fn run() -> Outcome {
     let in_flight = tokio::spawn(async move { ask(&in_flight, Request::get(uri), "").await });
     slow.started.notified().await;
     shutdown.notify_one();
-    // The listener goes away while the request is still there.
+    // The listener is closed while the request is still in flight.
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }
@@ -117,7 +117,7 @@ async fn sum(Json(mut sum): Json<Sum>) -> Json<Sum> {
     Json(sum)
 }
 
-/// Eight clients, each of which says some lines, large ones too, and then closes.
+/// Eight clients, each of which sends some lines, including large ones, and then closes.
 async fn talk(uri: &str) -> Outcome {
     use tokio_tungstenite::tungstenite::Message;
     let mut clients = tokio::task::JoinSet::new();

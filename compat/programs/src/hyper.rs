@@ -20,7 +20,7 @@ pub(crate) async fn run() -> Outcome {
     http2().await
 }
 
-/// Answers with the body as it comes, so that both directions flow at once.
+/// Streams the request body back, so that both directions flow at the same time.
 async fn echo(request: Request<Incoming>) -> Result<Response<Incoming>, Infallible> {
     Ok(Response::new(request.into_body()))
 }
@@ -56,7 +56,7 @@ async fn http1() -> Outcome {
     Ok(())
 }
 
-/// The server's timer closes a connection that sends no head.
+/// The server's timer closes a connection on which no request head arrives.
 async fn silence_is_ended() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -93,7 +93,7 @@ async fn http2() -> Outcome {
     for seed in 0..64 {
         let mut sender = sender.clone();
         requests.spawn(async move {
-            // Some of them are larger than the window, and so wait for each other.
+            // Some bodies are larger than the window, so they wait for each other.
             let sent = body(if seed % 8 == 0 { 300_000 } else { 1000 }, seed);
             let request = Request::post("http://localhost/").body(Full::new(sent.clone()))?;
             let answer = sender.send_request(request).await?;

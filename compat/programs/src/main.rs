@@ -1,8 +1,8 @@
-//! Small jobs on the crates that services are made of, each against a peer on loopback, on redd by way of the facade.
+//! Small programs on widely used crates, each with a peer on loopback, on redd through the facade.
 //!
-//! `programs` runs all of them, `programs NAME …` some. Each prints one line, `NAME passed`, `NAME failed: why` or
-//! `NAME skipped: why`; the exit code says whether none failed. Each runs on a current-thread and on a multi-thread
-//! runtime. The other packages of this workspace do the same with crates that take longer to build.
+//! `programs` runs all of them, `programs NAME …` some. Each prints one line: `NAME passed`, `NAME failed: why` or
+//! `NAME skipped: why`. The exit code is an error if any has failed. Each runs on a current-thread and on a
+//! multi-thread runtime. The other packages of this workspace do the same with crates that take longer to build.
 //!
 //! Called by `cargo xtask compat`.
 

@@ -1,4 +1,5 @@
-//! tokio-rustls: TLS 1.2 and 1.3 with a certificate made on the spot; a name that is not in it is refused.
+//! tokio-rustls: TLS 1.2 and 1.3 with a certificate generated at run time. A name that is not in the certificate is
+//! refused.
 
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ async fn echo(acceptor: &TlsAcceptor, connector: &TlsConnector, version: Protoco
             let mut received = Vec::new();
             let write = async {
                 writer.write_all(&sent).await?;
-                // The peer's copy ends with our notice, not with the connection.
+                // The peer's copy ends with our close_notify, not with the connection.
                 writer.shutdown().await
             };
             tokio::try_join!(write, reader.read_to_end(&mut received))?;

@@ -17,7 +17,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 #[derive(Debug, Clone, Copy)]
 struct Line(&'static str);
 
-/// What the peer has seen.
+/// The requests that the peer has received.
 #[derive(Debug, Default)]
 struct Seen {
     now: AtomicUsize,
@@ -42,7 +42,7 @@ pub(crate) async fn run() -> Outcome {
     let error =
         slow.ready().await?.call(Line("never")).await.err().ok_or("a request that is never answered was answered")?;
     ensure(error.is::<tower::timeout::error::Elapsed>(), "a slow answer times out")?;
-    ensure(slow.ready().await?.call(Line("hello")).await? == "hello", "the service goes on after a timeout")?;
+    ensure(slow.ready().await?.call(Line("hello")).await? == "hello", "the service still works after a timeout")?;
 
     let limited = ServiceBuilder::new().concurrency_limit(3).service_fn(ask);
     let mut requests = JoinSet::new();
@@ -109,7 +109,7 @@ async fn answer(stream: TcpStream, seen: &Seen) -> io::Result<()> {
     stream.write_all(line.trim().as_bytes()).await
 }
 
-/// How often it may be tried again.
+/// The number of retries that are left.
 #[derive(Debug, Clone)]
 struct Attempts(usize);
 

@@ -1,13 +1,13 @@
-//! A certificate authority made on the spot, and a certificate of it for `localhost`.
+//! A certificate authority generated at run time, and its certificate for `localhost`.
 //!
-//! Called by the programs that speak TLS or QUIC.
+//! Called by the programs that use TLS or QUIC.
 
 use std::error::Error;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// What a server shows, and whom a client has to trust for it.
+/// The certificate that a server presents, and the authority that a client must trust for it.
 #[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) root: CertificateDer<'static>,

@@ -1,4 +1,4 @@
-//! Small jobs on crates that speak HTTP and QUIC, each against a server of its own on loopback, on redd.
+//! Small programs on crates for HTTP and QUIC, each with a server of its own on loopback, on redd.
 //!
 //! Called by `cargo xtask compat`.
 
@@ -12,7 +12,7 @@ use std::process::ExitCode;
 redd::assert_active!();
 
 fn main() -> ExitCode {
-    // Reqwest and quinn ask for the process's choice.
+    // Reqwest and quinn use the default provider of the process.
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("two choices of a provider of cryptography");
     }

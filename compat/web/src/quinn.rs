@@ -1,5 +1,5 @@
-//! quinn: a server of requests and answers on streams, as HTTP/3 is, over UDP on loopback; datagrams, a stream of one
-//! direction, a connection that goes quiet, and a certificate that is not trusted.
+//! quinn: a server that answers requests on streams, as in HTTP/3, over UDP on loopback. Also datagrams, a
+//! unidirectional stream, a connection that times out, and an untrusted certificate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) async fn run() -> Outcome {
         while let Some(incoming) = accepting.accept().await {
             connections.spawn(serve(incoming));
         }
-        // The endpoint is closed: the connections say how they ended.
+        // The endpoint is closed, so the connections report how they ended.
         while connections.join_next().await.is_some() {}
     });
 
@@ -74,7 +74,7 @@ pub(crate) async fn run() -> Outcome {
     let end = connection.closed().await;
     ensure(
         matches!(end, ConnectionError::ApplicationClosed(ref close) if close.error_code == VarInt::from_u32(7)),
-        "the client hears why the server has gone",
+        "the client gets the reason why the server closed",
     )?;
     client.wait_idle().await;
     endpoint.wait_idle().await;
@@ -95,7 +95,7 @@ fn config(
     Ok(config)
 }
 
-/// Answers each stream and each datagram with itself, until the connection ends.
+/// Echoes each stream and each datagram, until the connection ends.
 async fn serve(incoming: Incoming) -> Result<(), ConnectionError> {
     let connection = incoming.await?;
     let mut streams = JoinSet::new();
@@ -104,7 +104,7 @@ async fn serve(incoming: Incoming) -> Result<(), ConnectionError> {
             stream = connection.accept_bi() => {
                 let (mut send, mut receive) = stream?;
                 streams.spawn(async move {
-                    // In step with the client, which reads while it writes.
+                    // The client reads while it writes, so this does too.
                     let _ = tokio::io::copy(&mut receive, &mut send).await;
                     let _ = send.finish();
                     let _ = send.stopped().await;
@@ -150,14 +150,14 @@ async fn one_direction(connection: &Connection) -> Outcome {
 }
 
 async fn datagrams(connection: &Connection) -> Outcome {
-    // They may be lost, though hardly on loopback: each is sent until it comes back.
+    // A datagram may be lost, although that is rare on loopback: each is sent until it comes back.
     for number in 0..20_u8 {
         let sent = Bytes::from(vec![number; 100]);
         loop {
             connection.send_datagram(sent.clone())?;
             match tokio::time::timeout(Duration::from_millis(200), connection.read_datagram()).await {
                 Ok(received) if received.as_ref().is_ok_and(|received| *received == sent) => break,
-                // One of a number before that was only late.
+                // This was a late copy of an earlier datagram.
                 Ok(received) => drop(received?),
                 Err(_) => {}
             }

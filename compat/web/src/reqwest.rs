@@ -1,5 +1,5 @@
-//! reqwest: HTTP/2 and HTTP/1.1 over TLS with an authority made on the spot, against axum behind tokio-rustls; bodies as
-//! streams in both directions, redirects, and each of its timeouts.
+//! reqwest: HTTP/2 and HTTP/1.1 over TLS with an authority of our own, against axum behind tokio-rustls. Bodies are
+//! streamed in both directions. Also redirects and each of its timeouts.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -65,16 +65,16 @@ pub(crate) async fn run() -> Outcome {
     server.abort();
     ensure(server.await.is_err_and(|error| error.is_cancelled()), "the server is aborted")?;
     let late = trusting(&authority, address)?.build()?.get(format!("{base}/hello/nobody")).send().await;
-    ensure(late.is_err_and(|error| error.is_connect()), "a server that is gone is an error of the connection")
+    ensure(late.is_err_and(|error| error.is_connect()), "a server that has ended is a connection error")
 }
 
-/// A client of a server that is on loopback, and that the name `localhost` may not lead to.
+/// A client for a server on loopback that does not depend on how `localhost` resolves.
 fn trusting(authority: &Authority, server: SocketAddr) -> reqwest::Result<ClientBuilder> {
     let root = Certificate::from_der(&authority.root)?;
     Ok(Client::builder().no_proxy().tls_certs_only([root]).resolve("localhost", server))
 }
 
-/// A body that is made while it is sent, and one that is read while it is made.
+/// A request body that is produced while it is sent, and a response body that is read while it is produced.
 async fn streams(client: &Client, base: &str) -> Outcome {
     let pieces = stream::iter(0..PIECES).then(|number| async move {
         tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ async fn many_at_once(client: &Client, base: &str) -> Outcome {
 }
 
 async fn timeouts(authority: &Authority, server: SocketAddr, base: &str) -> Outcome {
-    // Long enough for a handshake of a debug build on a busy machine, which counts as reading.
+    // Long enough for a handshake of a debug build on a busy machine, which counts as part of reading.
     const SHORT: Duration = Duration::from_millis(500);
     let total = trusting(authority, server)?.timeout(SHORT).build()?;
     let error = total.get(format!("{base}/never")).send().await.err().ok_or("what is never answered was answered")?;
@@ -113,11 +113,11 @@ async fn timeouts(authority: &Authority, server: SocketAddr, base: &str) -> Outc
 
     let between_reads = trusting(authority, server)?.read_timeout(SHORT).build()?;
     let answer = between_reads.get(format!("{base}/stalls")).send().await?;
-    ensure(answer.status() == StatusCode::OK, "the head of a body that stalls is there")?;
+    ensure(answer.status() == StatusCode::OK, "the head arrives before a body that stalls")?;
     let error = answer.bytes().await.err().ok_or("a body that stalls has ended")?;
     ensure(error.is_timeout(), "a body that stalls times out")?;
 
-    // It takes connections and says nothing, so that no handshake ends.
+    // This server accepts connections and sends nothing, so no handshake completes.
     let silent = TcpListener::bind("127.0.0.1:0").await?;
     let address = silent.local_addr()?;
     let connecting = trusting(authority, address)?.connect_timeout(SHORT).build()?;
@@ -137,7 +137,7 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     while let Ok((stream, _)) = listener.accept().await {
         let (acceptor, service) = (acceptor.clone(), TowerToHyperService::new(app.clone()));
         connections.spawn(async move {
-            // Some clients refuse the certificate, and others go away in the middle: both are meant to.
+            // Some clients refuse the certificate, and others disconnect in the middle. Both are intended.
             if let Ok(stream) = acceptor.accept(stream).await {
                 let server = auto::Builder::new(TokioExecutor::new());
                 let _ = server.serve_connection(TokioIo::new(stream), service).await;
@@ -151,7 +151,7 @@ async fn sum(Json(numbers): Json<Value>) -> Json<Value> {
     Json(json!({ "total": total }))
 }
 
-/// A first piece, and then nothing.
+/// A first piece, and then no more.
 fn stalling() -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
     stream::once(async { Ok(Bytes::from_static(b"begin")) }).chain(stream::pending())
 }

@@ -58,7 +58,7 @@ impl Service<http::Request<Body>> for Lines {
     }
 }
 
-/// One line, one answer.
+/// One line, one reply.
 #[derive(Debug)]
 struct Ask;
 
@@ -86,7 +86,7 @@ impl UnaryService<Line> for Ask {
     }
 }
 
-/// An answer for each line as it comes.
+/// A reply for each line as it arrives.
 #[derive(Debug)]
 struct Talk;
 
@@ -127,13 +127,13 @@ pub(crate) async fn run() -> Outcome {
     let error = ask(&hasty, "never", 0).await.err().ok_or("what is never answered was answered")?;
     ensure(matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded), "a channel's timeout ends a call")?;
 
-    // The shutdown lets a conversation end.
+    // The shutdown lets an open stream finish.
     let (say, mut hear) = talk(&channel).await?;
-    stop.send(()).map_err(|()| "the server has gone before it was asked to")?;
+    stop.send(()).map_err(|()| "the server ended before it was asked to")?;
     for number in 0..10 {
         say.send(Line { text: "still here".to_owned(), number }).await?;
         let answer = hear.next().await.ok_or("the shutdown cuts a conversation off")??;
-        ensure(answer.number == number * 2, "a conversation goes on while the server is shutting down")?;
+        ensure(answer.number == number * 2, "a stream continues while the server is shutting down")?;
     }
     ensure(!server.is_finished(), "the server waits for the conversation")?;
     drop(say);
@@ -179,7 +179,7 @@ async fn unary(channel: &Channel) -> Outcome {
     request.set_timeout(Duration::from_millis(50));
     let error = call(channel, request).await.err().ok_or("what is never answered was answered")?;
     ensure(matches!(error.code(), Code::Cancelled | Code::DeadlineExceeded), "a call's own deadline ends it")?;
-    ensure(ask(channel, "after", 1).await?.number == 2, "the channel goes on after all that")
+    ensure(ask(channel, "after", 1).await?.number == 2, "the channel still works afterwards")
 }
 
 async fn talk(channel: &Channel) -> Result<(mpsc::Sender<Line>, Streaming<Line>), Status> {
@@ -193,7 +193,7 @@ async fn talk(channel: &Channel) -> Result<(mpsc::Sender<Line>, Streaming<Line>)
 }
 
 async fn both_directions(channel: &Channel) -> Outcome {
-    // In step: each line is sent after the answer to the one before.
+    // In lockstep: each line is sent after the reply to the line before.
     let (say, mut hear) = talk(channel).await?;
     for number in 0..100 {
         say.send(Line { text: "step".to_owned(), number }).await?;
@@ -203,7 +203,7 @@ async fn both_directions(channel: &Channel) -> Outcome {
     drop(say);
     ensure(hear.next().await.is_none(), "the end of one direction ends the other")?;
 
-    // Out of step: more than the windows of HTTP/2 hold, so that each direction has to wait for the other.
+    // Not in lockstep: more lines than fit in the windows of HTTP/2, so each direction waits for the other.
     let (say, mut hear) = talk(channel).await?;
     let speaker = tokio::spawn(async move {
         for number in 0..100 {

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use harness::{Outcome, ensure, peer};
 use tokio::task::JoinSet;
 
-/// Subjects and streams of one run are no other run's.
+/// Each run has subjects and streams of its own.
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
 pub(crate) async fn run() -> Outcome {
@@ -26,7 +26,7 @@ pub(crate) async fn run() -> Outcome {
     ensure(is_nobody, "a request without a responder fails at once")?;
     jetstream(&client, &prefix).await?;
 
-    // The connection is made anew, and the subscription with it.
+    // The client reconnects and subscribes again.
     let mut messages = other.subscribe(format!("{prefix}.again")).await?;
     settled(&other).await?;
     other.force_reconnect().await?;
@@ -47,7 +47,8 @@ pub(crate) async fn run() -> Outcome {
     Ok(())
 }
 
-/// The server has seen what this client has sent: it takes things in order, and this message comes back from it.
+/// Waits until the server has received all that this client has sent: it keeps the order, and this message comes back
+/// from it.
 async fn settled(client: &Client) -> Outcome {
     let inbox = client.new_inbox();
     let mut messages = client.subscribe(inbox.clone()).await?;

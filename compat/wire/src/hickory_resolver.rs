@@ -1,5 +1,5 @@
-//! hickory-resolver: names of a zone that hickory-server keeps on loopback, over UDP and, for what is too large, over
-//! TCP; names that are not there, a cache, and a server that does not answer.
+//! hickory-resolver: names of a zone that hickory-server provides on loopback, over UDP, and over TCP for large
+//! answers. Also names that do not exist, a cache, and a server that does not answer.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -40,7 +40,7 @@ pub(crate) async fn run() -> Outcome {
     let missing = resolver.lookup_ip("missing.compat.test.").await;
     ensure(missing.is_err_and(|error| error.is_nx_domain()), "a name that is not there is not found")?;
 
-    // Too large for a datagram, so that the answer is asked for again over TCP.
+    // This answer is too large for a datagram, so the resolver asks again over TCP.
     let large = resolver.txt_lookup("large.compat.test.").await?;
     ensure(large.answers().len() == 40, "a large answer comes whole")?;
 
@@ -59,10 +59,10 @@ pub(crate) async fn run() -> Outcome {
     silence(address).await?;
     server.shutdown_gracefully().await?;
     let found = resolver.lookup_ip("host7.compat.test.").await?;
-    ensure(found.iter().eq([address_of(7)]), "the cache still knows a name when the server has gone")
+    ensure(found.iter().eq([address_of(7)]), "the cache still has a name after the server has ended")
 }
 
-/// One port for both. Another process may already have it for one of them.
+/// One port for UDP and TCP. Another process may already use it for one of them.
 async fn sockets() -> std::io::Result<(UdpSocket, TcpListener)> {
     let mut taken = Vec::new();
     loop {
@@ -70,7 +70,7 @@ async fn sockets() -> std::io::Result<(UdpSocket, TcpListener)> {
         match TcpListener::bind(udp.local_addr()?).await {
             Ok(tcp) => return Ok((udp, tcp)),
             Err(error) if taken.len() == 20 => return Err(error),
-            // Kept, so that the next try gets another port.
+            // This socket is kept, so that the next try gets another port.
             Err(_) => taken.push(udp),
         }
     }
@@ -92,7 +92,7 @@ fn resolver(
     Ok(builder.build()?)
 }
 
-/// A server that takes questions and gives no answer; then one that answers at the second attempt.
+/// A server that receives queries and never replies; then one that replies at the second attempt.
 async fn silence(server: SocketAddr) -> Outcome {
     let silent = UdpSocket::bind("127.0.0.1:0").await?;
     let impatient = |options: &mut ResolverOpts| {
@@ -103,7 +103,7 @@ async fn silence(server: SocketAddr) -> Outcome {
     let error = unanswered.lookup_ip("www.compat.test.").await;
     ensure(error.is_err(), "a server that says nothing is given up")?;
 
-    // What is asked first is lost, everything else is passed on.
+    // The first query is dropped, all others are forwarded.
     let (front, back) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
     back.connect(server).await?;
     let address = front.local_addr()?;
@@ -124,7 +124,7 @@ async fn silence(server: SocketAddr) -> Outcome {
         options.attempts = 8;
     };
     let found = resolver(address, patient)?.lookup_ip("host1.compat.test.").await?;
-    ensure(found.iter().eq([address_of(1)]), "a lost datagram is asked for again")?;
+    ensure(found.iter().eq([address_of(1)]), "a lost query is repeated")?;
     forwarder.abort();
     ensure(forwarder.await.is_err_and(|error| error.is_cancelled()), "the forwarder is aborted")
 }
@@ -138,7 +138,7 @@ fn zone() -> Result<InMemoryZoneHandler, Box<dyn std::error::Error + Send + Sync
     let mut zone = InMemoryZoneHandler::empty(origin.clone(), ZoneType::Primary, AxfrPolicy::Deny);
     let mut add = |name: &str, data: RData| -> Outcome {
         let name = if name.is_empty() { origin.clone() } else { Name::from_ascii(name)?.append_domain(&origin)? };
-        ensure(zone.upsert_mut(Record::from_rdata(name, 300, data), 1), "a record is taken into the zone")
+        ensure(zone.upsert_mut(Record::from_rdata(name, 300, data), 1), "a record is added to the zone")
     };
     let v4 = |number| match address_of(number) {
         IpAddr::V4(address) => RData::A(A(address)),

@@ -1,4 +1,4 @@
-//! Small jobs on crates with protocols and schedules of their own, on redd.
+//! Small programs on crates with protocols and schedules of their own, on redd.
 //!
 //! Called by `cargo xtask compat`.
 

@@ -1,7 +1,7 @@
-//! tokio-cron-scheduler: jobs each second, once and repeatedly, one that is removed, notices of begin and end, and a
-//! shutdown. Its finest unit is the second, and so this program takes some of them.
+//! tokio-cron-scheduler: jobs each second, once and repeatedly, a removed job, notifications of start and end, and a
+//! shutdown. Its smallest unit is a second, so this program takes several seconds.
 //!
-//! Only on a multi-thread runtime: on a current-thread one version 0.15 blocks its only thread, on Tokio as well.
+//! Only on a multi-thread runtime: version 0.15 blocks the only thread of a current-thread runtime, with Tokio as well.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,11 +65,16 @@ pub(crate) async fn run() -> Outcome {
         }
     }
     ensure(once == 1, "a job that runs once has run once")?;
-    ensure(begun.load(Ordering::Relaxed) >= 1, "the begin of a job is told")?;
+    ensure(begun.load(Ordering::Relaxed) >= 1, "the start of a job is reported")?;
     scheduler.remove(&cron_id).await?;
     scheduler.shutdown().await?;
-    // The scheduler's task drops the jobs, and with them the senders.
     while runs.try_recv().is_ok() {}
-    let after = tokio::time::timeout(Duration::from_millis(1200), runs.recv()).await;
-    ensure(!matches!(after, Ok(Some(_))), "nothing runs after the shutdown")
+    // `shutdown` sets a flag, and the scheduler reads it once in each round of half a second. So a job that has begun may still
+    // end, and one more round may run the two jobs. A scheduler that does not stop exceeds that number within seconds.
+    let mut late = 0;
+    while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(1200), runs.recv()).await {
+        late += 1;
+        ensure(late <= 3, "the jobs stop after the shutdown")?;
+    }
+    Ok(())
 }

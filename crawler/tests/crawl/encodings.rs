@@ -80,7 +80,7 @@ async fn the_checksum_is_of_the_decoded_page() {
 }
 
 #[redd::test]
-async fn the_size_limit_holds_for_what_a_bomb_unpacks_to() {
+async fn the_size_limit_applies_to_the_decoded_body() {
     let bomb = gzip(&vec![b'x'; 20 << 20]);
     let nested = gzip(&bomb);
     let home = serve(move |path| match path {

@@ -188,7 +188,7 @@ async fn links_left_out_by_max_pages_exit_3_and_vanish_from_no_snapshot() {
 }
 
 #[redd::test]
-async fn a_depth_is_what_was_asked_for_and_exits_0() {
+async fn pages_beyond_the_depth_are_no_failure_and_exit_0() {
     let home = serve(|path| match path {
         "/" => page("<a href=a>a</a>"),
         "/a" => page("<a href=b>b</a>"),

@@ -1,10 +1,10 @@
-//! Sites that answer nonsense, too much, or nothing.
+//! Sites that send nonsense, too much, or nothing.
 
 use crate::runs::{crawl, reason};
 use crate::server::{Act, answer, page, serve};
 
 #[redd::test]
-async fn no_hostile_page_stops_the_crawl_and_each_is_told_apart() {
+async fn no_hostile_page_stops_the_crawl_and_each_has_its_own_error() {
     let home = serve(|path| match path {
         "/" => page(
             "<a href=reset>1</a><a href=never>2</a><a href=half>3</a><a href=huge>4</a><a href=endless>5</a>

@@ -1,4 +1,4 @@
-//! The files and the standard output that results go to.
+//! The files and the standard output that results are written to.
 
 use std::os::unix::fs::FileTypeExt as _;
 use std::process::{Output, Stdio};
@@ -62,7 +62,7 @@ async fn a_device_is_written_to_and_not_replaced() {
 }
 
 #[redd::test]
-async fn a_symbolic_link_stays_one() {
+async fn a_symbolic_link_stays_a_link() {
     let (home, _) = counted_site().await;
     let (target, _) = scratch("link-target.json");
     let (link, name) = scratch("link.json");
@@ -228,7 +228,8 @@ async fn a_signal_ends_the_wait_for_a_reader_of_a_pipe() {
     let (file, name) = scratch("beside-a-pipe.json");
     let (mut child, mut said) = start(&["--json", &name, "--csv", &pipe, "localhost:1"]);
     let ending = async {
-        // Until the signal is handled, there is no sign of life. A handler is set before the first output is tried.
+        // Before the signal handlers are set, the program prints nothing to wait for. It sets a handler before it tries
+        // the first output.
         while !has_handler(&child, 15) {
             redd::time::sleep(Duration::from_millis(5)).await;
         }

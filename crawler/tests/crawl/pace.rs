@@ -1,4 +1,4 @@
-//! How fast and how often the crawler asks, and what it leaves alone.
+//! How fast and how often the crawler sends requests, and which pages it skips.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use crate::runs::{crawl, find_page, reason, run, stdout};
 use crate::server::{answer, missing, page, serve, serve_requests};
 
 #[redd::test]
-async fn robots_rules_are_kept() {
+async fn robots_rules_are_obeyed() {
     let home = serve(|path| match path {
         "/robots.txt" => answer("200 OK", "", "User-agent: *\nDisallow: /secret\n"),
         "/" => page("<a href=secret/a>s</a><a href=open>o</a>"),
@@ -35,7 +35,7 @@ async fn limits_of_depth_and_pages_hold() {
 }
 
 #[redd::test]
-async fn a_passing_failure_is_tried_again() {
+async fn a_temporary_failure_is_tried_again() {
     let tries = std::sync::atomic::AtomicUsize::new(0);
     let home = serve(move |path| match path {
         "/" if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 => answer("503 Busy", "", ""),
@@ -46,7 +46,7 @@ async fn a_passing_failure_is_tried_again() {
     assert_eq!(run(&["--retries", "2", &home]).await.status.code(), Some(0));
 }
 
-/// Crawls a page that always answers 503 with this header. Returns why it is broken and how often it was asked for.
+/// Crawls a page that always answers 503 with this header. Returns why it is broken and how many requests were sent.
 async fn retry_after(value: &'static str) -> (String, usize) {
     let requests = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&requests);

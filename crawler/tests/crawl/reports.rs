@@ -19,7 +19,7 @@ async fn a_clean_site_exits_0_with_sorted_checksums() {
 }
 
 #[redd::test]
-async fn the_csv_form_has_a_row_a_page_with_its_citers() {
+async fn the_csv_form_has_one_row_for_each_page_with_its_citers() {
     let home = serve(|path| match path {
         "/" => page("<a href=gone>g</a>"),
         _ => answer("404 Not Found", "", ""),
@@ -121,7 +121,7 @@ async fn the_counts_add_up_and_name_what_lies_outside_and_what_was_ignored() {
 }
 
 #[redd::test]
-async fn one_of_anything_is_singular() {
+async fn a_count_of_one_is_singular() {
     let home = serve(|path| match path {
         "/" => page("<a href=old>o</a><a href=gone>g</a>"),
         "/old" => answer("301 Moved", "Location: /\r\n", ""),

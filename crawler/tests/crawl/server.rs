@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback whose answers a test chooses, byte for byte.
+//! A small HTTP server on loopback. A test chooses its responses, byte for byte.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(crate) enum Act {
     Reset,
 }
 
-/// A request, as far as the tests look at it.
+/// A request, as far as the tests check it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: String,

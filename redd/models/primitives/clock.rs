@@ -1,22 +1,22 @@
 //! The clock of shuttle's models, which is part of the schedule.
 //!
 //! # Invariants
-//! - `any-moment`: a sleep with an end may end at any moment, and then the clock stands at its end at least. So a model
-//!   sees threads that are late, and the same schedule shows the same times.
+//! - `any-moment`: a sleep with an end may end at any moment. Then the clock is at that end or later. So a model covers
+//!   threads that are late, and the same schedule has the same times.
 
 use std::cell::Cell;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// The turns after which a sleep with an end is over at the latest.
+/// The number of turns after which a sleep with an end is over at the latest.
 const LONGEST_SLEEP: u32 = 6;
 
 std::thread_local! {
-    /// Of this execution, all threads of which are one thread of the system.
+    /// For one execution. All its threads are one thread of the system.
     static PASSED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// A new execution begins.
+/// Starts a new execution.
 pub(super) fn reset() {
     PASSED.set(Duration::ZERO);
 }

@@ -1,4 +1,4 @@
-//! A wait for events in shuttle's models, which looks at the system from time to time.
+//! A wait for events in shuttle's models, which polls the system from time to time.
 
 use super::clock::sleep_turns;
 use crate::sys::epoll::{Epoll, EventBuffer};

@@ -17,11 +17,11 @@ struct Sleeper {
 }
 
 std::thread_local! {
-    /// Of this execution, all threads of which are one thread of the system.
+    /// For one execution. All its threads are one thread of the system.
     static NEXT_ID: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A new execution begins.
+/// Starts a new execution.
 pub(super) fn reset() {
     NEXT_ID.set(0);
 }
@@ -30,7 +30,7 @@ fn with_sleepers<R>(f: impl FnOnce(&mut Vec<Sleeper>) -> R) -> R {
     f(&mut SLEEPERS.0.lock().expect("nothing panics under this lock"))
 }
 
-/// As `sys::futex_wait`: the look at the word and the falling asleep are one step.
+/// As `sys::futex_wait`: checking the word and going to sleep are one step.
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> bool {
     let (place, id) = (std::ptr::from_ref(word).addr(), NEXT_ID.get());
     NEXT_ID.set(id + 1);

@@ -31,7 +31,7 @@ pub(crate) fn explore_within(preemptions: Option<usize>, f: impl Fn() + Sync + S
     });
 }
 
-/// Whether the test that runs has turned on this mistake, to see that its model catches it.
+/// Whether the running test has turned on this mistake, to check that its model catches it.
 #[cfg_attr(all(loom, not(redd_mistakes)), expect(dead_code, reason = "asked by seeded mistakes"))]
 pub(crate) fn has_mistake(name: &str) -> bool {
     MISTAKE.get() == name
@@ -56,13 +56,14 @@ pub(crate) mod checker {
     pub(crate) use shuttle::{future, sync, thread};
 }
 
-/// As many schedules as `REDD_SCHEDULES` says, from the seed `REDD_SEED`. A failure prints what to run to see it again.
+/// Runs as many schedules as `REDD_SCHEDULES` says, from the seed `REDD_SEED`. A failure prints the command that
+/// repeats it.
 #[cfg(shuttle)]
 pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
     use std::io::Write as _;
 
-    /// So many schedules follow from one seed: which moments PCT picks depends on how long earlier ones were.
+    /// The number of schedules for one seed. PCT chooses its moments by how long the earlier schedules were.
     const BATCH: usize = 32;
 
     /// Prints how many schedules ran, and which of them failed.
@@ -92,7 +93,7 @@ pub(crate) fn explore(f: impl Fn() + Sync + Send + 'static) {
         let mut config = shuttle::Config::new();
         config.stack_size = 256 << 10;
         config.silence_warnings = true;
-        // Ten times the steps of the largest model: a thread that retries forever is a thread that was not woken.
+        // Ten times the steps of the largest model. A thread that retries forever is a thread that was not woken.
         config.max_steps = shuttle::MaxSteps::FailAfter(number("REDD_STEPS", 200_000) as usize);
         let f = std::sync::Arc::clone(&f);
         let run = move || {

@@ -54,7 +54,7 @@ impl<T> RwLock<T> {
     }
 }
 
-/// The checker's: one whose waiters retry would be steps without an end. `SpinMutex` has models of its own.
+/// The checker's lock: if waiters retried, a schedule would have endless steps. `SpinMutex` has models of its own.
 pub(crate) type ShortMutex<T> = Mutex<T>;
 
 pub(crate) type ShortMutexGuard<'a, T> = MutexGuard<'a, T>;

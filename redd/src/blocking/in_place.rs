@@ -7,13 +7,13 @@ use crate::task::coop;
 
 /// Runs a blocking closure on this worker's thread, while other threads take over the worker's tasks.
 ///
-/// - Only the current task stops: tasks queued behind it move to other workers, and if none is left, a spare worker
+/// - Only the current task stops: tasks queued behind it move to other workers. If no other worker is active, a spare worker
 ///   starts. Other futures of the **same** task (`join!`, `select!`) wait until the closure returns.
-/// - Outside of a runtime, and inside `spawn_blocking`, it just calls the closure.
+/// - Outside of a runtime, and inside `spawn_blocking`, it only calls the closure.
 /// - Aborting the task does not stop a closure that has started.
 ///
 /// # Panics
-/// On a current-thread runtime or inside a `LocalSet`, where nobody could take over; and if the closure panics.
+/// On a current-thread runtime or inside a `LocalSet`, where no other thread can run the tasks; and if the closure panics.
 ///
 /// # Examples
 /// ```
@@ -37,8 +37,8 @@ where
         }
         Entered::NoBlockInPlace => panic!(
             "`block_in_place` was called on thread `{}`, which runs a current-thread runtime or a `LocalSet`, but it can \
-             call blocking only when running on the multi-threaded runtime: nobody here could take over the other \
-             tasks. Use `spawn_blocking`.",
+             call blocking only when running on the multi-threaded runtime: no other thread can run the tasks that \
+             would wait. Use `spawn_blocking`.",
             thread::current_name()
         ),
     }

@@ -1,4 +1,4 @@
-//! Work that blocks a thread: closures run on a pool of their own, away from the workers.
+//! Work that blocks a thread: a pool of threads runs such closures, so that they do not block the workers.
 
 mod in_place;
 #[cfg(all(test, any(loom, shuttle)))]

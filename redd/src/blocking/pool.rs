@@ -1,23 +1,23 @@
-//! Threads that grow and shrink with the work that blocks them.
+//! The blocking pool: its number of threads grows and shrinks with the work that blocks them.
 //!
 //! Called by `spawn_blocking` (submit), by the pool's own threads (`run_thread`) and by `runtime::shutdown`.
 //!
-//! The thread that queues work makes sure that one thread, the *seeker*, is on its way to the queue: woken,
-//! or newly started. A seeker that takes work appoints the next seeker if more is queued. So a burst of work
-//! costs one wake from the submitter, and the threads wake each other while they are at it.
+//! The thread that queues work makes sure that there is a *seeker*: one thread that was woken or started, and has not taken work
+//! from the queue yet. A seeker that takes work makes another thread the seeker if more is queued. So a burst of work costs the
+//! submitter one wake, and the threads of the pool wake each other.
 //!
 //! # Invariants
 //! - `work-has-a-seeker`: whenever the lock is free and the queue is not empty, a seeker exists. The exception: all
 //!   threads are busy and no more may be started, because of the bound or because the system has just refused one.
 //!   So work that waits for other work gets its thread, up to the bound. After a refusal each submit and each end of work tries again.
-//! - `seeker-finds-its-work`: what a seeker is on its way to when the pool shuts down, the front of the queue, is not
-//!   cancelled. So work for which a thread was started or woken is done, however late the thread comes.
-//! - `claimed-by-name`: a thread is woken by taking *it* out of `idle` under the lock; there is no count that could be
+//! - `seeker-finds-its-work`: if there is a seeker when the pool shuts down, the front of the queue is not cancelled. So work for
+//!   which a thread was started or woken is done, however late the thread runs.
+//! - `claimed-by-name`: the waking thread takes that very thread out of `idle`, under the lock. There is no count that could be
 //!   out of date.
 //!
 //! # Why not otherwise
-//! A count of idle threads beside the queue is wrong for a moment after each wake. A thread that believes it in that
-//! moment wakes and starts no thread, and the work waits behind a long one.
+//! A count of idle threads beside the queue would be out of date until a woken thread runs. A submitter that reads it meanwhile
+//! neither wakes nor starts a thread, and its work waits behind other work that may take long.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -28,21 +28,21 @@ use crate::observe::report::{self, AbortOnUnwind, Count, ReportKind};
 use crate::primitives::parker::Parker;
 use crate::primitives::spin::Spin;
 use crate::primitives::thread::{self, JoinHandle, ThreadId};
+use crate::primitives::user_code::guarded;
 use crate::primitives::{Mutex, MutexGuard};
-use crate::task::hooks::guarded;
 use crate::time::clock::real_now;
 
-/// Something that blocks a thread for a while.
+/// A unit of work that may block a thread.
 pub(crate) trait Work: Send {
-    /// Does it. A panic is the work's own business; the pool survives one.
+    /// Does the work. If it panics, the work itself reports the panic, and the pool's thread continues.
     fn run(self);
-    /// It will not be done.
+    /// Called in place of `run` for work that is not done.
     fn cancel(self);
-    /// Whether shutdown lets it run although no thread is on its way to it yet.
+    /// Whether it runs even if the pool shuts down before a thread was started or woken for it.
     fn is_mandatory(&self) -> bool;
 }
 
-/// What a builder decided.
+/// The builder's options for the pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolConfig {
     pub(crate) max_threads: usize,
@@ -56,7 +56,7 @@ pub(crate) struct Refused<W> {
     pub(crate) reason: Refusal,
 }
 
-/// Why.
+/// Why work was not accepted.
 #[derive(Debug)]
 pub(crate) enum Refusal {
     Shutdown,
@@ -80,10 +80,10 @@ pub(super) struct Inner<W> {
     /// Each with a ticket, by which a submitter finds its own again.
     pub(super) queue: VecDeque<(u64, W)>,
     next_ticket: u64,
-    /// Threads without work; the last to come is the first to go, for it is the warmest.
+    /// Threads without work. The last one that became idle is woken first, as its cache is warmest.
     pub(super) idle: Vec<Arc<Parker>>,
     pub(super) threads: usize,
-    /// Those of them that run.
+    /// The ids of those that run.
     ids: Vec<ThreadId>,
     next_number: usize,
     /// `work-has-a-seeker`
@@ -92,7 +92,7 @@ pub(super) struct Inner<W> {
     is_refused: bool,
     is_shut_down: bool,
     handles: BTreeMap<usize, JoinHandle<()>>,
-    /// Threads that ended before their starter had put their handle here.
+    /// Threads that ended before the thread that started them had stored their handle.
     ended_early: Vec<usize>,
     /// The handles of threads that have ended, for the shutdown to join. No thread of the pool joins another: that one may be
     /// inside the destructor of a thread-local, which waits for the pool.
@@ -103,8 +103,8 @@ pub(super) struct Inner<W> {
 enum Next {
     Wake(Arc<Parker>),
     Start(usize),
-    /// There is one already, or all threads are busy and the bound is reached.
-    Nobody,
+    /// There is a seeker already, or all threads are busy and the bound is reached.
+    Nothing,
 }
 
 impl<W> std::fmt::Debug for Pool<W> {
@@ -114,10 +114,10 @@ impl<W> std::fmt::Debug for Pool<W> {
 }
 
 impl<W> Inner<W> {
-    /// If there is work, a thread has to come for it. Called before each unlock after which a seeker might be missing.
+    /// Makes a thread the seeker if there is work and no seeker. Called before each unlock after which a seeker might be missing.
     fn claim_seeker(&mut self) -> Next {
         if self.has_seeker || self.queue.is_empty() {
-            return Next::Nobody;
+            return Next::Nothing;
         }
         if let Some(idle) = self.claim_idle() {
             return Next::Wake(idle);
@@ -129,7 +129,7 @@ impl<W> Inner<W> {
             self.next_number += 1;
             return Next::Start(self.next_number);
         }
-        Next::Nobody
+        Next::Nothing
     }
 
     /// `claimed-by-name`: the thread is the seeker from here on, not from when it wakes.
@@ -139,22 +139,22 @@ impl<W> Inner<W> {
         Some(idle)
     }
 
-    /// True if this thread was idle and nobody had claimed it; it is not idle any more.
+    /// Takes this thread out of `idle`. False if another thread has already claimed it.
     fn unlist(&mut self, parker: &Arc<Parker>) -> bool {
         let position = self.idle.iter().position(|other| Arc::ptr_eq(other, parker));
         position.map(|position| self.idle.remove(position)).is_some()
     }
 
     /// `work-has-a-seeker`
-    fn is_committed(&self) -> bool {
+    fn has_seeker_if_needed(&self) -> bool {
         let may_start = self.threads < self.max_threads && !self.is_refused;
         self.queue.is_empty() || self.has_seeker || (self.idle.is_empty() && !may_start)
     }
 }
 
-/// Lets the lock go after a change of the threads or of the queue, and looks at the invariant.
+/// Releases the lock after a change of the threads or of the queue, and checks the invariant.
 fn unlock<W>(inner: MutexGuard<'_, Inner<W>>) {
-    debug_assert!(inner.is_committed(), "`work-has-a-seeker`: work was left alone: {inner:?}");
+    debug_assert!(inner.has_seeker_if_needed(), "`work-has-a-seeker`: work was stranded: {inner:?}");
     drop(inner);
 }
 
@@ -178,10 +178,9 @@ impl<W: Work> Pool<W> {
         Self { config, inner: Mutex::new(inner), ended: Parker::new() }
     }
 
-    /// Queues work and sees to it that a thread comes for it.
+    /// Queues work, and wakes or starts a thread for it if needed.
     ///
-    /// A thread that the system refuses is an error only if the pool has none; otherwise the work waits for those that
-    /// exist.
+    /// A thread that the system refuses is an error only if the pool has none. Otherwise the work waits for those that exist.
     pub(crate) fn submit(&self, work: W, start: StartThread<'_>) -> Result<(), Refused<W>> {
         let mut inner = self.inner.lock();
         if inner.is_shut_down {
@@ -193,16 +192,16 @@ impl<W: Work> Pool<W> {
         inner.queue.push_back((ticket, work));
         let next = inner.claim_seeker();
         unlock(inner);
-        match self.bring(next, start) {
+        match self.wake_or_start(next, start) {
             Ok(()) => Ok(()),
-            Err(error) => self.without_threads(ticket, error),
+            Err(error) => self.return_work(ticket, error),
         }
     }
 
-    /// Wakes or starts the seeker. `Err`: none could be started, and the pool has no other thread.
-    fn bring(&self, next: Next, start: StartThread<'_>) -> io::Result<()> {
+    /// Wakes or starts the seeker. `Err`: the system has refused it, and the pool has no other thread.
+    fn wake_or_start(&self, next: Next, start: StartThread<'_>) -> io::Result<()> {
         let number = match next {
-            Next::Nobody => return Ok(()),
+            Next::Nothing => return Ok(()),
             Next::Wake(parker) => {
                 parker.unpark();
                 return Ok(());
@@ -222,14 +221,14 @@ impl<W: Work> Pool<W> {
         }
     }
 
-    /// The seeker was not to be.
+    /// The system has refused the thread that was to be the seeker.
     fn refused(&self, error: io::Error) -> io::Result<()> {
         let mut inner = self.inner.lock();
         inner.threads -= 1;
         inner.has_seeker = false;
         inner.is_refused = true;
         let (is_last, is_shut_down) = (inner.threads == 0, inner.is_shut_down);
-        // A thread that went idle meanwhile relied on the seeker. Those that are busy come when they are done.
+        // A thread that went idle meanwhile relied on the seeker. Threads that are busy check the queue when their work ends.
         let idle = if inner.queue.is_empty() { None } else { inner.claim_idle() };
         unlock(inner);
         idle.iter().for_each(|idle| idle.unpark());
@@ -239,12 +238,12 @@ impl<W: Work> Pool<W> {
         if is_last { Err(error) } else { Ok(()) }
     }
 
-    /// The submitter of `ticket` gets its work back. Work of others that relied on the thread that was not to be is
-    /// cancelled: their handles say so.
-    fn without_threads(&self, ticket: u64, error: io::Error) -> Result<(), Refused<W>> {
+    /// Returns the work of `ticket` to its submitter. The work of others that relied on the refused thread is cancelled, and their
+    /// handles return that.
+    fn return_work(&self, ticket: u64, error: io::Error) -> Result<(), Refused<W>> {
         let mut inner = self.inner.lock();
         if inner.threads > 0 {
-            // Another submitter had more luck meanwhile, and its thread takes this work too.
+            // Another submitter has started a thread meanwhile, which takes this work, too.
             return Ok(());
         }
         let mut queue = std::mem::take(&mut inner.queue);
@@ -263,12 +262,12 @@ impl<W: Work> Pool<W> {
         cancel_all(queue);
         match mine {
             Some((_, work)) => Err(Refused { work, reason: Refusal::NoThread(error) }),
-            // Another submitter without luck has cancelled it.
+            // Another submitter whose thread was refused has cancelled it.
             None => Ok(()),
         }
     }
 
-    /// The life of a thread of the pool. It is born as the seeker.
+    /// The main function of a thread of the pool. The thread starts as the seeker.
     pub(crate) fn run_thread(&self, number: usize, start: StartThread<'_>) {
         let _own = AbortOnUnwind("the blocking thread");
         let (parker, mut spin) = (Arc::new(Parker::new()), Spin::default());
@@ -280,12 +279,12 @@ impl<W: Work> Pool<W> {
                 inner.has_seeker = false;
             }
             if let Some((_, work)) = inner.queue.pop_front() {
-                // The baton goes on, if there is more to do.
+                // If there is more work, another thread becomes the seeker.
                 let next = inner.claim_seeker();
                 unlock(inner);
-                // This thread exists, so a refusal leaves the rest to it.
-                drop(self.bring(next, start));
-                // The hook has printed the panic; the work's own guard has told its handle.
+                // If the system refuses a thread, this one does the remaining work.
+                drop(self.wake_or_start(next, start));
+                // The panic hook has printed the panic, and the work has stored it for its handle.
                 guarded(|| work.run());
                 inner = self.inner.lock();
                 continue;
@@ -300,20 +299,21 @@ impl<W: Work> Pool<W> {
             if has_token {
                 is_seeker = true;
             } else if !inner.unlist(&parker) {
-                // `claimed-by-name`: the token is on its way.
+                // `claimed-by-name`: the thread that claimed this one is about to unpark it.
                 unlock(inner);
                 parker.park();
                 is_seeker = true;
                 inner = self.inner.lock();
             } else if inner.queue.is_empty() {
-                // It ends under the lock under which it left `idle`: in between it would be neither idle nor busy.
+                // It ends under the same lock under which it left `idle`. If the lock were released in between, the thread would be
+                // neither idle nor busy.
                 break;
             }
         }
         self.end(number, inner);
     }
 
-    /// False: the keep-alive is over.
+    /// Sleeps until another thread claims this one. False if the keep-alive ends first.
     fn sleep(&self, parker: &Parker, spin: &mut Spin) -> bool {
         if spin.spin(|| parker.has_token()) {
             parker.park();
@@ -334,7 +334,7 @@ impl<W: Work> Pool<W> {
                 }
             }
         }
-        spin.note_sleep(waited());
+        spin.record_sleep(waited());
         true
     }
 
@@ -348,7 +348,7 @@ impl<W: Work> Pool<W> {
         }
         let is_shut_down = inner.is_shut_down;
         let ended = if is_shut_down { Vec::new() } else { std::mem::take(&mut inner.ended) };
-        // Handles do not pile up: of a thread whose end is certain, none is needed.
+        // Handles do not accumulate: that of a thread that has certainly ended is dropped.
         let (gone, ended) = ended.into_iter().partition::<Vec<_>, _>(thread::has_ended);
         if !is_shut_down {
             inner.ended = ended;
@@ -360,24 +360,24 @@ impl<W: Work> Pool<W> {
         }
     }
 
-    /// Nothing more is accepted. What waits in the queue is cancelled, unless it is mandatory or a seeker is on its way
-    /// to it: that is still done. Then the threads end.
+    /// From now on no work is accepted. Work in the queue is cancelled, except mandatory work and the work that the seeker will take.
+    /// When that is done, the threads end.
     pub(crate) fn shutdown(&self) {
         let mut inner = self.inner.lock();
         inner.is_shut_down = true;
         let mut queue = std::mem::take(&mut inner.queue);
         // `seeker-finds-its-work`
-        let sought = if inner.has_seeker { queue.pop_front() } else { None };
+        let expected = if inner.has_seeker { queue.pop_front() } else { None };
         let (mandatory, cancelled): (VecDeque<_>, VecDeque<_>) =
             queue.into_iter().partition(|(_, work)| work.is_mandatory());
-        inner.queue = sought.into_iter().chain(mandatory).collect();
+        inner.queue = expected.into_iter().chain(mandatory).collect();
         let idle = std::mem::take(&mut inner.idle);
         unlock(inner);
         idle.iter().for_each(|parker| parker.unpark());
         cancel_all(cancelled);
     }
 
-    /// Waits until all threads but `excluded` have ended, at most for `timeout`; true if they have.
+    /// Waits until all threads except `excluded` have ended, but no longer than `timeout`. True if they have ended.
     pub(crate) fn join_all(&self, timeout: Option<Duration>, excluded: &[ThreadId]) -> bool {
         let mut since = None;
         loop {
@@ -388,7 +388,7 @@ impl<W: Work> Pool<W> {
                     let ended = std::mem::take(&mut inner.ended);
                     drop(inner);
                     for thread in ended.into_iter().filter(|thread| !excluded.contains(&thread.thread().id())) {
-                        // It caught all panics.
+                        // A thread of the pool catches all panics.
                         drop(thread.join());
                     }
                     return true;
@@ -409,7 +409,7 @@ impl<W: Work> Pool<W> {
         }
     }
 
-    /// Adds the ids of the pool's threads, of those that have ended and are not joined, too.
+    /// Adds the ids of the pool's threads, including those that have ended and are not joined.
     pub(crate) fn add_threads(&self, threads: &mut Vec<ThreadId>) {
         let inner = self.inner.lock();
         threads.extend(&inner.ids);
@@ -420,7 +420,7 @@ impl<W: Work> Pool<W> {
         self.inner.lock().threads
     }
 
-    /// Whether nothing runs or waits.
+    /// Whether no work runs or waits.
     pub(crate) fn is_quiet(&self) -> bool {
         let inner = self.inner.lock();
         inner.queue.is_empty() && inner.threads == inner.idle.len()
@@ -435,7 +435,7 @@ impl<W: Work> Pool<W> {
     }
 }
 
-/// Called without the lock: what a cancelled task drops is user code.
+/// Called without the lock: the destructors of a cancelled task are user code.
 fn cancel_all<W: Work>(queue: VecDeque<(u64, W)>) {
     for (_, work) in queue {
         guarded(|| work.cancel());
@@ -546,17 +546,17 @@ mod tests {
         for number in 0..crate::sys::emulation::rounds(2000) {
             let done = done.clone();
             is_accepted(submit(&pool, move || done.send(number).expect("the test waits")));
-            assert_eq!(all.recv(), Ok(number), "each is done before the next one comes");
+            assert_eq!(all.recv(), Ok(number), "each is done before the next one is submitted");
         }
         pool.shutdown();
         assert!(pool.join_all(None, &[]));
     }
 
     #[test]
-    fn shutdown_cancels_what_waits_unless_it_is_mandatory() {
+    fn shutdown_cancels_work_that_waits_unless_it_is_mandatory() {
         let pool = pool(1, LONG);
         let (go, wait) = mpsc::channel::<()>();
-        is_accepted(submit(&pool, move || wait.recv().expect("the test lets it go")));
+        is_accepted(submit(&pool, move || wait.recv().expect("the test releases it")));
         let (done, all) = mpsc::channel();
         let usual = done.clone();
         is_accepted(submit(&pool, move || usual.send("usual").expect("the test waits")));
@@ -567,7 +567,7 @@ mod tests {
         }
         pool.shutdown();
         assert_eq!(pool.queue_depth(), 1);
-        go.send(()).expect("it waits");
+        go.send(()).expect("the closure waits");
         assert!(pool.join_all(None, &[]));
         assert_eq!(all.iter().collect::<Vec<_>>(), ["mandatory"]);
     }
@@ -578,10 +578,10 @@ mod tests {
         let (go, wait) = mpsc::channel::<()>();
         let wait = std::sync::Mutex::new(Some(wait));
         let late = |number| {
-            let wait = wait.lock().expect("nobody panics").take().expect("one thread");
+            let wait = wait.lock().expect("no thread panics").take().expect("one thread");
             let pool = Arc::clone(&pool);
             thread::spawn_named("late".to_owned(), None, move || {
-                wait.recv().expect("the test lets it go");
+                wait.recv().expect("the test releases it");
                 pool.run_thread(number, &|_| unreachable!("the bound is reached"));
             })
         };
@@ -593,8 +593,8 @@ mod tests {
         }
         drop(done);
         pool.shutdown();
-        assert_eq!(pool.queue_depth(), 1, "nobody is on the way to the second piece");
-        go.send(()).expect("it waits");
+        assert_eq!(pool.queue_depth(), 1, "no thread was started for the second piece");
+        go.send(()).expect("the closure waits");
         assert!(pool.join_all(None, &[]));
         assert_eq!(all.iter().collect::<Vec<_>>(), [0]);
     }
@@ -620,12 +620,12 @@ mod tests {
         plan(Call::ThreadStart, 0, libc::EAGAIN);
         let refused = submit(&pool, || ()).expect_err("the system refused");
         assert!(matches!(refused.reason, Refusal::NoThread(error) if error.raw_os_error() == Some(libc::EAGAIN)));
-        // The pool is as before: the next one gets its thread.
+        // The pool is as before: the next submit gets its thread.
         let (go, wait) = mpsc::channel::<()>();
         let (done, all) = mpsc::channel();
         let first = done.clone();
         is_accepted(submit(&pool, move || {
-            wait.recv().expect("the test lets it go");
+            wait.recv().expect("the test releases it");
             first.send(1).expect("the test waits");
         }));
         while pool.queue_depth() > 0 {
@@ -637,7 +637,7 @@ mod tests {
                 start(&pool, number)
             });
         assert!(submitted.is_ok(), "it waits for the thread that exists");
-        go.send(()).expect("it waits");
+        go.send(()).expect("the closure waits");
         assert_eq!(all.iter().take(2).collect::<Vec<_>>(), [1, 2]);
         pool.shutdown();
         assert!(pool.join_all(None, &[]));
@@ -655,7 +655,7 @@ mod tests {
         is_accepted(submit(&pool, || std::panic::panic_any(Nasty)));
         let (done, ended) = mpsc::channel();
         is_accepted(submit(&pool, move || done.send(()).expect("the test waits")));
-        ended.recv().expect("the thread goes on");
+        ended.recv().expect("the thread continues");
         pool.shutdown();
         assert!(pool.join_all(None, &[]));
         assert!(matches!(submit(&pool, || ()), Err(Refused { reason: Refusal::Shutdown, .. })));

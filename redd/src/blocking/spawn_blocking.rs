@@ -11,17 +11,16 @@ use crate::scheduler::closures::{spawn_on, submit, try_spawn_on};
 use crate::scheduler::enter::expect_current;
 use crate::task::JoinHandle;
 
-/// Runs a closure on a thread where blocking is fine, and gives a handle to its result.
+/// Runs a closure on a thread that may block, and returns a handle to its result.
 ///
-/// - It starts without being awaited. Threads are added as needed, up to `Builder::max_blocking_threads` (512); then
-///   closures wait for one.
+/// - It starts without being awaited. Threads are added as needed, up to `Builder::max_blocking_threads` (512). Beyond that,
+///   closures wait for a thread.
 /// - Dropping the handle lets it run on. `abort` works only before it has started.
-/// - Shutdown waits for closures that have started, and for one for which a thread has just been started or woken; others
-///   that wait for a thread are cancelled.
-/// - For much computation use few closures or a pool of its own: 512 threads do not make CPUs.
-///
-/// - If the system refuses the pool's first thread, the handle says so: its error is a panic with the reason. If it
-///   refuses a further one, closures wait for the threads that exist. See [`try_spawn_blocking`].
+/// - Shutdown waits for closures that have started, and for one for which a thread has just been started or woken. Other
+///   closures that wait for a thread are cancelled.
+/// - For heavy computation use few closures or a separate pool: up to 512 threads would compete for the CPUs.
+/// - If the system refuses the pool's first thread, the handle returns an error: a panic with the reason. If it refuses a
+///   further one, closures wait for the threads that exist. See [`try_spawn_blocking`].
 ///
 /// # Panics
 /// Outside of a runtime.
@@ -72,7 +71,7 @@ where
     async move { flatten(join?.await) }
 }
 
-/// As [`run`], with the handle. Once it is accepted, `f` runs, also when the runtime shuts down first; a runtime that has
+/// As [`run`], but returns the handle. Once `f` is accepted, it runs, even if the runtime shuts down first. A runtime that has
 /// shut down drops it. `None` if the system refuses a thread.
 #[track_caller]
 pub(crate) fn run_mandatory<T, F>(f: F) -> Option<JoinHandle<T>>
@@ -84,7 +83,7 @@ where
     submit(&shared, f, None, Urgency::Mandatory, Location::caller()).ok()
 }
 
-/// The error of work that its runtime does not do any more.
+/// The error of work that is not done because its runtime has shut down.
 pub(crate) fn runtime_gone() -> io::Error {
     crate::driver::shutdown_error()
 }

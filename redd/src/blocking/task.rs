@@ -23,7 +23,7 @@ pub(crate) struct BlockingTask {
     _clock: Option<HoldClock>,
 }
 
-/// What shutdown does with a closure to which no thread is on its way yet.
+/// What shutdown does with a closure for which no thread was started or woken yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// It is cancelled.
@@ -32,7 +32,7 @@ pub(crate) enum Urgency {
     Mandatory,
 }
 
-/// What a closure keeps until it has ended or is dropped: a paused clock does not advance meanwhile, because a task may wait for
+/// A closure holds this until it has ended or is dropped. A paused clock does not advance meanwhile, because a task may wait for
 /// the closure.
 struct HoldClock(Arc<dyn ClosureHost>);
 
@@ -93,7 +93,7 @@ impl<F: FnOnce() -> R, R> Future for Closure<F> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
         let f = self.0.take().expect("a closure is polled once");
-        // It may use redd's types for as long as it likes: no task waits for its thread.
+        // It has no budget: no task waits for its thread.
         Poll::Ready(coop::without_limit(f))
     }
 }

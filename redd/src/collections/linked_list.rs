@@ -185,7 +185,7 @@ mod tests {
                 }
                 _ if !model.is_empty() => {
                     let value = model.remove(rng.below(model.len() as u32) as usize).expect("in range");
-                    // SAFETY: the model says that it is in the list.
+                    // SAFETY: it is in the model, so it is in the list.
                     unsafe { list.remove(nodes[value as usize]) };
                     outside.push(value);
                 }

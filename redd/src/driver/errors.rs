@@ -4,7 +4,7 @@
 
 use std::io;
 
-/// Inside of the `io::Error` of every operation on a descriptor whose runtime has shut down.
+/// The inner error of the `io::Error` that every operation on a descriptor returns after its runtime has shut down.
 #[derive(Debug)]
 struct ShutDown;
 
@@ -14,7 +14,7 @@ error_texts! {
           alive as long as its sockets, or take the descriptor out and use it without a runtime",
 }
 
-/// The error of every operation on a descriptor whose runtime has shut down.
+/// Returns the error of every operation on a descriptor whose runtime has shut down.
 pub(crate) fn shutdown_error() -> io::Error {
     io::Error::other(ShutDown)
 }

@@ -1,20 +1,20 @@
-//! What a worker parks in: one epoll that every thread of a runtime may wait on, and the registrations in it.
+//! What a worker waits in: one epoll that every thread of a runtime may wait on, and the registrations in it.
 //!
-//! A worker calls [`Driver::wait`] with the time until its next timer, then [`Driver::dispatch`]. What the turn brings are wakers of tasks that
-//! waited for a descriptor, and perhaps the token that [`Driver::wake`] left.
+//! A worker calls [`Driver::wait`] with the time until its next timer, then [`Driver::dispatch`]. One such turn returns
+//! the wakers of tasks that waited for a descriptor, and perhaps the token that [`Driver::wake`] left.
 //!
 //! Called by `scheduler` (new, wait, dispatch, wake, shutdown), and through `readiness::source` by `net`, `process`
 //! and `signal`.
 //!
 //! # Invariants
-//! - `one-edge-one-thread`: everything in the epoll is edge-triggered, so an event is given to one of the threads
-//!   that wait, and that thread passes it on before it does anything else.
-//! - `stale-is-dropped`: a token carries index and generation of a slot, no pointer; an event for an earlier use of
-//!   the slot is dropped.
+//! - `one-edge-one-thread`: everything in the epoll is edge-triggered, so each event is reported to one of the threads
+//!   that wait. That thread dispatches the event before it does anything else.
+//! - `stale-is-dropped`: a token carries the index and generation of a slot, not a pointer. An event for an earlier use
+//!   of the slot is dropped.
 //!
 //! # Why not otherwise
-//! An epoll per worker wakes two sleepers where one warm thread would do, and makes a socket belong to a worker that
-//! may be stuck.
+//! With an epoll per worker, two sleeping workers would wake for events that one running thread can handle. A socket
+//! would also belong to one worker, which may be stalled.
 
 pub(crate) mod errors;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -37,7 +37,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-/// The token of the eventfd; no slot has this index.
+/// The token of the eventfd. No slot has this index.
 const WAKE_TOKEN: u64 = u64::MAX;
 
 /// See the module page. Shared by the runtime and by every registration.
@@ -46,7 +46,7 @@ pub(crate) struct Driver {
     epoll: Epoll,
     wake: EventFd,
     slots: Slab,
-    /// Events of descriptors, ever.
+    /// Total number of events of descriptors.
     events: AtomicU64,
 }
 
@@ -57,20 +57,21 @@ impl Driver {
         Ok(Self { epoll, wake, slots: Slab::new(), events: AtomicU64::new(0) })
     }
 
-    /// First half of a turn, which wakes nobody: waits for events, at most for `timeout` (`None`: until there are some).
-    /// Any number of threads may do so at once. May return early with nothing. True if the token is among them.
+    /// First half of a turn, which calls no wakers: waits for events, at most for `timeout`. With `None` it waits until
+    /// there are some. Any number of threads may do so at once. May return early without events. Returns whether the
+    /// wake token is among the events.
     ///
-    /// An error is a broken epoll: the turn cannot be repeated.
+    /// An error means that epoll is broken: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
         wait_for_events(&self.epoll, buffer, timeout)?;
-        // Not read: with edges only its change counts, and `EventFd::signal` keeps it from filling up.
+        // The counter is not read: an edge reports only its change, and `EventFd::signal` keeps it from overflowing.
         Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
     }
 
-    /// Second half: moves the wakers of those who waited for the events into `wakers`, and empties the buffer. Answers how
-    /// many events there were.
+    /// Second half: moves the wakers of the tasks that waited for the events into `wakers`, and empties the buffer.
+    /// Returns how many events there were.
     ///
-    /// The caller holds no lock: `wakers` is woken here when it is full.
+    /// The caller holds no lock, because a full `wakers` is woken here.
     pub(crate) fn dispatch(&self, buffer: &mut EventBuffer, wakers: &mut WakeList) -> usize {
         let mut count = 0;
         for (events, token) in buffer.iter() {
@@ -79,7 +80,7 @@ impl Driver {
             }
             count += 1;
             let (index, generation) = (token as u32, (token >> 32) as u32);
-            // `stale-is-dropped`, by the slot.
+            // `stale-is-dropped`: the slot compares the generation.
             if let Some(slot) = self.slots.slot(index) {
                 slot.on_event(generation, Ready::from_epoll(events), wakers);
             }
@@ -91,14 +92,14 @@ impl Driver {
         count
     }
 
-    /// Leaves a token: one of the threads that are in `wait`, or the next one to do so, returns with it.
+    /// Leaves a token. One of the threads in `wait`, or the next thread that calls it, returns with the token.
     pub(crate) fn wake(&self) {
         // `one-edge-one-thread`.
         self.wake.signal();
     }
 
-    /// No event is dispatched any more: all waiting tasks are woken, and a wait that begins from now on gets the error of a
-    /// shutdown instead. What need not wait goes on working. Nothing more can be registered.
+    /// From now on no event is dispatched. All waiting tasks are woken, and a wait that begins later returns the
+    /// shutdown error. Operations that need not wait continue to work. Nothing more can be registered.
     pub(crate) fn end_waits(&self) {
         let mut wakers = WakeList::new();
         for index in 0..self.slots.close() {
@@ -109,7 +110,7 @@ impl Driver {
         wakers.wake_all();
     }
 
-    /// Ends all registrations: their waiters are woken, and this and every later operation is an error.
+    /// Ends all registrations: wakes their waiters, and makes this and every later operation fail.
     pub(crate) fn shutdown(&self) {
         let mut wakers = WakeList::new();
         for index in 0..self.slots.close() {
@@ -120,17 +121,17 @@ impl Driver {
         wakers.wake_all();
     }
 
-    /// How many descriptors were ever registered.
+    /// Returns how many descriptors were ever registered.
     pub(crate) fn registered_total(&self) -> u64 {
         self.slots.allocated_total()
     }
 
-    /// How many events of descriptors there ever were.
+    /// Returns how many events of descriptors there ever were.
     pub(crate) fn events_total(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// How many descriptors are registered.
+    /// Returns how many descriptors are registered.
     pub(crate) fn registrations(&self) -> usize {
         self.slots.len()
     }
@@ -139,7 +140,7 @@ impl Driver {
         let index = self.slots.allocate()?;
         let generation = self.slot(index).state().generation();
         let token = u64::from(generation) << 32 | u64::from(index);
-        // From here on events may come; the slot was made ready for this use when the last one ended.
+        // From here on events may arrive. The end of the slot's last use has prepared it for this one.
         match self.epoll.add(fd, interest.to_epoll(), token) {
             Ok(()) => Ok((index, generation)),
             Err(error) => {

@@ -61,7 +61,7 @@ pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadD
 /// The entries of a directory, in no particular order. Made by [`read_dir`].
 ///
 /// - It reads batches of 32 entries on the blocking pool, so most entries need no trip to another thread.
-#[must_use = "entries are read only when they are asked for"]
+#[must_use = "entries are read only when they are requested"]
 pub struct ReadDir {
     /// `one-batch`
     listing: Option<Listing>,

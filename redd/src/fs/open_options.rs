@@ -137,7 +137,7 @@ impl OpenOptions {
     /// Opens the file.
     ///
     /// # Cancel safety
-    /// Dropping the future does not stop it once it has started: the file may be created or emptied all the same.
+    /// Dropping the future does not stop it once it has started: the file may still be created or emptied.
     ///
     /// # Errors
     /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and

@@ -467,7 +467,7 @@ impl<T: 'static> JoinSet<T> {
                 Poll::Ready(Some(self.take(index)))
             }
             None => {
-                waiting::note(WaitKind::Join, None);
+                waiting::record(WaitKind::Join, None);
                 Poll::Pending
             }
         }

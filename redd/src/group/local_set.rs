@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::current::{self, Entered};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
@@ -31,7 +32,6 @@ use crate::scheduler::id::Id;
 use crate::scheduler::{enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
-use crate::task::hooks::{TaskHooks, UnjoinedPanic};
 use crate::task::poll::Ran;
 use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;
@@ -39,7 +39,7 @@ use crate::task::{JoinHandle, Runnable, coop};
 
 /// The number of tasks that a set runs before its host yields. The value is Tokio's.
 const TASKS_PER_TICK: usize = 61;
-/// Every so many tasks, the remote queue is tried first. The value is Tokio's.
+/// After this many tasks, the set takes one from the remote queue first. The value is Tokio's.
 const REMOTE_FIRST_INTERVAL: u8 = 31;
 
 /// A set of tasks that stay on this thread, so they need not be `Send`.
@@ -127,7 +127,7 @@ impl Schedule for LocalSetState {
     }
 
     fn task_panicked(&self) {
-        local::note_panic();
+        local::record_panic();
         if *self.unhandled_panic.lock() == UnhandledPanic::ShutdownRuntime {
             self.has_unhandled_panic.store(true, Ordering::Relaxed);
             self.waker.wake();
@@ -432,7 +432,7 @@ impl Future for LocalSet {
             } else if self.inner.shared.slab.alive() == 0 {
                 Poll::Ready(())
             } else {
-                waiting::note(WaitKind::Join, Some(self.location));
+                waiting::record(WaitKind::Join, Some(self.location));
                 Poll::Pending
             }
         })

@@ -49,8 +49,8 @@ impl<T: 'static> LocalKey<T> {
     /// - It is dropped with the returned future. [`TaskLocalFuture::take_value`] takes it out.
     ///
     /// # Panics
-    /// The returned future panics when it is polled from inside a [`with`](Self::with) of the same key, and when it is
-    /// polled again after it has completed.
+    /// The returned future panics when it is polled from inside a [`with`](Self::with) of the same key. It also panics
+    /// when it is polled again after it has completed.
     ///
     /// # Examples
     /// ```

@@ -28,7 +28,7 @@ use crate::task::coop::poll_proceed;
 /// Maximum number of bytes that one operation moves, unless the file has another limit. As large as in Tokio.
 pub(crate) const MAX_OPERATION_BYTES: usize = 2 * 1024 * 1024;
 
-/// The kind of an operation, which says what its result means.
+/// The kind of an operation, which determines what its result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperationKind {
     /// Fills the buffer.
@@ -114,7 +114,7 @@ impl Background {
                 shared.waiters.push(waker);
             }
             drop(shared);
-            waiting::note(kind, None);
+            waiting::record(kind, None);
             return Poll::Pending;
         }
     }

@@ -251,7 +251,7 @@ fn poll_pipe<T>(
     if result.is_ready() {
         unit.made_progress();
     } else {
-        waiting::note(kind, None);
+        waiting::record(kind, None);
     }
     result
 }

@@ -37,7 +37,7 @@ pin_project! {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     #[derive(Debug)]
-    #[must_use = "lines are read only when they are asked for"]
+    #[must_use = "lines are read only when they are requested"]
     pub struct Lines<R> {
         #[pin]
         split: Split<R>,
@@ -138,7 +138,7 @@ impl<R: AsyncBufRead> Lines<R> {
 pin_project! {
     /// The segments of a reader. Made by [`AsyncBufReadExt::split`](super::AsyncBufReadExt::split).
     #[derive(Debug)]
-    #[must_use = "segments are read only when they are asked for"]
+    #[must_use = "segments are read only when they are requested"]
     pub struct Split<R> {
         #[pin]
         reader: R,

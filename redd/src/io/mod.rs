@@ -54,7 +54,7 @@
 //! # In every operation of this module
 //! - Methods that *complete* a quantity (`read_exact`, `write_all`, `copy`, `read_line`, …) retry when the system
 //!   reports [`ErrorKind::Interrupted`]. Single operations (`read`, `write`) return it to the caller.
-//! - A future does nothing until it is polled. Its `# Cancel safety` says what is lost if it is dropped half-way.
+//! - A future does nothing until it is polled. Its `# Cancel safety` says what is lost if it is dropped before it completes.
 //! - Dropping a [`BufWriter`] or a stream does not flush it: a drop cannot await.
 //! - Everything but the standard streams works on any executor. Those use the blocking pool of the runtime.
 

@@ -83,14 +83,14 @@ impl<'a> ReadBuf<'a> {
     /// Returns the filled part.
     #[inline]
     pub fn filled(&self) -> &[u8] {
-        // SAFETY: `truly-initialised`, and `in-order` says that `filled` does not go beyond.
+        // SAFETY: `truly-initialised`, and by `in-order` `filled` is not larger.
         unsafe { assume_init_ref(&self.bytes[..self.filled]) }
     }
 
     /// Returns the filled part, mutably.
     #[inline]
     pub fn filled_mut(&mut self) -> &mut [u8] {
-        // SAFETY: `truly-initialised`, and `in-order` says that `filled` does not go beyond.
+        // SAFETY: `truly-initialised`, and by `in-order` `filled` is not larger.
         unsafe { assume_init_mut(&mut self.bytes[..self.filled]) }
     }
 
@@ -317,7 +317,7 @@ impl<'a> ReadBuf<'a> {
     }
 
     /// Asserts that this is the buffer that starts at `start`, as it did before a reader borrowed it. Safe code can
-    /// replace it with another one, whose lengths then say nothing about our memory.
+    /// replace it with another one, whose lengths do not apply to our memory.
     #[inline]
     #[track_caller]
     pub(crate) fn assert_same_buffer(&self, start: *const u8) {

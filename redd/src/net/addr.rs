@@ -52,7 +52,7 @@ pub(crate) mod sealed {
 }
 use sealed::ToSocketAddrsPriv;
 
-/// The addresses that something stands for.
+/// The addresses that a value resolves to.
 #[derive(Clone, Debug)]
 pub enum Addresses {
     /// At most one.

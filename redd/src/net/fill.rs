@@ -3,7 +3,7 @@
 //! Called by `tcp`, `udp` and `unix`.
 //!
 //! # Invariants
-//! - `only-what-came`: a buffer grows by exactly the bytes that the kernel has written to the memory at its end.
+//! - `only-what-was-received`: a buffer grows by exactly the bytes that the kernel has written to the memory at its end.
 
 #![expect(unsafe_code, reason = "buffers that need not be initialised")]
 
@@ -18,7 +18,7 @@ pub(super) fn append(io: &impl AsFd, buf: &mut impl BufMut, what: Fill) -> io::R
     // SAFETY: `fill` only writes to the memory, and never writes uninitialised bytes.
     let room = unsafe { buf.chunk_mut().as_uninit_slice_mut() };
     let (len, sender) = fill(io.as_fd(), room, what)?;
-    // SAFETY: `only-what-came`: `fill` has initialised `len` bytes of `room`.
+    // SAFETY: `only-what-was-received`: `fill` has initialised `len` bytes of `room`.
     unsafe { buf.advance_mut(len) };
     Ok((len, sender))
 }

@@ -873,7 +873,7 @@ impl UdpSocket {
 }
 
 fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {
-    let address = address.expect("`fill` was asked for the sender");
+    let address = address.expect("the call of `fill` requests the sender");
     address.as_socket().ok_or_else(|| {
         io::Error::other("a datagram came whose sender has no IP address: use the type of `net` that fits the socket")
     })

@@ -35,7 +35,7 @@ impl HistogramConfiguration {
     /// Creates `num_buckets` buckets of width `bucket_width`. The last one also counts all longer durations.
     ///
     /// # Panics
-    /// If there are more than 2^24 buckets, which take 128 MiB for each worker.
+    /// Panics if there are more than 2^24 buckets, which take 128 MiB for each worker.
     #[track_caller]
     pub fn linear(bucket_width: Duration, num_buckets: usize) -> Self {
         assert_bucket_count(num_buckets);
@@ -65,7 +65,7 @@ impl HistogramConfiguration {
 fn assert_bucket_count(buckets: usize) {
     assert!(
         buckets <= 1 << 24,
-        "a histogram was asked for with {buckets} buckets, for which there is no memory. Give at most 2^24, or use \
+        "a histogram with {buckets} buckets would use too much memory. Give at most 2^24, or use \
          `HistogramConfiguration::log`, which needs few of them."
     );
 }
@@ -162,7 +162,7 @@ impl LogHistogram {
     }
 }
 
-/// Chooses range and precision of a [`LogHistogram`], which has an example.
+/// Sets the range and precision of a [`LogHistogram`], which has an example.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogHistogramBuilder {
     min: Option<Duration>,
@@ -179,7 +179,7 @@ impl LogHistogramBuilder {
     /// Sets the maximum relative error of a recorded duration. Values outside of 2^-10 to 1/4 are clamped to this range.
     ///
     /// # Panics
-    /// If `max_error` is not between 0 and 1.
+    /// Panics if `max_error` is not between 0 and 1.
     #[track_caller]
     pub fn max_error(mut self, max_error: f64) -> Self {
         assert!(
@@ -194,7 +194,7 @@ impl LogHistogramBuilder {
     /// Divides each power of two into exactly 2^`p` buckets.
     ///
     /// # Panics
-    /// If `p` is more than 10.
+    /// Panics if `p` is more than 10.
     #[track_caller]
     pub fn precision_exact(mut self, p: u32) -> Self {
         assert!(
@@ -215,7 +215,7 @@ impl LogHistogramBuilder {
     /// Counts all longer durations in the last bucket. Default: 60 s.
     ///
     /// # Panics
-    /// If `duration` is zero.
+    /// Panics if `duration` is zero.
     #[track_caller]
     pub fn max_value(mut self, duration: Duration) -> Self {
         assert!(
@@ -277,7 +277,7 @@ pub enum InvalidHistogramConfiguration {
 error_texts! {
     [] InvalidHistogramConfiguration,
     Self::TooManyBuckets { required_bucket_count } =>
-        "the histogram needs {required_bucket_count} buckets, which is more than it may have; ask for less precision or \
+        "the histogram needs {required_bucket_count} buckets, which is more than it may have; choose less precision or \
          a smaller range",
 }
 

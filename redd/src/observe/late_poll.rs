@@ -1,62 +1,63 @@
-//! The report of a late poll: what the program gets to know of it, its opt-in stack, and how it is delivered.
+//! The report of a late poll: its contents, its opt-in stack, and its delivery.
 //!
-//! Called by the monitor of `scheduler::rescue`, which fills in a report, and by the runtime when it ends. The types are public
-//! as `runtime::{LatePoll, CpuUse, RescueAction, Stack}`.
+//! Called by the monitor of `scheduler::rescue`, which fills in a report, and by the runtime when it ends. The types
+//! are public as `runtime::{LatePoll, CpuUse, RescueAction, Stack}`.
 //!
-//! A report goes to three readers: `tracing`, with that feature; then the program's hook, or else standard error.
+//! A report goes to `tracing`, with that feature. Then it goes to the program's hook or, without a hook, to standard
+//! error.
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::observe::report::{Count, Grouped, Place, Printable, ReportKind, report};
+use crate::observe::report::{Count, Grouped, Printable, ReportKind, ShortLocation, report};
 use crate::observe::symbols;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
+use crate::primitives::user_code::guarded;
 use crate::primitives::{Mutex, thread};
 use crate::sys;
 use crate::task::Id;
-use crate::task::hooks::guarded;
-use crate::task::info::TaskInfo;
 
-/// Threads that may write reports with stacks at the same time. Beyond it a report has no stack. Not measured.
+/// The most threads that may write reports with stacks at the same time. Further reports have no stack. Not measured.
 const REPORTERS_MAX: u32 = 8;
 
-/// Threads that write reports with stacks; at most `REPORTERS_MAX`.
+/// The number of threads that write reports with stacks, at most `REPORTERS_MAX`.
 static REPORTERS: AtomicU32 = AtomicU32::new(0);
 
 pub(crate) type LatePollHook = Arc<dyn Fn(&LatePoll) + Send + Sync>;
 
-/// What the thread of a stalled worker does.
+/// What the thread of a stalled worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CpuUse {
-    /// It waits for something: a lock, a file, an answer, a sleep.
+    /// It waits for something: a lock, a file, a reply, a sleep.
     Off,
-    /// It computes.
+    /// It runs on a CPU.
     On,
-    /// It would compute, but other threads of the machine have the CPUs.
+    /// It is ready to run, but other threads of the machine occupy the CPUs.
     Waiting,
-    /// It is stopped, by a signal or a debugger.
+    /// It was stopped, by a signal or a debugger.
     Stopped,
     /// The system did not report it.
     Unknown,
 }
 
-/// What was done about a late poll.
+/// What redd did about a late poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RescueAction {
     /// Nothing: no work waits behind it.
     NothingWaits,
-    /// Nothing yet: other workers are there, or a spare would take a CPU away from another thread.
+    /// Nothing yet: other workers are available, or a spare worker would take a CPU away from another thread.
     LeftAlone,
-    /// A parked worker was woken for the work behind it, or a worker started that had not been needed before.
+    /// A parked worker was woken for the work behind it, or a worker that had not been needed before was started.
     WokeWorker,
     /// A spare worker was started.
     StartedSpare,
-    /// Nothing: as many spare workers as allowed run already.
+    /// Nothing: as many spare workers as allowed are running already.
     BoundHit,
     /// Nothing: the system refused a thread.
     ThreadRefused,
@@ -64,7 +65,7 @@ pub enum RescueAction {
     ReportOnly,
 }
 
-/// A poll that takes long: its task, its location, and what was done about it.
+/// A poll that takes too long: its task, its location, and what redd did about it.
 ///
 /// # Examples
 /// ```
@@ -75,7 +76,7 @@ pub enum RescueAction {
 /// let (report, reports) = mpsc::channel();
 /// let (end, ended) = mpsc::channel::<()>();
 /// let runtime = Builder::new_multi_thread()
-///     .on_late_poll(move |late: &LatePoll| drop(report.send((late.elapsed(), late.mend()))))
+///     .on_late_poll(move |late: &LatePoll| drop(report.send((late.elapsed(), late.advice()))))
 ///     .build()?;
 /// runtime.spawn(async move { ended.recv() }); // Blocks its worker.
 /// let (elapsed, advice) = reports.recv().unwrap();
@@ -87,7 +88,7 @@ pub enum RescueAction {
 #[derive(Debug)]
 pub struct LatePoll {
     pub(crate) task: Option<TaskInfo>,
-    /// Or the future of `block_on`, and the caller of that.
+    /// Or the location that called `block_on`, if it is a poll of that future.
     pub(crate) root: Option<&'static Location<'static>>,
     pub(crate) elapsed: Duration,
     pub(crate) is_reminder: bool,
@@ -108,10 +109,10 @@ pub struct LatePoll {
 pub(crate) struct Behind {
     /// Tasks in the run queues of stalled workers.
     pub(crate) queued: usize,
-    /// Tasks from outside.
+    /// Tasks in the injector.
     pub(crate) injected: usize,
     pub(crate) has_due_timers: bool,
-    /// Timers of a stalled worker, which are not due yet.
+    /// Timers of a stalled worker that are not due yet.
     pub(crate) has_timers: bool,
     /// Tasks in the queues of active workers.
     pub(crate) has_others: bool,
@@ -120,7 +121,7 @@ pub(crate) struct Behind {
 }
 
 impl Behind {
-    /// Work waits that no active worker has for itself.
+    /// Whether work waits that no active worker has in its own queue.
     pub(crate) fn has_work(&self) -> bool {
         self.queued > 0 || self.injected > 0 || self.has_due_timers || self.has_timers || self.has_others
     }
@@ -146,7 +147,8 @@ impl fmt::Display for Behind {
     }
 }
 
-/// The calls that a thread was in, the innermost first; `Display` writes a line for each. See [`Rescue::with_stack`](crate::runtime::Rescue::with_stack).
+/// The functions that a thread was in, the innermost first. `Display` writes a line for each. See
+/// [`Rescue::with_stack`](crate::runtime::Rescue::with_stack).
 ///
 /// # Examples
 /// ```
@@ -171,7 +173,7 @@ impl fmt::Display for Behind {
 pub struct Stack(pub(crate) Vec<usize>);
 
 impl Stack {
-    /// An address inside of each call.
+    /// Returns an address inside of each function.
     pub fn addresses(&self) -> &[usize] {
         &self.0
     }
@@ -189,106 +191,109 @@ impl fmt::Display for Stack {
 }
 
 impl LatePoll {
-    /// Whether it is no task but the future that `block_on` of a current-thread runtime runs.
+    /// Returns whether this is not a task, but the future that `block_on` of a current-thread runtime runs.
     pub fn is_block_on(&self) -> bool {
         self.root.is_some()
     }
 
-    /// The task's id; `None` if it is none, or ended just when it was looked at.
+    /// Returns the task's id. `None` if this is not a task, or if the task ended at the moment of the report.
     pub fn task_id(&self) -> Option<Id> {
         self.task.as_ref().map(|task| task.id)
     }
 
-    /// The task's name, if it was spawned with one.
+    /// Returns the task's name, if it was spawned with one.
     pub fn task_name(&self) -> Option<&str> {
         self.task.as_ref()?.name.as_deref()
     }
 
-    /// The location in the program that spawned it, or that called `block_on`.
+    /// Returns the location in the program that spawned the task, or that called `block_on`.
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
         self.root.or_else(|| self.task.as_ref().map(|task| task.location))
     }
 
-    /// How long the poll has taken by now; it may have begun a few milliseconds earlier.
+    /// Returns how long the poll has taken so far. It may have begun a few milliseconds earlier.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// How much CPU time its thread had in this poll, as far as it was monitored; `None` if the system does not report it.
+    /// Returns how much CPU time the thread used in this poll, for the time that it was monitored. `None` if the system
+    /// does not report it.
     pub fn cpu_time(&self) -> Option<Duration> {
         self.computed
     }
 
-    /// Whether the poll has ended meanwhile; see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
+    /// Returns whether the poll has ended meanwhile; see
+    /// [`Rescue::report_after`](crate::runtime::Rescue::report_after).
     pub fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// Whether this poll was reported before, when it had taken a tenth of the time.
+    /// Returns whether this poll was reported before, when it had taken a tenth of the time.
     pub fn is_reminder(&self) -> bool {
         self.is_reminder
     }
 
-    /// What its thread did for most of the poll.
+    /// Returns what the thread did for most of the poll.
     pub fn cpu_use(&self) -> CpuUse {
         self.cpu
     }
 
-    /// The name of the system call that its thread is in, or `syscall` and a number.
+    /// Returns the name of the system call that the thread is in, or `syscall` and a number.
     pub fn system_call(&self) -> Option<String> {
         let number = self.system_call?;
         Some(sys::thread::call_name(number).map_or_else(|| format!("syscall {number}"), str::to_owned))
     }
 
-    /// The function of the kernel that its thread sleeps in, where the kernel reports it.
+    /// Returns the kernel function that the thread sleeps in, if the kernel reports it.
     pub fn wait_channel(&self) -> Option<&str> {
         self.wait_channel.as_deref()
     }
 
-    /// The name of its thread in the system.
+    /// Returns the system's name of the thread.
     pub fn thread_name(&self) -> Option<&str> {
         self.thread_name.as_deref()
     }
 
-    /// The index of its worker; spare workers are numbered behind the others.
+    /// Returns the index of the worker. Spare workers have indices after the others.
     pub fn worker(&self) -> usize {
         self.worker
     }
 
-    /// Tasks in the run queues of stalled workers, at the moment of the rescue, or now if there was none.
+    /// Returns how many tasks were in the run queues of stalled workers at the moment of the rescue, or are now if
+    /// there was none.
     pub fn queued_tasks(&self) -> usize {
         self.behind.queued
     }
 
-    /// Tasks from outside that waited for any worker at that moment.
+    /// Returns how many tasks in the injector waited for any worker at that moment.
     pub fn injected_tasks(&self) -> usize {
         self.behind.injected
     }
 
-    /// Whether timers were due at that moment that no worker fired.
+    /// Returns whether timers were due at that moment that no worker fired.
     pub fn has_due_timers(&self) -> bool {
         self.behind.has_due_timers
     }
 
-    /// The functions that its thread was in, if the runtime was asked for them ([`Rescue::with_stack`](crate::runtime::Rescue::with_stack)) and the thread
-    /// recorded them before the poll was over.
+    /// Returns the functions that the thread was in, if [`Rescue::with_stack`](crate::runtime::Rescue::with_stack)
+    /// enabled that and the thread recorded them before the poll ended.
     pub fn stack(&self) -> Option<&Stack> {
         self.stack.as_ref()
     }
 
-    /// What was done.
+    /// Returns what redd did.
     pub fn action(&self) -> RescueAction {
         self.action
     }
 
-    /// What the author of the task can do.
-    pub fn mend(&self) -> &'static str {
+    /// Returns advice for the author of the task: how to make the poll shorter, or how to move its work off the worker.
+    pub fn advice(&self) -> &'static str {
         match self.cpu {
             CpuUse::Off => {
                 "Move what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it."
             }
             CpuUse::On => {
-                "Call `yield_now().await` in the loop now and then, or move the computation to `spawn_blocking`."
+                "Call `yield_now().await` in the loop from time to time, or move the computation to `spawn_blocking`."
             }
             CpuUse::Waiting | CpuUse::Stopped => {
                 "The machine has too few CPUs for what runs on it; the task may be fine."
@@ -306,16 +311,16 @@ impl fmt::Display for LatePoll {
                 if let Some(name) = &task.name {
                     write!(f, " `{}`", Printable(name))?;
                 }
-                write!(f, " (spawned at {})", Place(task.location))?;
+                write!(f, " (spawned at {})", ShortLocation(task.location))?;
             }
             None => match self.root {
-                Some(location) => write!(f, "the future of `block_on` (called at {})", Place(location))?,
+                Some(location) => write!(f, "the future of `block_on` (called at {})", ShortLocation(location))?,
                 None => f.write_str("a task")?,
             },
         }
         let elapsed = Grouped(self.elapsed.as_millis() as u64);
-        f.write_str(if self.has_ended { " did not come" } else { " has not come" })?;
-        write!(f, " to an `.await` for {elapsed} ms")?;
+        f.write_str(if self.has_ended { " did not reach" } else { " has not reached" })?;
+        write!(f, " an `.await` for {elapsed} ms")?;
         if let Some(name) = &self.thread_name {
             write!(f, ", on thread `{}`", Printable(name))?;
         }
@@ -326,7 +331,7 @@ impl fmt::Display for LatePoll {
             CpuUse::Stopped => ", stopped",
             CpuUse::Unknown => "",
         })?;
-        // A thread that mostly computes may be in any call at this moment.
+        // A thread that mostly computes may be in any system call at this moment.
         if matches!(self.cpu, CpuUse::Off | CpuUse::Unknown) {
             if let Some(call) = self.system_call() {
                 write!(f, " in {call}")?;
@@ -348,7 +353,7 @@ impl fmt::Display for LatePoll {
             RescueAction::ThreadRefused => "No spare worker was started: the system refused a thread. ",
             RescueAction::ReportOnly => "Nothing was done: this runtime only reports. ",
         })?;
-        f.write_str(self.mend())?;
+        f.write_str(self.advice())?;
         match &self.stack {
             Some(stack) => write!(f, " Its thread is in:{stack}"),
             None => Ok(()),
@@ -356,8 +361,8 @@ impl fmt::Display for LatePoll {
     }
 }
 
-/// Delivers the reports of a runtime of this name, if it has one. Reports with a stack are delivered by a thread of their own:
-/// reading the program's debug information may take a second, and other workers are to be rescued
+/// Delivers the reports of a runtime, which may have this name. Reports with a stack are delivered on a separate
+/// thread: reading the program's debug information may take a second, and the monitor must rescue other workers
 /// meanwhile. Beyond `REPORTERS_MAX` threads, or if the system refuses the thread, the stacks are left out.
 pub(crate) fn deliver(reports: Vec<LatePoll>, hook: Option<&LatePollHook>, runtime: Option<&str>) {
     if reports.iter().all(|late| late.stack.is_none()) {
@@ -378,7 +383,7 @@ pub(crate) fn deliver(reports: Vec<LatePoll>, hook: Option<&LatePollHook>, runti
             return;
         }
     }
-    // Without the stacks, which take the time.
+    // Without the stacks, which are what takes the time.
     let reports = std::mem::take(&mut *reports.lock());
     deliver_here(reports.into_iter().map(|late| LatePoll { stack: None, ..late }).collect(), hook, runtime);
 }
@@ -414,7 +419,7 @@ fn emit(late: &LatePoll) {
     );
 }
 
-/// Writes the line of a late poll to standard error, if it may have one now.
+/// Writes the line of a late poll to standard error, unless the rate limit is reached.
 pub(crate) fn write_line(late: &LatePoll, runtime: Option<&str>) {
     match runtime {
         Some(name) => report(ReportKind::LatePoll, format_args!("late poll of runtime `{}`: {late}", Printable(name))),
@@ -422,13 +427,13 @@ pub(crate) fn write_line(late: &LatePoll, runtime: Option<&str>) {
     }
 }
 
-/// A guard: one thread writes reports.
+/// A guard that counts one thread that writes reports.
 struct ReportThread;
 
 impl ReportThread {
-    /// `None` if there are enough.
+    /// Returns `None` if there are enough.
     fn new() -> Option<Self> {
-        // Dropped if it is one too many.
+        // Dropped, and so uncounted, if it is one too many.
         let (reporter, others) = (Self, REPORTERS.fetch_add(1, Ordering::Relaxed));
         (others < REPORTERS_MAX).then_some(reporter)
     }
@@ -464,10 +469,10 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_what_the_poll_did_what_waits_and_what_was_done() {
+    fn the_line_has_what_the_poll_did_what_waits_and_what_was_done() {
         assert_eq!(
             late().to_string(),
-            "a task has not come to an `.await` for 1,002 ms, on thread `redd-worker`, off the CPU (hrtimer_nanosleep), \
+            "a task has not reached an `.await` for 1,002 ms, on thread `redd-worker`, off the CPU (hrtimer_nanosleep), \
              computed 1 of 1,002 ms. Behind it: 1 queued task, 2,000 tasks from outside, due timers. A spare worker was \
              started. Move what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it."
         );
@@ -481,8 +486,8 @@ mod tests {
         };
         assert_eq!(
             computing.to_string(),
-            "a task did not come to an `.await` for 1,002 ms, on thread `redd-worker`, on the CPU, computed 610 of 1,002 \
-             ms. Nothing waits behind it. Call `yield_now().await` in the loop now and then, or move the computation to \
+            "a task did not reach an `.await` for 1,002 ms, on thread `redd-worker`, on the CPU, computed 610 of 1,002 \
+             ms. Nothing waits behind it. Call `yield_now().await` in the loop from time to time, or move the computation to \
              `spawn_blocking`."
         );
         let location = Location::caller();
@@ -497,7 +502,7 @@ mod tests {
         assert_eq!(
             kept.to_string(),
             format!(
-                "the future of `block_on` (called at {location}) has not come to an `.await` for 1,002 ms, waiting for a CPU, \
+                "the future of `block_on` (called at {location}) has not reached an `.await` for 1,002 ms, waiting for a CPU, \
                  computed 1 of 1,002 ms. Behind it: tasks of other workers, timers, I/O. Nothing was done: this runtime \
                  only reports. The machine has too few CPUs for what runs on it; the task may be fine."
             )
@@ -505,7 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn no_action_is_said_to_be_for_what_is_not_there() {
+    fn no_line_refers_to_work_that_does_not_exist() {
         for action in [
             RescueAction::NothingWaits,
             RescueAction::LeftAlone,

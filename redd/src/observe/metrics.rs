@@ -10,9 +10,10 @@ use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
 use crate::scheduler::shared::Shared;
 
-/// Counters and gauges of a runtime, read while it runs; from [`Handle::metrics`](crate::runtime::Handle::metrics).
+/// Counters and gauges of a runtime, read while it runs. Returned by
+/// [`Handle::metrics`](crate::runtime::Handle::metrics).
 ///
-/// Each method reads the current value. Two values need not be of the same moment.
+/// Each method reads the current value. Two values may be from different moments.
 ///
 /// `{:?}` prints the values: those of the runtime, then those of each worker.
 ///
@@ -32,7 +33,7 @@ pub struct RuntimeMetrics {
     shared: Arc<Shared>,
 }
 
-// As for `Handle`: a panic outside leaves what the runtime's threads share consistent.
+// As for `Handle`: a panic elsewhere leaves the state that the runtime's threads share consistent.
 impl std::panic::UnwindSafe for RuntimeMetrics {}
 impl std::panic::RefUnwindSafe for RuntimeMetrics {}
 
@@ -41,94 +42,93 @@ impl RuntimeMetrics {
         Self { shared }
     }
 
-    /// Worker threads of the runtime; 1 on a current-thread one.
+    /// Returns the number of worker threads of the runtime, which is 1 on a current-thread runtime.
     pub fn num_workers(&self) -> usize {
         self.shared.config.workers
     }
 
-    /// Tasks that were spawned and have not ended.
+    /// Returns the number of tasks that were spawned and have not ended.
     pub fn num_alive_tasks(&self) -> usize {
         self.shared.slab.alive()
     }
 
-    /// All tasks ever spawned.
+    /// Returns the number of tasks that were ever spawned.
     pub fn spawned_tasks_count(&self) -> u64 {
         self.shared.slab.spawned_total()
     }
 
-    /// Tasks that wait in the injector for a worker.
+    /// Returns the number of tasks that wait in the injector for a worker.
     pub fn global_queue_depth(&self) -> usize {
         self.shared.injector.len()
     }
 
-    /// How often a task was queued from outside of the workers: spawned or woken by another thread.
+    /// Returns how often a thread that is not a worker queued a task, by spawning or waking it.
     pub fn remote_schedule_count(&self) -> u64 {
         self.shared.remote_schedules()
     }
 
-    /// How often a task was made to yield because its budget was used up; see
-    /// [`task::coop`](crate::task::coop).
+    /// Returns how often a task had to yield because its budget was used up; see [`task::coop`](crate::task::coop).
     pub fn budget_forced_yield_count(&self) -> u64 {
         self.shared.parts.forced_yields.load(Ordering::Relaxed)
     }
 
-    /// How many descriptors have been registered with the I/O driver since the runtime started.
+    /// Returns how many descriptors have been registered with the I/O driver since the runtime started.
     pub fn io_driver_fd_registered_count(&self) -> u64 {
         self.shared.parts.driver.registered_total()
     }
 
-    /// How many of those descriptors have been deregistered.
+    /// Returns how many of those descriptors have been deregistered.
     pub fn io_driver_fd_deregistered_count(&self) -> u64 {
         self.shared.parts.driver.registered_total() - self.shared.parts.driver.registrations() as u64
     }
 
-    /// How many readiness events the I/O driver has delivered.
+    /// Returns how many readiness events the I/O driver has delivered.
     pub fn io_driver_ready_count(&self) -> u64 {
         self.shared.parts.driver.events_total()
     }
 
-    /// Threads of the blocking pool.
+    /// Returns the number of threads of the blocking pool.
     pub fn num_blocking_threads(&self) -> usize {
         self.shared.blocking.threads()
     }
 
-    /// Threads of the blocking pool that wait for work.
+    /// Returns the number of threads of the blocking pool that wait for work.
     pub fn num_idle_blocking_threads(&self) -> usize {
         self.shared.blocking.idle_threads()
     }
 
-    /// Closures that wait for a thread of the blocking pool.
+    /// Returns the number of closures that wait for a thread of the blocking pool.
     pub fn blocking_queue_depth(&self) -> usize {
         self.shared.blocking.queue_depth()
     }
 
-    /// Polls that were late: see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
+    /// Returns the number of late polls: see [`Rescue::report_after`](crate::runtime::Rescue::report_after).
     pub fn late_polls(&self) -> u64 {
         self.shared.stall_detector.counters.late_polls.load(Ordering::Relaxed)
     }
 
-    /// Late polls by the source location that spawned the task, in the order of the first late poll of each.
-    pub fn late_polls_by_place(&self) -> Vec<(&'static Location<'static>, u64)> {
+    /// Returns the late polls by the location that spawned the task, in the order of the first late poll of each.
+    pub fn late_polls_by_location(&self) -> Vec<(&'static Location<'static>, u64)> {
         self.shared.stall_detector.counters.locations.lock().clone()
     }
 
-    /// Blocked polls for which another worker was woken or started, or a spare one.
+    /// Returns the number of late polls for which a parked worker was woken, or a worker or a spare one was started.
     pub fn rescues(&self) -> u64 {
         self.shared.stall_detector.counters.rescues.load(Ordering::Relaxed)
     }
 
-    /// Spare workers that run now, for blocked workers and for those in `block_in_place`.
+    /// Returns the number of spare workers that run now, for stalled workers and for those in `block_in_place`.
     pub fn rescue_workers(&self) -> usize {
         self.shared.workers.spares.lock().running
     }
 
-    /// Spare workers that ran at the same time, at most.
+    /// Returns the largest number of spare workers that ran at the same time.
     pub fn rescue_workers_max(&self) -> usize {
         self.shared.workers.spares.lock().running_max
     }
 
-    /// The longest poll that the monitor has seen, as far as it saw it: short polls are not measured, and of a long
-    /// one the first and last milliseconds are missing.
+    /// Returns the duration of the longest poll, as far as the monitor measured it. It does not measure short polls,
+    /// and it misses the first and last milliseconds of a long one.
     pub fn longest_poll(&self) -> Duration {
         Duration::from_millis(self.shared.stall_detector.counters.longest_poll_ms.load(Ordering::Relaxed))
     }
@@ -139,167 +139,168 @@ impl RuntimeMetrics {
         self.num_alive_tasks()
     }
 
-    /// How often a worker went to sleep. One whose thread has not started has done so once.
+    /// Returns how often a worker parked. A worker whose thread has not started counts as having parked once.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_park_count(&self, worker: usize) -> u64 {
         self.slot(worker).parks.load(Ordering::Relaxed)
     }
 
-    /// How often a worker went to sleep or woke: odd while it sleeps.
+    /// Returns how often a worker parked or woke, which is odd while it is parked.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_park_unpark_count(&self, worker: usize) -> u64 {
         self.slot(worker).unparks.load(Ordering::Relaxed)
     }
 
-    /// How often a worker polled a task.
+    /// Returns how often a worker polled a task.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_poll_count(&self, worker: usize) -> u64 {
         self.slot(worker).mark.polls() / 2
     }
 
-    /// How long a worker was awake. A nanosecond for one whose thread has not started.
+    /// Returns how long a worker was awake. It is a nanosecond for a worker whose thread has not started.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.slot(worker).busy_ns.load(Ordering::Relaxed))
     }
 
-    /// The thread that is the worker, or was last; `None` before there was one. While a worker is inside
-    /// `block_in_place` it is still its own thread: redd starts another worker instead of moving this one.
+    /// Returns the thread that runs the worker, or that ran it last. `None` before there was one. Inside
+    /// `block_in_place` a worker keeps its thread: redd starts another worker instead of moving this one.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_thread_id(&self, worker: usize) -> Option<std::thread::ThreadId> {
         *self.slot(worker).thread_id.lock()
     }
 
-    /// How often a worker went to sleep without having polled a task since its previous sleep.
+    /// Returns how often a worker parked without having polled a task since it parked before.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_noop_count(&self, worker: usize) -> u64 {
         self.slot(worker).counters.noops.load(Ordering::Relaxed)
     }
 
-    /// How many tasks a worker stole from others.
+    /// Returns how many tasks a worker stole from others.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_steal_count(&self, worker: usize) -> u64 {
         self.slot(worker).counters.stolen_tasks.load(Ordering::Relaxed)
     }
 
-    /// How often a worker stole from others.
+    /// Returns how often a worker stole from others.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_steal_operations(&self, worker: usize) -> u64 {
         self.slot(worker).counters.steals.load(Ordering::Relaxed)
     }
 
-    /// How many tasks a worker queued with itself: spawned, woken, or given way. Brought up to date when it sleeps
-    /// or looks for I/O.
+    /// Returns how many tasks a worker added to its own queue, because they were spawned, woken, or had yielded. It is
+    /// updated when the worker parks or polls the driver.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
         self.slot(worker).counters.local_schedules.load(Ordering::Relaxed)
     }
 
-    /// How often a worker's run queue was full, so that tasks of it went to the injector.
+    /// Returns how often a worker's run queue was full, so that some of its tasks moved to the injector.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_overflow_count(&self, worker: usize) -> u64 {
         self.slot(worker).counters.overflows.load(Ordering::Relaxed)
     }
 
-    /// How long a poll takes, smoothed, with what the scheduler does around it. As in Tokio, 0 on a current-thread
-    /// runtime.
+    /// Returns a moving average of the time that a poll takes, including the scheduler's work for it. As in Tokio, it
+    /// is 0 on a current-thread runtime.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_mean_poll_time(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.slot(worker).counters.poll_ns.load(Ordering::Relaxed))
     }
 
-    /// Tasks in the run queue of a worker.
+    /// Returns the number of tasks in the run queue of a worker.
     ///
     /// # Panics
-    /// If there is no such worker.
+    /// Panics if there is no such worker.
     #[track_caller]
     pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
         self.slot(worker);
         self.shared.queue_depth(worker)
     }
 
-    /// Whether poll times are counted; see
+    /// Returns whether poll times are recorded; see
     /// [`enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram).
     pub fn poll_time_histogram_enabled(&self) -> bool {
         !self.shared.instrumentation.poll_times.is_empty()
     }
 
-    /// The number of buckets in the histogram of poll times, or 0 if the histogram is not enabled.
+    /// Returns the number of buckets in the histogram of poll times, or 0 if the histogram is not enabled.
     pub fn poll_time_histogram_num_buckets(&self) -> usize {
         num_buckets(&self.shared.instrumentation.poll_times)
     }
 
-    /// The range of poll times that a bucket counts.
+    /// Returns the range of poll times that a bucket counts.
     ///
     /// The range is empty if there is no histogram or no such bucket.
     pub fn poll_time_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
         bucket_range(&self.shared.instrumentation.poll_times, bucket)
     }
 
-    /// How many of a worker's polls a bucket of poll times has counted, or 0 if the histogram is not enabled.
+    /// Returns how many of a worker's polls a bucket of poll times has counted, or 0 if the histogram is not enabled.
     ///
     /// # Panics
-    /// If the histogram is enabled and there is no such worker or bucket.
+    /// Panics if the histogram is enabled and there is no such worker or bucket.
     #[track_caller]
     pub fn poll_time_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
         bucket_count(&self.shared.instrumentation.poll_times, worker, bucket)
     }
 
-    /// Whether schedule latencies are counted; see
+    /// Returns whether schedule latencies are recorded; see
     /// [`enable_metrics_schedule_latency_histogram`](crate::runtime::Builder::enable_metrics_schedule_latency_histogram).
     pub fn schedule_latency_histogram_enabled(&self) -> bool {
         !self.shared.instrumentation.latencies.is_empty()
     }
 
-    /// The number of buckets in the histogram of schedule latencies, or 0 if the histogram is not enabled.
+    /// Returns the number of buckets in the histogram of schedule latencies, or 0 if the histogram is not enabled.
     pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
         num_buckets(&self.shared.instrumentation.latencies)
     }
 
-    /// The range of schedule latencies that a bucket counts.
+    /// Returns the range of schedule latencies that a bucket counts.
     ///
     /// The range is empty if there is no histogram or no such bucket.
     pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
         bucket_range(&self.shared.instrumentation.latencies, bucket)
     }
 
-    /// How many of a worker's polls a bucket of schedule latencies has counted, or 0 if the histogram is not enabled.
+    /// Returns how many of a worker's polls a bucket of schedule latencies has counted, or 0 if the histogram is not
+    /// enabled.
     ///
     /// # Panics
-    /// If the histogram is enabled and there is no such worker or bucket.
+    /// Panics if the histogram is enabled and there is no such worker or bucket.
     #[track_caller]
     pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
         bucket_count(&self.shared.instrumentation.latencies, worker, bucket)
@@ -310,7 +311,7 @@ impl RuntimeMetrics {
         let workers = self.num_workers();
         assert!(
             worker < workers,
-            "worker {worker} was asked for its counters, but this runtime has {workers}. Ask `num_workers` first; they \
+            "there is no worker {worker}: this runtime has {workers}. Check `num_workers` first; workers \
              are numbered from 0."
         );
         self.shared.slot(worker)
@@ -383,7 +384,7 @@ fn bucket_count(histograms: &[Histogram], worker: usize, bucket: usize) -> u64 {
     let count = histograms.get(worker).and_then(|histogram| histogram.count(bucket));
     count.unwrap_or_else(|| {
         panic!(
-            "bucket {bucket} of worker {worker} was asked for, but there are {} workers with {} buckets each. Ask \
+            "there is no bucket {bucket} of worker {worker}: there are {} workers with {} buckets each. Check \
              `num_workers` and the method that ends in `_num_buckets` first; both are numbered from 0.",
             histograms.len(),
             num_buckets(histograms)

@@ -1,13 +1,17 @@
-//! Observing a running runtime: metrics, dumps, wait kinds, reports, and the resources that tokio-console shows.
+//! Observing a running runtime: metrics, dumps, wait kinds, reports, hooks, and what tokio-console shows: tasks (`spans`) and resources.
 
 pub(crate) mod coarse;
+pub(crate) mod counters;
 pub(crate) mod dump;
 pub(crate) mod histogram;
+pub(crate) mod hooks;
 pub(crate) mod late_poll;
 pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod resources;
+pub(crate) mod spans;
 pub(crate) mod symbols;
+pub(crate) mod task_info;
 pub(crate) mod unjoined;
 #[allow(dead_code, reason = "the rooms that fill it in follow")]
 pub(crate) mod waiter;

@@ -1,4 +1,4 @@
-//! The lines that redd itself writes to standard error. No other file writes there.
+//! The lines that redd itself writes to standard error. No other file of redd writes to it.
 //!
 //! Called by every room that has something to report: late polls, panics that were not joined, a shutdown that waits, a
 //! thread that the system refuses.
@@ -58,7 +58,7 @@ pub(crate) fn fatal(text: fmt::Arguments<'_>) -> ! {
     std::process::abort()
 }
 
-/// Aborts the process if it is dropped by a panic. If a panic in redd's own code ended a thread, the work of that thread would
+/// Aborts the process if a panic drops it. If a panic in redd's own code ended a thread, the work of that thread would
 /// never be done, and the runtime would hang.
 #[derive(Debug)]
 pub(crate) struct AbortOnUnwind(pub(crate) &'static str);
@@ -68,14 +68,14 @@ impl Drop for AbortOnUnwind {
         if thread::is_unwinding() {
             let (what, name) = (self.0, thread::current_name());
             fatal(format_args!(
-                "{what} `{name}` panicked outside of the program's code, where redd cannot go on. This is a bug in redd; \
+                "{what} `{name}` panicked outside of the program's code, so redd cannot continue. This is a bug in redd; \
                  please report it with the message of the panic. Aborting."
             ));
         }
     }
 }
 
-/// Limits the rates and counts what was not written. See the module page.
+/// Limits the rates, and counts the reports that were not written. See the module page.
 #[derive(Debug)]
 struct Reporter {
     rates: [Rate; KINDS],
@@ -112,7 +112,7 @@ impl Reporter {
         if self.is_mid_line.swap(false, Ordering::Relaxed) {
             line.push('\n');
         }
-        // `never-panics`: an error of a `Display` cuts the text short.
+        // `never-panics`: if a `Display` returns an error, the text ends there.
         let _ = write!(line, "redd: {text}");
         if left_out > 0 {
             let _ = write!(line, " ({} left out before this.)", Count(left_out, "report was", "reports were"));
@@ -175,28 +175,33 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// A location in the program as reports show it: path, line and column. The path of a dependency's file begins with the name
-/// and version of its crate instead of Cargo's folder. Other paths are as the compiler was given them.
+/// A location in the program as reports show it: path, line and column. For the file of a dependency, the path begins with the
+/// name and version of its crate instead of Cargo's folder. Other paths are shown as the compiler recorded them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place(pub(crate) &'static Location<'static>);
+pub(crate) struct ShortLocation(pub(crate) &'static Location<'static>);
 
-impl Place {
+impl ShortLocation {
     /// Writes the location with the characters of its path as they are.
     pub(crate) fn write_raw(self, out: &mut impl Write) -> fmt::Result {
-        let Self(place) = self;
-        if let Some((name, file)) = in_dependency(place.file()) {
+        let Self(location) = self;
+        if let Some((name, file)) = in_dependency(location.file()) {
             write!(out, "{name}/{file}")?;
         } else {
-            out.write_str(place.file())?;
+            out.write_str(location.file())?;
         }
-        write!(out, ":{}:{}", place.line(), place.column())
+        write!(out, ":{}:{}", location.line(), location.column())
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ShortLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_raw(&mut Escape(f))
     }
+}
+
+/// Whether this is a file of redd's sources.
+pub(crate) fn is_in_redd(file: &str) -> bool {
+    file!().strip_suffix("observe/report.rs").is_some_and(|sources| file.starts_with(sources))
 }
 
 /// A string of the program as reports show it: on one line, and without effect on a terminal. A character that
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn five_lines_of_a_kind_may_follow_at_once_then_one_a_second_which_says_what_was_left_out() {
+    fn a_burst_of_five_lines_of_a_kind_is_written_then_one_a_second_with_the_count_of_those_left_out() {
         let writer = Writer::new();
         let report = |kind, now_ms| writer.report(kind, "x", now_ms, usize::MAX);
         for _ in 0..6 {
@@ -308,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted_and_told_by_the_next_line_that_can() {
+    fn a_line_that_cannot_be_written_is_counted_in_the_next_one_that_can() {
         let writer = Writer::new();
         writer.report(ReportKind::Panic, "one", 0, 0);
         writer.report(ReportKind::LatePoll, "two", 0, usize::MAX);
@@ -412,7 +417,13 @@ mod tests {
             assert_eq!(in_dependency(path), None, "{path}");
         }
         let here = Location::caller();
-        assert_eq!(Place(here).to_string(), here.to_string());
+        assert_eq!(ShortLocation(here).to_string(), here.to_string());
+    }
+
+    #[test]
+    fn files_of_redd_are_told_from_those_of_programs() {
+        assert!(is_in_redd(file!()));
+        assert!(!is_in_redd("src/main.rs") && !is_in_redd("/home/me/program/src/observe/report.rs"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Names for addresses of this program, with the feature `stack`. Without it an address is written as `addr2line` takes it.
+//! Names for addresses of this program, with the feature `stack`. Without it, addresses are written in the form that
+//! `addr2line` accepts.
 //!
 //! Called by the report of a late poll.
 
@@ -10,8 +11,8 @@ use crate::sys::stack::write_module;
 #[cfg(feature = "stack")]
 const BELOW_THE_TASK: &str = "redd::task::cell::";
 
-/// Writes a line for each function that the address is in: with inlining, that can be several. Returns false at the first
-/// function that is not the task's.
+/// Writes a line for each function at the address, which with inlining can be several. Returns false at the first
+/// function that does not belong to the task.
 pub(crate) fn write(f: &mut fmt::Formatter<'_>, address: usize) -> Result<bool, fmt::Error> {
     #[cfg(feature = "stack")]
     {

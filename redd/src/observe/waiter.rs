@@ -6,6 +6,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
+use super::report::is_in_redd;
 use super::waiting::WaitKind;
 
 /// A waiter: a timer, a node of a wait list, the registration of a descriptor, a join.
@@ -19,6 +20,20 @@ pub(crate) struct WaiterInfo {
     /// When it began to wait, on the coarse clock of the process.
     pub(crate) since_ms: u32,
     pub(crate) subject: Subject,
+}
+
+impl WaiterInfo {
+    /// Removes locations inside of redd: they mean nothing to the program's author, and the note of the task's last poll may have the
+    /// line that does.
+    pub(crate) fn hide_internal_lines(&mut self) {
+        let hide = |location: &mut Option<&'static Location<'static>>| {
+            *location = location.filter(|location| !is_in_redd(location.file()));
+        };
+        hide(&mut self.location);
+        if let Subject::Permits { taken: Some(taken), .. } = &mut self.subject {
+            hide(&mut taken.location);
+        }
+    }
 }
 
 /// What a waiter waits for.
@@ -41,8 +56,8 @@ pub(crate) enum Subject {
     Task(u64),
     /// A point in time.
     Deadline { remaining: Duration },
-    /// An event of a descriptor.
-    Descriptor { fd: i32 },
+    /// An event of a descriptor. `about`: its addresses, or what kind of file it is.
+    Descriptor { fd: i32, about: Option<Box<str>> },
     /// A channel.
     Channel { object: usize, senders: usize, receivers: usize, length: usize },
     /// The exit of the process with this id.

@@ -1,20 +1,22 @@
-//! What a task waits on: recorded by the leaf future that returns `Pending`, kept with the task until its next poll.
+//! What a task waits on: recorded by the leaf future that returns `Pending`, and kept with the task until its next
+//! poll.
 //!
-//! Every leaf of `sync`, `time`, `driver` and `group` calls [`note`] just before it returns `Poll::Pending`. `task::poll`
-//! reads the note when the poll ends.
+//! Every leaf of `sync`, `time`, `driver` and `group` calls [`record`] just before it returns `Poll::Pending`.
+//! `task::poll` takes the note when the poll ends.
 //!
-//! A leaf that is polled by hand (`poll_read`) does not know the line that waits. The future that the user awaits does:
-//! it adds its own location when its inner poll returns `Pending`.
+//! A leaf that the program polls by hand (`poll_read`) does not know the location that waits. The future that the user
+//! awaits knows it: it adds its own location when its inner poll returns `Pending`.
 //!
 //! # Invariants
 //! - `note-is-cheap`: recording is a plain store to a thread-local, without atomics and allocations.
 //! - `ready-is-free`: a location is added only on `Pending`, so a poll that completes costs nothing more.
-//! - `user-line`: a public future that waits inside of redd overwrites the location of that wait with its own.
-//!   A public future over a user's type keeps a location that is known already: it is the user's, and more exact.
+//! - `user-line`: a public future that waits inside of redd overwrites the location of that wait with its own. A public
+//!   future over a user's type keeps a location that was recorded already, because that is in the user's code and more
+//!   exact.
 //!
 //! # Why not otherwise
-//! Storing the location before the inner poll would also serve a leaf that records it. It would cost a store, and a
-//! second one to restore the outer location, on every poll.
+//! The location could be stored before the inner poll, for the leaf to record. That would cost a store on every poll,
+//! and a second one to restore the outer location.
 
 use crate::primitives::thread_local;
 use pin_project_lite::pin_project;
@@ -87,7 +89,7 @@ wait_kinds! {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Waiting {
     pub(crate) kind: WaitKind,
-    pub(crate) place: Option<&'static Location<'static>>,
+    pub(crate) location: Option<&'static Location<'static>>,
 }
 
 thread_local! {
@@ -95,19 +97,20 @@ thread_local! {
     static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
 }
 
-/// Records that the current task is about to wait. `place` is the location of the user's call, if known.
+/// Records that the current task is about to wait. `location` is that of the user's call, if known.
 #[inline]
-pub(crate) fn note(kind: WaitKind, place: Option<&'static Location<'static>>) {
-    LAST.set(Some(Waiting { kind, place }));
+pub(crate) fn record(kind: WaitKind, location: Option<&'static Location<'static>>) {
+    LAST.set(Some(Waiting { kind, location }));
 }
 
-/// Takes the last note of this poll. Called before a poll starts and after it ends, so that no note is left over.
+/// Takes the last note of this poll. It is called before a poll starts and after it ends, so that no note is left for
+/// the next poll.
 #[inline]
 pub(crate) fn take() -> Option<Waiting> {
     LAST.take()
 }
 
-/// Keeps the last note of a task while it polls other tasks, until this is dropped.
+/// Holds the last note of a task while the task polls other tasks. Its drop restores the note.
 #[derive(Debug)]
 pub(crate) struct Kept(Option<Waiting>);
 
@@ -123,19 +126,19 @@ impl Drop for Kept {
     }
 }
 
-/// Adds `location` to the last note, if `polled` waits and the leaf did not know where (`user-line`).
+/// Adds `location` to the last note, if `polled` is pending and the leaf had no location (`user-line`).
 #[inline]
 pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
     // `ready-is-free`
     if polled.is_pending() {
-        if let Some(waiting @ Waiting { place: None, .. }) = LAST.get() {
-            LAST.set(Some(Waiting { place: Some(location), ..waiting }));
+        if let Some(waiting @ Waiting { location: None, .. }) = LAST.get() {
+            LAST.set(Some(Waiting { location: Some(location), ..waiting }));
         }
     }
     polled
 }
 
-/// Returns `future` as one that waits at the caller's line, whatever it awaits inside of redd (`user-line`).
+/// Returns a future that waits at the caller's line, whatever it awaits inside of redd (`user-line`).
 ///
 /// A method that waits is a `#[track_caller] fn` that returns this, because an `async fn` cannot see its caller.
 #[track_caller]
@@ -165,7 +168,7 @@ impl<F: Future> Future for Located<F> {
         // `ready-is-free`
         if polled.is_pending() {
             if let Some(waiting) = LAST.get() {
-                LAST.set(Some(Waiting { place: Some(this.location), ..waiting }));
+                LAST.set(Some(Waiting { location: Some(this.location), ..waiting }));
             }
         }
         polled

@@ -1,4 +1,4 @@
-//! Which threads wait for one of redd's own locks, for a thread that looks at them from outside.
+//! Which threads wait for one of redd's own locks, for another thread that inspects them.
 //!
 //! Called by `lock` on its slow paths, and by the monitor of `scheduler::rescue`: a task is not to blame for such a wait.
 //!
@@ -81,10 +81,10 @@ mod tests {
         for takes_short in [false, true] {
             let held = (mutex.lock(), short.lock());
             std::thread::scope(|scope| {
-                let (tell, told) = std::sync::mpsc::channel();
+                let (sender, receiver) = std::sync::mpsc::channel();
                 let (mutex, short) = (&mutex, &short);
                 let waiter = scope.spawn(move || {
-                    tell.send(thread::current_id()).expect("the test waits");
+                    sender.send(thread::current_id()).expect("the test waits");
                     if takes_short {
                         drop(short.lock());
                     } else {
@@ -92,7 +92,7 @@ mod tests {
                     }
                     assert!(!waits_for_lock(thread::current_id()));
                 });
-                let id = told.recv().expect("it starts");
+                let id = receiver.recv().expect("it starts");
                 while !waits_for_lock(id) {
                     std::thread::yield_now();
                 }

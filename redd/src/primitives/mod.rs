@@ -3,14 +3,14 @@
 //! No other room names `std::sync::atomic`, `std::thread`, `std::cell::UnsafeCell` or `std::sync::Mutex`,
 //! so a model can explore every interleaving, and every choice of the scheduler follows from one seed.
 //!
-//! This file picks what models use: for a model, a file of `redd/models/primitives` takes the place of the file here. No
-//! other file asks for `cfg(loom)` or `cfg(shuttle)` outside of its tests. Loom tries every order of the steps of a small
+//! This file picks what models use: for a model, a file of `redd/models/primitives` replaces the file here. No other
+//! file uses `cfg(loom)` or `cfg(shuttle)` outside of its tests. Loom tries every order of the steps of a small
 //! model, weak memory included. Shuttle tries orders at random, of models as large as a runtime.
 //!
 //! Both apply only with `test`. A user may set `--cfg loom` for a crate of their own: then redd is built with std, since
 //! loom is a dev-dependency.
 
-// In models these files of `redd/models/primitives` take their place.
+// In models, files of `redd/models/primitives` replace these.
 #[cfg_attr(all(test, any(loom, shuttle)), path = "../../models/primitives/atomic.rs")]
 pub(crate) mod atomic;
 #[cfg_attr(all(test, loom), path = "../../models/primitives/cell.rs")]
@@ -46,6 +46,7 @@ pub(crate) mod parker_waker;
 pub(crate) mod rng;
 pub(crate) mod spin;
 pub(crate) mod spin_mutex;
+pub(crate) mod user_code;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/primitives/harness.rs"]

@@ -25,13 +25,13 @@ impl Parker {
         Self { word: AtomicU32::new(EMPTY) }
     }
 
-    /// Sleeps until a token is there, and takes it.
+    /// Sleeps until a token is available, and takes it.
     pub(crate) fn park(&self) {
         while !self.park_for(None) {}
     }
 
-    /// Sleeps until a token is there or `timeout` has passed. True if a token was taken. May return false early
-    /// only when `timeout` is given; the caller looks at its own deadline.
+    /// Sleeps until a token is available or `timeout` has passed. True if a token was taken. May return false early
+    /// only when `timeout` is given; the caller checks its own deadline.
     pub(crate) fn park_timeout(&self, timeout: Duration) -> bool {
         self.park_for(Some(timeout))
     }

@@ -19,64 +19,64 @@
 use std::time::Duration;
 
 use super::clock::now;
-use super::spin_limits::{FRESH, LOOK, ROUNDS, SHORT};
+use super::spin_limits::{FRESH, ROUNDS, SHORT, SPIN_MAX};
 use super::thread::spin_loop;
 
-/// Pauses between two looks at the condition.
+/// Pauses between two checks of the condition.
 const PAUSES: u32 = 8;
-const VAIN_MAX: u32 = 8;
+const FAILED_MAX: u32 = 8;
 
 /// What one thread knows of its sleeps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spin {
     is_due: bool,
     /// Failed attempts in a row.
-    vain: u32,
+    failed: u32,
     /// Short sleeps that pass before the next attempt.
     passes: u32,
 }
 
 impl Default for Spin {
     fn default() -> Self {
-        Self { is_due: false, vain: FRESH, passes: passes_after(FRESH) }
+        Self { is_due: false, failed: FRESH, passes: passes_after(FRESH) }
     }
 }
 
 /// `bounded-waste`
-const fn passes_after(vain: u32) -> u32 {
-    (1 << vain) - 1
+const fn passes_after(failed: u32) -> u32 {
+    (1 << failed) - 1
 }
 
 impl Spin {
-    /// Spins until `is_there` returns true, if the previous sleeps suggest that it pays. Returns whether it did.
+    /// Spins until `is_there` returns true, if previous sleeps suggest that spinning pays. Returns whether it became true.
     #[inline]
     pub(crate) fn spin(&mut self, is_there: impl FnMut() -> bool) -> bool {
-        self.is_due && self.look(is_there)
+        self.is_due && self.spin_now(is_there)
     }
 
     #[cold]
-    fn look(&mut self, mut is_there: impl FnMut() -> bool) -> bool {
+    fn spin_now(&mut self, mut is_there: impl FnMut() -> bool) -> bool {
         let since = now();
         for _ in 0..ROUNDS {
             if is_there() {
-                self.vain = 0;
+                self.failed = 0;
                 return true;
             }
-            if now().saturating_duration_since(since) > LOOK {
+            if now().saturating_duration_since(since) > SPIN_MAX {
                 break;
             }
             (0..PAUSES).for_each(|_| spin_loop());
         }
         // `bounded-waste`
         self.is_due = false;
-        self.vain = (self.vain + 1).min(VAIN_MAX);
-        self.passes = passes_after(self.vain);
+        self.failed = (self.failed + 1).min(FAILED_MAX);
+        self.passes = passes_after(self.failed);
         false
     }
 
-    /// What it waited for came after a sleep of so long.
+    /// Records how long the thread slept until its condition became true.
     #[inline]
-    pub(crate) fn note_sleep(&mut self, slept: Duration) {
+    pub(crate) fn record_sleep(&mut self, slept: Duration) {
         if slept < SHORT {
             self.is_due = self.passes == 0;
             self.passes = self.passes.saturating_sub(1);
@@ -89,16 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_looks_after_some_short_sleeps_and_again_as_long_as_it_pays() {
+    fn it_spins_after_some_short_sleeps_and_again_as_long_as_it_pays() {
         let mut spin = Spin::default();
         assert!(!spin.spin(|| panic!("nothing is known yet")));
         for _ in 0..15 {
-            spin.note_sleep(Duration::from_micros(1));
+            spin.record_sleep(Duration::from_micros(1));
             assert!(!spin.spin(|| panic!("`fresh-waits`")));
         }
-        spin.note_sleep(Duration::from_millis(1));
+        spin.record_sleep(Duration::from_millis(1));
         assert!(!spin.spin(|| panic!("sleeps are long")));
-        spin.note_sleep(Duration::from_micros(1));
+        spin.record_sleep(Duration::from_micros(1));
         for _ in 0..3 {
             assert!(spin.spin(|| true));
         }
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn looks_in_vain_become_rare() {
+    fn failed_spins_become_rare() {
         let (mut spin, mut looks) = (Spin::default(), 0);
         for _ in 0..10_000 {
-            spin.note_sleep(Duration::from_micros(1));
+            spin.record_sleep(Duration::from_micros(1));
             let mut has_looked = false;
             spin.spin(|| {
                 has_looked = true;

@@ -73,7 +73,7 @@ impl Child {
             leave_over(child);
             error
         })?;
-        // From here on an error drops `this`, which kills the process or lets it run on.
+        // From here on an error drops `this`, which kills the process or lets it continue.
         let mut this =
             Self { stdin: None, stdout: None, stderr: None, state: ChildState::Running(Box::new(running)), on_drop };
         this.stdin = stdin.map(|pipe| ChildStdin::register(pipe, Arc::clone(driver))).transpose()?;

@@ -34,12 +34,12 @@ pub(super) struct Running {
     end: End,
 }
 
-/// How its end is learned.
+/// How redd learns that the process has ended.
 #[derive(Debug)]
 enum End {
     Pidfd(Readiness<Arc<Source<OwnedFd>>>),
     Signal(Signal),
-    /// Not at all yet: no descriptor was left. Tried again in `poll_wait`.
+    /// Not registered yet, because no descriptor was left. `poll_wait` tries again.
     Unregistered(Arc<Driver>),
 }
 
@@ -49,7 +49,7 @@ impl Running {
         reap_left_over();
         match End::of(&child, driver) {
             Ok(end) => Ok(Self { child, end }),
-            // It runs already, and an error would say that it does not.
+            // The child runs already, so an error would be wrong.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
                 Ok(Self { child, end: End::Unregistered(Arc::clone(driver)) })
             }
@@ -71,7 +71,7 @@ impl Running {
             match self.end.poll_event(cx) {
                 Poll::Ready(event) => event?,
                 Poll::Pending => {
-                    waiting::note(WaitKind::Process, None);
+                    waiting::record(WaitKind::Process, None);
                     return Poll::Pending;
                 }
             }

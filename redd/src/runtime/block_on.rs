@@ -1,8 +1,8 @@
-//! The entry points of `block_on`: a future runs to its end on the calling thread.
+//! The entry points of `block_on`: run a future to completion on the calling thread.
 //!
 //! # Invariants
-//! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime, one has the core and runs the tasks.
-//!   The others only poll their own future, and one of them is woken when the core is free.
+//! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime, one holds the core and runs the
+//!   tasks. The others only poll their own future. One of them is woken when the core is free.
 
 use std::future::Future;
 use std::mem;
@@ -39,7 +39,7 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let ends_at_panic = shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
     let _listed = ends_at_panic.then(|| Listed::new(shared, &waker));
     let is_multi = shared.config.flavor == Flavor::MultiThread;
-    // The first such thread spawns as cheaply as a worker.
+    // With this guest cache, the first such thread spawns as fast as a worker.
     let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
     let mut has_cancelled = false;
     loop {
@@ -52,8 +52,8 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
         }
         shared.expect_own_process(what);
         if !has_cancelled && shared.is_closed() {
-            // This may be a destructor in the middle of the walk that cancels the tasks, and the future may wait for one that
-            // the walk has not reached.
+            // This code may run in a destructor, in the middle of the walk that cancels the tasks. The future may then
+            // wait for a task that the walk has not reached.
             has_cancelled = true;
             shared.cancel_unpolled();
         }
@@ -78,7 +78,7 @@ impl Drop for Listed<'_> {
     }
 }
 
-/// A task's panic has shut the runtime down.
+/// Whether a task's panic has shut the runtime down.
 pub(super) fn has_panicked(shared: &Shared) -> bool {
     // Acquire: pairs with the Release in `Shared::task_panicked`.
     shared.has_unhandled_panic.load(Ordering::Acquire)
@@ -90,7 +90,7 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     shared.expect_own_process("`Runtime::block_on`");
     let _running = current::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
     let _entered = enter(Arc::clone(shared));
-    // Dropped after the guard: what the future does when it is dropped does not hold up the tasks.
+    // Dropped after the guard: the drop of the future must not delay the tasks, which another thread can run by then.
     let future = pin!(future);
     let (core, wakers) = {
         let mut core = shared.core.lock();
@@ -98,7 +98,7 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     };
     let wakers = wakers.unwrap_or_else(|| RootWakers::new(Arc::downgrade(shared)));
     let mut guard =
-        CoreGuard { core, wakers: Some(wakers), seat: &shared.core, has_panicked: &shared.has_unhandled_panic };
+        CoreGuard { core, wakers: Some(wakers), core_lock: &shared.core, has_panicked: &shared.has_unhandled_panic };
     let RootWakers { woken, waker } = guard.wakers.as_ref().expect("it was just put there");
     woken.is_woken.store(true, Ordering::Relaxed);
     shared.set_root(Location::caller());
@@ -111,7 +111,7 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
             let has_finished = worker::run_root(shared, core, &mut root);
             if !has_finished {
                 if has_panicked(shared) {
-                    // Now, and not when the runtime is dropped: a thread that waits for a task must learn of it.
+                    // Here, and not when the runtime is dropped, because other threads may wait for these tasks.
                     guard.core.take().into_iter().for_each(|core| worker::finish_current_thread(shared, core));
                 }
                 panic!("{}", closed_message(shared));
@@ -133,16 +133,16 @@ pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
 pub(super) fn closed_message(shared: &Shared) -> &'static str {
     if has_panicked(shared) {
         "a spawned task panicked and the runtime is configured to shut down on unhandled panic. The task's panic was \
-         printed above; mend it, or use `UnhandledPanic::Ignore`."
+         printed above. Fix the task, or use `UnhandledPanic::Ignore`."
     } else {
         "the runtime was shut down while `block_on` ran on it. Keep the `Runtime` until its `block_on` calls have ended."
     }
 }
 
-/// Takes the core if it is free; otherwise the thread that puts it back will wake this one. In one critical section, or the
-/// core could come back between the look and the entry in the list.
-pub(super) fn take_core_or_wait(seat: &Mutex<Core>, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
-    let mut core = seat.lock();
+/// Takes the core if it is free. Otherwise registers this thread, and the thread that returns the core wakes it. Both
+/// happen in one critical section, or the core could be returned between the check and the registration.
+pub(super) fn take_core_or_wait(core_lock: &Mutex<Core>, woken: &Arc<RootWaker>) -> Option<Box<Worker>> {
+    let mut core = core_lock.lock();
     let worker = core.worker.take();
     if worker.is_none() && !core.waiters.iter().any(|other| Arc::ptr_eq(other, woken)) {
         core.waiters.push(Arc::clone(woken));
@@ -150,27 +150,27 @@ pub(super) fn take_core_or_wait(seat: &Mutex<Core>, woken: &Arc<RootWaker>) -> O
     worker
 }
 
-/// Puts the core back and tells the waiting threads, also when the root panics.
+/// Returns the core and wakes the waiting threads, also when the root panics.
 pub(super) struct CoreGuard<'a> {
     pub(super) core: Option<Box<Worker>>,
-    /// Taken only by the drop.
+    /// `Some` until the drop.
     pub(super) wakers: Option<RootWakers>,
-    pub(super) seat: &'a Mutex<Core>,
+    pub(super) core_lock: &'a Mutex<Core>,
     pub(super) has_panicked: &'a AtomicBool,
 }
 
 impl Drop for CoreGuard<'_> {
     fn drop(&mut self) {
-        // No other thread holds it, so no late wake can meet the next root.
+        // If no other thread has a clone of the waker, a late wake cannot reach the next root.
         let spare = self.wakers.take().filter(RootWakers::is_unshared);
-        let mut core = self.seat.lock();
-        // All waiting threads learn of a panic that ends the runtime, whichever of them learns first.
+        let mut core = self.core_lock.lock();
+        // A panic that ends the runtime is reported to all waiting threads, whichever thread observes it first.
         // Acquire: as in `has_panicked`.
-        let tells = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
+        let wakes = self.core.is_some() || self.has_panicked.load(Ordering::Acquire);
         if let Some(worker) = self.core.take() {
             core.worker = Some(worker);
         }
-        let waiters = if tells { mem::take(&mut core.waiters) } else { Vec::new() };
+        let waiters = if wakes { mem::take(&mut core.waiters) } else { Vec::new() };
         let old_spare = match spare {
             Some(spare) => core.spare.replace(spare),
             None => None,
@@ -195,7 +195,7 @@ impl<F: Future> Root for RootPoll<'_, F> {
 
     #[inline]
     fn poll_if_woken(&mut self) -> bool {
-        // AcqRel: we see what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
+        // AcqRel: reads what was done before the wake. Pairs with the swap in `RootWaker::wake_by_ref`.
         if self.woken.is_woken.load(Ordering::Relaxed) && self.woken.is_woken.swap(false, Ordering::AcqRel) {
             let mut cx = Context::from_waker(self.waker);
             if let Poll::Ready(output) = coop::with_full(|| self.future.as_mut().poll(&mut cx)) {

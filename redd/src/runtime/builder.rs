@@ -1,4 +1,4 @@
-//! `Builder`: every option of a runtime, its default, its cost.
+//! `Builder`: every option of a runtime, its default and its cost.
 //!
 //! Long because each option is a method of its own, with its contract.
 
@@ -9,14 +9,14 @@ use std::time::Duration;
 use super::lifecycle::Runtime;
 use super::local::{LocalOptions, LocalRuntime};
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
+use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::late_poll::LatePoll;
+use crate::observe::spans;
 use crate::primitives::rng::random_seed;
 use crate::scheduler::choices::{DEFAULT_THREAD_NAME, Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
 use crate::scheduler::config::{Config, ThreadHooks};
 use crate::scheduler::rescue::Rescue;
 use crate::task::TaskMeta;
-use crate::task::hooks::{TaskHooks, UnjoinedPanic};
-use crate::task::spans;
 
 /// Builds a [`Runtime`] with chosen options.
 ///
@@ -59,7 +59,7 @@ impl Wanted {
     }
 }
 
-/// The seed of a runtime's random choices: which worker to steal from, at which branch `select!` starts.
+/// The seed of a runtime's random choices: which worker to steal from, which branch `select!` polls first.
 ///
 /// # Examples
 /// ```
@@ -79,7 +79,7 @@ pub struct RngSeed {
 impl RngSeed {
     /// Creates a seed from any bytes: the same bytes give the same seed on every machine.
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        // FNV-1a, 64 bit (Fowler, Noll, Vo): short, public domain, and it need not resist an attacker.
+        // FNV-1a, 64 bit (Fowler, Noll, Vo): short and public domain. It need not resist an attacker.
         let seed = bytes
             .iter()
             .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
@@ -91,10 +91,10 @@ impl RngSeed {
 const MAX_EVENTS_PER_TURN: usize = 65_536;
 
 impl Builder {
-    /// A builder of a runtime that runs its tasks on the thread that calls `block_on`.
+    /// Creates a builder of a runtime that runs its tasks on the thread that calls `block_on`.
     ///
     /// Between calls of `block_on` no task is polled. There is one thread less than with
-    /// [`new_multi_thread`](Self::new_multi_thread), and no task is ever moved.
+    /// [`new_multi_thread`](Self::new_multi_thread), and no task moves to another thread.
     ///
     /// # Examples
     /// ```
@@ -108,11 +108,11 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn new_current_thread() -> Self {
-        // Tokio's value; programs tune against it.
+        // Tokio's value, which programs rely on for their tuning.
         Self::new(RuntimeFlavor::CurrentThread, Some(31))
     }
 
-    /// A builder of a runtime with worker threads, which steal tasks from each other.
+    /// Creates a builder of a runtime with worker threads, which steal tasks from each other.
     ///
     /// # Examples
     /// ```
@@ -142,7 +142,7 @@ impl Builder {
                 enable_io: false,
                 enable_time: false,
                 start_paused: false,
-                use_next_slot: true,
+                use_lifo_slot: true,
                 name: None,
                 thread_name: Arc::new(|| DEFAULT_THREAD_NAME.to_owned()),
                 thread_stack_size: None,
@@ -221,7 +221,7 @@ impl Builder {
         self
     }
 
-    /// How long an idle thread of the blocking pool is kept. Default: 10 seconds.
+    /// Sets how long an idle thread of the blocking pool is kept. Default: 10 seconds.
     ///
     /// # Examples
     /// ```
@@ -239,7 +239,7 @@ impl Builder {
         self
     }
 
-    /// The stack size of the runtime's threads, in bytes. Default: that of `std::thread`.
+    /// Sets the stack size of the runtime's threads, in bytes. Default: that of `std::thread`.
     ///
     /// It applies to workers and to threads of the blocking pool, not to the thread that calls `block_on`. If the system refuses
     /// a thread, the error of [`build`](Self::build) or of `spawn_blocking` names this size.
@@ -259,7 +259,7 @@ impl Builder {
         self
     }
 
-    /// Starts with the clock paused, for tests. Only on a current-thread runtime.
+    /// Starts with the clock paused, for tests. It requires a current-thread runtime.
     ///
     /// # Examples
     /// ```
@@ -277,7 +277,7 @@ impl Builder {
         self
     }
 
-    /// Fixes the seed of the runtime's random choices, for tests that shall repeat them. Default: a random seed.
+    /// Fixes the seed of the runtime's random choices, for tests that must repeat them. Default: a random seed.
     ///
     /// On a current-thread runtime the same seed gives the same choices. With several workers the system's scheduling
     /// still differs from run to run.
@@ -305,7 +305,8 @@ impl Builder {
 
     /// Runs woken tasks in the order of their wakes. Default: the most recently woken task runs first.
     ///
-    /// The LIFO slot makes replies between two tasks fast, because what they share is still in the CPU's cache.
+    /// The LIFO slot makes replies between two tasks fast, because the data that they share is still in the CPU's
+    /// cache.
     ///
     /// # Examples
     /// ```
@@ -330,11 +331,12 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn disable_lifo_slot(&mut self) -> &mut Self {
-        self.config.use_next_slot = false;
+        self.config.use_lifo_slot = false;
         self
     }
 
-    /// Whether a task's panic shuts the runtime down. Default: [`UnhandledPanic::Ignore`], the other tasks continue.
+    /// Sets whether a task's panic shuts the runtime down. Default: [`UnhandledPanic::Ignore`], so the other tasks
+    /// continue.
     ///
     /// Differs from Tokio: it works on every flavor.
     ///
@@ -360,7 +362,7 @@ impl Builder {
 
     /// Records how long polls take, in one histogram for each worker.
     ///
-    /// It costs two readings of the clock for each poll, about 40 ns. The values are in
+    /// It costs two clock reads for each poll, about 40 ns. The values are in
     /// [`RuntimeMetrics::poll_time_histogram_bucket_count`](super::RuntimeMetrics::poll_time_histogram_bucket_count).
     ///
     /// # Examples
@@ -379,7 +381,7 @@ impl Builder {
         self
     }
 
-    /// The buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
+    /// Sets the buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
     ///
     /// # Examples
     /// ```
@@ -399,24 +401,24 @@ impl Builder {
         self
     }
 
-    /// How the buckets of the histogram of poll times grow. Tokio's older method.
+    /// Sets how the buckets of the histogram of poll times grow. Tokio's older method.
     #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
     pub fn metrics_poll_count_histogram_scale(&mut self, histogram_scale: HistogramScale) -> &mut Self {
         self.legacy.0 = histogram_scale;
         self
     }
 
-    /// How many buckets the histogram of poll times has. Tokio's older method.
+    /// Sets how many buckets the histogram of poll times has. Tokio's older method.
     #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
     pub fn metrics_poll_count_histogram_buckets(&mut self, buckets: usize) -> &mut Self {
         self.legacy.2 = buckets;
         self
     }
 
-    /// Measures how long tasks are queued, for the hooks of polls:
+    /// Measures how long tasks are queued, for the hooks around polls:
     /// [`TaskMeta::schedule_latency`](super::TaskMeta::schedule_latency).
     ///
-    /// It costs one more reading of the clock for each wake and for each poll, about 20 ns each.
+    /// It costs one more clock read for each wake and for each poll, about 20 ns each.
     ///
     /// # Examples
     /// ```
@@ -457,7 +459,7 @@ impl Builder {
         self
     }
 
-    /// The buckets of the histogram of schedule latencies, if that is enabled. Default: ten of 100 µs.
+    /// Sets the buckets of the histogram of schedule latencies, if that is enabled. Default: ten of 100 µs.
     ///
     /// # Examples
     /// ```
@@ -478,7 +480,8 @@ impl Builder {
         self
     }
 
-    /// What happens when a task blocks its worker: whether redd detects, reports and rescues it, and after what time.
+    /// Sets what happens when a task blocks its worker: whether redd detects, reports and rescues it, and after what
+    /// time.
     ///
     /// - Default of a multi-thread runtime: [`Rescue::new`], also with one worker because the machine has one CPU.
     /// - Default after [`worker_threads(1)`](Self::worker_threads): [`Rescue::off`]. Such a program may rely on its tasks
@@ -507,7 +510,7 @@ impl Builder {
         self
     }
 
-    /// How many spare workers may run at a time in the place of stalled ones. Default: 64.
+    /// Sets how many spare workers may run at a time in the place of stalled ones. Default: 64.
     ///
     /// A shorter way to call [`Rescue::max_workers`].
     ///
@@ -522,7 +525,7 @@ impl Builder {
         self
     }
 
-    /// How many worker threads a multi-thread runtime has. A current-thread runtime ignores it.
+    /// Sets how many worker threads a multi-thread runtime has. A current-thread runtime ignores it.
     ///
     /// Default: the environment variable `TOKIO_WORKER_THREADS`, or the number of CPUs available to the process.
     ///
@@ -531,11 +534,12 @@ impl Builder {
     /// - With [`on_thread_start`](Self::on_thread_start) all workers start in `build`. With
     ///   [`on_thread_park`](Self::on_thread_park) or [`on_thread_unpark`](Self::on_thread_unpark) they also start at once,
     ///   one after the other.
-    /// - All inherit the state of the thread that calls `build`: CPUs, signal mask, nice value, namespaces, working
-    ///   directory. What a task or the thread of a waker changes for itself has no effect on them.
-    /// - If the system refuses a later thread, the runtime continues with the threads that it has. It reports that once on
-    ///   standard error, and tries again from time to time. A thread that it gets then inherits from the thread that
-    ///   starts it: a worker that has run tasks, or a thread in `block_on`.
+    /// - All threads inherit the state of the thread that calls `build`: CPUs, signal mask, nice value, namespaces,
+    ///   working directory. If a task, or a thread that calls a waker, changes its own state, that has no effect on
+    ///   them.
+    /// - If the system refuses a later thread, the runtime continues with the threads that it has. It reports that once
+    ///   on standard error, and tries again from time to time. A thread that starts so late inherits from the thread
+    ///   that starts it: a worker that has run tasks, or a thread in `block_on`.
     ///
     /// # Examples
     /// ```
@@ -544,12 +548,12 @@ impl Builder {
     /// ```
     ///
     /// # Panics
-    /// If `count` is 0 or more than 32,767.
+    /// Panics if `count` is 0 or more than 32,767.
     #[track_caller]
     pub fn worker_threads(&mut self, count: usize) -> &mut Self {
         assert!(
             count > 0,
-            "`Builder::worker_threads` was called with 0: nobody would run the tasks. Give at least 1, or use \
+            "`Builder::worker_threads` was called with 0: no thread would run the tasks. Give at least 1, or use \
              `Builder::new_current_thread` to run them on the calling thread."
         );
         assert!(
@@ -561,7 +565,8 @@ impl Builder {
         self
     }
 
-    /// How many threads the blocking pool may have, in addition to the workers. Default: 512. Further closures are queued.
+    /// Sets how many threads the blocking pool may have, in addition to the workers. Default: 512. Further closures are
+    /// queued.
     ///
     /// # Examples
     /// ```
@@ -584,21 +589,21 @@ impl Builder {
     /// ```
     ///
     /// # Panics
-    /// If `count` is 0.
+    /// Panics if `count` is 0.
     #[track_caller]
     pub fn max_blocking_threads(&mut self, count: usize) -> &mut Self {
         assert!(
             count > 0,
-            "`Builder::max_blocking_threads` was called with 0: `spawn_blocking` would wait for ever. Give at least 1."
+            "`Builder::max_blocking_threads` was called with 0: `spawn_blocking` would wait forever. Give at least 1."
         );
         self.config.max_blocking_threads = count;
         self
     }
 
-    /// After how many polls a worker checks the injector before its own queue.
+    /// Sets after how many polls a worker checks the injector before its own queue.
     ///
-    /// The injector has the tasks that were spawned or woken by other threads. Default: 31 on a current-thread runtime; on
-    /// a multi-thread one the interval follows from how long polls take.
+    /// The injector has the tasks that were spawned or woken by other threads. Default: 31 on a current-thread runtime.
+    /// On a multi-thread runtime the interval depends on how long polls take.
     ///
     /// # Examples
     /// ```
@@ -608,21 +613,21 @@ impl Builder {
     /// ```
     ///
     /// # Panics
-    /// If `interval` is 0.
+    /// Panics if `interval` is 0.
     #[track_caller]
     pub fn global_queue_interval(&mut self, interval: u32) -> &mut Self {
         assert!(
             interval > 0,
-            "`Builder::global_queue_interval` was called with 0: there is no such interval. Give the number of polls between \
+            "`Builder::global_queue_interval` was called with 0, which is not an interval. Give the number of polls between \
              two looks, at least 1."
         );
         self.config.global_queue_interval = Some(interval);
         self
     }
 
-    /// After how many polls a busy worker checks for I/O and timers. Default: 61.
+    /// Sets after how many polls a busy worker checks for I/O and timers. Default: 61.
     ///
-    /// A smaller number lowers the latency of I/O under load; each check costs a system call.
+    /// A smaller number lowers the latency of I/O under load. Each check costs a system call.
     ///
     /// # Examples
     /// ```
@@ -632,19 +637,19 @@ impl Builder {
     /// ```
     ///
     /// # Panics
-    /// If `interval` is 0.
+    /// Panics if `interval` is 0.
     #[track_caller]
     pub fn event_interval(&mut self, interval: u32) -> &mut Self {
         assert!(
             interval > 0,
-            "`Builder::event_interval` was called with 0: there is no such interval. Give the number of polls between \
+            "`Builder::event_interval` was called with 0, which is not an interval. Give the number of polls between \
              two looks, at least 1."
         );
         self.config.event_interval = interval;
         self
     }
 
-    /// How many I/O events a worker takes at once when it has nothing else to do. Default: 1024, at most 65,536.
+    /// Sets how many I/O events a worker takes at once when it has no task to run. Default: 1024, at most 65,536.
     ///
     /// Each worker has a buffer of that size, 16 bytes for each event.
     ///
@@ -661,37 +666,37 @@ impl Builder {
     /// ```
     ///
     /// # Panics
-    /// If `count` is 0.
+    /// Panics if `count` is 0.
     #[track_caller]
     pub fn max_io_events_per_tick(&mut self, count: usize) -> &mut Self {
         assert!(
             count > 0,
-            "`Builder::max_io_events_per_tick` was called with 0: no I/O would ever be seen. Give at least 1."
+            "`Builder::max_io_events_per_tick` was called with 0: no I/O event would be taken. Give at least 1."
         );
         self.config.events_per_turn = count.min(MAX_EVENTS_PER_TURN);
         self
     }
 
-    /// How many I/O events a busy worker takes at once. Default: as many as an idle worker.
+    /// Sets how many I/O events a busy worker takes at once. Default: as many as an idle worker.
     ///
     /// Differs from Tokio: a worker has one buffer for events, so a smaller number applies to an idle worker too.
     ///
     /// # Panics
-    /// If `count` is 0.
+    /// Panics if `count` is 0.
     #[track_caller]
     pub fn max_io_events_per_busy_tick(&mut self, count: usize) -> &mut Self {
         assert!(
             count > 0,
-            "`Builder::max_io_events_per_busy_tick` was called with 0: no I/O would ever be seen. Give at least 1."
+            "`Builder::max_io_events_per_busy_tick` was called with 0: no I/O event would be taken. Give at least 1."
         );
         self.config.events_per_turn = self.config.events_per_turn.min(count);
         self
     }
 
-    /// How wide the first bucket of the histogram of poll times is. Tokio's older method.
+    /// Sets how wide the first bucket of the histogram of poll times is. Tokio's older method.
     ///
     /// # Panics
-    /// If it is 0.
+    /// Panics if it is 0.
     #[deprecated(note = "use `metrics_poll_time_histogram_configuration`")]
     #[track_caller]
     pub fn metrics_poll_count_histogram_resolution(&mut self, resolution: Duration) -> &mut Self {
@@ -704,7 +709,7 @@ impl Builder {
         self
     }
 
-    /// The name of the runtime in reports, and the result of [`Handle::name`](super::Handle::name).
+    /// Sets the name of the runtime in reports, which [`Handle::name`](super::Handle::name) returns.
     ///
     /// # Examples
     /// ```
@@ -714,19 +719,19 @@ impl Builder {
     /// ```
     ///
     /// # Panics
-    /// If the name is empty or only white space.
+    /// Panics if the name is empty or only white space.
     #[track_caller]
     pub fn name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
         assert!(
             !name.trim().is_empty(),
-            "`Builder::name` was called with the name {name:?}, which a report could not show. Give a word, or no name."
+            "`Builder::name` was called with the name {name:?}, which reports cannot show. Give a word, or no name."
         );
         self.config.name = Some(name);
         self
     }
 
-    /// The name of the runtime's threads. Default: `redd-worker`.
+    /// Sets the name of the runtime's threads. Default: `redd-worker`.
     ///
     /// # Examples
     /// ```
@@ -767,23 +772,23 @@ impl Builder {
 
     /// Enables time, as [`enable_time`](Self::enable_time) does.
     ///
-    /// Tokio has a second implementation of timers, with a wheel for each worker. redd's timers always work like that.
+    /// Tokio has a second implementation of timers, with a wheel for each worker. redd's timers always have that.
     pub fn enable_alt_timer(&mut self) -> &mut Self {
         self.enable_time()
     }
 
     /// Accepted for compatibility, without effect.
     ///
-    /// In Tokio, a worker that leaves the driver then wakes another one to take it over before it runs tasks. In redd all
-    /// workers share one epoll.
+    /// In Tokio, a worker that leaves the driver then wakes another one to take over the driver before it runs tasks.
+    /// In redd all workers share one epoll.
     pub fn enable_eager_driver_handoff(&mut self) -> &mut Self {
         self
     }
 
     /// Accepted for compatibility, without effect.
     ///
-    /// In Tokio it divides the lock of the blocking pool's queue. redd's pool passes closures to threads without that lock
-    /// where it can.
+    /// In Tokio it splits the lock of the blocking pool's queue. redd's pool mostly passes closures to threads without
+    /// that lock.
     pub fn enable_sharded_blocking_queue(&mut self) -> &mut Self {
         self
     }
@@ -795,10 +800,10 @@ impl Builder {
 
     /// Calls `f` on each thread of the runtime when it starts, including the threads of the blocking pool.
     ///
-    /// - With this hook all workers start in [`build`](Self::build), and not one after another. So a program may count them,
-    ///   or let them wait for each other.
+    /// - With this hook all workers start in [`build`](Self::build), and not one after another. So a program may count
+    ///   them, or make them wait for each other.
     /// - A spare worker calls it when it first runs in the place of another.
-    /// - A panic in this or another hook is printed, and the runtime continues.
+    /// - A panic in this or any other hook is printed, and the runtime continues.
     ///
     /// # Examples
     /// ```
@@ -997,8 +1002,8 @@ impl Builder {
     /// with the task's name, location and age.
     ///
     /// - A panic is not joined if the `JoinHandle` is dropped without having been awaited. `f` runs on the thread that
-    ///   drops the handle, or on the one where the task panics if the handle is already gone. It must not block.
-    /// - For tasks of a `LocalSet` it is the hook of the runtime in which the set runs.
+    ///   drops the handle. If the handle is already gone, it runs where the task panics. It must not block.
+    /// - For tasks of a `LocalSet`, `f` is the hook of the runtime in which the set runs.
     /// - A panic of `f` is printed and goes no further.
     ///
     /// # Examples
@@ -1027,10 +1032,10 @@ impl Builder {
 
     /// Calls `f` when a poll is late, instead of writing a line to standard error; see [`Rescue::report_after`].
     ///
-    /// - It is called when the line would be written: not for a rescue below [`Rescue::report_after`], and after the
-    ///   end of the poll if that may be one that panics.
-    /// - It runs on the monitor thread of the process, after the rescue. While it runs no worker of any runtime is
-    ///   rescued, so it must not block for long.
+    /// - It is called when the line would be written. So it is not called for a rescue below [`Rescue::report_after`].
+    ///   For a poll that may be panicking it is called after the end of that poll.
+    /// - It runs on the monitor thread of the process, after the rescue. No worker of any runtime is rescued while it
+    ///   runs, so it must not block for long.
     /// - A panic in it is printed, and the monitor continues.
     ///
     /// # Examples
@@ -1056,7 +1061,7 @@ impl Builder {
         self
     }
 
-    /// The decisions, with what follows from them.
+    /// Returns the chosen options, with the ones that follow from them.
     fn finished_config(&self) -> Config {
         let mut config = self.config.clone();
         config.seed = self.seed.unwrap_or_else(random_seed);
@@ -1072,11 +1077,11 @@ impl Builder {
     /// The builder can be used again: each call builds another runtime.
     ///
     /// # Errors
-    /// `EMFILE` or `ENFILE` if there are no descriptors left, `EAGAIN` if the system refuses the thread. Nothing of the
-    /// runtime is left running then.
+    /// `EMFILE` or `ENFILE` if no descriptors are left, `EAGAIN` if the system refuses the thread. Then no part of the
+    /// runtime is left running.
     ///
     /// # Panics
-    /// If the clock is to start paused on a multi-thread runtime.
+    /// Panics if the clock is to start paused on a multi-thread runtime.
     ///
     /// # Examples
     /// ```
@@ -1097,7 +1102,7 @@ impl Builder {
             RuntimeFlavor::MultiThread => {
                 assert!(
                     !config.start_paused,
-                    "`Builder::start_paused` needs one thread to decide when time moves on. Use \
+                    "`Builder::start_paused` needs one thread to decide when time advances. Use \
                      `Builder::new_current_thread`."
                 );
                 config.flavor = Flavor::MultiThread;
@@ -1126,7 +1131,7 @@ impl Builder {
     /// As for [`build`](Self::build).
     ///
     /// # Panics
-    /// If this is a multi-thread builder.
+    /// Panics if this is a multi-thread builder.
     ///
     /// # Examples
     /// ```
@@ -1157,7 +1162,7 @@ impl Builder {
     }
 }
 
-/// `TOKIO_WORKER_THREADS`, or the CPUs that this process may use.
+/// Reads `TOKIO_WORKER_THREADS`, or else counts the CPUs that this process may use.
 #[track_caller]
 fn default_workers() -> io::Result<usize> {
     let Some(text) = std::env::var_os("TOKIO_WORKER_THREADS") else {
@@ -1166,7 +1171,7 @@ fn default_workers() -> io::Result<usize> {
     match text.to_str().and_then(|text| text.trim().parse::<usize>().ok()) {
         Some(count) if count > 0 => Ok(count),
         Some(_) | None => panic!(
-            "the environment variable TOKIO_WORKER_THREADS is {text:?}, which is no number of threads. Set it to 1 or \
+            "the environment variable TOKIO_WORKER_THREADS is {text:?}, which is not a number of threads. Set it to 1 or \
              more, or unset it to use one thread a CPU."
         ),
     }

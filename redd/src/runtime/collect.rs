@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::WaiterInfo;
 use crate::scheduler::shared::Shared;
-use crate::task::info::TaskInfo;
 
 /// The tasks and closures of a runtime that have not ended, and the waits that its parts know of. A wait belongs to the task
 /// with its id, which may be a task of another runtime.

@@ -7,20 +7,20 @@ use super::lifecycle::Runtime;
 use super::local::{LocalOptions, LocalRuntime};
 
 impl Runtime {
-    /// A multi-thread runtime with everything enabled and one worker per CPU.
+    /// Starts a multi-thread runtime with everything enabled and one worker per CPU.
     ///
     /// # Errors
-    /// The system refuses a descriptor or a thread.
+    /// The system refuses a descriptor (`EMFILE`, `ENFILE`) or a thread (`EAGAIN`).
     pub fn new() -> io::Result<Self> {
         Builder::new_multi_thread().enable_all().build()
     }
 }
 
 impl LocalRuntime {
-    /// A local runtime with everything enabled.
+    /// Starts a local runtime with everything enabled.
     ///
     /// # Errors
-    /// The system refuses a descriptor.
+    /// The system refuses a descriptor (`EMFILE`, `ENFILE`).
     pub fn new() -> io::Result<Self> {
         Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
     }

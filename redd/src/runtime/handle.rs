@@ -1,4 +1,4 @@
-//! Cloneable door to a runtime.
+//! `Handle`: a cloneable handle to a runtime.
 
 use std::future::Future;
 
@@ -8,6 +8,7 @@ use crate::observe::coarse;
 use crate::observe::dump::Dump;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::observe::unjoined;
+use crate::observe::waiter::WaiterInfo;
 use crate::scheduler::choices::RuntimeFlavor;
 use crate::scheduler::closures::spawn_on;
 use crate::scheduler::enter::{self, EnterGuard};
@@ -16,11 +17,11 @@ use crate::scheduler::shared::Shared;
 use crate::task::JoinHandle;
 use std::sync::Arc;
 
-/// A door to a runtime: spawn on it, enter it, ask its counters.
+/// A handle to a runtime, for spawning tasks, entering its context and reading its metrics.
 ///
 /// - Cloning is cheap.
-/// - It does not keep the runtime running: after its [`Runtime`](super::Runtime) is dropped, tasks spawned through a
-///   handle are cancelled at once.
+/// - A handle does not keep the runtime running. Once its [`Runtime`](super::Runtime) is dropped, tasks that are
+///   spawned through a handle are cancelled at once.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) shared: Arc<Shared>,
@@ -32,16 +33,16 @@ impl std::panic::UnwindSafe for Handle {}
 impl std::panic::RefUnwindSafe for Handle {}
 
 impl Handle {
-    /// The runtime that this thread is in.
+    /// Returns the runtime that this thread is in.
     ///
     /// # Panics
-    /// Outside of a runtime. Use [`try_current`](Self::try_current) there.
+    /// Panics outside of a runtime. Use [`try_current`](Self::try_current) there.
     #[track_caller]
     pub fn current() -> Self {
         Self::expect_current("`Handle::current`")
     }
 
-    /// The runtime that this thread is in, or an error outside of one.
+    /// Returns the runtime that this thread is in, or an error outside of one.
     ///
     /// # Examples
     /// ```
@@ -92,13 +93,13 @@ impl Handle {
         spawn_on(&self.shared, f, None)
     }
 
-    /// Runs a future to its end on this thread, inside this runtime.
+    /// Runs a future to completion on this thread, inside this runtime.
     ///
     /// - On a current-thread runtime this does **not** run the runtime's tasks, timers and I/O: only
-    ///   [`Runtime::block_on`](super::Runtime::block_on) does. If no thread is in there, a future that waits for them
-    ///   waits forever.
-    /// - When the runtime shuts down meanwhile, its timers panic and its I/O gives errors: at the latest when no worker is left
-    ///   that runs tasks. A wait that begins later ends at once in the same way.
+    ///   [`Runtime::block_on`](super::Runtime::block_on) does. If no thread is inside that call, a future that waits
+    ///   for them waits forever.
+    /// - If the runtime shuts down meanwhile, its timers panic and its I/O returns errors. That happens at the latest
+    ///   when no worker is left that runs tasks. A wait that begins later ends at once in the same way.
     ///
     /// # Examples
     /// ```
@@ -109,28 +110,28 @@ impl Handle {
     /// ```
     ///
     /// # Panics
-    /// If this thread already runs tasks, or if the future panics.
+    /// Panics if this thread already runs tasks, or if the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         block_on::on_parker(&self.shared, "`Handle::block_on`", future)
     }
 
-    /// Which kind of runtime this is.
+    /// Returns the kind of this runtime.
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
         self.shared.flavor()
     }
 
-    /// The runtime's id, unique in the process while it runs.
+    /// Returns the runtime's id, which is unique in the process while the runtime exists.
     pub fn id(&self) -> Id {
         self.shared.id
     }
 
-    /// The runtime's name, if its builder gave one.
+    /// Returns the runtime's name, if its builder set one.
     pub fn name(&self) -> Option<&str> {
         self.shared.config.name.as_deref()
     }
 
-    /// The runtime's counters.
+    /// Returns the runtime's metrics.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(Arc::clone(&self.shared))
     }
@@ -156,8 +157,9 @@ impl Handle {
     /// # });
     /// ```
     pub fn snapshot(&self) -> Dump {
-        let Collected { tasks, waiters } = collect(&self.shared);
-        Dump::new(tasks, waiters, unjoined::count(), coarse::now_ms())
+        let Collected { tasks, mut waiters } = collect(&self.shared);
+        waiters.iter_mut().for_each(WaiterInfo::hide_internal_lines);
+        Dump::new(tasks, waiters, 0, coarse::now_ms()).with_unjoined(unjoined::count())
     }
 
     /// Returns a [`snapshot`](Self::snapshot). It never waits: it returns a future because Tokio's function does.
@@ -174,14 +176,14 @@ impl Handle {
         self.snapshot()
     }
 
-    /// The current runtime, or a panic that names `what`.
+    /// Returns the current runtime, or panics with a message that names `what`.
     #[track_caller]
     pub(crate) fn expect_current(what: &str) -> Self {
         Self { shared: enter::expect_current(what) }
     }
 }
 
-/// There is no current runtime.
+/// The error of [`Handle::try_current`]: there is no current runtime.
 ///
 /// # Examples
 /// ```
@@ -196,13 +198,13 @@ pub struct TryCurrentError {
 }
 
 impl TryCurrentError {
-    /// Whether the thread is not inside a runtime. Always true: a thread that ends has left its runtimes.
+    /// Returns whether the thread is not inside a runtime. Always true: a thread that ends has left its runtimes.
     pub fn is_missing_context(&self) -> bool {
         true
     }
 
-    /// Whether the thread's locals are gone. Differs from Tokio: never, because redd's are plain data that stay
-    /// readable until the thread is gone.
+    /// Returns whether the thread's locals are destroyed. Differs from Tokio: always false, because redd's locals are
+    /// plain data, readable until the thread ends.
     pub fn is_thread_local_destroyed(&self) -> bool {
         false
     }

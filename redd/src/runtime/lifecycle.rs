@@ -1,4 +1,4 @@
-//! `Runtime`: it owns a running runtime, from the start of its threads to its shutdown.
+//! `Runtime`: owns a running runtime, from the start of its threads to its shutdown.
 //!
 //! Made by `Builder`.
 
@@ -19,21 +19,21 @@ use crate::scheduler::start::start_first;
 use crate::task::JoinHandle;
 use crate::task::cell::LARGE_FUTURE;
 
-/// Owns worker threads, driver, timers and blocking pool.
+/// Owns the worker threads, the driver, the timers and the blocking pool.
 ///
-/// - Dropping it shuts it down: every task is dropped at its await point, and the drop waits until no worker and no
-///   closure of the blocking pool runs any more. [`shutdown_timeout`](Self::shutdown_timeout) and
+/// - Dropping it shuts it down: every task is dropped at its await point. The drop waits until all workers and all
+///   closures of the blocking pool have ended. [`shutdown_timeout`](Self::shutdown_timeout) and
 ///   [`shutdown_background`](Self::shutdown_background) wait less.
-/// - Code may wait on its own thread: with `Handle::block_on` inside `block_in_place`, in a closure of the pool, in a
-///   destructor, on another thread. Its wait ends as soon as no worker is left that could end it otherwise. Timers
-///   panic, sockets, children and signals return an error or `None`, and joined tasks are cancelled. A wait that begins
-///   later ends at once in the same way.
-/// - Inside a destructor that runs because its thread panics, a timer ends without a panic: a second one would abort the
+/// - Other code may block its thread on a timer, I/O or a task at that time: in `Handle::block_on` inside
+///   `block_in_place`, in a closure of the pool, in a destructor, or on another thread. Its wait ends as soon as no
+///   worker is left that could end it otherwise. Timers panic, sockets, children and signals return an error or `None`,
+///   and joined tasks are cancelled. A wait that begins later ends at once in the same way.
+/// - In a destructor that runs because its thread panics, a timer ends without a panic: a second panic would abort the
 ///   process.
 /// - A shutdown does not wait for a thread that waits for it: its own worker inside `block_in_place`, its own blocking
 ///   closure, or workers of several runtimes that drop each other. These end after it has returned.
-/// - A worker inside `block_in_place` is waited for otherwise. If it joins the thread that drops the runtime, each waits
-///   for the other forever; use [`shutdown_timeout`](Self::shutdown_timeout) there.
+/// - It does wait for any other worker inside `block_in_place`. If such a worker joins the thread that drops the
+///   runtime, each waits for the other forever. Use [`shutdown_timeout`](Self::shutdown_timeout) there.
 /// - It must not be dropped where blocking is forbidden (inside a task or `block_on`).
 ///
 /// # Examples
@@ -56,7 +56,7 @@ impl Runtime {
         match shared.config.flavor {
             Flavor::MultiThread => {
                 if let Err(error) = start_first(&shared) {
-                    // Those that did start leave.
+                    // The workers that did start leave.
                     shared.close();
                     shared.wake_sleeper();
                     shutdown::join_workers(&shared, &[]);
@@ -75,7 +75,7 @@ impl Runtime {
         Ok(Self { handle: Handle { shared } })
     }
 
-    /// A handle to spawn from anywhere.
+    /// Returns a handle, for spawning from any thread.
     ///
     /// # Examples
     /// ```
@@ -108,14 +108,14 @@ impl Runtime {
         self.handle.spawn_blocking(f)
     }
 
-    /// Runs a future to its end on this thread, inside this runtime.
+    /// Runs a future to completion on this thread, inside this runtime.
     ///
-    /// - On a current-thread runtime this thread runs the spawned tasks too, until the future ends; then they stand
-    ///   still until the next `block_on`.
-    /// - The future itself is no task: other tasks run beside it, but it does not move to a worker.
+    /// - On a current-thread runtime this thread also runs the spawned tasks, until the future completes. They pause
+    ///   then until the next `block_on`.
+    /// - The future itself is not a task: it runs beside the tasks, but it never moves to a worker.
     ///
     /// # Panics
-    /// If this thread already runs tasks, or if the future panics.
+    /// Panics if this thread already runs tasks, or if the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         if std::mem::size_of::<F>() > LARGE_FUTURE { self.run(Box::pin(future)) } else { self.run(future) }
@@ -134,11 +134,11 @@ impl Runtime {
         self.handle.enter()
     }
 
-    /// Shuts down and waits at most `duration` for workers and blocking closures. Those that still run then end when
-    /// they do; their threads are left behind.
+    /// Shuts down and waits at most `duration` for workers and blocking closures. Threads that still run then are
+    /// detached, and end when their code does.
     ///
-    /// Waits for timers, I/O and tasks end as with a drop, so only code that computes, or that waits for something outside of
-    /// the runtime, is left behind.
+    /// Waits for timers, I/O and tasks end as with a drop. So only code that computes, or that waits for something
+    /// outside of the runtime, is left running.
     pub fn shutdown_timeout(self, duration: Duration) {
         shutdown::shutdown(&self.handle.shared, Some(duration));
     }
@@ -162,26 +162,27 @@ impl Runtime {
         self.shutdown_timeout(Duration::ZERO);
     }
 
-    /// Waits until no task and no blocking closure is left, at most for `within`, then shuts down. Returns what was left;
-    /// nothing, if all ended in time.
+    /// Waits until no task and no blocking closure is left, at most for `within`, and then shuts down. Returns the work
+    /// that was left, which is empty if all ended in time.
     ///
-    /// - While it drains, tasks and closures of this runtime may still spawn, or requests under way could not read a
-    ///   file or ask a helper task; what they spawn is waited for. From anywhere else a spawn is refused: its handle says
-    ///   that it was cancelled, as after a shutdown.
-    /// - It does not ask tasks to end: first stop the tasks that would go on forever, such as those that accept
-    ///   connections. The rest is cancelled at the deadline where it waits.
-    /// - What has not reached an `.await` by then, and closures that run, are left behind, as with
+    /// - While it drains, tasks and closures of this runtime may still spawn, and the drain waits for what they spawn.
+    ///   Otherwise a request in progress could not read a file or start a helper task. A spawn from anywhere else is
+    ///   refused: its handle reports a cancelled task, as after a shutdown.
+    /// - It does not request tasks to end. First stop the tasks that would run forever, such as those that accept
+    ///   connections. At the deadline the remaining tasks are cancelled at their await points.
+    /// - Tasks that have not reached an `.await` by then, and closures that run, are left running, as with
     ///   [`shutdown_timeout`](Self::shutdown_timeout). It returns at most a tenth of a second after the deadline.
-    /// - Threads that wait for timers, I/O or tasks get the end of their wait at the deadline, as with a drop. A drain on a
-    ///   worker of the runtime itself, inside `block_in_place`, lasts until the deadline: its own task is one of those left.
-    /// - A current-thread runtime runs its tasks meanwhile, on this thread; a paused clock moves on as in `block_on`.
-    /// - A task that panics meanwhile has ended, and is reported as ever. A panic in the drop of a future that is cancelled
-    ///   is caught; the others are dropped all the same.
+    /// - At the deadline, threads that wait for timers, I/O or tasks stop waiting, as with a drop. A drain on a worker
+    ///   of the runtime itself, inside `block_in_place`, lasts until the deadline, because its own task is one of those
+    ///   left.
+    /// - A current-thread runtime runs its tasks meanwhile, on this thread. A paused clock advances as in `block_on`.
+    /// - A task that panics meanwhile has ended, and its panic is reported as usual. A panic in the drop of a cancelled
+    ///   future is caught, and the other futures are still dropped.
     ///
     /// # Panics
-    /// - Where blocking is forbidden, inside of a task or `block_on`.
-    /// - If a task's panic has shut the runtime down (`UnhandledPanic::ShutdownRuntime`): then the others were cancelled,
-    ///   and not drained.
+    /// - Panics where blocking is forbidden: inside of a task or `block_on`.
+    /// - Panics if a task's panic has shut the runtime down (`UnhandledPanic::ShutdownRuntime`): then the other tasks
+    ///   were cancelled, and not drained.
     ///
     /// # Examples
     /// ```
@@ -199,7 +200,7 @@ impl Runtime {
         shutdown::drain(&self.handle.shared, within)
     }
 
-    /// The runtime's counters.
+    /// Returns the runtime's metrics.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }

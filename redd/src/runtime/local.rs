@@ -16,15 +16,15 @@ use crate::scheduler::config::Config;
 use crate::scheduler::enter::EnterGuard;
 use crate::task::JoinHandle;
 
-/// Options of a local runtime; none yet.
+/// Options of a local runtime. There are none yet.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct LocalOptions {
-    /// Not `Send`, as the runtime it is for.
+    /// Not `Send`, like the runtime that it configures.
     _phantom: PhantomData<*mut u8>,
 }
 
-/// A current-thread runtime that cannot leave its thread, so its tasks need not be `Send`.
+/// A current-thread runtime that does not leave its thread, so its tasks need not be `Send`.
 ///
 /// [`spawn_local`](crate::task::spawn_local) works in it without a `LocalSet`.
 ///
@@ -54,7 +54,7 @@ impl LocalRuntime {
         Ok(Self { runtime: Runtime::start(config)?, _not_send: PhantomData })
     }
 
-    /// A handle; `spawn` through it takes `Send` futures and works from any thread.
+    /// Returns a handle. Its `spawn` takes `Send` futures and works from any thread.
     pub fn handle(&self) -> &Handle {
         self.runtime.handle()
     }
@@ -66,7 +66,7 @@ impl LocalRuntime {
         F: Future + 'static,
         F::Output: 'static,
     {
-        // SAFETY: a local runtime does not leave its thread, and this is it, because `Self` is not `Send`.
+        // SAFETY: `Self` is not `Send`, so this is the thread of the local runtime.
         unsafe { self.handle().shared.spawn_unchecked(future, None, Location::caller()) }
     }
 
@@ -107,7 +107,7 @@ impl LocalRuntime {
         self.runtime.drain(within)
     }
 
-    /// The runtime's counters.
+    /// Returns the runtime's metrics.
     pub fn metrics(&self) -> RuntimeMetrics {
         self.runtime.metrics()
     }

@@ -1,7 +1,7 @@
-//! The runtime: what runs tasks, timers and I/O.
+//! The runtime, which runs tasks, timers and I/O.
 //!
-//! [`Builder`] makes a [`Runtime`]; `#[redd::main]` does it for you. A multi-thread runtime has worker threads that
-//! share the work; a current-thread one runs its tasks on the thread that calls [`Runtime::block_on`].
+//! [`Builder`] creates a [`Runtime`], and `#[redd::main]` does it for you. A multi-thread runtime has worker threads
+//! that share the work. A current-thread runtime runs its tasks on the thread that calls [`Runtime::block_on`].
 
 mod block_on;
 mod builder;
@@ -26,6 +26,7 @@ pub use crate::observe::dump::Dump;
 pub use crate::observe::histogram::{
     HistogramConfiguration, HistogramScale, InvalidHistogramConfiguration, LogHistogram, LogHistogramBuilder,
 };
+pub use crate::observe::hooks::UnjoinedPanic;
 pub use crate::observe::late_poll::{CpuUse, LatePoll, RescueAction, Stack};
 pub use crate::observe::metrics::RuntimeMetrics;
 pub use crate::scheduler::choices::{RuntimeFlavor, UnhandledPanic};
@@ -33,7 +34,6 @@ pub use crate::scheduler::enter::EnterGuard;
 pub use crate::scheduler::id::Id;
 pub use crate::scheduler::rescue::Rescue;
 pub use crate::task::TaskMeta;
-pub use crate::task::hooks::UnjoinedPanic;
 pub use builder::{Builder, RngSeed};
 pub use handle::{Handle, TryCurrentError};
 pub use lifecycle::Runtime;
@@ -47,10 +47,10 @@ pub mod dump {
     //! Every live task of a runtime: its name, and everything it waits on. Made by
     //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
-    pub use crate::observe::dump::{Dump, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
+    pub use crate::observe::dump::{Dump, Root, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What};
 }
 
-/// Whether an error says that the runtime behind a socket has shut down.
+/// Returns whether an error reports that the runtime behind a socket has shut down.
 ///
 /// # Examples
 /// ```
@@ -69,8 +69,8 @@ pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     crate::driver::is_shutdown_error(error)
 }
 
-/// The index of the worker that runs this code, or `None` outside of a worker and on a spare thread that stands in for
-/// one inside `block_in_place`. Below [`RuntimeMetrics::num_workers`].
+/// Returns the index of the worker that runs this code, which is below [`RuntimeMetrics::num_workers`]. Returns `None`
+/// outside of a worker, and on a spare thread that stands in for a worker inside `block_in_place`.
 ///
 /// # Examples
 /// ```

@@ -1,8 +1,9 @@
-//! Phases of a shutdown, in order: nothing new, workers leave and cancel what they find, the blocking pool ends,
-//! threads are joined. A drain waits before that for what runs.
+//! The phases of a shutdown, in order: new work is refused, the workers leave and cancel their tasks, the blocking pool
+//! ends, threads are joined. A drain first waits for the work that runs.
 //!
-//! All waits for timers, descriptors and tasks end when the last worker has left its loop or blocks in place: the protocol is
-//! in `scheduler::active`. Threads that wait for this shutdown are not waited for: `waits`.
+//! All waits for timers, descriptors and tasks end when the last worker has left its loop or blocks in
+//! `block_in_place`. The protocol is in `scheduler::active`. A shutdown does not wait for threads that wait for it: see
+//! `waits`.
 
 use std::fmt;
 use std::panic::Location;
@@ -13,6 +14,7 @@ use super::block_on;
 use super::waits::Registered;
 use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::choices::Flavor;
@@ -21,27 +23,26 @@ use crate::scheduler::rescue::alarm;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 use crate::time::sleep::sleep_on;
 
-/// Shuts the runtime down once; later calls do nothing. `None` waits for as long as it takes.
+/// Shuts the runtime down once; later calls do nothing. With `None` it waits without a limit.
 #[track_caller]
 pub(super) fn shutdown(shared: &Shared, timeout: Option<Duration>) {
     if shared.begin_shutdown() {
         return;
     }
     if !shared.is_in_own_process() {
-        // The threads to wait for are in the parent.
+        // The threads to wait for exist only in the parent process.
         return;
     }
     let would_wait = timeout != Some(Duration::ZERO);
     if would_wait && current::entered() != Entered::No {
-        // The value is gone after this, so its threads must end all the same.
+        // The `Runtime` is gone after this panic, so its threads must end all the same.
         shut_down_now(shared, Some(Duration::ZERO));
         if thread::panicking() {
             return;
         }
-        // A literal: programs that catch this find a `&'static str`, as with Tokio.
+        // A string literal: programs that catch this panic find a `&'static str`, as with Tokio.
         panic!(
             "Cannot drop a runtime where tasks run: waiting for its workers would stop them. Drop the `Runtime` outside of \
              async code, or use `Runtime::shutdown_background`."
@@ -60,7 +61,7 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
             shared.wake_to_leave();
         }
         Flavor::CurrentThread | Flavor::Local => {
-            // If a thread is inside `block_on`, it has the core and finishes when it comes out.
+            // If a thread is inside `block_on`, it holds the core, and finishes when its future has completed.
             let core = shared.core.lock().worker.take();
             match core {
                 Some(core) => worker::finish_current_thread(shared, core),
@@ -74,10 +75,10 @@ fn shut_down_now(shared: &Shared, timeout: Option<Duration>) {
     });
 }
 
-/// How long a shutdown waits before it says for whom.
+/// How long a shutdown waits before it reports what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Waits for workers, then for the pool; after `patience` it reports once.
+/// Waits for the workers, then for the pool. Reports once, after `patience`.
 fn wait(
     shared: &Shared,
     deadline: Option<Instant>,
@@ -86,7 +87,7 @@ fn wait(
     report: &mut dyn FnMut(String),
 ) {
     if shared.config.flavor != Flavor::MultiThread && shared.blocking.threads() == 0 && shared.threads().is_empty() {
-        // The usual current-thread runtime has no thread to wait for.
+        // A current-thread runtime usually has no thread to wait for.
         return;
     }
     let registered = Registered::new(shared);
@@ -95,7 +96,8 @@ fn wait(
     if shared.workers.alive.load(Ordering::Acquire) <= excluded.workers
         && shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads)
     {
-        // Without a look at the clock, which is a tenth of what a current-thread runtime costs beside system calls.
+        // Returns without a clock read. Beside system calls, that read is a tenth of the cost of a current-thread
+        // runtime.
         join_workers(shared, &excluded.threads);
         return;
     }
@@ -104,7 +106,7 @@ fn wait(
     let reports = deadline.is_none_or(|deadline| report_at < deadline);
     let patient_until = if reports { Some(report_at) } else { deadline };
     let left = |moment: Option<Instant>| moment.map_or(Duration::MAX, until);
-    // Workers first: they may submit the last blocking work.
+    // Workers first, because they may still submit blocking work.
     let mut have_left = wait_for_workers(shared, left(patient_until), excluded.workers);
     let mut have_ended = have_left && shared.blocking.join_all(Some(left(patient_until)), &excluded.threads);
     if !have_ended && reports {
@@ -113,7 +115,7 @@ fn wait(
         have_ended = shared.blocking.join_all(deadline.map(until), &excluded.threads);
     }
     if !have_ended {
-        // The deadline is over; those who ended in time are joined all the same.
+        // The deadline has passed. The threads that ended in time are joined all the same.
         shared.blocking.join_all(Some(Duration::ZERO), &excluded.threads);
     }
     if for_ever || have_left {
@@ -121,31 +123,31 @@ fn wait(
     }
 }
 
-/// For whom a shutdown waits.
+/// Describes what a shutdown waits for.
 fn describe_wait(shared: &Shared) -> String {
     let running = describe_work(shared).into_iter().filter(|work| work.is_running() || work.is_blocking());
     let running: Vec<String> = running.map(|work| work.to_string()).collect();
     format!(
         "the runtime's shutdown still waits for {} and {} of the blocking pool. {}A task that does \
          not reach an `.await` and a closure that has started cannot be stopped: move blocking work of tasks to \
-         `spawn_blocking`, tell closures to end, or leave them behind with `Runtime::shutdown_timeout`.",
-        // Relaxed: only a number.
+         `spawn_blocking`, make closures return, or stop waiting with `Runtime::shutdown_timeout`.",
+        // Relaxed: only counted.
         Count(shared.workers.alive.load(Ordering::Relaxed) as u64, "worker", "workers"),
         Count(shared.blocking.threads() as u64, "thread", "threads"),
         if running.is_empty() { String::new() } else { format!("Not done: {}. ", running.join("; ")) }
     )
 }
 
-/// The tasks and blocking closures that have not ended, the oldest first.
+/// Returns the tasks and blocking closures that have not ended, the oldest first.
 fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
-    // Stuck workers do not look at the clock.
+    // Stalled workers do not update the clock.
     shared.update_coarse_clock(crate::time::clock::real_now());
     let mut work: Vec<_> = shared.slab.describe_live().into_iter().map(UnfinishedWork).collect();
     work.sort_by_key(|work| std::cmp::Reverse(work.age()));
     work
 }
 
-/// A task or blocking closure that had not ended when [`Runtime::drain`](super::Runtime::drain) gave up.
+/// A task or blocking closure that had not ended by the deadline of [`Runtime::drain`](super::Runtime::drain).
 ///
 /// # Examples
 /// ```
@@ -164,32 +166,32 @@ fn describe_work(shared: &Shared) -> Vec<UnfinishedWork> {
 pub struct UnfinishedWork(TaskInfo);
 
 impl UnfinishedWork {
-    /// The task's id.
+    /// Returns the task's id.
     pub fn id(&self) -> Id {
         self.0.id
     }
 
-    /// The task's name, if it was spawned with one.
+    /// Returns the task's name, if it was spawned with one.
     pub fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
     }
 
-    /// The location in the program that spawned it.
+    /// Returns the location in the program that spawned it.
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.0.location
     }
 
-    /// The time since it was spawned, to about one turn of its worker.
+    /// Returns the time since it was spawned, to about one turn of its worker.
     pub fn age(&self) -> Duration {
         self.0.age
     }
 
-    /// Whether it was on a thread at that moment. Then it may run on, for nobody can stop it.
+    /// Returns whether it was on a thread at that moment. It may still run then, because redd cannot stop it.
     pub fn is_running(&self) -> bool {
         self.0.is_running
     }
 
-    /// Whether it is a closure of `spawn_blocking`.
+    /// Returns whether it is a closure of `spawn_blocking`.
     pub fn is_blocking(&self) -> bool {
         self.0.is_blocking
     }
@@ -201,9 +203,9 @@ impl fmt::Display for UnfinishedWork {
     }
 }
 
-/// The longest time between two looks of a drain. Completions tell nobody, so that they cost nothing; picked by feel.
+/// The longest time between two checks of a drain. It polls, so that completions cost nothing. No benchmark chose it.
 const LOOK_INTERVAL_MAX: Duration = Duration::from_millis(8);
-/// How long a drain that gave up waits for cancelled futures to be dropped; picked by feel.
+/// How long a drain waits after its deadline for cancelled futures to be dropped. No benchmark chose it.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// See `Runtime::drain`.
@@ -218,10 +220,10 @@ pub(super) fn drain(shared: &Arc<Shared>, within: Duration) -> Vec<UnfinishedWor
     }
     let left = if is_quiet(shared) { Vec::new() } else { describe_work(shared) };
     let has_panicked = block_on::has_panicked(shared);
-    // Where blocking is forbidden this panics, as a drop would.
+    // Where blocking is forbidden this panics, as a drop does.
     shutdown(shared, if left.is_empty() && !has_panicked { None } else { Some(GRACE) });
     if has_panicked {
-        // What it was to wait for has been cancelled, so an empty list would not be true.
+        // The remaining work was cancelled and not drained, so an empty list would be wrong.
         panic!("{}", block_on::closed_message(shared));
     }
     left
@@ -240,7 +242,7 @@ fn wait_until_quiet(shared: &Shared, within: Duration) {
     }
 }
 
-/// As `wait_until_quiet`, on the thread that runs the tasks; a paused clock moves on as usual.
+/// As `wait_until_quiet`, on the thread that runs the tasks. A paused clock advances as usual.
 async fn quiet(shared: &Shared, within: Duration) {
     let now = || shared.parts.timers.clock().now();
     let (since, mut interval) = (now(), Duration::from_millis(1));
@@ -257,20 +259,20 @@ async fn quiet(shared: &Shared, within: Duration) {
 /// Whether no task is alive and no closure runs or waits.
 fn is_quiet(shared: &Shared) -> bool {
     let spawned = shared.slab.spawned_total();
-    // A closure that ends after it spawned a task is seen by the second look at the tasks; a task that did so with a
-    // closure has ended before we look at the pool.
+    // A closure may spawn a task and then end: the second check of the tasks finds that task. A task may submit a
+    // closure and then end: it has ended before we check the pool.
     shared.slab.alive() == 0
         && shared.blocking.is_quiet()
         && shared.slab.spawned_total() == spawned
         && shared.slab.describe_live().is_empty()
 }
 
-/// Ends a runtime that could not be started whole.
+/// Ends a runtime that has not started completely.
 pub(super) fn abandon(shared: &Shared) {
     shut_down_now(shared, None);
 }
 
-/// Waits until all workers but `excluded` have ended, at most for `patience`; true if they have.
+/// Waits until all workers but `excluded` have ended, at most for `patience`. Returns whether they have.
 fn wait_for_workers(shared: &Shared, patience: Duration, excluded: usize) -> bool {
     let since = crate::time::clock::real_now();
     loop {
@@ -283,12 +285,12 @@ fn wait_for_workers(shared: &Shared, patience: Duration, excluded: usize) -> boo
         if left.is_zero() {
             return false;
         }
-        // A day at a time: the system's timeout has an end.
+        // At most a day at a time, because the system's timeout has a maximum.
         shared.workers.ended.park_timeout(left.min(Duration::from_secs(86_400)));
     }
 }
 
-/// Waits until every worker thread has ended, but for those that wait for this one.
+/// Waits until every worker thread has ended, except for those that wait for this one.
 pub(super) fn join_workers(shared: &Shared, excluded: &[ThreadId]) {
     loop {
         let Some(thread) = shared.workers.threads.lock().started.pop() else {
@@ -297,7 +299,8 @@ pub(super) fn join_workers(shared: &Shared, excluded: &[ThreadId]) {
         if excluded.contains(&thread.thread().id()) {
             continue;
         }
-        // A worker catches what tasks do; if it panicked, the message was printed, and waiting goes on.
+        // A worker catches the panics of tasks. If the worker itself panicked, its message was printed, and we continue
+        // to wait.
         drop(thread.join());
     }
 }
@@ -309,7 +312,7 @@ mod tests {
     use super::*;
     use crate::runtime::{Builder, Handle, Runtime};
 
-    /// What a shutdown without patience says of this runtime; `release` lets the work end.
+    /// Returns the report of a shutdown without patience. `release` lets the work end.
     fn report_of(runtime: &Runtime, release: impl FnOnce()) -> Vec<String> {
         let shared = &runtime.handle.shared;
         assert!(!shared.begin_shutdown());
@@ -352,7 +355,10 @@ mod tests {
         assert!(line.contains("`stuck` (spawned at "), "{line}");
         assert!(line.contains("closure ") && line.contains(&format!("{}:{location}:", file!())), "{line}");
         assert!(line.contains(" old, running"), "{line}");
-        assert!(!line.contains(&format!("task {}", waiting.id())), "it is cancelled, nobody waits for it: {line}");
+        assert!(
+            !line.contains(&format!("task {}", waiting.id())),
+            "it is cancelled, so the shutdown does not wait for it: {line}"
+        );
         assert!(line.contains("`spawn_blocking`") && line.contains("`Runtime::shutdown_timeout`"), "{line}");
     }
 
@@ -402,7 +408,7 @@ mod tests {
         impl Drop for Goodbye {
             fn drop(&mut self) {
                 let written = self.0.try_write(b"bye");
-                // Nothing has come, so this would wait.
+                // No byte has arrived, so this would wait.
                 let read = crate::task::block_in_place(|| {
                     Handle::current().block_on(crate::io::AsyncReadExt::read(&mut self.0, &mut [0; 1]))
                 });
@@ -455,7 +461,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shutdown_that_need_not_wait_says_nothing() {
+    fn a_shutdown_that_need_not_wait_reports_nothing() {
         let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
         let shared = Arc::clone(&runtime.handle.shared);
         shutdown(&shared, None);

@@ -3,31 +3,28 @@
 #![expect(unsafe_code, reason = "allocates tasks")]
 
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 
 use crate::current;
 use crate::scheduler::enter;
 use crate::task::JoinHandle;
-use crate::task::cell::LARGE_FUTURE;
-use crate::task::spans;
 
-/// Spawns a task: the future runs from now on beside the code that spawned it.
+/// Spawns a task: the runtime runs the future concurrently with the code that spawned it.
 ///
-/// - It starts without being awaited, but is never polled inside `spawn` itself.
-/// - Dropping the handle detaches the task: it runs on. Awaiting the handle gives the output.
-/// - A panic stays inside the task: it is printed by the usual hook, and comes out of the handle as a
+/// - The task starts without being awaited, but `spawn` itself never polls it.
+/// - Dropping the handle detaches the task, which continues to run. Awaiting the handle returns the output.
+/// - A panic ends only the task. The panic hook prints it, and the handle returns it as a
 ///   [`JoinError`](crate::task::JoinError).
-/// - When the runtime shuts down, the future is dropped at the await point where it stands.
+/// - When the runtime shuts down, the future is dropped at its await point.
 /// - It costs one slot of memory (128 bytes for small futures) and no lock.
 ///
-/// The future must be `Send`, because workers share their tasks, and must own what it uses. For futures that are not
-/// `Send` there is [`spawn_local`](crate::task::spawn_local), for code that does not await
-/// [`spawn_blocking`](crate::task::spawn_blocking), and for many tasks that belong together a
+/// The future must be `Send`, because workers share their tasks, and must own the data that it uses. For futures that
+/// are not `Send` use [`spawn_local`](crate::task::spawn_local). For code that does not await use
+/// [`spawn_blocking`](crate::task::spawn_blocking). For many tasks that belong together use a
 /// [`JoinSet`](crate::task::JoinSet).
 ///
 /// # Panics
-/// Outside of a runtime; the message says how to enter one.
+/// Panics outside of a runtime. The message says how to enter one.
 ///
 /// # Examples
 /// ```
@@ -44,19 +41,10 @@ where
     F::Output: Send + 'static,
 {
     let location = Location::caller();
-    if mem::size_of::<F>() > LARGE_FUTURE {
-        let shared = &enter::expect_current("`spawn`");
-        return spans::spawn_boxed(mem::size_of::<F>(), || {
-            // SAFETY: the future and its output are `Send`.
-            unsafe { shared.spawn_unchecked(Box::pin(future), None, location) }
-        });
-    }
-    let spawned = enter::with_current_and(future, |shared, future| {
+    // SAFETY: it is not used after this function.
+    match unsafe { enter::borrow_current() } {
         // SAFETY: the future and its output are `Send`.
-        unsafe { shared.spawn_unchecked(future, None, location) }
-    });
-    match spawned {
-        Ok(join) => join,
-        Err(_) => current::missing("`spawn`"),
+        Some(shared) => unsafe { shared.spawn_unchecked(future, None, location) },
+        None => current::missing("`spawn`"),
     }
 }

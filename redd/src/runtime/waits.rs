@@ -1,23 +1,23 @@
-//! Which thread waits for the end of which runtime, so that no shutdown waits for itself.
+//! Which threads wait for the end of which runtimes, so that no shutdown waits for itself.
 //!
 //! Called by `shutdown`.
 //!
-//! A worker that drops its own runtime inside `block_in_place` would wait for its own end. So would two workers that drop
-//! each other's runtimes, a closure of `spawn_blocking`, and a destructor of a thread-local. All of these are cycles: a thread
-//! waits for a runtime, and that runtime for a thread.
+//! A worker that drops its own runtime inside `block_in_place` would wait for its own end. So would two workers that
+//! drop each other's runtimes, a closure of `spawn_blocking`, and the destructor of a thread-local. All of these are
+//! cycles: a thread waits for a runtime, and the runtime for the thread.
 //!
 //! # Protocol
 //! 1. A thread that is about to wait registers itself with the runtime (`Registered::new`).
-//! 2. Under the same lock it looks for threads of that runtime which wait for it, directly or through other runtimes.
+//! 2. Under the same lock it searches for threads of that runtime that wait for it, directly or through other runtimes.
 //! 3. It does not wait for these threads ([`Excluded`]). They end after the wait that closed the cycle has returned.
-//! 4. When it has waited, its entry goes.
+//! 4. After the wait, its entry is removed.
 //!
 //! # Invariants
 //! - `last-edge-closes`: entries are added under one lock, and a runtime that shuts down gets no new threads that wait. So the
 //!   last thread of a cycle to register sees all the others.
 //!
-//! A wait that no runtime sees is not found: a worker that joins a thread of the standard library waits for whatever that
-//! thread waits for.
+//! Only waits for runtimes are registered. If a worker joins a thread of the standard library, it waits for whatever
+//! that thread waits for, and no cycle is found.
 
 use std::sync::{Arc, OnceLock};
 
@@ -37,10 +37,10 @@ struct Waits {
 struct Wait {
     number: u64,
     thread: ThreadId,
-    /// The address of the runtime of which the thread is a worker that has not left, or zero.
+    /// The address of the runtime if the thread is one of its workers that have not left, or else zero.
     worker_of: usize,
     runtime: Arc<Shared>,
-    /// Threads of the runtime when the wait began; its own list shrinks while they are joined.
+    /// The threads of the runtime when the wait began. The runtime's own list shrinks while they are joined.
     threads: Vec<ThreadId>,
 }
 
@@ -49,7 +49,7 @@ impl Wait {
         self.worker_of == Arc::as_ptr(runtime).addr()
     }
 
-    /// Whether this one waits for the thread of `other`.
+    /// Whether this wait is for the thread of `other`.
     fn is_for(&self, other: &Self) -> bool {
         other.is_worker_of(&self.runtime)
             || self.threads.contains(&other.thread)
@@ -57,11 +57,11 @@ impl Wait {
     }
 }
 
-/// Threads that a wait must not wait for.
+/// Threads that a wait excludes, because they wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Excluded {
     pub(super) threads: Vec<ThreadId>,
-    /// So many of them are workers that have not left.
+    /// How many of them are workers that have not left.
     pub(super) workers: usize,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Registered {
 impl Registered {
     pub(super) fn new(shared: &Shared) -> Self {
         let threads = shared.threads();
-        // `last-edge-closes`: the entry is added and the cycle looked for under one lock.
+        // `last-edge-closes`: adding the entry and the search for a cycle are under one lock.
         let waits = &mut *WAITS.get_or_init(Mutex::default).lock();
         let number = waits.next;
         waits.next += 1;
@@ -108,7 +108,7 @@ fn excluded(waits: &[Wait]) -> Excluded {
     excluded
 }
 
-/// Whether `from` waits for `to`, directly or through others; a thread reaches itself.
+/// Whether `from` waits for `to`, directly or through other threads. A thread reaches itself.
 fn reaches(waits: &[Wait], from: ThreadId, to: ThreadId) -> bool {
     let mut seen = vec![from];
     let mut next = 0;

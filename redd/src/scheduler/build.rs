@@ -16,7 +16,7 @@ use super::local::timer_slot_here;
 use super::parking::Parking;
 use super::phase::Phase;
 use super::rescue::detector::StallDetector;
-use super::shared::{Entries, Shared};
+use super::shared::{Shared, ThreadMains};
 use super::slot::WorkerSlots;
 use super::submit::Stamping;
 use super::thread_main::{standby_thread, worker_thread};
@@ -39,7 +39,7 @@ impl Shared {
         let driver = Arc::new(Driver::new()?);
         let clock = if config.start_paused { Clock::new_paused() } else { Clock::new() };
         let started = clock.start();
-        // With several workers there is one more cache, for a thread in `block_on`.
+        // A multi-thread runtime has one more cache, for a thread in `block_on`.
         let guests = usize::from(config.flavor == Flavor::MultiThread);
         let slab = TaskSlab::new(config.workers + guests, config.task_hooks.clone());
         let stall_detector = StallDetector::new(&config.rescue);
@@ -82,7 +82,7 @@ impl Shared {
             started,
             started_coarse_ms: coarse::at(started),
             me: me.clone(),
-            entries: Entries { worker: worker_thread, standby: standby_thread },
+            thread_mains: ThreadMains { worker: worker_thread, standby: standby_thread },
             config,
         });
         let owner: Arc<dyn Schedule> = if shared.instrumentation.tracks_latency {

@@ -10,7 +10,7 @@ pub enum RuntimeFlavor {
     MultiThread,
 }
 
-/// The kind of a runtime, with what differs inside of the current-thread kind.
+/// The kind of a runtime, which also distinguishes the two current-thread kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flavor {
     MultiThread,
@@ -30,13 +30,13 @@ impl Flavor {
 
 /// What a runtime or `LocalSet` does when a task panics.
 ///
-/// Either way the panic hook prints the panic, and the task's handle returns it. A panic that no code joins is reported with
+/// In both cases the panic hook prints the panic, and the task's handle returns it. A panic that no code joins is reported with
 /// the task's name and spawn location; see
 /// [`Builder::on_unhandled_panic`](crate::runtime::Builder::on_unhandled_panic).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// The other tasks go on.
+    /// The other tasks continue.
     Ignore,
     /// The runtime shuts down, even if the task's handle still exists: `block_on` panics, and other tasks are cancelled.
     ///
@@ -44,7 +44,7 @@ pub enum UnhandledPanic {
     ShutdownRuntime,
 }
 
-/// The number of spare workers that may run for workers in `block_in_place`: as many as Tokio's pool would give.
+/// The number of spare workers that may run for workers in `block_in_place`: as many as Tokio's pool has threads by default.
 pub(crate) const MAX_SPARES: usize = 512;
 
 /// The largest number of workers. The idle word counts workers and spares for rescue together in 16 bits.

@@ -1,6 +1,6 @@
 //! Closures of the blocking pool: how a runtime accepts them, and starts the pool's threads.
 //!
-//! Called by `blocking::spawn_blocking` and by the loop, which has the pool return idle memory.
+//! Called by `blocking::spawn_blocking`, and by the loop, which returns idle memory on the pool.
 
 #![expect(unsafe_code, reason = "allocates tasks")]
 
@@ -73,7 +73,7 @@ where
         unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
     let host = shared.parts.enabled.pause.then(|| Arc::clone(shared) as Arc<dyn ClosureHost>);
     let task = BlockingTask::new(runnable, urgency, host);
-    // A runtime that has closed still takes what its tasks' drops leave, until the pool is told to end.
+    // A runtime that has closed still accepts closures that the drops of its tasks submit, until the pool shuts down.
     let accepted = if shared.refuses_here() && !shared.is_closed() {
         Err(Refused { work: task, reason: Refusal::Shutdown })
     } else {
@@ -84,7 +84,7 @@ where
         Err(Refused { work, reason }) => {
             work.cancel();
             match reason {
-                // The handle says that it was cancelled.
+                // The handle returns that it was cancelled.
                 Refusal::Shutdown => Ok(join),
                 Refusal::NoThread(error) => Err(error),
             }
@@ -113,7 +113,7 @@ impl ClosureHost for Shared {
         let clock = self.parts.timers.clock();
         clock.allow_auto_advance();
         if clock.is_paused() {
-            self.wake_worker_for_injected();
+            self.wake_worker_after_publish();
         }
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::choices::{DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use super::rescue::options::Rescue;
 use crate::observe::histogram::HistogramConfiguration;
+use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
-use crate::task::hooks::{TaskHooks, guarded};
+use crate::primitives::user_code::guarded;
 
 /// What a builder decided.
 #[derive(Clone)]
@@ -25,7 +26,7 @@ pub(crate) struct Config {
     pub(crate) enable_io: bool,
     pub(crate) enable_time: bool,
     pub(crate) start_paused: bool,
-    pub(crate) use_next_slot: bool,
+    pub(crate) use_lifo_slot: bool,
     pub(crate) name: Option<String>,
     pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) thread_stack_size: Option<usize>,
@@ -44,14 +45,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// The name of the next thread. User code makes it, so a panic there gives the default name.
+    /// The name of the next thread. User code may make it; if that panics, the thread has the default name.
     pub(crate) fn name_thread(&self) -> String {
         let name = guarded(|| {
             let name = (self.thread_name)();
             assert!(
                 !name.contains('\0'),
-                "the name for a thread, {name:?}, contains a zero byte, which the system takes for its end. Leave it out of \
-                 what `Builder::thread_name` or `thread_name_fn` gives."
+                "the name for a thread, {name:?}, contains a zero byte, which ends a name for the system. Remove it from the \
+                 name that `Builder::thread_name` or `thread_name_fn` sets."
             );
             name
         });
@@ -64,7 +65,7 @@ impl Config {
         let Some(bytes) = self.thread_stack_size else { return error };
         Refused::wrap(error, |error| {
             format!(
-                "no thread with a stack of {bytes} bytes, as `Builder::thread_stack_size` was called with: {error}. Give \
+                "could not start a thread with a stack of {bytes} bytes, as set by `Builder::thread_stack_size`: {error}. Give \
                  fewer bytes, or raise the process's limit of memory or threads"
             )
         })
@@ -89,7 +90,7 @@ impl Config {
         Refused::wrap(error, |error| {
             format!(
                 "`Builder::build` could not start thread {} of {workers} workers: {error}. Raise the limit of threads \
-                 (`ulimit -u`, `pids.max` of the cgroup), or ask for fewer with `Builder::worker_threads`.",
+                 (`ulimit -u`, `pids.max` of the cgroup), or set fewer with `Builder::worker_threads`.",
                 index + 1
             )
         })

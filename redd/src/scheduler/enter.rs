@@ -19,20 +19,27 @@ use crate::primitives::thread;
 /// Runs `f` with the runtime that this thread is in. Returns `None` outside of a runtime.
 #[inline]
 pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Shared>) -> R) -> Option<R> {
-    with_current_and((), |shared, ()| f(shared)).ok()
-}
-
-/// As [`with_current`], for a closure that consumes a value. Outside of a runtime it returns the value.
-#[inline]
-#[track_caller]
-pub(crate) fn with_current_and<V, R>(value: V, f: impl FnOnce(&Arc<Shared>, V) -> R) -> Result<R, V> {
     let parts = current::parts();
     if parts.is_null() {
-        return Err(value);
+        return None;
     }
     // SAFETY: `entered-is-alive`. It is only borrowed, so its reference is not released here.
     let shared = ManuallyDrop::new(unsafe { shared_of(parts) });
-    Ok(f(&shared, value))
+    Some(f(&shared))
+}
+
+/// The runtime that this thread is in, for a caller that passes a large value on: a closure would hold a copy of it.
+///
+/// # Safety
+/// The caller uses the reference only until it returns to the code that called it, as [`with_current`] does.
+#[inline]
+pub(crate) unsafe fn borrow_current<'a>() -> Option<&'a Shared> {
+    let parts = current::parts();
+    if parts.is_null() {
+        return None;
+    }
+    // SAFETY: `parts-of-shared`, `entered-is-alive`. A guard that is dropped meanwhile belongs to code that borrows the runtime.
+    Some(unsafe { &*parts.byte_sub(offset_of!(Shared, parts)).cast::<Shared>() })
 }
 
 /// The runtime that this thread is in.
@@ -59,11 +66,11 @@ unsafe fn shared_of(parts: *const Parts) -> Arc<Shared> {
     unsafe { Arc::from_raw(parts.byte_sub(offset_of!(Shared, parts)).cast::<Shared>()) }
 }
 
-/// Keeps the runtime that was entered the current one of this thread.
+/// While this guard exists, the runtime that was entered is the current one of this thread.
 ///
 /// Drop guards in reverse order of their creation. A guard is not `Send`: it belongs to its thread.
 #[derive(Debug)]
-#[must_use = "the runtime is left again when the guard is dropped"]
+#[must_use = "dropping the guard leaves the runtime"]
 pub struct EnterGuard<'a> {
     _current: CurrentGuard,
     /// The guard itself has no drop, so a runtime may be shut down while a guard of it is still in scope.
@@ -95,8 +102,8 @@ impl Drop for CurrentGuard {
             Some(mine) => drop(unsafe { shared_of(mine) }),
             None if thread::panicking() => {}
             None => panic!(
-                "an `EnterGuard` was dropped before one that was made later on thread `{}`. Drop guards in the reverse \
-                 order of their making: the last one first.",
+                "an `EnterGuard` was dropped on thread `{}` before one that was created later. Drop guards in the reverse \
+                 order of their creation: the last one first.",
                 thread::current_name()
             ),
         }

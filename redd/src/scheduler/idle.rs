@@ -1,4 +1,4 @@
-//! How many workers are parked or search, and whether a parked one is to be woken: one word for all workers.
+//! How many workers are parked or search, and whether a wake-up is in flight: one word for all workers.
 //!
 //! Called by `search` and `park`, and by every thread that makes a task ready (`wake_one`). The protocol around it, and the
 //! proof that no task is left behind while all workers sleep, are in PARKING.md beside this file.
@@ -15,20 +15,20 @@
 //! ```
 //!
 //! # Invariants
-//! - `one-token`: at most one wake-up that the word counts is on its way. The worker that finds it clears the bit, whether it
+//! - `one-token`: at most one wake-up that the word counts is in flight. The worker that receives it clears the bit, whether it
 //!   was set or not (a shutdown wakes without it), and then searches or passes it on.
-//! - `chained-wakes`: while a worker searches or a token is on its way, no other worker is woken. The last searcher to end
-//!   checks what was left to it, and calls `wake_one` in its turn if it finds any.
+//! - `chained-wakes`: while a worker searches or a token is in flight, no other worker is woken. The last searcher to end its
+//!   search checks once more for tasks, and calls `wake_one` if it finds any.
 //! - `submit-vs-park`: a pair of fences. One is between the push of a task and the read of the word. The other is between the
 //!   change of the word to "parked" or "no longer searching" and the last check for tasks. They are in
-//!   [`after_remote_push`], and in [`before_last_look`] after [`Idle::enter_park`] and [`Idle::end_search`].
+//!   [`fence_after_publish`], and in [`fence_before_recheck`] after [`Idle::enter_park`] and [`Idle::end_search`].
 //!
 //! A worker without a thread is not counted in the word, and nothing here starts one: `one-ahead` in `start.rs`.
 //!
 //! # Why not otherwise
-//! A list of parked workers under a lock would choose the worker to wake, at the price of the lock. A wake-up per task costs
-//! more than most tasks. So does one per search: a searcher that always woke the next worker when it found a task had two
-//! workers awake for each single task from outside.
+//! With a list of parked workers under a lock, the waker could choose the worker to wake, but it would pay for the lock. A
+//! wake-up per task costs more than most tasks. So does one per search: when each searcher that found a task woke the next
+//! worker, two workers woke for each single task from outside.
 
 use std::fmt;
 
@@ -46,38 +46,38 @@ pub(crate) struct Idle {
 pub(crate) enum WakeAction {
     /// The token is set: wake a worker at the event count, or else call `driver.wake()`.
     WriteToken,
-    /// No worker is parked, or one searches or is being woken already.
+    /// No worker is parked, or one searches or is already being woken.
     Nothing,
 }
 
-/// The permission to look into the queues of other workers. The word counts the searchers, so the worker gives it back with
+/// The permission to steal from other workers. The word counts the searchers, so the worker gives it back with
 /// [`Idle::end_search`] or [`Idle::enter_park`].
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Searching(());
 
-/// What a worker that leaves the park does now.
+/// What a worker does after it has left the park.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(super) enum AfterPark {
-    /// The token woke it: it is a searcher.
+    /// The token woke it, so it is a searcher.
     Search,
-    /// An event, a deadline or its last look woke it.
+    /// An event or a deadline woke it, or its last check found a task.
     Continue,
 }
 
-/// To be called after a push to where parked workers look, and before `wake_one`. A push to the worker's own queue does
-/// without, as that worker is awake.
+/// To be called after a change that parked workers check for (a push, a mark, a phase), and before `wake_one`. A push to the
+/// worker's own queue needs no fence, as that worker is awake.
 #[inline]
-pub(crate) fn after_remote_push() {
-    // Fence `submit-vs-park` (submit side; the other is in `idle::before_last_look`): we see the parked worker or it sees our
+pub(crate) fn fence_after_publish() {
+    // Fence `submit-vs-park` (submit side; the other is in `idle::fence_before_recheck`): we see the parked worker or it sees our
     // task.
     fence(Ordering::SeqCst);
 }
 
-/// Called after a change of the word that says that this worker takes no tasks, and before its last check for tasks.
-fn before_last_look() {
-    // Fence `submit-vs-park` (park side; the other is in `idle::after_remote_push`): the pusher sees that we are parked or no
+/// Called after the change of the word by which this worker stops taking tasks, and before its last check for tasks.
+fn fence_before_recheck() {
+    // Fence `submit-vs-park` (park side; the other is in `idle::fence_after_publish`): the pusher sees that we are parked or no
     // longer search, or our last check sees its task.
     fence(Ordering::SeqCst);
 }
@@ -88,19 +88,19 @@ impl Idle {
         Self { word: CachePadded(AtomicU64::new(0)) }
     }
 
-    /// Asks for a worker that looks for tasks. In the common case this is one load.
+    /// Requests a worker that searches for tasks. In the common case this is one load.
     #[inline]
     pub(crate) fn wake_one(&self) -> WakeAction {
         let word = self.word.0.load(Ordering::Relaxed);
-        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.call_one() } else { WakeAction::Nothing }
+        if word & (SEARCHERS | TOKEN) == 0 && word >= SLEEPER { self.wake_one_slow() } else { WakeAction::Nothing }
     }
 
     #[inline(never)]
-    fn call_one(&self) -> WakeAction {
+    fn wake_one_slow(&self) -> WakeAction {
         self.apply(Word::woken)
     }
 
-    /// Lets a worker without work look into the queues of others, unless `limit` workers do.
+    /// Lets a worker without work steal from other workers, unless `limit` workers search already.
     pub(crate) fn start_search(&self, limit: usize) -> Option<Searching> {
         let limit = u16::try_from(limit.max(1)).unwrap_or(u16::MAX);
         self.apply(|word| word.search_started(limit)).then_some(Searching(()))
@@ -114,7 +114,7 @@ impl Idle {
     pub(crate) fn end_search(&self, Searching(()): Searching) -> bool {
         let is_last = self.apply(Word::search_ended);
         if is_last {
-            before_last_look();
+            fence_before_recheck();
         }
         is_last
     }
@@ -125,10 +125,10 @@ impl Idle {
     /// calls [`cancel_park`](Self::cancel_park).
     pub(crate) fn enter_park(&self, searching: Option<Searching>) {
         self.apply(|word| word.park_entered(searching.is_some()));
-        before_last_look();
+        fence_before_recheck();
     }
 
-    /// Whether a wake-up is on its way. A snapshot.
+    /// Whether a wake-up is in flight. A snapshot.
     pub(crate) fn has_token(&self) -> bool {
         self.load().has_token
     }
@@ -162,13 +162,13 @@ impl Idle {
     pub(super) fn apply<A>(&self, step: impl Fn(Word) -> (Word, A)) -> A {
         let mut before = self.word.0.load(Ordering::Relaxed);
         loop {
-            let (after, answer) = step(Word::unpack(before));
+            let (after, result) = step(Word::unpack(before));
             let after = after.pack();
             if after == before {
-                return answer;
+                return result;
             }
             match self.word.0.compare_exchange_weak(before, after, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return answer,
+                Ok(_) => return result,
                 Err(now) => before = now,
             }
         }
@@ -181,7 +181,8 @@ impl fmt::Debug for Idle {
     }
 }
 
-/// `sleepers:16 | searchers:16 | token:1`, the token in bit 0: one of each, and all searchers.
+/// The layout is `sleepers:16 | searchers:16 | token:1`, with the token in bit 0. These are the token, all searchers, and one
+/// sleeper.
 const TOKEN: u64 = 1;
 const SEARCHERS: u64 = 0xffff << 1;
 const SLEEPER: u64 = 1 << 17;
@@ -203,13 +204,13 @@ impl Word {
         Self { sleepers: (bits >> 17) as u16, searchers: (bits >> 1) as u16, has_token: bits & TOKEN != 0 }
     }
 
-    /// If no worker searches (`chained-wakes`), a parked worker is to be woken, unless a token wakes one already.
+    /// If no worker searches (`chained-wakes`), a parked worker is to be woken, unless a token is already in flight.
     pub(super) fn woken(self) -> (Self, WakeAction) {
         if self.searchers > 0 || self.sleepers == 0 {
             return (self, WakeAction::Nothing);
         }
-        let answer = if self.has_token { WakeAction::Nothing } else { WakeAction::WriteToken };
-        (Self { has_token: true, ..self }, answer)
+        let action = if self.has_token { WakeAction::Nothing } else { WakeAction::WriteToken };
+        (Self { has_token: true, ..self }, action)
     }
 
     pub(super) fn search_started(self, limit: u16) -> (Self, bool) {
@@ -229,7 +230,7 @@ impl Word {
     }
 
     pub(super) fn park_left(self, has_token: bool) -> (Self, AfterPark) {
-        debug_assert!(self.sleepers > 0, "the caller is a sleeper");
+        debug_assert!(self.sleepers > 0, "the caller is counted as parked");
         let sleepers = self.sleepers - 1;
         if has_token {
             (Self { sleepers, searchers: self.searchers + 1, has_token: false }, AfterPark::Search)
@@ -239,7 +240,7 @@ impl Word {
     }
 
     pub(super) fn token_passed(self) -> (Self, WakeAction) {
-        // If it is written again, the bit stays.
+        // If it has to be written again, the bit stays set.
         if self.has_token { Self { has_token: false, ..self }.woken() } else { (self, WakeAction::Nothing) }
     }
 }
@@ -262,20 +263,20 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_written_only_if_no_wake_up_is_on_its_way() {
+    fn a_token_is_written_only_if_no_wake_up_is_in_flight() {
         for word in words() {
-            let (after, answer) = word.woken();
+            let (after, action) = word.woken();
             let idle = Idle { word: CachePadded(AtomicU64::new(word.pack())) };
-            assert_eq!((idle.wake_one(), idle.load()), (answer, after), "the short path agrees");
+            assert_eq!((idle.wake_one(), idle.load()), (action, after), "the short path agrees");
             let is_needed = word.sleepers > 0 && word.searchers == 0 && !word.has_token;
-            assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
+            assert_eq!(action == WakeAction::WriteToken, is_needed, "{word:?}");
             assert_eq!(after, Word { has_token: word.has_token || is_needed, ..word });
             assert_eq!(after.woken(), (after, WakeAction::Nothing), "`one-token`: {word:?}");
         }
     }
 
     #[test]
-    fn searchers_stay_below_the_limit_and_the_last_one_knows() {
+    fn searchers_stay_within_the_limit_and_the_last_one_is_told_that_it_is_last() {
         for word in words() {
             for limit in 1..4 {
                 let (after, is_searcher) = word.search_started(limit);
@@ -292,10 +293,10 @@ mod tests {
     #[test]
     fn parking_and_leaving_are_balanced() {
         for word in words() {
-            let (after, answer) = word.park_entered(false).0.park_left(false);
-            assert_eq!((after, answer), (word, AfterPark::Continue));
-            let (after, answer) = word.park_entered(false).0.park_left(true);
-            assert_eq!(answer, AfterPark::Search);
+            let (after, next) = word.park_entered(false).0.park_left(false);
+            assert_eq!((after, next), (word, AfterPark::Continue));
+            let (after, next) = word.park_entered(false).0.park_left(true);
+            assert_eq!(next, AfterPark::Search);
             assert_eq!(after, Word { searchers: word.searchers + 1, has_token: false, ..word });
             if word.searchers > 0 {
                 let asleep = word.park_entered(true).0;
@@ -307,9 +308,9 @@ mod tests {
     #[test]
     fn a_token_found_by_a_busy_worker_is_passed_on_if_it_is_needed() {
         for word in words() {
-            let (after, answer) = word.token_passed();
+            let (after, action) = word.token_passed();
             let is_needed = word.has_token && word.sleepers > 0 && word.searchers == 0;
-            assert_eq!(answer == WakeAction::WriteToken, is_needed, "{word:?}");
+            assert_eq!(action == WakeAction::WriteToken, is_needed, "{word:?}");
             assert_eq!(after, Word { has_token: is_needed, ..word });
         }
     }

@@ -1,15 +1,15 @@
 //! The injector: tasks from other threads, and the overflow of full run queues. Any thread pushes. One worker at a time
-//! pops; the others find it busy and go on.
+//! pops; the others find it busy and do not wait.
 //!
 //! Called by `scheduler::Shared` (push, close) and `search` (pop).
 //!
 //! The tasks form a chain through their own links, oldest first. A push swaps its task into `last`, and then links it behind
 //! the task that it displaced. Between the two steps the chain has a gap: the tasks behind it cannot be reached yet.
-//! `backlog` counts them all the same.
+//! `backlog` already counts them.
 //!
 //! # Invariants
 //! - `counted-first`: a push counts itself in `backlog` before it touches the chain, and is subtracted after it was
-//!   popped. So the injector never reads as empty while a task is in the chain or on its way there.
+//!   popped. So the injector never reads as empty while a task is in the chain or is being pushed.
 //! - `one-popper`: only the holder of `popping` takes tasks off the chain.
 //! - `first-writer`: `first` is written by the popper while the chain has tasks, and by the pusher that displaced
 //!   no task while it has none.
@@ -25,13 +25,13 @@
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use super::counters::add;
+use crate::observe::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::cache_padded::CachePadded;
 use crate::primitives::thread;
 use crate::task::queue_link::QueueLink;
 
-/// A chain of nodes that moves as one. It owns the nodes, and its holder must do something with each.
+/// A chain of nodes that moves as one. It owns the nodes, and its holder must consume each of them.
 #[must_use = "the tasks in a batch are lost if it is dropped"]
 pub(crate) struct Batch<T> {
     first: NonNull<T>,
@@ -59,11 +59,11 @@ impl<T: QueueLink> Batch<T> {
         self.len
     }
 
-    /// Hands out the nodes with their ownership, oldest first.
+    /// Passes the nodes with their ownership to `f`, oldest first.
     pub(crate) fn for_each(self, mut f: impl FnMut(NonNull<T>)) {
         let mut node = self.first;
         for _ in 1..self.len {
-            // The link is read before the node is given away. Relaxed: the thread that made the batch saw the chain.
+            // The link is read before the node is passed on. Relaxed: the thread that made the batch saw the chain.
             // SAFETY: the batch owns this node.
             let next = unsafe { T::next(node) }.load(Ordering::Relaxed);
             f(node);
@@ -103,7 +103,7 @@ struct Popper<T> {
 /// What [`Injector::pop_batch`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Popped {
-    /// This many tasks were handed out. Zero means that the injector is empty or that the oldest push is under way.
+    /// This many tasks were popped. Zero means that the injector is empty or that the oldest push is under way.
     Tasks(usize),
     /// Another worker is popping.
     Busy,
@@ -141,7 +141,7 @@ impl<T> Injector<T> {
         self.pushers.0.backlog.load(Ordering::Relaxed) & CLOSED != 0
     }
 
-    /// From now on pushes are refused. What was accepted stays; `pop_batch` and `drain` give it out. Idempotent.
+    /// From now on pushes are refused. Tasks that were accepted stay, and `pop_batch` and `drain` return them. Idempotent.
     pub(crate) fn close(&self) {
         // `closed-stays-closed`. Release: what the closing thread did before is visible to a push that is refused.
         // Pairs with the Acquire in `count_in`.
@@ -165,10 +165,10 @@ impl<T> Injector<T> {
 }
 
 impl<T: QueueLink> Injector<T> {
-    /// Appends a task, or gives it back if the injector is closed. The caller owned the node. After `Ok` it must wake a
+    /// Appends a task, or returns it if the injector is closed. The caller owns the node. After `Ok` it must wake a
     /// worker by the submit protocol (PARKING.md), unless it is a worker that checks the injector before it sleeps.
     pub(crate) fn push(&self, node: NonNull<T>) -> Result<(), NonNull<T>> {
-        // SAFETY: the node is the caller's; a refusal passes it back.
+        // SAFETY: the caller owns the node; a refusal returns it.
         match self.push_batch(unsafe { Batch::one(node) }) {
             Ok(()) => Ok(()),
             Err(refused) => Err(refused.first),
@@ -184,7 +184,7 @@ impl<T: QueueLink> Injector<T> {
         Ok(())
     }
 
-    /// First half of a push: the end of the chain is ours. Returns what was there before.
+    /// First half of a push: makes the batch the end of the chain. Returns the task that was the last before.
     pub(super) fn claim_end(&self, batch: &Batch<T>) -> *mut T {
         // SAFETY: the batch owns its nodes.
         unsafe { T::next(batch.last) }.store(ptr::null_mut(), Ordering::Relaxed);
@@ -206,12 +206,12 @@ impl<T: QueueLink> Injector<T> {
         link.store(batch.first.as_ptr(), Ordering::Release);
     }
 
-    /// Hands up to `max` tasks to `f` with their ownership, oldest first. `f` runs after the injector was released, so it
+    /// Passes up to `max` tasks with their ownership to `f`, oldest first. `f` runs after the injector was released, so it
     /// may push to it.
     pub(crate) fn pop_batch(&self, max: usize, f: impl FnMut(NonNull<T>)) -> Popped {
         let popping = &self.popper.0.popping;
         // A load first keeps the cache line shared while another worker pops.
-        // Acquire: what the popper before us left of the chain. Pairs with the Release below.
+        // Acquire: the chain as the previous popper left it. Pairs with the Release below.
         if popping.load(Ordering::Relaxed)
             || popping.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err()
         {
@@ -233,8 +233,8 @@ impl<T: QueueLink> Injector<T> {
         Popped::Tasks(len)
     }
 
-    /// Pops everything that was accepted before `close`, also what is still being pushed. The caller has closed the
-    /// injector, and must not be called by a push itself.
+    /// Pops every task that was accepted before `close`, including those that are still being pushed. The caller has closed the
+    /// injector, and must not be called by a push.
     pub(crate) fn drain(&self, mut f: impl FnMut(NonNull<T>)) {
         debug_assert!(self.is_closed(), "`closed-stays-closed`: an open injector has no end");
         while !self.is_empty() {
@@ -252,7 +252,7 @@ impl<T: QueueLink> Injector<T> {
         let start = NonNull::new(first.load(Ordering::Acquire))?;
         let (mut end, mut taken, mut len) = (start, None, 0);
         while len < max {
-            // SAFETY: `end` is in the chain, and `one-popper` says that only we take it off.
+            // SAFETY: `end` is in the chain, and by `one-popper` only we take it off.
             // Acquire: as above.
             match NonNull::new(unsafe { T::next(end) }.load(Ordering::Acquire)) {
                 Some(next) => {
@@ -273,7 +273,7 @@ impl<T: QueueLink> Injector<T> {
         taken.map(|last| Batch { first: start, last, len })
     }
 
-    /// Takes the only node of the chain, unless a pusher has claimed the place behind it and is about to link it.
+    /// Takes the only node of the chain, unless a pusher has claimed the position behind it and is about to link it.
     fn take_last(&self, node: NonNull<T>) -> bool {
         let first = &self.popper.0.first;
         first.store(ptr::null_mut(), Ordering::Relaxed);
@@ -332,7 +332,7 @@ pub(super) mod testing {
         /// Frees the node and returns its number. Models free none.
         #[cfg(not(any(loom, shuttle)))]
         pub(in crate::scheduler) fn finish(node: NonNull<Self>) -> usize {
-            // SAFETY: made by `new`; a queue gives each node out once, which is what the tests look at.
+            // SAFETY: made by `new`; a queue returns each node once, which is what the tests check.
             unsafe { Box::from_raw(node.as_ptr()) }.number
         }
     }
@@ -389,7 +389,7 @@ mod tests {
         assert!(injector.count_in(1));
         let before = injector.claim_end(&late);
         injector.push(Node::new(2)).expect("open");
-        assert_eq!(pop(&injector, 10), [], "the link behind 0 is missing, so it may be somebody's `before`");
+        assert_eq!(pop(&injector, 10), [], "the link behind 0 is missing, so a pusher may still store to it");
         assert!(!injector.is_empty());
         injector.link(&late, before);
         assert_eq!(pop(&injector, 10), [0, 1, 2]);
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_injector_gives_new_tasks_back_and_old_ones_out() {
+    fn a_closed_injector_refuses_new_tasks_and_returns_old_ones() {
         let injector = Injector::new();
         injector.push(Node::new(0)).expect("open");
         injector.close();

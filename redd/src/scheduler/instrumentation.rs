@@ -3,8 +3,8 @@
 //! Called by `worker` (each poll of an instrumented runtime) and by `submit` (each queueing, if latency is tracked).
 //!
 //! # Invariants
-//! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header has the time since when. Only
-//!   the holder of its `Runnable` writes that.
+//! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header has the time when it was queued.
+//!   Only the holder of its `Runnable` writes that time.
 
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,7 @@ impl PollInstrumentation {
             latency
         });
         if let Some(hook) = &hooks.before_poll {
-            runnable.task().tell(hook, latency);
+            runnable.task().call_hook(hook, latency);
         }
         let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.task().clone()));
         let ran = match self.poll_times.get(worker % config.workers) {
@@ -78,7 +78,7 @@ impl PollInstrumentation {
             None => runnable.run(),
         };
         if let Some((hook, task)) = keep {
-            task.tell(hook, latency);
+            task.call_hook(hook, latency);
         }
         if let (true, Ran::Requeue(runnable) | Ran::Yielded(runnable)) = (self.tracks_latency, &ran) {
             self.stamp(runnable);

@@ -1,4 +1,4 @@
-//! The end of a runtime: it closes, its workers leave, and the last one cancels what is left.
+//! The end of a runtime: it closes, its workers leave, and the last one cancels the remaining tasks.
 //!
 //! Called by the loop and by the threads' main functions, by `start` and `stand_in`, and by the runtime's shutdown.
 //!
@@ -11,11 +11,11 @@
 use std::cell::Cell;
 use std::ptr;
 
-use super::active::Step;
 use super::choices::Flavor;
-use super::counters::add;
 use super::enter;
+use super::running_loops::LoopAction;
 use super::shared::Shared;
+use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread_local;
 use crate::task::Runnable;
@@ -31,21 +31,21 @@ impl Shared {
     pub(crate) fn close(&self) {
         self.phase.close();
         self.injector.close();
-        if self.config.flavor == Flavor::MultiThread && self.workers.active.close() == Step::Last {
+        if self.config.flavor == Flavor::MultiThread && self.workers.running_loops.close() == LoopAction::EndWaits {
             self.end_waits();
             self.cancel_unpolled();
         }
     }
 
-    /// Step 5 of `active`: no further event comes, so all waits for one end. Operations that need not wait still work, for the
-    /// destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
+    /// Step 5 of `running_loops`: no further event is delivered, so all waits for one end. Operations that need not wait still work,
+    /// for the destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
     pub(crate) fn end_waits(&self) {
         self.parts.timers.shutdown();
         self.parts.driver.end_waits();
     }
 
-    /// Cancels the tasks of a closed runtime that are not in a poll. Needed when the thread that would do so may itself wait for
-    /// them. Does nothing where tasks that are not `Send` cannot be dropped.
+    /// Cancels the tasks of a closed runtime that no worker polls. Needed when the thread that would do so may itself wait for
+    /// them. Does nothing on a thread where tasks that are not `Send` cannot be dropped.
     pub(crate) fn cancel_unpolled(&self) {
         if self.config.flavor == Flavor::Local && !self.is_local_here() {
             return;
@@ -95,7 +95,7 @@ pub(crate) fn finish(shared: &Shared) {
     shared.workers.ended.unpark();
 }
 
-/// For metrics, workers that never had a thread wake up to end, as the others do.
+/// The metrics of workers that never had a thread show a wake-up at the end, as those of the others do.
 fn wake_unstarted(shared: &Shared) {
     let unstarted = shared.workers.threads.lock().unstarted.len();
     (0..shared.config.workers).rev().take(unstarted).for_each(|index| add(&shared.slot(index).unparks, 1));

@@ -1,7 +1,7 @@
 //! The worker that a thread is: its queue, and what code on that thread may do with it.
 //!
-//! Called by the loop in `worker`, and through [`LOCAL`] by code inside a poll: a waker pushes to the queue, a timer asks for its
-//! wheel, `block_in_place` hands the tasks over.
+//! Called by the loop in `worker`. Code inside a poll calls it through [`LOCAL`]: a waker pushes to the queue, a timer looks up its
+//! wheel, and `block_in_place` moves the LIFO slot's task to the ring.
 //!
 //! # Invariants
 //! - `one-owner`: the thread that `LOCAL` names as a worker is the only one that pushes to and pops from its queue.
@@ -12,12 +12,12 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-use super::counters::add;
 use super::local_queue::LocalQueue;
 use super::rescue::poll_mark;
 use super::shared::{Local, Shared};
 use super::slot::WorkerSlot;
 use super::{idle, start};
+use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::{parker_waker, thread_local};
 use crate::task::Runnable;
@@ -51,9 +51,9 @@ impl Local {
         let task = runnable.into_raw();
         let displaced = match &self.queue {
             LocalQueue::Private { ready, .. } => return ready.push(task),
-            LocalQueue::Stealable { uses_next_slot: false } => task,
+            LocalQueue::Stealable { uses_lifo_slot: false } => task,
             // SAFETY: `one-owner`.
-            LocalQueue::Stealable { uses_next_slot: true } => match unsafe { (*self.slot).queue.push_next(task) } {
+            LocalQueue::Stealable { uses_lifo_slot: true } => match unsafe { (*self.slot).queue.push_lifo(task) } {
                 Some(displaced) => displaced,
                 None => return,
             },
@@ -73,7 +73,7 @@ impl Local {
         unsafe { self.push_back(shared, runnable.into_raw()) };
     }
 
-    /// Queues a task again that gave way. Without other workers it runs after the root, too.
+    /// Queues a task again that has yielded. On a current-thread runtime it also runs after the root.
     ///
     /// # Safety
     /// As for `push`.
@@ -93,7 +93,7 @@ impl Local {
         self.scheduled.set(self.scheduled.get().wrapping_add(1));
     }
 
-    /// Tasks that gave way get their turn again.
+    /// Makes the tasks that have yielded ready again.
     #[inline]
     pub(super) fn readmit_yielded(&self) {
         if let LocalQueue::Private { ready, yielded } = &self.queue {
@@ -115,7 +115,7 @@ impl Local {
         matches!(self.queue, LocalQueue::Stealable { .. })
     }
 
-    /// Whether no task is ready here. Tasks that gave way do not count.
+    /// Whether no task is ready here. Tasks that have yielded do not count.
     pub(super) fn is_empty(&self) -> bool {
         match &self.queue {
             LocalQueue::Stealable { .. } => self.slot().queue.is_empty(),
@@ -159,15 +159,15 @@ impl Local {
                 }
             });
         }
-        // Of two tasks this worker can take only one next; a single one is not worth a wake. Between polls no task has to wait:
-        // the start of the next poll makes the offer (`Worker::pop_own`). While some worker has never run a task, no other
-        // worker searches by chance, so a single task is worth a wake.
+        // A single task is not worth a wake: this worker runs it next. Of two tasks, one has to wait. Between polls no wake is
+        // needed: the start of the next poll makes the offer (`Worker::pop_own`). While some worker has never run a task, no
+        // other worker may happen to search, so a single task is worth a wake.
         let has_clean = shared.workers.has_clean.load(Ordering::Relaxed);
         // SAFETY: as above.
         if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
             if has_clean {
-                // That worker may park for the first time just now, and a poll that blocks does not repeat the offer.
-                idle::after_remote_push();
+                // That worker may be about to park for the first time, and a poll that blocks does not repeat the offer.
+                idle::fence_after_publish();
             }
             shared.wake_worker();
         }
@@ -183,8 +183,8 @@ impl Local {
     }
 }
 
-/// A worker that may be clean is about to call a waker. False if it is no longer clean. Wakers of tasks and of `block_on` run
-/// no user code.
+/// Called by a worker that may be clean, before it calls a waker. Returns whether the worker is still clean. Wakers of tasks
+/// and of `block_on` run no user code.
 pub(super) fn before_wake(waker: &Waker) -> bool {
     // SAFETY: set while the worker runs on this thread.
     let Some(local) = (unsafe { LOCAL.get().as_ref() }) else { return false };
@@ -196,10 +196,10 @@ pub(super) fn before_wake(waker: &Waker) -> bool {
 }
 
 /// Records that the current poll of this thread's worker has panicked.
-pub(crate) fn note_panic() {
+pub(crate) fn record_panic() {
     // SAFETY: set while the worker runs on this thread.
     if let Some(local) = unsafe { LOCAL.get().as_ref() } {
-        local.slot().mark.note_panic();
+        local.slot().mark.record_panic();
     }
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn runs_here(shared: *const Shared) -> bool {
     unsafe { LOCAL.get().as_ref() }.is_some_and(|local| ptr::eq(local.shared, shared))
 }
 
-/// The slot on whose wheel this thread arms timers: its worker's own, or the shared one.
+/// The slot on whose wheel this thread arms timers: its worker's own slot, or the shared one.
 pub(super) fn timer_slot_here(timers: &Timers) -> usize {
     // SAFETY: set while the worker runs on this thread.
     if let Some(local) = unsafe { LOCAL.get().as_ref() } {
@@ -224,7 +224,7 @@ pub(super) fn timer_slot_here(timers: &Timers) -> usize {
 
 impl Unpark for Shared {
     fn unpark_for_timer(&self) {
-        self.wake_worker_for_injected();
+        self.wake_worker_after_publish();
     }
 }
 

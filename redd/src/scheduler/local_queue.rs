@@ -15,11 +15,11 @@ use crate::task::header::Header;
 #[derive(Debug)]
 pub(super) enum LocalQueue {
     /// Of a multi-thread runtime: the run queue in the worker's slot, from which other workers steal.
-    Stealable { uses_next_slot: bool },
+    Stealable { uses_lifo_slot: bool },
     /// Of a current-thread runtime: no worker steals, so these are plain lists in order of arrival.
     Private {
         ready: Fifo,
-        /// Tasks that gave way: they run again after all others, and after the root.
+        /// Tasks that have yielded: they run again after all others, and after the root.
         yielded: Fifo,
     },
 }
@@ -27,7 +27,7 @@ pub(super) enum LocalQueue {
 impl LocalQueue {
     pub(super) fn new(config: &Config) -> Self {
         if config.flavor == Flavor::MultiThread {
-            Self::Stealable { uses_next_slot: config.use_next_slot }
+            Self::Stealable { uses_lifo_slot: config.use_lifo_slot }
         } else {
             Self::Private { ready: Fifo::new(), yielded: Fifo::new() }
         }

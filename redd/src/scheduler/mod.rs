@@ -9,22 +9,20 @@
 //! |---|---|
 //! | `choices`, `id`, `config`, `pace` | what a builder decided; the tuning constants |
 //! | `run_queue`, `injector`, `local_queue` | the tasks of one worker, and the tasks from other threads |
-//! | `idle`, `parking`, `phase`, `active` | how many workers are parked or search, where they sleep; how far the shutdown is |
-//! | `worker_states`, `slot`, `counters`, `instrumentation` | one worker as the other threads see it |
+//! | `idle`, `parking`, `phase`, `running_loops` | how many workers are parked or search, where they sleep; how far the shutdown is |
+//! | `worker_states`, `slot`, `instrumentation` | one worker as the other threads see it |
 //! | `spares`, `workers` | the threads, and the spare workers that wait |
 //! | `shared` | all of these together: one runtime |
-//! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; its end; the threads, each of which starts the next |
+//! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; the end of a runtime; threads, each of which starts the next |
 //! | `local`, `submit`, `root`, `closures` | the worker that a thread is; how tasks are queued; closures for the pool |
 //! | `stand_in`, `rescue` | a spare runs in the place of a worker; the detection of stalled workers |
 //! | `timing`, `park`, `search`, `worker` | what the loop measures, how it parks, where its next task comes from, and the loop |
 //! | `thread_main`, `build` | what the threads run; how a runtime is made |
 
-mod active;
 mod build;
 pub(crate) mod choices;
 pub(crate) mod closures;
 pub(crate) mod config;
-mod counters;
 pub(crate) mod enter;
 pub(crate) mod id;
 mod idle;
@@ -40,6 +38,7 @@ mod phase;
 pub(crate) mod rescue;
 pub(crate) mod root;
 mod run_queue;
+mod running_loops;
 mod search;
 pub(crate) mod shared;
 pub(crate) mod slot;

@@ -10,12 +10,12 @@ use std::io;
 use std::time::Duration;
 
 use super::closures::try_spawn_on;
-use super::counters::add;
 use super::pace::{DRIVER_DEFER, DRIVER_GAP_MAX, LEASE_PATIENCE};
 use super::root::Root;
 use super::shared::{Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{spares, start};
+use crate::observe::counters::add;
 use crate::observe::report;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
@@ -26,7 +26,7 @@ impl Worker {
     /// Polls I/O and timers without sleeping, between two polls of tasks.
     pub(super) fn poll_driver_and_timers(&mut self, shared: &Shared) {
         if self.lease_holder_is_waking(shared) {
-            // The lease holder takes what is there.
+            // The lease holder takes the events.
         } else if self.poll_driver(shared, Some(Duration::ZERO)) {
             // The token was meant for a parked worker.
             shared.apply(shared.idle.pass_token());
@@ -47,8 +47,9 @@ impl Worker {
 
     /// Whether the lease holder is about to return from the driver with all events.
     ///
-    /// A poll of ours would take the token from it, and the token would be written again, at each poll until the lease holder
-    /// gets a CPU. This worker waits for a short time only, as another parked worker may have been woken.
+    /// A poll of the driver by this worker would take the token from it, and the token would be written again. That would repeat at
+    /// each poll until the lease holder gets a CPU. This worker waits only for a short time, as the token may have woken another
+    /// parked worker.
     #[inline(never)]
     fn lease_holder_is_waking(&mut self, shared: &Shared) -> bool {
         if !(shared.idle.has_token() && shared.parking.is_driver_leased()) {
@@ -88,7 +89,7 @@ impl Worker {
         self.wakers.wake_all();
     }
 
-    /// Fires what is due on this worker's wheel and on the wheels that no worker has for itself.
+    /// Fires the expired timers of this worker's wheel and of the wheels that no active worker owns.
     fn expire(&mut self, shared: &Shared) {
         let own = (!self.is_spare).then_some(self.local.index);
         for wheel in own.into_iter().chain(shared.common_wheels()) {
@@ -106,22 +107,22 @@ impl Worker {
         }
     }
 
-    /// Waits for work from outside for a moment before the park. True if some has come.
+    /// Spins for work from outside before the park. True if there is some.
     ///
-    /// Only a searcher, or the only worker, does so: for any other worker a push would wake a second one. I/O and timers wait no
-    /// longer than behind as many short polls.
+    /// Only a searcher, or the only worker, spins: while any other worker spins, a push would wake a second one. I/O and timers
+    /// wait no longer than they would behind a few short polls.
     #[inline]
     pub(super) fn spin_before_park(&mut self, shared: &Shared, root: &impl Root) -> bool {
-        // A clean worker leaves such work to a worker that has run tasks before, so that no further thread starts for it.
+        // A clean worker leaves such work to a worker that has already run tasks, so that no further thread starts for it.
         let no_push_wakes_another = self.searching.is_some() || !self.local.is_stealable();
         if !no_push_wakes_another || self.local.is_clean.get() {
             return false;
         }
         let mut spin = self.spin;
-        let has_work = spin.spin(|| self.has_reason_to_stay(shared, root, false));
+        let has_work = spin.spin(|| self.must_stay_awake(shared, root, false));
         self.spin = spin;
         if has_work {
-            // As where the park is refused.
+            // As in `park`, where the last check finds work.
             thread::spin_loop();
         }
         has_work
@@ -133,17 +134,17 @@ impl Worker {
         let was_searching = searching.is_some();
         let key = shared.parking.event_count.prepare_wait();
         shared.idle.enter_park(searching);
-        if self.has_reason_to_stay(shared, root, was_searching) {
+        if self.must_stay_awake(shared, root, was_searching) {
             shared.idle.cancel_park();
-            // The push may be half done: its thread has a few steps to go.
+            // The push may be half done: its thread has a few steps left.
             thread::spin_loop();
             return false;
         }
         if shared.config.hooks.park() {
-            // The hook may have woken tasks, on this very worker too.
-            if self.has_reason_to_stay(shared, root, true) {
+            // The hook may have woken tasks, even on this worker.
+            if self.must_stay_awake(shared, root, true) {
                 shared.idle.cancel_park();
-                // A hook that wakes a task each time must not keep timers and I/O waiting.
+                // A hook that wakes a task each time must not starve timers and I/O.
                 self.poll_driver_and_timers(shared);
                 shared.config.hooks.unpark();
                 return false;
@@ -167,9 +168,9 @@ impl Worker {
         woken_by_push
     }
 
-    /// The last check before the sleep (step 7 of PARKING.md). Only a worker that searched checks the rings of others: while
-    /// other workers search, they do.
-    fn has_reason_to_stay(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
+    /// The last check before the sleep (step 7 of PARKING.md). Only a worker that searched checks the rings of others: any other
+    /// worker leaves that to the searchers.
+    fn must_stay_awake(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
             || !shared.injector.is_empty()
@@ -201,12 +202,14 @@ impl Worker {
         };
         let mut timeout = deadline.map(|deadline| timers.duration_until(deadline));
         if self.is_spare {
-            // It checks now and then whether it may retire.
-            timeout = Some(timeout.map_or(spares::PATIENCE, |timeout| timeout.min(spares::PATIENCE)));
+            // It checks at this interval whether it may retire.
+            timeout = Some(
+                timeout.map_or(spares::RETIRE_CHECK_INTERVAL, |timeout| timeout.min(spares::RETIRE_CHECK_INTERVAL)),
+            );
         }
         let has_token = self.sleep_for(shared, key, timeout);
         if let Some(common) = common {
-            // Another worker may cover an earlier deadline by now; then the exchange fails. Relaxed: it carries nothing else.
+            // Another worker may cover an earlier deadline by now. Then the exchange fails. Relaxed: it carries nothing else.
             let _ = shared.covered.compare_exchange(common, u64::MAX, Ordering::Relaxed, Ordering::Relaxed);
         }
         has_token
@@ -219,7 +222,7 @@ impl Worker {
         }
         let parking = &shared.parking;
         if shared.has_others_awake() && !parking.is_driver_leased() {
-            // They poll the driver soon, and take all events that have come until then.
+            // They poll the driver soon, and then take all events that have arrived.
             let aside = timeout.map_or(DRIVER_DEFER, |timeout| timeout.min(DRIVER_DEFER));
             if parking.event_count.wait(key, Some(aside)) {
                 return true;
@@ -236,14 +239,14 @@ impl Worker {
         self.wait_for_events(shared, timeout)
     }
 
-    /// Sleeps with a paused clock: time moves on exactly when there is nothing else to do.
+    /// Sleeps with a paused clock: the clock advances exactly when there is nothing else to do.
     #[cold]
     fn sleep_paused(&mut self, shared: &Shared, root: &impl Root) -> bool {
         let timers = &shared.parts.timers;
         let mut has_token = false;
         let decision = timers.clock().when_idle(|| {
             has_token = self.poll_driver(shared, Some(Duration::ZERO));
-            !(has_token || self.has_reason_to_stay(shared, root, false))
+            !(has_token || self.must_stay_awake(shared, root, false))
         });
         let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
         match (decision, next) {
@@ -262,8 +265,8 @@ fn has_tasks_in_rings(shared: &Shared) -> bool {
     shared.slots().any(WorkerSlot::has_tasks_for_others)
 }
 
-/// Whether there is a reason to wake a parked worker: tasks, or a deadline to which no worker sleeps. By `cover` this worker is
-/// awake then, but it may be busy for longer.
+/// Whether there is a reason to wake a parked worker: tasks, or a deadline that no parked worker's timeout covers. By `cover` this
+/// worker is awake then, but it may be busy until after the deadline.
 pub(super) fn has_work_for_others(shared: &Shared) -> bool {
     // Relaxed: a snapshot; a thread that sets a deadline does so before its fence `submit-vs-park`.
     let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
@@ -272,10 +275,10 @@ pub(super) fn has_work_for_others(shared: &Shared) -> bool {
         || shared.common_wheels().filter_map(|wheel| shared.parts.timers.next_deadline(wheel)).any(is_uncovered)
 }
 
-/// If it is time, has a thread of the blocking pool return idle memory to the system.
+/// If the time to trim has come, runs a closure on the blocking pool that returns idle memory to the system.
 #[cold]
 fn maybe_trim_memory(shared: &Shared) {
-    // Paused time says nothing about idleness.
+    // A paused clock does not measure idleness.
     let now = shared.parts.timers.now_tick();
     if shared.slab.next_trim_at() > now || shared.parts.timers.clock().is_paused() {
         return;
@@ -286,11 +289,11 @@ fn maybe_trim_memory(shared: &Shared) {
     }
 }
 
-/// Aborts: nothing works without the driver, and a hang would be worse than a message.
+/// Aborts: the runtime cannot work without the driver, and a hang would be worse than a message.
 fn fatal_driver_error(error: &io::Error) -> ! {
     report::fatal(format_args!(
         "waiting for I/O failed on thread `{}`: {error}. The descriptor of the runtime's epoll was closed or \
-         changed by other code of this process; find who closes descriptors that are not its own. Aborting.",
+         changed by other code of this process; find the code that closes descriptors that are not its own. Aborting.",
         thread::current_name()
     ))
 }

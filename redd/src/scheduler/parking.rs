@@ -1,20 +1,21 @@
-//! Where parked workers sleep: one in the driver, where events wake it, the others at an event count, where only work does.
+//! Where parked workers sleep: one in the driver, where events wake it, and the others at an event count, where only work wakes
+//! them.
 //!
 //! Called by `park` (sleep), by `Shared::wake_sleeper`, and by the monitor.
 //!
 //! # Invariants
-//! - `one-lease`: the worker that sleeps in the driver holds the driver lease. A worker that finds it taken sleeps at the event
-//!   count. The holder is either in the driver or awake, and gives the lease back before it runs a task. So if all
-//!   workers sleep, one of them holds the lease: the last that gave it back, or one that took it after that.
+//! - `one-lease`: the worker that sleeps in the driver holds the driver lease. A worker that finds the lease taken sleeps at the
+//!   event count. The holder is either in the driver or awake, and releases the lease before it runs a task. So if all
+//!   workers sleep, one of them holds the lease: the last that released it, or one that took it after that.
 //!
 //! # Why not otherwise
-//! All parked workers could sleep in the epoll. Then each packet that comes while one worker is busy wakes another one for a
+//! All parked workers could sleep in the epoll. Then each packet that arrives while one worker is busy wakes another one for a
 //! single event. The first would have taken it a moment later, together with the next five. That was 436 context switches per
-//! 1000 requests of 64 connections; this design makes fewer than half.
+//! 1000 requests of 64 connections; this design makes fewer than half of that.
 //!
-//! Its advantage was that events are seen while a worker is busy. That is kept in another way. A worker whose polls are long has
-//! a parked worker take the lease (`Worker::poll_driver_and_timers`). So does the monitor when a worker is stalled and the
-//! lease is free. Decision 0009.
+//! The advantage of that design was that events are seen while a worker is busy. This design does that in another way. A worker
+//! whose polls are long makes a parked worker take the lease (`Worker::poll_driver_and_timers`). So does the monitor when a
+//! worker is stalled and the lease is free. Decision 0009.
 
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::event_count::EventCount;
@@ -26,7 +27,7 @@ pub(crate) struct Parking {
     pub(super) event_count: EventCount,
 }
 
-/// The right to sleep in the driver. Dropping it gives the lease back.
+/// The right to sleep in the driver. Dropping it releases the lease.
 pub(super) struct DriverLease<'a>(&'a Parking);
 
 impl Parking {

@@ -1,4 +1,4 @@
-//! How far a runtime is on its way to the end, in one word that the loop loads before each poll.
+//! The phase of a runtime's shutdown, in one word that the loop loads before each poll.
 //!
 //! Called by the loop in `worker`, by a shutdown, by spawns and by the monitor.
 //!
@@ -10,7 +10,7 @@
 use crate::primitives::atomic::{AtomicU8, Ordering};
 
 const OPEN: u8 = 0;
-/// Only tasks and closures of the runtime may start more.
+/// Only tasks and closures of the runtime may start more work.
 const DRAINING: u8 = 1;
 const CLOSED: u8 = 2;
 /// The monitor has marked a worker as stalled. The flag is here because the loop loads this word before each poll.
@@ -40,9 +40,9 @@ impl Phase {
         self.0.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Whether the loop has to see to more than the next task.
+    /// Whether the loop has to do more than poll the next task.
     #[inline]
-    pub(super) fn is_disturbed(&self) -> bool {
+    pub(super) fn is_closed_or_stalled(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
         self.0.load(Ordering::Acquire) & (CLOSED | HAS_STALLED) != 0
     }
@@ -73,13 +73,13 @@ impl Phase {
     }
 
     pub(super) fn start_draining(&self) {
-        // Relaxed: it carries nothing, and a spawn that is under way counts as one of before.
+        // Relaxed: it publishes nothing, and a concurrent spawn counts as an earlier one.
         self.0.fetch_or(DRAINING, Ordering::Relaxed);
     }
 
     /// Idempotent.
     pub(super) fn close(&self) {
-        // Release: pairs with the Acquire in `is_closed`, `is_disturbed` and `accepts`.
+        // Release: pairs with the Acquire in `is_closed`, `is_closed_or_stalled` and `accepts`.
         self.0.fetch_or(CLOSED, Ordering::Release);
     }
 }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_accepts_what_its_phase_says_whether_a_worker_is_stalled_or_not() {
+    fn every_word_accepts_what_its_phase_permits_whether_a_worker_is_stalled_or_not() {
         for word in 0..8_u8 {
             let phase = Phase(AtomicU8::new(word));
             let expected = match word & (CLOSED | DRAINING) {
@@ -99,10 +99,10 @@ mod tests {
             };
             assert_eq!(phase.accepts(), expected, "{word:03b}");
             assert_eq!(phase.is_closed(), expected == Accepts::Nothing);
-            assert_eq!(phase.is_disturbed(), phase.is_closed() || word & HAS_STALLED != 0);
+            assert_eq!(phase.is_closed_or_stalled(), phase.is_closed() || word & HAS_STALLED != 0);
             for has_stalled in [true, false] {
                 phase.set_has_stalled(has_stalled);
-                assert_eq!(phase.is_disturbed(), phase.is_closed() || has_stalled, "{word:03b}");
+                assert_eq!(phase.is_closed_or_stalled(), phase.is_closed() || has_stalled, "{word:03b}");
                 assert_eq!(phase.accepts(), expected, "the flag is apart from the phase");
             }
         }

@@ -45,7 +45,7 @@ impl RootWakers {
         Self { waker, woken }
     }
 
-    /// Whether these two are the only references. Then nobody can make a third.
+    /// Whether these two are the only references. Then no other code can make a third.
     pub(crate) fn is_unshared(&self) -> bool {
         Arc::strong_count(&self.woken) == 2
     }
@@ -61,14 +61,14 @@ impl Wake for RootWaker {
         if self.is_woken.swap(true, Ordering::AcqRel) {
             return;
         }
-        // `core-or-waiting`: ours may be a root that waits without the core, also when a task wakes it on the thread that
-        // has the core. Without a sleeper this is one swap.
+        // `core-or-waiting`: this root may wait without the core, even when a task wakes it on the thread that has the core.
+        // If no thread is parked, this is one swap.
         self.parker.unpark();
-        // On the thread that runs the core the loop looks by itself.
+        // On the thread that runs the core, the loop checks the flag itself.
         if !local::runs_here(self.shared.as_ptr()) {
-            // Without a runtime there is no root.
+            // If the runtime is gone, so is the root.
             if let Some(shared) = self.shared.upgrade() {
-                shared.wake_worker_for_injected();
+                shared.wake_worker_after_publish();
             }
         }
     }

@@ -19,8 +19,8 @@
 //! - `no-overwrite`: the owner stores to a slot only if its position is below `steal + CAP`.
 //!
 //! # Why not otherwise
-//! A Chase-Lev deque reads first and validates after; Miri and TSan rightly object to that. A LIFO slot that only
-//! the owner reaches would keep its task back while the worker is stalled.
+//! A Chase-Lev deque reads first and validates afterwards; Miri and TSan rightly object to that. If only the owner could
+//! reach the LIFO slot, its task would wait while the worker is stalled.
 
 #![expect(unsafe_code, reason = "owner-only calls")]
 
@@ -38,7 +38,7 @@ pub(crate) struct RunQueue<T, const CAP: usize = 256> {
     pub(super) head: CachePadded<AtomicU64>,
     pub(super) tail: CachePadded<AtomicU32>,
     /// Null if there is none. Filled by the owner only (`one-owner`).
-    pub(super) next: AtomicPtr<T>,
+    pub(super) lifo_slot: AtomicPtr<T>,
     pub(super) slots: [AtomicPtr<T>; CAP],
 }
 
@@ -58,7 +58,7 @@ impl Head {
         u64::from(self.steal) << 32 | u64::from(self.real)
     }
 
-    /// No thief is at work.
+    /// No thief is copying.
     fn at(position: u32) -> Self {
         Self { steal: position, real: position }
     }
@@ -81,7 +81,7 @@ impl Head {
 
     /// The thief has copied what it claimed.
     fn copied(self) -> Self {
-        debug_assert!(self.has_thief(), "`one-thief`: this thief is at work");
+        debug_assert!(self.has_thief(), "`one-thief`: this thief is copying");
         Self::at(self.real)
     }
 }
@@ -96,7 +96,7 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
         Self {
             head: CachePadded(AtomicU64::new(Head::at(0).pack())),
             tail: CachePadded(AtomicU32::new(0)),
-            next: AtomicPtr::new(ptr::null_mut()),
+            lifo_slot: AtomicPtr::new(ptr::null_mut()),
             slots: std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
         }
     }
@@ -120,12 +120,12 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
     /// Whether neither the ring nor the LIFO slot has a task.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_ring_empty() && !self.has_next()
+        self.is_ring_empty() && !self.has_lifo_task()
     }
 
     #[inline]
-    pub(crate) fn has_next(&self) -> bool {
-        !self.next.load(Ordering::Relaxed).is_null()
+    pub(crate) fn has_lifo_task(&self) -> bool {
+        !self.lifo_slot.load(Ordering::Relaxed).is_null()
     }
 
     #[inline]
@@ -140,10 +140,10 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
         &self.slots[position as usize & (CAP - 1)]
     }
 
-    /// Claims or lets go. `Err` is the head that was there instead.
+    /// Claims positions or releases them. `Err` has the head that was there instead.
     #[inline]
     fn move_head(&self, from: Head, to: Head) -> Result<(), Head> {
-        // AcqRel: pairs with itself and with the Acquire in `head`; what it carries stands there.
+        // AcqRel: pairs with itself and with the Acquire in `head`, where the comment says what it publishes.
         self.head
             .0
             .compare_exchange_weak(from.pack(), to.pack(), Ordering::AcqRel, Ordering::Acquire)
@@ -166,8 +166,8 @@ impl<T, const CAP: usize> RunQueue<T, CAP> {
 }
 
 impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
-    /// Appends a task. If the ring is full, its second half and the task go to `overflow` as one batch: the older
-    /// half stays, or tasks just taken from the injector would go back there.
+    /// Appends a task. If the ring is full, its second half and the task go to `overflow` as one batch. The older half stays:
+    /// otherwise tasks that have just been taken from the injector would go back there.
     ///
     /// # Safety
     /// `one-owner`: only the owning worker calls this. The caller passes on the ownership of `node`.
@@ -187,13 +187,13 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// The second half of a full ring, and `node` behind it. `one-owner`: the caller is the owner.
     #[cold]
     fn take_half(&self, head: Head, tail: u32, node: NonNull<T>) -> Batch<T> {
-        // If a thief is copying, there is room in a moment. If the exchange fails, one has just come.
+        // If a thief is copying, there will soon be room. If the exchange fails, a thief has just claimed.
         if head.has_thief() || !self.claim_full_ring(head, tail) {
-            // SAFETY: the caller of `push` passed the node on.
+            // SAFETY: the caller of `push` passed on the node.
             return unsafe { Batch::one(node) };
         }
         // The whole ring is ours (`claim-first`), and thieves see an empty one. A position and the one CAP further on
-        // are the same slot: publishing half a lap from here puts the older half back where it stands.
+        // are the same slot: publishing half a lap from here restores the older half in place.
         let second_half = (Self::HALF + 1..CAP as u32).map(|offset| self.read(head.real.wrapping_add(offset)));
         // SAFETY: the claim made the tasks ours, and each position is read once.
         let mut batch = unsafe { Batch::one(self.read(head.real.wrapping_add(Self::HALF))) };
@@ -231,14 +231,14 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// # Safety
     /// As for [`push`](Self::push).
     #[inline]
-    pub(crate) unsafe fn push_next(&self, node: NonNull<T>) -> Option<NonNull<T>> {
-        if self.has_next() {
-            // Release: publishes the task. Pairs with the Acquire in `steal_next`.
-            NonNull::new(self.next.swap(node.as_ptr(), Ordering::Release))
+    pub(crate) unsafe fn push_lifo(&self, node: NonNull<T>) -> Option<NonNull<T>> {
+        if self.has_lifo_task() {
+            // Release: publishes the task. Pairs with the Acquire in `steal_lifo`.
+            NonNull::new(self.lifo_slot.swap(node.as_ptr(), Ordering::Release))
         } else {
             // `one-owner`: an empty slot stays empty until we fill it, so no exchange is needed.
             // Release: as above.
-            self.next.store(node.as_ptr(), Ordering::Release);
+            self.lifo_slot.store(node.as_ptr(), Ordering::Release);
             None
         }
     }
@@ -248,22 +248,22 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
     /// # Safety
     /// As for [`pop`](Self::pop).
     #[inline]
-    pub(crate) unsafe fn pop_next(&self) -> Option<NonNull<T>> {
-        if !self.has_next() {
+    pub(crate) unsafe fn take_lifo(&self) -> Option<NonNull<T>> {
+        if !self.has_lifo_task() {
             return None;
         }
-        // Relaxed: the owner put it there. A searcher may have been faster.
-        NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Relaxed))
+        // Relaxed: the owner put it there. A searcher may have taken it first.
+        NonNull::new(self.lifo_slot.swap(ptr::null_mut(), Ordering::Relaxed))
     }
 
-    /// Takes the task out of another worker's LIFO slot. Any thread may do so. It is done only to a worker that is not active,
-    /// since a running one takes this task next, with a warm cache.
-    pub(crate) fn steal_next(&self) -> Option<NonNull<T>> {
-        if !self.has_next() {
+    /// Takes the task out of another worker's LIFO slot. Any thread may do so. Searchers do it only to a worker that is not
+    /// active: an active one runs this task next, with a warm cache.
+    pub(crate) fn steal_lifo(&self) -> Option<NonNull<T>> {
+        if !self.has_lifo_task() {
             return None;
         }
-        // Acquire: the task. Pairs with the Release in `push_next`.
-        NonNull::new(self.next.swap(ptr::null_mut(), Ordering::Acquire))
+        // Acquire: the task. Pairs with the Release in `push_lifo`.
+        NonNull::new(self.lifo_slot.swap(ptr::null_mut(), Ordering::Acquire))
     }
 
     /// Moves half of this ring, rounded up, to `dst`, except the first task, which the caller runs. `None` if there is no task,
@@ -314,7 +314,7 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
         }
     }
 
-    /// The claimed slots are read; the owner may store to them again. It may have popped meanwhile.
+    /// Releases the claimed slots after the thief has read them. The owner may have popped meanwhile.
     fn finish_copying(&self) {
         let mut head = self.head();
         while let Err(now) = self.move_head(head, head.copied()) {
@@ -325,7 +325,10 @@ impl<T: QueueLink, const CAP: usize> RunQueue<T, CAP> {
 
 impl<T, const CAP: usize> fmt::Debug for RunQueue<T, CAP> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunQueue").field("len", &self.len()).field("has_next", &self.has_next()).finish_non_exhaustive()
+        f.debug_struct("RunQueue")
+            .field("len", &self.len())
+            .field("has_lifo_task", &self.has_lifo_task())
+            .finish_non_exhaustive()
     }
 }
 

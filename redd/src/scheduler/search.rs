@@ -4,16 +4,16 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
-use super::counters::add;
 use super::local_queue::LocalQueue;
-use super::pace::{INJECTED_BATCH_MAX, NEXT_STREAK_MAX};
+use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX};
 use super::park::has_work_for_others;
 use super::shared::{Shared, Worker};
+use crate::observe::counters::add;
 use crate::task::Runnable;
 
 impl Worker {
-    /// The own queue first, then the injector, then the queues of others. Every so often the injector comes first, or tasks from
-    /// outside would starve.
+    /// Checks the worker's own queue, then the injector, then the queues of others. At intervals the injector comes first, or
+    /// tasks from outside would starve.
     #[inline]
     pub(super) fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
         self.tick = self.tick.wrapping_add(1);
@@ -41,15 +41,15 @@ impl Worker {
         }
         let queue = &self.slot(shared).queue;
         // SAFETY: `one-owner`.
-        let next = unsafe { queue.pop_next() };
-        let task = match next {
-            Some(task) if self.next_streak < NEXT_STREAK_MAX => {
-                self.next_streak += 1;
+        let woken_last = unsafe { queue.take_lifo() };
+        let task = match woken_last {
+            Some(task) if self.lifo_streak < LIFO_STREAK_MAX => {
+                self.lifo_streak += 1;
                 Some(task)
             }
-            next => {
-                self.next_streak = 0;
-                if let Some(task) = next {
+            woken_last => {
+                self.lifo_streak = 0;
+                if let Some(task) = woken_last {
                     // SAFETY: `one-owner`.
                     unsafe { self.local.push_back(shared, task) };
                 }
@@ -57,7 +57,7 @@ impl Worker {
                 unsafe { queue.pop() }
             }
         }?;
-        // A parked worker may take what this poll would keep waiting.
+        // A parked worker may take the tasks that would wait for this poll.
         if queue.len() >= self.offer_from {
             shared.wake_worker();
         }
@@ -71,7 +71,7 @@ impl Worker {
         if shared.injector.is_empty() { None } else { self.pop_batch(shared, batch) }
     }
 
-    /// Apart from `pop_injected`, so that the check of an empty injector needs no call: 18 instructions of each yield.
+    /// Separate from `pop_injected`, so that the check of an empty injector needs no call. That saves 18 instructions of each yield.
     #[inline(never)]
     fn pop_batch(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
         let mut first = None;
@@ -79,12 +79,12 @@ impl Worker {
             if first.is_none() {
                 first = Some(task);
             } else {
-                // SAFETY: `one-owner`; the injector's reference goes on to the queue.
+                // SAFETY: `one-owner`; the injector's reference passes to the queue.
                 unsafe { self.local.push_back(shared, task) };
             }
         });
         let first = first?;
-        // Step 10 of PARKING.md: a parked worker may take what is left, here or there.
+        // Step 10 of PARKING.md: a parked worker may take the tasks that are left in either queue.
         let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
             shared.wake_worker();
@@ -107,8 +107,8 @@ impl Worker {
             }
             let victim = shared.slot(index);
             if !victim.state.is_active() {
-                // Its thread does not come to its LIFO slot for a while.
-                if let Some(task) = victim.queue.steal_next() {
+                // Its thread may not run the task of its LIFO slot for long.
+                if let Some(task) = victim.queue.steal_lifo() {
                     self.count_stolen(shared, 1);
                     // SAFETY: the queue owned the reference.
                     return Some(unsafe { Runnable::from_raw(task) });
@@ -139,9 +139,9 @@ impl Worker {
         self.searching.is_some()
     }
 
-    /// Ends the search. The last searcher that leaves work wakes the next worker: wakes are chained, not fanned out.
+    /// Ends the search. If the last searcher leaves work, it wakes the next worker (`chained-wakes`).
     ///
-    /// Kept out of the loop, like `lease_holder_is_waking`: inside it they cost 3 ns of a yield's 29 (`yield_200`).
+    /// Not inlined into the loop, like `lease_holder_is_waking`: inlined, they cost 3 ns of a yield's 29 (`yield_200`).
     #[inline(never)]
     pub(super) fn stop_searching(&mut self, shared: &Shared) {
         let Some(searching) = self.searching.take() else { return };

@@ -1,7 +1,7 @@
 //! One runtime: the state of each mechanism, and the types that point back to the whole.
 //!
-//! This file has data and plain reads. What is done with the data is in the files that use this one: `wake`, `enter`, `leave`, `start`, `local`,
-//! `submit`, `stand_in`, and the loop.
+//! This file has data and plain reads. The operations on the data are in the files that use this one: `wake`, `enter`, `leave`,
+//! `start`, `local`, `submit`, `stand_in`, and the loop.
 
 #![expect(unsafe_code, reason = "a location in an atomic pointer; a worker has raw pointers to its runtime")]
 
@@ -31,6 +31,7 @@ use crate::collections::wake_list::WakeList;
 use crate::current::Parts;
 use crate::driver::EventBuffer;
 use crate::observe::coarse;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
@@ -38,7 +39,6 @@ use crate::primitives::spin::Spin;
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::{self, Process};
 use crate::task::header::Header;
-use crate::task::info::TaskInfo;
 use crate::task::slab::TaskSlab;
 
 /// One runtime.
@@ -58,12 +58,13 @@ pub(crate) struct Shared {
     pub(super) process: Process,
     pub(super) phase: Phase,
     pub(super) has_shut_down: AtomicBool,
-    /// A panic asked the runtime to shut down (`UnhandledPanic::ShutdownRuntime`).
+    /// The runtime shuts down because of a panic (`UnhandledPanic::ShutdownRuntime`).
     pub(crate) has_unhandled_panic: AtomicBool,
     /// The wakers of threads in `block_on` that do not run the loop, if a panic may end the runtime.
     pub(crate) panic_wakers: Mutex<Vec<Waker>>,
     pub(super) slots: WorkerSlots,
-    /// The earliest deadline of the common wheels, or time to trim, to which a parked worker sleeps; `u64::MAX` if none does (`cover` of `park`).
+    /// The earliest deadline of the common wheels, or time to trim, to which a parked worker sleeps. It is `u64::MAX` if none does
+    /// (`cover` of `park`).
     pub(crate) covered: AtomicU64,
     pub(crate) workers: Workers,
     pub(crate) stall_detector: StallDetector,
@@ -75,18 +76,18 @@ pub(crate) struct Shared {
     /// `started` on the coarse clock of the process.
     pub(super) started_coarse_ms: u32,
     pub(super) me: Weak<Shared>,
-    pub(super) entries: Entries,
+    pub(super) thread_mains: ThreadMains,
 }
 
-/// What the threads of a runtime run. `build` passes it in, because these functions are above those that start threads.
+/// The main functions of a runtime's threads. `build` passes them in, because their file is above those that start threads.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entries {
-    /// For the worker with this index.
+pub(super) struct ThreadMains {
+    /// Of the worker with this index.
     pub(super) worker: fn(&Arc<Shared>, usize),
     pub(super) standby: fn(&Arc<Shared>),
 }
 
-/// The one worker of a current-thread runtime, and what one `block_on` leaves to the next.
+/// The only worker of a current-thread runtime, and what one `block_on` keeps for the next.
 #[derive(Debug, Default)]
 pub(crate) struct Core {
     /// `None` while a thread runs it.
@@ -97,7 +98,7 @@ pub(crate) struct Core {
     pub(crate) spare: Option<RootWakers>,
 }
 
-/// A root's waker, and what it sets.
+/// A root's waker, and the state that it sets.
 #[derive(Debug)]
 pub(crate) struct RootWakers {
     pub(crate) woken: Arc<RootWaker>,
@@ -110,7 +111,7 @@ pub(crate) struct RootWaker {
     /// Weak: the runtime keeps one of these for its next root.
     pub(super) shared: Weak<Shared>,
     pub(crate) is_woken: AtomicBool,
-    /// Unparked by the root's waker, and by the thread that gives the core back.
+    /// Unparked by the root's waker, and by the thread that returns the core.
     pub(crate) parker: Parker,
 }
 
@@ -129,15 +130,15 @@ pub(crate) struct Worker {
     pub(super) injector_interval: u32,
     pub(super) poll_ns: f64,
     pub(super) driver_polled_at: Instant,
-    /// Since when it leaves the driver to the lease holder.
+    /// Since when it has left the driver to the lease holder.
     pub(super) lease_wait_since: Option<Instant>,
-    pub(super) next_streak: u32,
+    pub(super) lifo_streak: u32,
     /// Polls between two polls of the driver.
     pub(super) driver_interval: u32,
     /// At the start of a poll, this many tasks in the ring are worth a wake.
     pub(super) offer_from: usize,
     pub(super) searching: Option<Searching>,
-    /// What it has learned from sleeps that a push from outside has ended.
+    /// How long it spins before it parks, by the sleeps that a push from outside has ended.
     pub(super) spin: Spin,
     pub(super) is_spare: bool,
     pub(super) laps: u32,
@@ -170,7 +171,7 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// A reference to this runtime that does not keep it.
+    /// A weak reference to this runtime.
     pub(super) fn weak(&self) -> Weak<Self> {
         Weak::clone(&self.me)
     }
@@ -220,10 +221,10 @@ impl Shared {
         self.phase.is_closed()
     }
 
-    /// Whether the loop has to see to more than the next task.
+    /// Whether the loop has to do more than poll the next task.
     #[inline]
-    pub(crate) fn is_disturbed(&self) -> bool {
-        self.phase.is_disturbed()
+    pub(crate) fn is_closed_or_stalled(&self) -> bool {
+        self.phase.is_closed_or_stalled()
     }
 
     /// Set only by the monitor. A hint: the worker re-checks its own state.
@@ -246,7 +247,7 @@ impl Shared {
         self.slots.spares_max()
     }
 
-    /// The slots that are or were in use.
+    /// The slots that are in use or were in use before.
     pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = &WorkerSlot> {
         self.slots.used()
     }
@@ -256,13 +257,12 @@ impl Shared {
         self.slots.enable(index)
     }
 
-    /// The wheels that no worker has for itself: the shared one, and those of blocked and stalled
-    /// workers.
+    /// The wheels that no active worker owns: the shared one, and those of blocked and stalled workers.
     pub(crate) fn common_wheels(&self) -> impl Iterator<Item = usize> {
         let workers = self.config.workers;
         let has_inactive = self.workers.states.has_inactive();
-        let away = (0..if has_inactive { workers } else { 0 }).filter(|index| !self.slot(*index).state.is_active());
-        std::iter::once(workers).chain(away)
+        let inactive = (0..if has_inactive { workers } else { 0 }).filter(|index| !self.slot(*index).state.is_active());
+        std::iter::once(workers).chain(inactive)
     }
 
     /// Milliseconds since the runtime's start.
@@ -304,8 +304,8 @@ impl Shared {
         }
     }
 
-    /// How often a task was queued by a thread that is not a worker: what went through the injector, without the overflow of
-    /// full run queues.
+    /// The number of times that a thread that is not a worker queued a task: all that went through the injector, without the overflow
+    /// of full run queues.
     pub(crate) fn remote_schedules(&self) -> u64 {
         let overflowed: u64 = self.slots().map(|slot| slot.counters.overflowed_tasks.load(Ordering::Relaxed)).sum();
         self.injector.accepted_total().saturating_sub(overflowed)

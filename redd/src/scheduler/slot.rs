@@ -5,10 +5,10 @@
 
 use std::sync::OnceLock;
 
-use super::counters::WorkerCounters;
 use super::rescue::poll_mark::PollMark;
 use super::run_queue::RunQueue;
 use super::worker_states::WorkerState;
+use crate::observe::counters::WorkerCounters;
 use crate::primitives::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread};
 use crate::task::header::Header;
@@ -45,9 +45,9 @@ impl WorkerSlot {
         }
     }
 
-    /// Whether a searcher may find a task: in the ring, or in the LIFO slot of a worker that is not active.
+    /// Whether a searcher may find a task here: in the ring, or in the LIFO slot of a worker that is not active.
     pub(crate) fn has_tasks_for_others(&self) -> bool {
-        !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_next())
+        !self.queue.is_ring_empty() || (!self.state.is_active() && self.queue.has_lifo_task())
     }
 }
 
@@ -84,7 +84,7 @@ impl WorkerSlots {
         self.spares_max
     }
 
-    /// The slots that are or were in use.
+    /// The slots that are in use or were in use before.
     pub(super) fn used(&self) -> impl ExactSizeIterator<Item = &WorkerSlot> {
         // Acquire: pairs with the Release in `enable`.
         let used = self.used.load(Ordering::Acquire);

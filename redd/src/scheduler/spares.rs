@@ -1,15 +1,15 @@
 //! Spare workers that wait: which can be called, and which slots they have.
 //!
-//! One thread stands by that has not run user code (`start`: `one-ahead`). When it is called, it first starts the next standby
-//! and then becomes a spare. A spare that is not needed waits for a while, and is called before the standby is.
+//! The standby is a thread that has not run user code (`start`: `one-ahead`). When it is called, it first starts the next standby
+//! and then becomes a spare. A spare that is no longer needed waits for a limited time, and is called before the standby is.
 //!
 //! Called by `stand_in` (call), by `thread_main` (arrive, wait) and by `leave`.
 //!
 //! # Invariants
-//! - `called-or-wanted`: a call that finds no waiting spare leaves a wish. It does so under the lock under which the next standby
-//!   checks for wishes before it waits. So either the call finds the standby or the standby finds the wish.
+//! - `called-or-requested`: a call that finds no waiting spare leaves a request. It does so under the lock under which the next
+//!   standby checks for requests before it waits. So either the call finds the standby or the standby finds the request.
 //! - `closed-under-lock`: a thread checks under that lock whether the runtime has closed before it waits. The shutdown first
-//!   closes and then empties the list of waiting spares under the lock, so no thread waits on.
+//!   closes and then empties the list of waiting spares under the lock, so no thread is left waiting.
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
 
 /// How often a spare that is parked among the workers checks whether it may retire. Not measured.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const RETIRE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A thread that waits to be called as a spare.
 #[derive(Debug, Default)]
@@ -32,9 +32,9 @@ pub(crate) struct ParkedSpare {
 /// The result of a call for a spare.
 #[derive(Debug)]
 pub(super) enum Started {
-    /// One runs, or is on its way.
+    /// A spare runs, or is about to run.
     Yes,
-    /// As many as allowed run already.
+    /// As many spares as allowed run already.
     BoundHit,
     /// The system refuses a thread.
     Refused(io::Error),
@@ -45,28 +45,28 @@ pub(super) enum Started {
 /// Spare workers: those that wait for a call, and how many run.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
-    /// The slots that no spare has, counted from the first spare's on.
+    /// The slots that no spare uses, counted from the first spare's slot.
     pub(super) free_slots: Vec<usize>,
     pub(super) made: usize,
     /// The number of spares that do not wait, now and at most.
     pub(crate) running: usize,
     pub(crate) running_max: usize,
-    /// The spares that have run, and are not needed now.
+    /// The spares that have run and are not needed now.
     pub(super) parked: Vec<Arc<ParkedSpare>>,
     /// The thread that has not run user code (`one-ahead` of `start`).
     pub(super) standby: Option<Arc<ParkedSpare>>,
-    /// Calls that found no waiting spare. The next standby takes one of them and does not wait.
-    pub(super) wanted: usize,
+    /// Calls that found no waiting spare. The next standby serves one of them and does not wait.
+    pub(super) requested: usize,
 }
 
-/// What a call has found.
+/// The result of [`Spares::call`].
 #[derive(Debug)]
 pub(super) enum Called {
     Parked(Arc<ParkedSpare>),
     /// Its slot is this one.
     Standby(Arc<ParkedSpare>, usize),
-    /// `called-or-wanted`
-    Nobody,
+    /// `called-or-requested`
+    NoneWaiting,
     BoundHit,
 }
 
@@ -83,16 +83,16 @@ impl Spares {
         match self.standby.take() {
             Some(parked_spare) => Called::Standby(parked_spare, self.take_slot()),
             None => {
-                // The monitor calls again each turn, so its wishes must not add up beyond its bound. Those of others stay.
-                if self.running + self.wanted < bound {
-                    self.wanted += 1;
+                // The monitor calls again each turn, so its requests must not add up beyond its bound. The other requests stay.
+                if self.running + self.requested < bound {
+                    self.requested += 1;
                 }
-                Called::Nobody
+                Called::NoneWaiting
             }
         }
     }
 
-    /// A standby has arrived. If a call waits for it and a worker is missing, returns its slot. Otherwise it waits.
+    /// A standby has arrived. If there is a request and a worker is missing, returns its slot. Otherwise it waits.
     pub(super) fn arrive(
         &mut self,
         parked_spare: &Arc<ParkedSpare>,
@@ -100,11 +100,11 @@ impl Spares {
         slots_max: usize,
     ) -> Option<usize> {
         // A spare that has retired since the call keeps its slot.
-        if self.wanted > 0 && is_missing && self.running + self.parked.len() < slots_max {
-            self.wanted -= 1;
+        if self.requested > 0 && is_missing && self.running + self.parked.len() < slots_max {
+            self.requested -= 1;
             return Some(self.take_slot());
         }
-        self.wanted = 0;
+        self.requested = 0;
         debug_assert!(self.standby.is_none(), "`one-ahead`: a standby starts its successor after it was called");
         self.standby = Some(Arc::clone(parked_spare));
         None
@@ -174,31 +174,31 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_finds_nobody_is_for_the_next_standby_if_a_worker_is_still_missing() {
+    fn a_call_that_finds_no_spare_is_for_the_next_standby_if_a_worker_is_still_missing() {
         let mut spares = Spares::default();
-        assert!(matches!(spares.call(8), Called::Nobody));
-        assert!(matches!(spares.call(8), Called::Nobody));
+        assert!(matches!(spares.call(8), Called::NoneWaiting));
+        assert!(matches!(spares.call(8), Called::NoneWaiting));
         assert_eq!(spares.arrive(&parked_spare(), true, 8), Some(0));
         assert_eq!(spares.arrive(&parked_spare(), false, 8), None);
-        assert_eq!(spares.wanted, 0, "the others have come back");
+        assert_eq!(spares.requested, 0, "the missing workers have returned");
         assert!(spares.standby.is_some());
     }
 
     #[test]
-    fn calls_that_are_repeated_wish_for_no_more_than_their_bound_and_take_back_no_wish() {
+    fn repeated_calls_request_no_more_than_their_bound_and_withdraw_no_request() {
         let mut spares = Spares::default();
-        for (bound, wanted) in [(1, 1), (1, 1), (8, 2), (8, 3), (1, 3), (2, 3)] {
-            assert!(matches!(spares.call(bound), Called::Nobody));
-            assert_eq!(spares.wanted, wanted, "bound {bound}");
+        for (bound, requested) in [(1, 1), (1, 1), (8, 2), (8, 3), (1, 3), (2, 3)] {
+            assert!(matches!(spares.call(bound), Called::NoneWaiting));
+            assert_eq!(spares.requested, requested, "bound {bound}");
         }
     }
 
     #[test]
-    fn no_more_run_than_the_bound_says_and_no_more_slots_are_used_than_there_are() {
+    fn no_more_spares_run_than_the_bound_and_no_more_slots_are_used_than_there_are() {
         let mut spares = Spares::default();
         assert!(matches!(spares.call(0), Called::BoundHit));
-        assert!(matches!(spares.call(1), Called::Nobody));
-        assert!(matches!(spares.call(1), Called::Nobody));
+        assert!(matches!(spares.call(1), Called::NoneWaiting));
+        assert!(matches!(spares.call(1), Called::NoneWaiting));
         assert_eq!(spares.arrive(&parked_spare(), true, 1), Some(0));
         assert!(matches!(spares.call(1), Called::BoundHit));
         assert_eq!(spares.arrive(&parked_spare(), true, 1), None, "the only slot is taken");

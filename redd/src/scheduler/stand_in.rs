@@ -1,4 +1,4 @@
-//! Stand-ins: a worker blocks its thread on purpose (`block_in_place`), or is stalled, and a spare worker runs in its place.
+//! Spare workers as stand-ins: one runs in the place of a worker that blocks on purpose (`block_in_place`) or is stalled.
 //!
 //! Called by `blocking::block_in_place`, by `rescue`, and by the loop (`try_retire`).
 //!
@@ -7,10 +7,10 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; the current worker is a raw pointer")]
 
-use super::active::Step;
 use super::choices::MAX_SPARES;
 use super::local::LOCAL;
 use super::rescue::options::Mode;
+use super::running_loops::LoopAction;
 use super::shared::{Local, Shared};
 use super::spares::{Called, Started};
 use super::worker_states::join_unless_ended;
@@ -29,48 +29,48 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     }
     // SAFETY: the thread that runs the worker keeps its runtime.
     let shared = unsafe { &*local.shared };
-    let _place = BlockedPlace::enter(local, shared);
+    let _place = BlockedInPlace::enter(local, shared);
     f()
 }
 
 /// A guard: the worker of this thread counts as blocked.
-struct BlockedPlace<'a> {
+struct BlockedInPlace<'a> {
     local: &'a Local,
     shared: &'a Shared,
 }
 
-impl<'a> BlockedPlace<'a> {
+impl<'a> BlockedInPlace<'a> {
     fn enter(local: &'a Local, shared: &'a Shared) -> Self {
         let slot = local.slot();
         // SAFETY: `one-owner`: this thread is the worker.
         unsafe {
-            if let Some(task) = slot.queue.pop_next() {
+            if let Some(task) = slot.queue.take_lifo() {
                 local.push_back(shared, task);
             }
         }
-        let serving = shared.workers.states.block(&slot.state);
-        idle::after_remote_push();
-        match shared.workers.active.exit() {
-            Step::Open => {}
-            Step::Closed => {
+        let active_left = shared.workers.states.block(&slot.state);
+        idle::fence_after_publish();
+        match shared.workers.running_loops.exit() {
+            LoopAction::Continue => {}
+            LoopAction::WakeAnother => {
                 shared.wake_to_leave();
                 return Self { local, shared };
             }
-            Step::Last => {
+            LoopAction::EndWaits => {
                 shared.end_waits();
                 // The others may have left before a task of this worker was published.
                 shared.cancel_unpolled();
                 return Self { local, shared };
             }
         }
-        if serving > 0 {
+        if active_left > 0 {
             if shared.config.rescue.mode != Mode::Rescue {
-                // Without rescue nothing detects that the active workers block, too. So as many run as before.
+                // Without rescue nothing detects that the active workers block, too. So the number of active workers is kept.
                 drop(start_spare(shared, MAX_SPARES));
             }
             shared.wake_worker();
         } else {
-            match start::insist(shared, start_spare(shared, MAX_SPARES)) {
+            match start::retry_refused(shared, start_spare(shared, MAX_SPARES)) {
                 Started::Yes | Started::Closed => {}
                 Started::BoundHit => report::report(
                     ReportKind::Threads,
@@ -93,15 +93,15 @@ impl<'a> BlockedPlace<'a> {
     }
 }
 
-impl Drop for BlockedPlace<'_> {
+impl Drop for BlockedInPlace<'_> {
     fn drop(&mut self) {
-        self.shared.workers.active.enter();
+        self.shared.workers.running_loops.enter();
         self.shared.workers.states.unblock(&self.local.slot().state);
         self.shared.stall_detector.on_unblock(self.shared);
     }
 }
 
-/// Has one more worker run: a waiting spare, unless `bound` of them run; otherwise the next thread that the system grants.
+/// Makes one more worker run: a waiting spare, unless `bound` of them run; otherwise the next thread that the system grants.
 pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
     if !shared.is_in_own_process() {
         // A forked child has no spare threads.
@@ -119,12 +119,12 @@ pub(super) fn start_spare(shared: &Shared, bound: usize) -> Started {
             parked_spare.call(is_counted.then_some(slot));
             if is_counted { Started::Yes } else { Started::Closed }
         }
-        Called::Nobody => start::start_if_refused(shared, true),
+        Called::NoneWaiting => start::start_if_refused(shared, true),
         Called::BoundHit => start::start_if_refused(shared, false),
     }
 }
 
-/// Counts a spare in `alive`, so that the runtime does not finish before it has left. False if the runtime has finished: the
+/// Counts a spare in `alive`, so that the runtime does not finish before the spare has left. False if the runtime has finished: the
 /// monitor is not a worker, so it may call late.
 pub(super) fn count_in_alive(shared: &Shared, slot: usize) -> bool {
     let is_counted = join_unless_ended(&shared.workers.alive);

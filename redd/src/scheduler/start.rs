@@ -1,26 +1,26 @@
 //! Worker threads: each one starts the next before it first runs user code.
 //!
 //! Called by the runtime (`start_first`, `park`), by `worker`, `stand_in`, `thread_main` and `rescue` (`start_successor`, `retry_if_due`,
-//! `start_if_refused`, `insist`, `retry_if_lacking`).
+//! `start_if_refused`, `retry_refused`, `retry_if_lacking`).
 //!
-//! User code is a task, a hook, or a waker that is not ours. A thread that has not run any is *clean*: its signal mask, CPUs,
+//! User code is a task, a hook, or a waker that is not redd's. A thread that has not run any is *clean*: its signal mask, CPUs,
 //! working directory, namespaces and capabilities are those of the thread that called `build`.
 //!
 //! # Invariants
 //! - `one-ahead`: a clean thread starts its successor before it first runs user code: the next worker that has no thread or,
-//!   once all have one, a standby spare. So one clean thread is always up, unless the system has refused one: it sleeps,
-//!   searches, waits as the standby, or is on its way there.
+//!   once all have one, a standby spare. So there is always one clean thread, unless the system has refused one: it sleeps,
+//!   searches, waits as the standby, or is about to.
 //! - `clean-parents`: while the system refuses nothing, only clean threads start threads, so that no worker or spare inherits
 //!   what a task, a hook or the thread of a waker has changed. After a refusal no thread is clean. Then a worker between
-//!   two polls, `block_in_place`, a thread in `block_on` or the monitor starts the next one: a runtime must not stall over a
-//!   refused thread.
+//!   two polls, `block_in_place`, a thread in `block_on` or the monitor starts the next one: a refused thread must not stall the
+//!   runtime.
 //! - `started-under-lock`: a thread is started and listed for the shutdown to join under the lock of `Workers::threads`, and
 //!   only if `alive` is not 0 there. The shutdown takes the list under that lock, after `alive` became 0. So it joins
 //!   the thread, or the thread never starts.
 //!
 //! # Why not otherwise
-//! A waker that finds all workers busy knows best when a thread is missing. But its thread may belong to another network
-//! namespace or have all signals blocked, it may hold any lock, and a start takes 10 to 20 µs of its time. Decision 0013.
+//! A waker that finds all workers busy could start a thread at the right moment. But its own thread may belong to another network
+//! namespace or have all signals blocked. It may hold any lock, and a start takes 10 to 20 µs of its time. Decision 0013.
 
 use std::io;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use super::leave::{finish, leave};
 use super::shared::Shared;
 use super::spares::Started;
 use super::worker_states::join_unless_ended;
-use super::workers::{Threads, at_once, forget_ended};
+use super::workers::{Threads, drop_ended, workers_at_build};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
@@ -39,9 +39,9 @@ use crate::primitives::thread;
 use crate::time::clock::real_now;
 
 /// How long a busy worker waits after a refusal before it tries again, in milliseconds. Not measured.
-const PATIENCE_MS: u64 = 1000;
+const RETRY_INTERVAL_MS: u64 = 1000;
 
-/// How long a clean thread waits before each further attempt. A refusal often lasts a moment only. Not measured.
+/// How long a clean thread waits before each further attempt. Many refusals last only a few milliseconds. Not measured.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(4)];
 
 /// How long a thread that is about to block as the last active worker waits for a refused thread. Not measured.
@@ -59,14 +59,14 @@ enum Reason {
     Retry,
     /// A spare is needed, or a worker if some have no thread.
     Need,
-    /// As many spares run as allowed, so only a worker will do.
+    /// As many spares run as allowed, so only a worker can start.
     NeedOfWorker,
 }
 
 /// Starts the workers that start with the runtime. If the system refuses one, the started ones end and the refusal is
 /// returned.
 pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
-    let count = at_once(&shared.config);
+    let count = workers_at_build(&shared.config);
     let mut names: Vec<_> = (0..shared.config.workers).map(|_| shared.config.name_thread()).collect();
     names.reverse();
     // Two: a standby starts its successor before it makes the name of the one after that.
@@ -95,19 +95,19 @@ pub(crate) fn start_first(shared: &Arc<Shared>) -> io::Result<()> {
 
 impl Threads {
     fn start_worker(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        let worker = shared.entries.worker;
+        let worker = shared.thread_mains.worker;
         let index = shared.config.workers - self.unstarted.len();
-        let name = self.unstarted.last().expect("the caller has looked that there is one").clone();
+        let name = self.unstarted.last().expect("the caller has checked that there is one").clone();
         self.start(shared, name, move |shared| worker(shared, index))?;
         self.unstarted.pop();
         Ok(())
     }
 
     fn start_standby(&mut self, shared: &Arc<Shared>) -> io::Result<()> {
-        forget_ended(&mut self.started);
+        drop_ended(&mut self.started);
         // Several standbys may be called before the first has made its name; then two threads share one.
         let name = self.standby_names.pop_front().unwrap_or_else(|| self.last_name.clone());
-        let started = self.start(shared, name.clone(), shared.entries.standby);
+        let started = self.start(shared, name.clone(), shared.thread_mains.standby);
         match started {
             Ok(()) => self.last_name = name,
             Err(_) => self.standby_names.push_front(name),
@@ -146,7 +146,7 @@ pub(super) fn start_successor(shared: &Shared) {
     }
 }
 
-/// Tries again if the system refused a thread a while ago; called by a worker between two polls.
+/// Retries the start of a refused thread if `RETRY_INTERVAL_MS` have passed. Called by a worker between two polls.
 #[inline]
 pub(super) fn retry_if_due(shared: &Shared, now: u64) {
     if now >= shared.workers.retry_at.load(Ordering::Relaxed) {
@@ -166,15 +166,15 @@ fn retry(shared: &Shared) {
     }
 }
 
-/// A spare is needed, and none waits. `Yes` means that one is on its way, or that a clean thread is up that starts it
+/// A spare is needed, and none waits. `Yes` means that one is starting, or that there is a clean thread that starts it
 /// (`one-ahead`).
 pub(super) fn start_if_refused(shared: &Shared, may_be_spare: bool) -> Started {
     start_next(shared, if may_be_spare { Reason::Need } else { Reason::NeedOfWorker })
 }
 
-/// `outcome` is the result of a caller that is about to block as the last active worker. If the system refused the thread,
-/// perhaps no other thread tries again. So the caller does, for up to [`REFUSED_WAIT_MAX`], before it blocks.
-pub(super) fn insist(shared: &Shared, mut outcome: Started) -> Started {
+/// Repeats a start that the system has refused; `outcome` is its result. The caller is about to block as the last active worker, so
+/// perhaps no other thread tries again. The caller does, for up to [`REFUSED_WAIT_MAX`], before it blocks.
+pub(super) fn retry_refused(shared: &Shared, mut outcome: Started) -> Started {
     let (mut waited, mut pause) = (Duration::ZERO, PAUSES[0]);
     while matches!(outcome, Started::Refused(_)) && waited < REFUSED_WAIT_MAX {
         Parker::new().park_timeout(pause);
@@ -186,7 +186,7 @@ pub(super) fn insist(shared: &Shared, mut outcome: Started) -> Started {
     outcome
 }
 
-/// Parks a thread in `block_on`. While no worker is active it tries again for a refused thread: perhaps no other thread does.
+/// Parks a thread in `block_on`. While no worker is active, it retries the start of a refused thread: perhaps no other thread does.
 pub(crate) fn park(shared: &Shared, parker: &Parker) {
     while lacks_worker(shared) {
         if parker.park_timeout(REFUSED_PAUSE_MAX) {
@@ -199,11 +199,11 @@ pub(crate) fn park(shared: &Shared, parker: &Parker) {
 
 /// Whether the system has refused a thread and no worker is active.
 fn lacks_worker(shared: &Shared) -> bool {
-    // Relaxed: a hint; it is `u64::MAX` unless the last thread was refused.
+    // Relaxed: a hint. It is `u64::MAX` unless the last thread was refused.
     shared.workers.retry_at.load(Ordering::Relaxed) != u64::MAX && shared.workers.states.active() == 0
 }
 
-/// Tries again at once for a refused thread if no worker is active.
+/// Retries the start of a refused thread at once if no worker is active.
 #[cold]
 pub(super) fn retry_if_lacking(shared: &Shared) {
     if lacks_worker(shared) {
@@ -224,7 +224,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         Reason::NeedOfWorker if !(threads.is_refused && starts_worker) => return Started::BoundHit,
         Reason::Retry | Reason::Need | Reason::NeedOfWorker if !threads.is_refused => return Started::Yes,
         Reason::Need | Reason::NeedOfWorker if workers.states.active() > 0 && !is_retry_due(shared) => {
-            // Help is wanted, but work goes on without it.
+            // One more worker would help, but the active ones continue without it.
             return Started::Refused(io::ErrorKind::WouldBlock.into());
         }
         Reason::Retry | Reason::Need | Reason::NeedOfWorker => {}
@@ -252,7 +252,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         return Started::Yes;
     };
     threads.is_refused = true;
-    workers.retry_at.store(shared.ms_at(real_now()) + PATIENCE_MS, Ordering::Relaxed);
+    workers.retry_at.store(shared.ms_at(real_now()) + RETRY_INTERVAL_MS, Ordering::Relaxed);
     drop(threads);
     if starts_worker {
         workers.states.leave();
@@ -278,7 +278,7 @@ fn refusal(shared: &Shared, error: &io::Error) -> String {
         ),
     };
     format!(
-        "the system refuses runtime {runtime} a thread for {threads}: {error}. The runtime continues with {}, and asks again \
+        "the system refuses runtime {runtime} a thread for {threads}: {error}. The runtime continues with {}, and tries again \
          from time to time. Raise the limit of threads (`ulimit -u`, `pids.max` of the cgroup){fewer}.",
         shared.workers.states.active(),
     )
@@ -339,9 +339,9 @@ mod tests {
         retry_if_due(shared, now);
         assert_eq!(refused(shared).1, 2, "not yet");
         plan(Call::ThreadStart, 0, libc::EAGAIN);
-        retry_if_due(shared, now + PATIENCE_MS);
+        retry_if_due(shared, now + RETRY_INTERVAL_MS);
         assert_eq!(refused(shared), (true, 2, true), "refused again");
-        retry_if_due(shared, now + 2 * PATIENCE_MS + 60_000);
+        retry_if_due(shared, now + 2 * RETRY_INTERVAL_MS + 60_000);
         assert_eq!(refused(shared), (false, 1, true));
         assert_eq!(shared.workers.retry_at.load(Ordering::Relaxed), u64::MAX);
     }
@@ -355,9 +355,9 @@ mod tests {
             release_spares(&shared);
             successor_refused(&shared, 3);
             assert_eq!(refused(&shared), (true, 0, true));
-            let (tell, told) = mpsc::channel();
-            drop(crate::spawn(async move { tell.send(7).unwrap() }));
-            let seven = task::block_in_place(move || told.recv().unwrap());
+            let (sender, receiver) = mpsc::channel();
+            drop(crate::spawn(async move { sender.send(7).unwrap() }));
+            let seven = task::block_in_place(move || receiver.recv().unwrap());
             assert!(!refused(&shared).0);
             seven
         }));
@@ -365,12 +365,12 @@ mod tests {
     }
 
     #[test]
-    fn a_need_gets_a_refused_worker_at_once_only_if_none_serves_and_beyond_the_bound_of_spares() {
+    fn a_refused_worker_is_started_at_once_only_if_none_is_active_and_beyond_the_bound_of_spares() {
         let runtime = runtime(3);
         let shared = &runtime.handle().shared;
-        assert!(matches!(start_spare(shared, 0), Started::BoundHit), "a clean worker is up");
+        assert!(matches!(start_spare(shared, 0), Started::BoundHit), "there is a clean worker");
         successor_refused(shared, 3);
-        assert!(matches!(start_spare(shared, 1), Started::Refused(_)), "one serves, and it is too early");
+        assert!(matches!(start_spare(shared, 1), Started::Refused(_)), "one is active, and it is too early");
         assert_eq!(refused(shared).1, 2);
         let only = shared.slot(0);
         assert_eq!(shared.workers.states.block(&only.state), 0);

@@ -5,7 +5,6 @@
 #![expect(unsafe_code, reason = "allocates tasks; their raw references pass through queues")]
 
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::ptr;
 use std::sync::Arc;
@@ -15,17 +14,16 @@ use super::choices::UnhandledPanic;
 use super::local::{self, LOCAL};
 use super::phase::Accepts;
 use super::shared::Shared;
+use crate::observe::hooks::UnjoinedPanic;
 use crate::primitives::atomic::Ordering;
 use crate::sys::fork;
 use crate::task::cell;
 use crate::task::current::current_is_of;
-use crate::task::hooks::UnjoinedPanic;
 use crate::task::runnable::Schedule;
-use crate::task::spans;
 use crate::task::{JoinHandle, Runnable};
 
 impl Shared {
-    /// Whether work that this thread starts now is cancelled at once.
+    /// Whether work that this thread spawns now is cancelled at once.
     #[inline]
     pub(crate) fn refuses_here(&self) -> bool {
         match self.phase.accepts() {
@@ -42,15 +40,8 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let location = Location::caller();
-        if mem::size_of::<F>() > cell::LARGE_FUTURE {
-            return spans::spawn_boxed(mem::size_of::<F>(), || {
-                // SAFETY: the future and its output are `Send`.
-                unsafe { self.spawn_unchecked(Box::pin(future), name, location) }
-            });
-        }
-        // SAFETY: as above.
-        unsafe { self.spawn_unchecked(future, name, location) }
+        // SAFETY: the future and its output are `Send`.
+        unsafe { self.spawn_unchecked(future, name, Location::caller()) }
     }
 
     /// # Safety
@@ -72,14 +63,14 @@ impl Shared {
         if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
         } else if let Err(refused) = self.try_schedule(runnable) {
-            // The runtime has closed meanwhile. The walk may have missed a task that was published just now, so it is
-            // cancelled here. This is also the right thread for a task that is not `Send`.
+            // The runtime has closed meanwhile. The walk of the slab may have missed a task that was published just now, so the task
+            // is cancelled here. This is also the right thread for a task that is not `Send`.
             refused.cancel();
         }
         handle
     }
 
-    /// Hands a task of a worker to the injector.
+    /// Moves a task of a worker to the injector.
     pub(crate) fn inject(&self, runnable: Runnable) {
         // If the runtime is closed, the walk of the slab cancels the task (`closed-cancels`); only the reference is dropped here.
         drop(self.try_inject(runnable));
@@ -88,10 +79,10 @@ impl Shared {
     fn try_inject(&self, runnable: Runnable) -> Result<(), Runnable> {
         match self.injector.push(runnable.into_raw()) {
             Ok(()) => {
-                self.wake_worker_for_injected();
+                self.wake_worker_after_publish();
                 Ok(())
             }
-            // SAFETY: it comes from `into_raw` above.
+            // SAFETY: it was made by `into_raw` above.
             Err(task) => Err(unsafe { Runnable::from_raw(task) }),
         }
     }
@@ -118,7 +109,7 @@ impl Schedule for Shared {
     }
 
     fn request_trim(&self) {
-        self.wake_worker_for_injected();
+        self.wake_worker_after_publish();
     }
 
     fn is_kept_by_this_thread(&self) -> bool {
@@ -126,7 +117,7 @@ impl Schedule for Shared {
     }
 
     fn task_panicked(&self) {
-        local::note_panic();
+        local::record_panic();
         if self.config.unhandled_panic == UnhandledPanic::ShutdownRuntime {
             // Release: pairs with the Acquire in `block_on::has_panicked`.
             self.has_unhandled_panic.store(true, Ordering::Release);

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::add;
 use super::enter::enter;
 use super::leave::{arrive_here, leave_here};
 use super::root::NoRoot;
@@ -16,22 +15,23 @@ use super::spares::ParkedSpare;
 use super::stand_in::count_in_alive;
 use super::start;
 use super::worker::Ended;
-use super::workers::{at_once, forget_ended};
+use super::workers::{drop_ended, workers_at_build};
 use crate::current::{self, Entered};
+use crate::observe::counters::add;
 use crate::primitives::thread;
 
-/// How long a spare that is not needed is kept.
+/// How long a spare that is not needed waits for a call before its thread ends.
 const SPARE_KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The thread of a worker.
 pub(super) fn worker_thread(shared: &Arc<Shared>, index: usize) {
     arrive_here(shared);
     let config = &shared.config;
-    if index >= at_once(config) {
+    if index >= workers_at_build(config) {
         add(&shared.slot(index).unparks, 1);
     }
     // The workers that `build` starts after this one are not its successors.
-    let is_head = index + 1 >= at_once(config);
+    let is_head = index + 1 >= workers_at_build(config);
     let runs_hooks = config.hooks.run_before_tasks();
     if is_head && runs_hooks {
         start::start_successor(shared);
@@ -52,7 +52,7 @@ pub(super) fn worker_thread(shared: &Arc<Shared>, index: usize) {
 /// The thread of a standby: clean until it is called.
 pub(super) fn standby_thread(shared: &Arc<Shared>) {
     let parked_spare = Arc::new(ParkedSpare::default());
-    let sits_down = || {
+    let register = || {
         let mut spares = shared.workers.spares.lock();
         if shared.is_closed() {
             return None; // `closed-under-lock`
@@ -60,7 +60,7 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
         let is_missing = shared.workers.states.active() < shared.config.workers;
         Some(spares.arrive(&parked_spare, is_missing, shared.spare_slots_max()))
     };
-    let slot = match sits_down() {
+    let slot = match register() {
         None => None,
         Some(None) => parked_spare.wait(),
         Some(Some(slot)) => count_in_alive(shared, slot).then_some(slot),
@@ -75,7 +75,7 @@ pub(super) fn standby_thread(shared: &Arc<Shared>) {
     shared.config.hooks.stop();
 }
 
-/// A guard: a spare that is counted. The counts are right again when its thread ends, also by a panic.
+/// A guard: a spare that is counted. When its thread ends, even by a panic, the guard corrects the counts.
 struct Counted<'a> {
     shared: &'a Arc<Shared>,
     slot: usize,
@@ -88,7 +88,7 @@ impl Drop for Counted<'_> {
         if thread::panicking() && is_active {
             shared.workers.states.leave_slot(&shared.slot(shared.config.workers + slot).state);
         }
-        forget_ended(&mut shared.workers.threads.lock().started);
+        drop_ended(&mut shared.workers.threads.lock().started);
         shared.workers.spares.lock().give_back(slot);
         leave_here(shared);
     }
@@ -97,7 +97,7 @@ impl Drop for Counted<'_> {
 fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
     let shared = counted.shared;
     shared.config.hooks.start();
-    // For the standby after the next one. The name is made here, as user code may make it.
+    // For the standby after the next one. The name is made here, as a hook of the program may make it.
     let name = shared.config.name_thread();
     shared.workers.threads.lock().standby_names.push_back(name);
     let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
@@ -143,7 +143,7 @@ fn wait_for_call(shared: &Shared, parked_spare: &Arc<ParkedSpare>) -> bool {
             false
         }
         None => {
-            // It was called in the last moment: the token is on its way.
+            // It was called at the last moment, so the parker's token follows.
             drop(spares);
             parked_spare.parker.park();
             !shared.is_closed()

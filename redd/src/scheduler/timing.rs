@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use super::counters::add;
 use super::pace::{DRIVER_GAP_MAX, INJECTOR_INTERVAL_MAX, INJECTOR_PATIENCE_NS, OFFER_MAX, OFFER_NS, SMOOTHING};
 use super::shared::{Shared, Worker};
+use crate::observe::counters::add;
 use crate::primitives::atomic::Ordering;
 use crate::time::clock::real_now;
 
@@ -22,8 +22,7 @@ impl Worker {
         now
     }
 
-    /// Publishes what is counted without atomics, and the mean time of a poll. The polls since the last call have taken `ns`
-    /// together.
+    /// Publishes what is counted without atomics, and the mean time of a poll. The polls since the last call took `ns` in total.
     pub(super) fn publish(&mut self, shared: &Shared, ns: u64) {
         let slot = self.slot(shared);
         add(&slot.counters.local_schedules, u64::from(self.local.scheduled.take()));
@@ -32,7 +31,7 @@ impl Worker {
         let new = polls.wrapping_sub(std::mem::replace(&mut self.polls_timed, polls));
         if new > 0 && self.local.is_stealable() {
             let (mean, before) = (ns / new, slot.counters.poll_ns.load(Ordering::Relaxed));
-            // As steady as the mean of `tune`.
+            // The same smoothing as in `tune`.
             let smoothed = if before == 0 {
                 mean.max(1)
             } else {
@@ -43,7 +42,7 @@ impl Worker {
     }
 
     /// Adapts the intervals to the time of a poll, so that a task from outside waits about as long behind short polls as behind
-    /// long ones. I/O and timers likewise.
+    /// long ones. The same holds for I/O and timers.
     pub(super) fn tune(&mut self, shared: &Shared, now: Instant) {
         let since = now.saturating_duration_since(self.driver_polled_at).as_nanos() as f64;
         let mean = since / f64::from(self.driver_interval);

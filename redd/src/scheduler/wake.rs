@@ -7,23 +7,23 @@ use super::idle::{self, WakeAction};
 use super::shared::Shared;
 
 impl Shared {
-    /// Wakes a worker for what was pushed where parked workers look before they sleep.
-    pub(crate) fn wake_worker_for_injected(&self) {
-        idle::after_remote_push();
+    /// Wakes a worker for work that was published where a worker checks before it sleeps: a task, a deadline, a woken root.
+    pub(crate) fn wake_worker_after_publish(&self) {
+        idle::fence_after_publish();
         self.wake_worker();
     }
 
-    /// Wakes a worker at the event count, or leaves the token in the driver.
+    /// Wakes a worker at the event count. If none waits there, leaves the token in the driver.
     pub(crate) fn wake_sleeper(&self) {
         if !self.parking.event_count.notify_one() {
             self.parts.driver.wake();
         }
     }
 
-    /// Wakes a parked worker so that it leaves. Called after the phase became CLOSED, and by each worker that leaves, as one token
+    /// Wakes a parked worker so that it leaves. Called after the phase became CLOSED, and by each worker that leaves: one token
     /// wakes one worker.
     pub(crate) fn wake_to_leave(&self) {
-        idle::after_remote_push();
+        idle::fence_after_publish();
         if self.idle.load().sleepers > 0 {
             self.wake_sleeper();
         }
@@ -34,21 +34,21 @@ impl Shared {
         usize::from(self.idle.load().sleepers) < self.workers.states.active()
     }
 
-    /// If no worker waits in the driver and one sleeps at the event count, makes that one take the driver lease.
+    /// If no worker waits in the driver and one sleeps at the event count, wakes that one, so that it takes the driver lease.
     pub(crate) fn ensure_driver_polled(&self) {
         if self.parking.needs_lease_holder() {
-            // Whatever the idle word says: a token may be in the driver, unseen like the events.
+            // Regardless of the idle word: a token may be in the driver, and like the events it is not seen.
             self.parking.event_count.notify_one();
         }
     }
 
-    /// Wakes a parked worker, unless a wake-up is on its way or a worker searches.
+    /// Wakes a parked worker, unless a wake-up is in flight or a worker searches.
     #[inline]
     pub(crate) fn wake_worker(&self) {
         self.apply(self.idle.wake_one());
     }
 
-    /// Does what a step of the idle word asks for.
+    /// Performs the action that a step of the idle word has returned.
     #[inline]
     pub(crate) fn apply(&self, action: WakeAction) {
         match action {

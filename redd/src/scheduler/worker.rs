@@ -1,4 +1,4 @@
-//! The worker loop: take the next task, poll it, poll the driver now and then, park.
+//! The worker loop: take the next task, poll it, poll the driver at intervals, park.
 //!
 //! Run by the worker threads of a multi-thread runtime, by `block_on` of a current-thread one, and by spare
 //! workers, which run while a worker is blocked or stalled. `search` finds the next task, `park` polls the driver and parks.
@@ -12,20 +12,20 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use super::active::Step;
 use super::choices::Flavor;
-use super::counters::add;
 use super::leave::{arrive_here, finish};
-use super::local::{LOCAL, before_wake, note_panic};
+use super::local::{LOCAL, before_wake, record_panic};
 use super::local_queue::LocalQueue;
-use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, NEXT_STREAK_MAX};
+use super::pace::{INJECTOR_INTERVAL_FIRST, INJECTOR_PATIENCE_NS, LAPS_WITHOUT_POLL, LIFO_STREAK_MAX};
 use super::root::{NoRoot, Root};
+use super::running_loops::LoopAction;
 use super::shared::{Local, Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{enter, stand_in, start};
 use crate::collections::wake_list::WakeList;
 use crate::current;
 use crate::driver::EventBuffer;
+use crate::observe::counters::add;
 use crate::observe::report::AbortOnUnwind;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::rng::Rng;
@@ -70,7 +70,7 @@ impl Worker {
             poll_ns: INJECTOR_PATIENCE_NS / f64::from(INJECTOR_INTERVAL_FIRST),
             driver_polled_at: real_now(),
             lease_wait_since: None,
-            next_streak: 0,
+            lifo_streak: 0,
             driver_interval: shared.config.event_interval,
             offer_from: 1,
             searching: None,
@@ -96,15 +96,15 @@ impl Worker {
     /// Runs tasks until the root ends or the runtime closes.
     pub(super) fn run<R: Root>(&mut self, shared: &Shared, root: &mut R) -> Ended {
         let _own = (!R::MAY_PANIC).then(|| AbortOnUnwind("the worker thread"));
-        let _active = self.is_multi(shared).then(|| Looping::begin(shared));
+        let _running = self.is_multi(shared).then(|| RunningLoop::begin(shared));
         let _thread = OnThread::enter(self);
         let mut busy_since = self.begin_run(shared);
         let mut is_first = true;
-        // Polls until the next poll of the driver. A spare polls the driver first: the other workers may have no time to.
+        // Polls until the next poll of the driver. A spare polls the driver first: the other workers may be busy for long.
         let mut left = if self.is_spare { 0 } else { self.driver_interval };
         loop {
             if root.poll_if_woken() {
-                // A root that never waits is not worth a second reading of the clock; its time does not count.
+                // A root that is ready at once is not worth a second reading of the clock. Its time is not counted.
                 if !is_first {
                     self.add_busy(shared, busy_since);
                 }
@@ -112,23 +112,24 @@ impl Worker {
             }
             is_first = false;
             self.local.readmit_yielded();
-            // A root that gives way expects that the driver is polled.
+            // A root that yields expects that the driver is polled.
             let may_skip_driver = !root.is_woken();
             let (mut skips_driver, mut was_stalled) = (false, false);
             while left > 0 {
-                if shared.is_disturbed() {
+                if shared.is_closed_or_stalled() {
                     if shared.is_closed() {
                         return self.end_run(shared, busy_since, Ended::Closed);
                     }
                     was_stalled = self.clear_stalled(shared);
                     if was_stalled {
                         self.resume_after_stall(shared);
-                        break; // to `poll_driver_and_timers`: timers and I/O have waited for long, and the next task may block too
+                        break; // to `poll_driver_and_timers`: timers and I/O have waited for long, and the next task may block, too
                     }
                 }
                 if let Some(runnable) = self.next_task(shared) {
-                    // A task from the LIFO slot counts with its waker, so a chain of wakes does not poll the driver four times as often.
-                    left -= u32::from(self.next_streak == 0);
+                    // A task from the LIFO slot is counted with its waker: otherwise a chain of wakes would poll the driver four times
+                    // as often.
+                    left -= u32::from(self.lifo_streak == 0);
                     self.poll(shared, runnable);
                     continue;
                 }
@@ -156,7 +157,7 @@ impl Worker {
             if !skips_driver {
                 self.poll_driver_and_timers(shared);
                 left = self.driver_interval;
-                // After a stall it runs first what it has just found: the other workers may be stalled without a mark.
+                // After a stall it first runs what it has just found: the other workers may be stalled without a mark.
                 if !was_stalled && self.may_retire(shared) {
                     return self.end_run(shared, busy_since, Ended::Retired);
                 }
@@ -177,20 +178,20 @@ impl Worker {
         now
     }
 
-    /// Gives back what the worker holds, and passes on why the loop ends.
+    /// Releases what the worker holds. Returns `ended`.
     fn end_run(&mut self, shared: &Shared, busy_since: Instant, ended: Ended) -> Ended {
         self.stop_searching(shared);
         self.add_busy(shared, busy_since);
         ended
     }
 
-    /// Parks, and does what every worker does when it wakes. Returns the time.
+    /// Parks, and then does what each worker does when it wakes. Returns the time.
     fn park_and_resume(&mut self, shared: &Shared, root: &impl Root, busy_since: Instant) -> Instant {
         let since = self.add_busy(shared, busy_since);
         let woken_by_push = self.park(shared, root);
         let now = real_now();
         if woken_by_push {
-            self.spin.note_sleep(now.saturating_duration_since(since));
+            self.spin.record_sleep(now.saturating_duration_since(since));
         }
         self.clear_stalled(shared);
         shared.stall_detector.on_wake(shared);
@@ -207,7 +208,7 @@ impl Worker {
         self.wakers.set_before_wake(before_wake);
     }
 
-    /// As in Tokio, a worker that starts after the runtime has closed counts as one that parked once with nothing to do. So a
+    /// As in Tokio, the metrics of a worker that starts after the runtime has closed show one park with nothing to do. So a
     /// program that waits for the first park of each worker does not wait forever.
     fn count_late_start(&self, shared: &Shared) {
         let slot = self.slot(shared);
@@ -226,7 +227,8 @@ impl Worker {
         }
     }
 
-    /// If only tasks that gave way are left, admits them for another lap. Only so many laps run without a poll of the driver.
+    /// If only tasks that have yielded are left, makes them ready for another lap. At most `LAPS_WITHOUT_POLL` laps run without a
+    /// poll of the driver.
     fn next_lap(&mut self) -> bool {
         let may = self.may_run_another_lap();
         if !self.local.has_yielded() || !may {
@@ -274,34 +276,34 @@ impl Worker {
         }
     }
 
-    /// Retires this spare if it is not needed. True: it is no longer counted.
+    /// Retires this spare if it is not needed. If true, it is no longer counted.
     fn may_retire(&self, shared: &Shared) -> bool {
         if !self.is_spare {
             return false;
         }
-        self.clear_stalled(shared); // or it would be subtracted twice
+        self.clear_stalled(shared); // otherwise it would be subtracted twice
         stand_in::try_retire(shared)
     }
 
-    /// After a stalled poll: hands its tasks over, as the next one may block this thread again.
+    /// After a stalled poll: hands the worker's tasks over, as the next one may block this thread again.
     #[cold]
     fn resume_after_stall(&mut self, shared: &Shared) {
         self.hand_over(shared);
-        // Such a poll says nothing about the other polls (`tune`).
+        // `tune` must not take such a poll for the usual time of a poll.
         self.driver_polled_at = real_now();
-        // The injector comes last, after all of that has run.
+        // So the worker checks the injector last, after all of that has run.
         self.tick = 0;
     }
 
     /// Hands all queued tasks to the other workers.
     pub(super) fn hand_over(&mut self, shared: &Shared) {
-        self.next_streak = NEXT_STREAK_MAX;
+        self.lifo_streak = LIFO_STREAK_MAX;
         while let Some(runnable) = self.pop_own(shared) {
             shared.inject(runnable);
         }
     }
 
-    /// Takes back the mark of the monitor: this thread runs tasks. True if there was a mark.
+    /// Clears the mark of the monitor, as this thread runs tasks. True if there was a mark.
     #[inline]
     pub(super) fn clear_stalled(&self, shared: &Shared) -> bool {
         let state = &self.slot(shared).state;
@@ -321,7 +323,7 @@ impl Worker {
         unsafe { shared.slab.cancel_all() };
     }
 
-    /// Drops the references of all queued tasks. The walk of the slab cancels the tasks.
+    /// Drops the references to all queued tasks. The walk of the slab cancels the tasks.
     pub(super) fn drain(&mut self, shared: &Shared) {
         self.local.readmit_yielded();
         while let Some(runnable) = self.pop_own(shared) {
@@ -330,23 +332,23 @@ impl Worker {
     }
 }
 
-/// A guard: this worker is active (`active`).
-struct Looping<'a>(&'a Shared);
+/// A guard: this loop is counted (`running_loops`).
+struct RunningLoop<'a>(&'a Shared);
 
-impl<'a> Looping<'a> {
+impl<'a> RunningLoop<'a> {
     fn begin(shared: &'a Shared) -> Self {
-        shared.workers.active.enter();
+        shared.workers.running_loops.enter();
         Self(shared)
     }
 }
 
-impl Drop for Looping<'_> {
+impl Drop for RunningLoop<'_> {
     fn drop(&mut self) {
-        match self.0.workers.active.exit() {
-            Step::Open => {}
-            Step::Closed => self.0.wake_to_leave(),
+        match self.0.workers.running_loops.exit() {
+            LoopAction::Continue => {}
+            LoopAction::WakeAnother => self.0.wake_to_leave(),
             // Every worker cancels tasks when its loop has ended, this one among them.
-            Step::Last => self.0.end_waits(),
+            LoopAction::EndWaits => self.0.end_waits(),
         }
     }
 }
@@ -366,7 +368,7 @@ impl OnThread {
 impl Drop for OnThread {
     fn drop(&mut self) {
         if thread::is_unwinding() {
-            note_panic(); // of the root
+            record_panic(); // of the root
         }
         LOCAL.set(self.before);
     }
@@ -404,7 +406,7 @@ mod tests {
     use super::*;
     use crate::runtime::{Builder, Rescue};
 
-    /// If it kept its search, the other workers would leave every task to it, and no worker would be woken.
+    /// If it stayed a searcher, the other workers would leave every task to it, and no worker would be woken.
     #[test]
     fn a_spare_that_retires_between_two_rounds_ends_its_search() {
         let runtime = Builder::new_multi_thread().worker_threads(1).rescue(Rescue::off()).build().unwrap();

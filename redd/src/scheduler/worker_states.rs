@@ -15,13 +15,13 @@
 //!
 //! # Invariants
 //! - `counted-once`: a slot that is not ACTIVE is missing from the count `active` once, whichever step took it out.
-//! - `add-before-active`: the count grows before a word says ACTIVE again. Otherwise its worker could leave first and take
-//!   the count below zero.
-//! - `monitor-looks-last`: between the change of a word and that of the count, a worker that blocks or a spare that retires may
-//!   rely on a worker that is not active. Only the monitor's own steps have such a gap, and after them it reads the count
-//!   and acts on it.
+//! - `add-before-active`: the count is incremented before a word becomes ACTIVE again. Otherwise its worker could leave first and
+//!   take the count below zero.
+//! - `monitor-checks-last`: between the change of a word and that of the count, a worker that blocks or a spare that retires may
+//!   rely on a worker that is not active. Only the monitor's own steps have such a gap. After them it reads the count and acts
+//!   on it.
 //! - `marked-late`: a mark may hit a worker that has just ended the poll. A spare that has retired meanwhile is then missing
-//!   twice. The monitor compares the poll again after each mark and at each turn, and takes the mark back.
+//!   twice. The monitor compares the poll again after each mark and at each turn, and clears the mark.
 
 use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -61,7 +61,7 @@ pub(crate) struct WorkerStates {
 }
 
 impl WorkerStates {
-    /// How many threads run tasks, or are parked until there are some.
+    /// The number of threads that run tasks, or are parked until there are some.
     pub(crate) fn active(&self) -> usize {
         // Acquire: pairs with the Release half of the changes below.
         not_below_zero(self.active.load(Ordering::Acquire))
@@ -101,8 +101,8 @@ impl WorkerStates {
 
     /// The worker of this slot is blocked. Returns how many are still active.
     pub(crate) fn block(&self, state: &WorkerState) -> usize {
-        // AcqRel: pairs with the exchanges below: a mark that we see is counted, or its monitor looks again
-        // (`monitor-looks-last`).
+        // AcqRel: pairs with the exchanges below: a mark that we see is counted, or the monitor checks again
+        // (`monitor-checks-last`).
         if state.0.swap(BLOCKED, Ordering::AcqRel) == STALLED {
             return self.active(); // `counted-once`
         }
@@ -130,7 +130,7 @@ impl WorkerStates {
         marked
     }
 
-    /// Takes the mark back. False if the worker is blocked now, or another thread was faster.
+    /// Clears the mark. False if the worker is blocked now, or another thread has cleared the mark.
     pub(crate) fn clear_mark(&self, state: &WorkerState) -> bool {
         if !state.is_stalled() {
             return false;
@@ -154,8 +154,8 @@ fn not_below_zero(active: usize) -> usize {
 
 /// Counts one more thread that is to leave before the runtime ends, unless it has ended.
 pub(crate) fn join_unless_ended(alive: &AtomicUsize) -> bool {
-    // AcqRel: pairs with the decrement in `leave::leave`. In one step, or the last one would leave in between, and the
-    // runtime end twice.
+    // AcqRel: pairs with the decrement in `leave::leave`. In one step: otherwise the last thread could leave in between, and the
+    // runtime would end twice.
     let one_more = |alive| (alive > 0).then_some(alive + 1);
     alive.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more).is_ok()
 }

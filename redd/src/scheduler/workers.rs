@@ -1,15 +1,15 @@
-//! The threads that run the loop: how many there are, what they do, and which could start.
+//! The threads that run the loop: how many there are, what they do, and which are not started.
 //!
 //! `start`, `stand_in` and `leave` change it.
 
 use std::collections::VecDeque;
 
-use super::active::Active;
 use super::config::Config;
-use super::counters::add;
+use super::running_loops::RunningLoops;
 use super::slot::WorkerSlot;
 use super::spares::Spares;
 use super::worker_states::WorkerStates;
+use crate::observe::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use crate::primitives::parker::Parker;
 use crate::primitives::{Mutex, thread};
@@ -21,12 +21,12 @@ pub(crate) struct Workers {
     pub(crate) alive: AtomicUsize,
     /// Which of them run tasks.
     pub(crate) states: WorkerStates,
-    /// Which of them may still wait for I/O and timers.
-    pub(crate) active: Active,
+    /// How many of their loops still deliver I/O and timer events.
+    pub(crate) running_loops: RunningLoops,
     pub(crate) threads: Mutex<Threads>,
     /// Some worker has never run a task.
     pub(super) has_clean: AtomicBool,
-    /// When a busy worker asks again for a thread that the system has refused, in milliseconds as `Shared::ms_at`.
+    /// When a busy worker retries the start of a thread that the system has refused, in milliseconds as `Shared::ms_at`.
     pub(super) retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
     /// Unparked when the last worker has left.
@@ -38,7 +38,7 @@ impl Default for Workers {
         Self {
             alive: AtomicUsize::new(0),
             states: WorkerStates::default(),
-            active: Active::default(),
+            running_loops: RunningLoops::default(),
             threads: Mutex::default(),
             has_clean: AtomicBool::new(true),
             retry_at: AtomicU64::new(u64::MAX),
@@ -63,22 +63,22 @@ pub(crate) struct Threads {
     pub(super) is_reported: bool,
 }
 
-/// How many workers start in `build`. With a hook for starting threads all do: a program may count the calls, or have the
-/// hooks wait for each other.
-pub(super) fn at_once(config: &Config) -> usize {
+/// The number of workers that start in `build`. If there is a hook for starting threads, all do: a program may count its calls, or
+/// let the hooks wait for each other.
+pub(super) fn workers_at_build(config: &Config) -> usize {
     if config.hooks.on_start.is_some() { config.workers } else { 1 }
 }
 
 /// For metrics a worker without a thread has parked at once, as a worker of Tokio would, which starts in `build`.
 pub(super) fn new_slot(config: &Config, index: usize) -> WorkerSlot {
     let slot = WorkerSlot::new();
-    if index >= at_once(config) {
+    if index >= workers_at_build(config) {
         [&slot.parks, &slot.unparks, &slot.counters.noops, &slot.busy_ns].into_iter().for_each(|count| add(count, 1));
     }
     slot
 }
 
-/// Drops the handles of threads that have ended. The system keeps some memory of each until then.
-pub(super) fn forget_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
+/// Drops the handles of threads that have ended. The system keeps some memory for each until then.
+pub(super) fn drop_ended(threads: &mut Vec<thread::JoinHandle<()>>) {
     threads.retain(|thread| !thread::has_ended(thread));
 }

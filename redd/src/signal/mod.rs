@@ -57,9 +57,9 @@ use std::panic::Location;
 /// ```
 #[track_caller]
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
-    let place = Location::caller();
+    let location = Location::caller();
     async move {
-        unix::signal(unix::SignalKind::interrupt())?.recv_at(place).await;
+        unix::signal(unix::SignalKind::interrupt())?.recv_at(location).await;
         Ok(())
     }
 }

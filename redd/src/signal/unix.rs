@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - `count-is-truth`: a listener receives a signal if the process's count differs from the count that it saw last.
-//!   Readiness only says when to compare.
+//!   Readiness only triggers the comparison.
 
 // Called by users, and by `process` for the ends of children.
 
@@ -195,9 +195,9 @@ impl Signal {
         self.recv_at(Location::caller())
     }
 
-    /// As [`recv`](Self::recv), for that place.
-    pub(super) async fn recv_at(&mut self, place: &'static Location<'static>) -> Option<()> {
-        poll_fn(|cx| self.poll_recv_at(cx, Some(place))).await
+    /// As [`recv`](Self::recv), at that location.
+    pub(super) async fn recv_at(&mut self, location: &'static Location<'static>) -> Option<()> {
+        poll_fn(|cx| self.poll_recv_at(cx, Some(location))).await
     }
 
     /// Polls for the next signal; the poll form of [`recv`](Self::recv). Only the task that polled last is woken.
@@ -205,12 +205,12 @@ impl Signal {
         self.poll_recv_at(cx, None)
     }
 
-    fn poll_recv_at(&mut self, cx: &mut Context<'_>, place: Option<&'static Location<'static>>) -> Poll<Option<()>> {
+    fn poll_recv_at(&mut self, cx: &mut Context<'_>, location: Option<&'static Location<'static>>) -> Poll<Option<()>> {
         let unit = ready!(poll_proceed(cx));
         let received = self.poll_unbudgeted(cx);
         match received {
             Poll::Ready(_) => unit.made_progress(),
-            Poll::Pending => waiting::note(WaitKind::Signal, place),
+            Poll::Pending => waiting::record(WaitKind::Signal, location),
         }
         received
     }

@@ -63,7 +63,7 @@ impl Barrier {
         Self { size, waiters: WaitList::new(Round { number: 0, arrived: 0 }), resource }
     }
 
-    /// Arrives, and waits until all tasks have arrived. One of them gets a result that says that it is the leader.
+    /// Arrives, and waits until all tasks have arrived. One of them gets a result that marks it as the leader.
     ///
     /// # Cancel safety
     /// Not cancel safe: a future that is dropped after its first poll counts as arrived.

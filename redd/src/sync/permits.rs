@@ -74,7 +74,7 @@ impl Permits {
         pub(crate) const fn new(permits: usize) -> Self {
             assert!(
                 permits <= Self::MAX,
-                "more permits were asked for than a semaphore can count; use at most `Semaphore::MAX_PERMITS`"
+                "a semaphore was created with more permits than it can count; use at most `Semaphore::MAX_PERMITS`"
             );
             Self {
                 word: AtomicUsize::new(permits * ONE),
@@ -115,7 +115,7 @@ impl Permits {
         self.word.load(Ordering::Acquire) & CLOSED != 0
     }
 
-    /// Takes `count` permits if so many are free and no task waits for them.
+    /// Takes `count` permits if that many are free and no task waits for them.
     #[inline]
     pub(crate) fn try_acquire(&self, count: usize) -> Result<(), TryAcquireError> {
         // Acquire: pairs with Release in `Permits::close`.
@@ -376,7 +376,7 @@ impl fmt::Debug for Permits {
 
 /// The result of serving the first waiter.
 enum Served {
-    /// It has all permits it asked for, and is notified. The caller wakes it.
+    /// It has all permits that it requested, and is notified. The caller wakes it.
     Notified(Option<Waker>),
     /// It got all there were, and needs more.
     InPart,
@@ -511,7 +511,7 @@ mod tests {
         Box::pin(permits.acquire(count, WaitKind::Semaphore, None))
     }
 
-    /// The simple version to compare with. `line` has each waiter, how many it asked for and how many it still needs.
+    /// The simple version to compare with. `line` has each waiter, how many it requested and how many it still needs.
     #[derive(Default)]
     struct Model {
         free: usize,

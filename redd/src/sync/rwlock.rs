@@ -33,7 +33,7 @@ const MAX_READERS: u32 = u32::MAX >> 3;
 
 /// A lock for many readers or one writer, whose guards may be held across an `await`.
 ///
-/// - **A task that holds a read guard must not ask for a second one.** Later readers do not overtake a waiting writer.
+/// - **A task that holds a read guard must not acquire a second one.** Later readers do not overtake a waiting writer.
 ///   So if a writer has come in between, the task waits forever.
 /// - It does not poison. After a panic with a write guard held, the value is as the panic left it.
 /// - For a value that is never locked across an `await`, `std::sync::RwLock` is cheaper.
@@ -110,11 +110,11 @@ impl<T> RwLock<T> {
         pub const fn const_with_max_readers(value: T, max_readers: u32) -> Self {
             assert!(
                 max_readers <= MAX_READERS,
-                "a RwLock may not be created with more readers than it can count; ask for at most `u32::MAX >> 3`"
+                "a RwLock may not be created with more readers than it can count; use at most `u32::MAX >> 3`"
             );
             assert!(
                 max_readers > 0,
-                "a RwLock may not be created with 0 readers, because no task could ever read it; ask for at least 1"
+                "a RwLock may not be created with 0 readers, because no task could ever read it; use at least 1"
             );
             Self {
                 max_readers,
@@ -403,7 +403,7 @@ struct HeldPermits<L: Deref<Target: PermitOwner>> {
 }
 
 impl<L: Deref<Target: PermitOwner>> HeldPermits<L> {
-    /// The caller has just acquired so many permits (`all-or-one`).
+    /// The caller has just acquired that many permits (`all-or-one`).
     fn new(owner: L, count: u32) -> Self {
         let held = Self { owner, count };
         held.owner.permits().record_held(0, count as usize);
@@ -453,7 +453,7 @@ pub struct RwLockReadGuard<'a, T: ?Sized> {
 
 // SAFETY: the guard is as the `&T` that it gives out.
 unsafe impl<T: ?Sized + Sync> Send for RwLockReadGuard<'_, T> {}
-// SAFETY: as above; Tokio asks for `Send` too, and so do we.
+// SAFETY: as above; we also require `Send`, as Tokio does.
 unsafe impl<T: ?Sized + Send + Sync> Sync for RwLockReadGuard<'_, T> {}
 
 impl<'a, T: ?Sized> RwLockReadGuard<'a, T> {

@@ -162,7 +162,7 @@ impl Semaphore {
 
     /// Waits for `n` permits, and returns them together.
     ///
-    /// - It waits forever if the semaphore never has so many permits.
+    /// - It waits forever if the semaphore never has that many permits.
     ///
     /// # Cancel safety
     /// If the future is dropped, its place in the queue is lost. The permits it had collected go to the next waiter.
@@ -212,7 +212,7 @@ impl Semaphore {
         self.try_acquire_many(1)
     }
 
-    /// Takes `n` permits if so many are free and no task waits for them.
+    /// Takes `n` permits if that many are free and no task waits for them.
     ///
     /// # Errors
     /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].
@@ -288,7 +288,7 @@ impl Semaphore {
 
     /// Waits for `n` permits, and returns them together, with a reference to the semaphore.
     ///
-    /// - It waits forever if the semaphore never has so many permits.
+    /// - It waits forever if the semaphore never has that many permits.
     ///
     /// # Cancel safety
     /// If the future is dropped, its place in the queue is lost. The permits it had collected go to the next waiter.
@@ -333,7 +333,7 @@ impl Semaphore {
         self.try_acquire_many_owned(1)
     }
 
-    /// Takes `n` permits, with a reference to the semaphore, if so many are free and no task waits for them.
+    /// Takes `n` permits, with a reference to the semaphore, if that many are free and no task waits for them.
     ///
     /// # Errors
     /// [`TryAcquireError::NoPermits`] or [`TryAcquireError::Closed`].

@@ -154,7 +154,7 @@ impl Waiter {
     /// Records what the task is about to wait on. Called just before the owner returns `Pending`.
     #[inline]
     pub(crate) fn record(&self) {
-        waiting::note(self.kind, self.location);
+        waiting::record(self.kind, self.location);
     }
 
     /// Takes the waker and stores the notification.

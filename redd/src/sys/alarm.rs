@@ -24,7 +24,7 @@ pub(crate) struct TimerFd(OwnedFd);
 impl TimerFd {
     pub(crate) fn new() -> io::Result<Self> {
         faults::check(Call::TimerFd)?;
-        // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
+        // SAFETY: no pointers are passed; the returned descriptor is ours alone.
         unsafe {
             let fd = check(libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC))?;
             Ok(Self(OwnedFd::from_raw_fd(fd)))

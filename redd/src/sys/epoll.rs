@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-/// What epoll is asked for and what it reports; `libc`'s constants, widened once.
+/// The events that epoll watches for and reports: `libc`'s constants, converted to one type.
 pub(crate) mod flags {
     pub(crate) const IN: u32 = libc::EPOLLIN as u32;
     pub(crate) const OUT: u32 = libc::EPOLLOUT as u32;
@@ -71,7 +71,7 @@ pub(crate) struct Epoll {
 impl Epoll {
     pub(crate) fn new() -> io::Result<Self> {
         faults::check(Call::EpollCreate)?;
-        // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
+        // SAFETY: no pointers are passed; the returned descriptor is ours alone.
         unsafe {
             let fd = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
             Ok(Self { fd: OwnedFd::from_raw_fd(fd), owner: Process::current() })
@@ -134,7 +134,7 @@ impl Epoll {
                 ms_rounded_up(timeout)
             }
         };
-        // SAFETY: the buffer has as much room as is said, and lives across the call.
+        // SAFETY: the buffer has room for that many events, and lives across the call.
         unsafe {
             let events = buffer.events.as_mut_ptr();
             let filled = check(libc::epoll_wait(self.fd.as_raw_fd(), events, buffer.room(), ms))?;
@@ -147,7 +147,7 @@ impl Epoll {
     /// `epoll_pwait2` takes nanoseconds.
     fn wait_precise(&self, buffer: &mut EventBuffer, timeout: Duration) -> io::Result<()> {
         let spec = timespec(timeout);
-        // SAFETY: the buffer has as much room as is said; it and `spec` live across the call; no signal mask.
+        // SAFETY: the buffer has room for that many events; it and `spec` live across the call; no signal mask.
         let filled = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -184,7 +184,7 @@ pub(crate) struct EventFd(OwnedFd);
 impl EventFd {
     pub(crate) fn new() -> io::Result<Self> {
         faults::check(Call::EventFd)?;
-        // SAFETY: no pointers are passed; the descriptor that comes back is ours alone.
+        // SAFETY: no pointers are passed; the returned descriptor is ours alone.
         unsafe {
             let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
             Ok(Self(OwnedFd::from_raw_fd(fd)))

@@ -1,5 +1,5 @@
-//! Injected faults: a test says which call fails next and how, and the function returns that error instead of
-//! asking the system. In programs the check is an empty inline function.
+//! Injected faults: a test sets which call fails next and how. The function then returns that error instead of
+//! calling the system. In programs the check is an empty inline function.
 //!
 //! Faults are set per thread, so that tests that run side by side do not see each other's.
 
@@ -23,7 +23,7 @@ pub(crate) enum Call {
     PidfdOpen,
 }
 
-/// `Err` if a test asked for this call to fail now.
+/// Returns `Err` if a test has set this call to fail now.
 #[cfg(not(test))]
 #[inline(always)]
 pub(crate) fn check(_call: Call) -> io::Result<()> {

@@ -12,7 +12,7 @@ use std::panic::Location;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 
-/// How often the line of processes that leads here has forked since it first asked.
+/// How many forks there were between the process that first called this module and this process.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 static IS_WATCHING: AtomicBool = AtomicBool::new(false);
 
@@ -43,10 +43,10 @@ impl Process {
 /// Panics because a forked child uses a runtime of its parent.
 #[cold]
 #[track_caller]
-pub(crate) fn panic_in_child(what: &str, place: Option<&Location<'_>>) -> ! {
-    let place = place.unwrap_or(Location::caller());
+pub(crate) fn panic_in_child(what: &str, location: Option<&Location<'_>>) -> ! {
+    let location = location.unwrap_or(Location::caller());
     panic!(
-        "{what}, called at {place}, was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
+        "{what}, called at {location}, was used in a process that was made by `fork`, on a runtime of its parent: the runtime's threads exist \
          only there. Make the runtime after the fork, or let the child call `exec` at once, as `process::Command` does."
     );
 }

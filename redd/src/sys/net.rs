@@ -30,7 +30,7 @@ pub(crate) fn retry<R>(call: Call, mut f: impl FnMut() -> io::Result<R>) -> io::
 /// Takes a connection from a listener's queue, in one call (`born-nonblocking`).
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
     retry(Call::Accept, || {
-        // SAFETY: the kernel writes the address of the peer and its length, both within what the length says is there.
+        // SAFETY: the kernel writes the address of the peer and its length, both within the given length.
         let (fd, peer) = unsafe {
             SockAddr::try_init(|address, len| {
                 check(libc::accept4(

@@ -1,4 +1,4 @@
-//! The stack of another thread of this process: a signal interrupts that thread, and its handler notes where it is.
+//! The stack of another thread of this process: a signal interrupts that thread, and its handler records the stack.
 //!
 //! Called by `scheduler::rescue::monitor`, for reports that want it. `docs/decisions/0010` describes the risks.
 //!
@@ -200,17 +200,17 @@ mod tests {
             return;
         }
         for computes in [false, true] {
-            let (tell, told) = channel();
+            let (sender, receiver) = channel();
             let (release, released) = channel::<()>();
             let blocked = crate::primitives::thread::spawn_named("blocked".to_owned(), None, move || {
-                tell.send(thread::current_id()).expect("the test waits");
+                sender.send(thread::current_id()).expect("the test waits");
                 if computes {
                     while released.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {}
                 } else {
                     released.recv().expect_err("it is let go");
                 }
             });
-            let id = told.recv().expect("it starts");
+            let id = receiver.recv().expect("it starts");
             for _ in 0..100 {
                 let frames = of_thread(id, Duration::from_secs(60)).expect("it answers");
                 assert!(frames.len() > 3, "{frames:?}");

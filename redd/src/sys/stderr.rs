@@ -35,7 +35,7 @@ pub(crate) struct Attempt {
 
 /// Writes `text` to the standard error of this process, as far as that is possible now.
 pub(crate) fn try_write(text: &[u8]) -> Attempt {
-    // SAFETY: a number that is no descriptor is an error of the calls below.
+    // SAFETY: for a number that is not a descriptor, the calls below return an error.
     try_write_to(unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) }, text)
 }
 
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(errno(&try_write_to(far.as_fd(), b"x")), Some(libc::EPIPE));
         // SAFETY: as above.
         unsafe { libc::signal(libc::SIGPIPE, before) };
-        // SAFETY: the number is above all limits, so it is no descriptor.
+        // SAFETY: the number is above all limits, so it is not a descriptor.
         let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
         assert_eq!(errno(&try_write_to(closed, b"x")), Some(libc::EBADF));
     }

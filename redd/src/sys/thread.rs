@@ -169,15 +169,15 @@ mod tests {
             return;
         }
         let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let thread = crate::primitives::thread::spawn_named("reader".into(), None, move || {
-            tell.send(current_id()).expect("the test waits");
+            sender.send(current_id()).expect("the test waits");
             let mut byte = 0_u8;
             // SAFETY: one byte is written to a live `u8`.
             unsafe { libc::read(reader.as_raw_fd(), (&raw mut byte).cast(), 1) }
         })
         .expect("a test may start a thread");
-        let id = told.recv().expect("the thread tells its number");
+        let id = receiver.recv().expect("the thread sends its number");
         while system_call(id) != Some(libc::SYS_read) || run_state(id) != Some(RunState::Sleeping) {
             crate::primitives::thread::yield_now();
         }

@@ -12,8 +12,8 @@
 //! - `own-poll`: outside of a poll there is no budget, even if a `RestoreOnPending` is dropped there.
 //!
 //! # Why not otherwise
-//! A waker does not show whether the poll will return. A set of futures also polls with wakers of its own (as those of the
-//! crate `futures` do), and its futures must take part in the budget.
+//! A waker does not show whether the poll will return. A set of futures also polls with wakers of its own, as those of the
+//! crate `futures` do. Its futures must use the budget.
 
 use super::current;
 use crate::primitives::atomic::{Ordering, fixed};
@@ -33,7 +33,7 @@ const UNITS_PER_POLL: u8 = 128;
 
 /// No unit is left, and one operation was refused. Each further refusal adds one.
 const REFUSED_ONCE: u8 = UNITS_PER_POLL + 1;
-/// After so many refusals in one poll, the poll gets a full budget again (`refill`).
+/// After this many refusals in one poll, the poll gets a full budget again (`refill`).
 const REFUSED_MAX: u8 = u8::MAX;
 
 thread_local! {
@@ -345,7 +345,7 @@ impl<F: Future> Future for Coop<F> {
     }
 }
 
-/// Makes a future of another library take part in the budget: its completion costs one unit.
+/// Makes a future of another library use the budget: its completion costs one unit.
 ///
 /// # Examples
 /// ```

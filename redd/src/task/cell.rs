@@ -5,8 +5,8 @@
 //! # Invariants
 //! - `stage-owner`: the stage belongs to the holder of the poll lock before COMPLETE, and to the owner of the output
 //!   afterwards (`state`'s `poll-lock` and `output-owner`).
-//! - `large-is-boxed`: a future that does not fit a slot has an allocation of its own, which goes when the future ends,
-//!   even if wakers and handles keep the task longer.
+//! - `large-is-boxed`: a future that does not fit a slot has an allocation of its own. That is freed when the future
+//!   ends, even if wakers and handles keep the task alive for longer.
 
 #![expect(unsafe_code, reason = "a task is raw memory with a table of functions")]
 
@@ -22,16 +22,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::current;
-use super::describe::{report_unjoined, tell};
-use super::drop_guarded::drop_guarded;
+use super::describe::{call_hook, report_unjoined};
 use super::header::{End, Extra, Header, VTable};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
 use super::slab::{self, TaskSlab};
-use super::spans;
 use crate::observe::coarse;
 use crate::primitives::cell::UnsafeCell;
+use crate::primitives::user_code::drop_guarded;
 
 #[repr(C)]
 struct Cell<F: Future, const IS_BLOCKING: bool> {
@@ -92,7 +91,8 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
             Err(payload) => Err(JoinError::panic(unsafe { task.as_ref() }.id(), payload)),
         };
         let mut has_panicked = output.is_err();
-        // SAFETY: as above. The future's own drop may panic; then that panic is the result, unless there is one already.
+        // SAFETY: as above. The future's own drop may panic. Then that panic is the result, unless the poll has one
+        // already.
         if let Err(payload) = unsafe { Self::replace_guarded(task, TaskStage::Output(output)) } {
             if has_panicked {
                 drop_guarded(payload);
@@ -157,10 +157,11 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     }
 
     unsafe fn free(task: NonNull<Header>) {
-        // The output was taken or dropped by its owner. At most an output that a panicking reader left behind is still there.
+        // The output was taken or dropped by its owner. Only an output that a panicking reader left behind can still be
+        // there.
         // SAFETY: no reference is left, so the stage is ours.
         unsafe { Self::drop_stage(task) };
-        // SAFETY: as above; nothing of the user is left in the cell.
+        // SAFETY: as above. No value of the user is left in the cell.
         unsafe { free_slot(task) };
     }
 }
@@ -177,7 +178,7 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
     }
 }
 
-/// A larger future, in bytes, is boxed by the function that receives it. Each call that passes it on would copy it, and an
+/// A larger future, in bytes, is boxed before it is stored or polled. Each call that passes it on would copy it, and an
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
@@ -193,26 +194,32 @@ pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     if const { is_boxed::<F, IS_BLOCKING>() } {
-        return spans::spawn_boxed(mem::size_of::<F>(), || {
-            // SAFETY: by the safety contract.
-            unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), name, location) }
-        });
+        let original_bytes = Some(mem::size_of::<F>());
+        // SAFETY: by the safety contract.
+        unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), original_bytes, name, location) }
+    } else {
+        // SAFETY: by the safety contract.
+        unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, None, name, location) }
     }
-    // SAFETY: by the safety contract.
-    unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, name, location) }
 }
 
-/// `large-is-boxed`: whether the future makes the cell too large for a slot.
+/// `large-is-boxed`: whether the future is large, or makes the cell too large for a slot. Nothing else decides which tasks have
+/// their future in a box.
 const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
-    slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
-        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE
+    let is_too_large_for_slot = slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
+        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE;
+    is_too_large_for_slot || mem::size_of::<F>() > LARGE_FUTURE
 }
 
+/// `original_bytes`: the size of the future in its box.
+///
 /// # Safety
 /// As for [`allocate`].
+#[inline]
 unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
     future: F,
+    original_bytes: Option<usize>,
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
@@ -235,7 +242,7 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     }
     if let Some(on_spawn) = &slab.hooks.on_spawn {
         // SAFETY: we hold the references of the `Runnable` and the handle.
-        unsafe { tell(task, on_spawn, None) };
+        unsafe { call_hook(task, on_spawn, None, original_bytes) };
     }
     // SAFETY: `publish` made one reference for each.
     unsafe { (Runnable::from_raw(task), JoinHandle::from_raw(task)) }

@@ -21,7 +21,7 @@ use crate::primitives::thread_local;
 thread_local! {
     /// The task whose code runs on this thread.
     static CURRENT: Cell<*const Header> = const { Cell::new(ptr::null()) };
-    /// Whether the current poll asked for its task to go to the back of the queue.
+    /// Whether the current poll requested that its task go to the back of the queue.
     static HAS_YIELDED: Cell<bool> = const { Cell::new(false) };
 }
 

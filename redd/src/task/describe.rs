@@ -1,4 +1,4 @@
-//! What hooks, dumps and reports get to know of a task.
+//! The descriptions of a task for hooks, dumps and reports.
 //!
 //! Called by `cell` and `poll` (hooks), by `runtime` (dumps) and by `scheduler` (hooks around polls, late polls).
 
@@ -9,21 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header::{Extra, Header, Joining};
-use super::hooks::{TaskHook, TaskMeta, UnjoinedPanic, guarded};
 use super::id::Id;
-use super::info::TaskInfo;
 use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::slab::TaskSlab;
 use crate::observe::coarse;
+use crate::observe::hooks::{TaskHook, TaskMeta, UnjoinedPanic};
+use crate::observe::report::is_in_redd;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::{Subject, WaiterInfo};
 use crate::observe::waiting::WaitKind;
+use crate::primitives::user_code::guarded;
 
 impl TaskRef {
     /// Calls a hook with the task's description.
-    pub(crate) fn tell(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
+    pub(crate) fn call_hook(&self, hook: &TaskHook, schedule_latency: Option<Duration>) {
         // SAFETY: a reference is held.
-        unsafe { tell(self.as_raw(), hook, schedule_latency) };
+        unsafe { call_hook(self.as_raw(), hook, schedule_latency, None) };
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -33,7 +35,7 @@ impl TaskRef {
 }
 
 impl TaskSlab {
-    /// Descriptions of the tasks and blocking closures that have not ended, for reports.
+    /// Returns descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         coarse::refresh();
         let mut tasks = Vec::new();
@@ -43,17 +45,24 @@ impl TaskSlab {
     }
 }
 
-/// Calls a hook with the task's description.
+/// Calls a hook with the task's description. `original_bytes` is for the hook that is called when the task is spawned.
 ///
 /// # Safety
 /// The caller has a reference to the task.
-pub(super) unsafe fn tell(task: NonNull<Header>, hook: &TaskHook, schedule_latency: Option<Duration>) {
+pub(super) unsafe fn call_hook(
+    task: NonNull<Header>,
+    hook: &TaskHook,
+    schedule_latency: Option<Duration>,
+    original_bytes: Option<usize>,
+) {
     // SAFETY: a reference is held, by the safety contract.
     let (header, slab, extra) = unsafe { (task.as_ref(), TaskSlab::of(task), Header::extra(task)) };
     let (id, spawned_at) = (header.id(), header.location());
     let name = name(extra, slab, id);
     let future_bytes = header.vtable().future_bytes;
-    guarded(|| hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes }));
+    guarded(|| {
+        hook(&TaskMeta { id, spawned_at, name: name.as_deref(), schedule_latency, future_bytes, original_bytes })
+    });
 }
 
 /// Describes a task for reports.
@@ -79,6 +88,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         is_complete: state.is_complete(),
         is_queued: state.is_queued(),
         is_blocking: header.vtable().is_blocking,
+        is_internal: is_in_redd(header.location().file()),
         is_root: false,
         thread: None,
     }
@@ -93,12 +103,7 @@ fn joined(header: &Header, extra: &Extra) -> Option<WaiterInfo> {
     Some(WaiterInfo { task, kind: WaitKind::Join, location: Some(location), since_ms, subject })
 }
 
-/// Whether this is a file of redd's sources.
-fn is_in_redd(file: &str) -> bool {
-    file!().strip_suffix("task/describe.rs").is_some_and(|sources| file.starts_with(sources))
-}
-
-/// Reports a panic of this task that is dropped without having been read.
+/// Reports a panic of this task that was dropped without having been read.
 ///
 /// # Safety
 /// The task's memory and its slab are alive.
@@ -121,15 +126,4 @@ pub(super) unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
 
 fn name(extra: &Extra, slab: &TaskSlab, id: Id) -> Option<Arc<str>> {
     if extra.has_name() { slab.names.lock().get(&id).cloned() } else { None }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_redd_are_told_from_those_of_programs() {
-        assert!(is_in_redd(file!()));
-        assert!(!is_in_redd("src/main.rs") && !is_in_redd("/home/me/program/src/task/describe.rs"));
-    }
 }

@@ -1,4 +1,4 @@
-//! The header of a task: one cache line that does not depend on the type of its future, and the table of those functions
+//! The header of a task: one cache line that does not depend on the type of its future, and the table of the functions
 //! that do.
 //!
 //! Called by every file of the room above it, and by the scheduler (`next`, `set_next`, `queued_at`).
@@ -42,7 +42,7 @@ debug_struct!([] Header as "Header", self => { state: self.state.load(), .. });
 /// In the top byte of `waiting`: the other bytes are a time, not a location. No `WaitKind` has this number.
 const QUEUED_AT: u64 = 0xff;
 
-/// How a task's last poll ended.
+/// How the last poll of a task ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Finished,
@@ -57,9 +57,9 @@ pub(crate) struct VTable {
     pub(super) cancel: unsafe fn(NonNull<Header>),
     /// Moves the output to the given `Poll<Result<T, JoinError>>`, which stays unchanged if the output was taken before.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
-    /// Drops what is in the stage.
+    /// Drops the value in the stage.
     pub(super) drop_stage: unsafe fn(NonNull<Header>),
-    /// Drops what is in the stage and returns the slot to its slab. For the thread that released the last reference.
+    /// Drops the value in the stage and returns the slot to its slab. For the thread that released the last reference.
     pub(super) free: unsafe fn(NonNull<Header>),
     /// Whether it is a closure of the blocking pool. The pool keeps track of these: walks skip them, and they do not count
     /// as alive.
@@ -115,7 +115,7 @@ impl Header {
 
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
         let packed = waiting.map_or(0, |waiting| {
-            let location = waiting.place.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
+            let location = waiting.location.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
             (waiting.kind as u64) << 56 | (location as u64 & ((1 << 56) - 1))
         });
         self.waiting.store(packed, Ordering::Relaxed);
@@ -165,7 +165,7 @@ impl Header {
         location: &'static Location<'static>,
     ) {
         let slot = slot.as_ptr();
-        // SAFETY: by the safety contract. Field by field, because a walker may look at the state word meanwhile
+        // SAFETY: by the safety contract. Field by field, because a walker may read the state word meanwhile
         // (`zero-is-free` in `slab`); `next` and `waiting` are atomics that stay initialised.
         unsafe {
             (&raw mut (*slot).vtable).write(UnsafeCell::new(vtable));

@@ -1,12 +1,12 @@
 //! `task::Id`, which identifies a task.
 //!
-//! Called by user code. The slab hands ids out.
+//! Called by user code. The slab assigns ids.
 
 use std::fmt;
 
 /// The id of a task: unique among all tasks of the process, including tasks that have ended.
 ///
-/// It has no meaning beyond that. In particular ids do not tell in which order tasks were spawned.
+/// It has no other meaning. In particular, ids do not show in which order tasks were spawned.
 ///
 /// # Examples
 /// ```
@@ -16,7 +16,7 @@ use std::fmt;
 /// # });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(pub(super) u64);
+pub struct Id(pub(crate) u64);
 
 impl Id {
     /// The id with this number, which a task had.

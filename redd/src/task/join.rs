@@ -1,4 +1,4 @@
-//! `JoinHandle` and `AbortHandle`: what a program holds of a spawned task.
+//! `JoinHandle` and `AbortHandle`: the handles of a spawned task.
 //!
 //! Called by user code, and by `group::join_set`. The invariants are those of `state` (`join-waker`, `output-owner`).
 
@@ -15,7 +15,6 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
 use super::current::{self, CurrentGuard};
-use super::drop_guarded::drop_guarded;
 use super::header::Header;
 use super::id::Id;
 use super::join_error::JoinError;
@@ -23,6 +22,7 @@ use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::waker;
 use crate::observe::waiting::{self, WaitKind};
+use crate::primitives::user_code::drop_guarded;
 
 /// The owned handle of a spawned task: await it to get the task's output.
 ///
@@ -163,6 +163,7 @@ impl<T> JoinHandle<T> {
         self.set_waker_with(|slot| *slot = Some(waker))
     }
 
+    #[inline]
     fn set_waker_with(&self, put: impl FnOnce(&mut Option<Waker>)) -> bool {
         let header = &**self.task;
         let now = header.state.load();
@@ -193,6 +194,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Takes the output of a task that is known to have ended.
+    #[inline]
     pub(crate) fn take_finished(self) -> Result<T, JoinError> {
         assert!(
             self.is_finished(),
@@ -224,7 +226,7 @@ impl<T> Future for JoinHandle<T> {
         // SAFETY: the handle has a reference.
         unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), Location::caller());
         if self.set_waker(cx.waker()) {
-            waiting::note(WaitKind::Join, Some(self.task.location()));
+            waiting::record(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
         }
         unit.made_progress();
@@ -252,7 +254,7 @@ impl<T> Drop for JoinHandle<T> {
         }
         match task.state.drop_handle() {
             OnHandleDrop::DropOutput => drop_output(&task),
-            // This is user code. If it panics, the reference is released all the same.
+            // This is user code. If it panics, the reference is still released.
             // SAFETY: `join-waker`: the transition cleared the bit before completion, so the cell is ours.
             OnHandleDrop::DropWaker => drop(task.join_waker.with_mut(|slot| unsafe { (*slot).take() })),
         }
@@ -265,7 +267,7 @@ fn drop_output(task: &TaskRef) {
     unsafe { (task.vtable().drop_stage)(task.as_raw()) };
 }
 
-/// Empties the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would
+/// Clears the join waker's cell if a waker's clone or drop panics. With the bit clear no other code would clear it
 /// (`join-waker`).
 struct EmptyOnUnwind<'a>(&'a mut Option<Waker>);
 

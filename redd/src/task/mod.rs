@@ -4,14 +4,14 @@
 //! task per connection or per timer is normal. The guide *Spawning tasks* of the repository explains tasks from the start.
 //!
 //! | to | use |
-//! |---|---|
+//! | task | use |
 //! | run a future on its own | [`spawn`]; [`Builder`] to give it a name |
 //! | run code that does not await | [`spawn_blocking`], [`block_in_place`] |
 //! | wait for the output, or abort | [`JoinHandle`], [`AbortHandle`] |
 //! | own several tasks | [`JoinSet`] |
 //! | run futures that are not `Send` | [`LocalSet`], [`spawn_local`] |
 //! | let other tasks run | [`yield_now`], [`consume_budget`], [`coop`] |
-//! | carry a value along with a task | [`task_local!`](crate::task_local), [`LocalKey`] |
+//! | pass a value along with a task | [`task_local!`](crate::task_local), [`LocalKey`] |
 //!
 //! # Examples
 //! ```
@@ -26,7 +26,7 @@
 // (`cell`). It is spawned QUEUED. A worker polls its `Runnable` (`poll`), wakers queue it again (`waker`), and a `JoinHandle`
 // reads its output (`join`).
 //
-// | step | function | what holds |
+// | step | function | guarantee |
 // |---|---|---|
 // | allocate | `cell::allocate` | 3 references: existence, `Runnable`, `JoinHandle` |
 // | poll | `Runnable::run` | the poll lock; a panic is caught |
@@ -38,8 +38,8 @@
 //
 // | files | noun |
 // |---|---|
-// | `id`, `queue_link`, `state`, `drop_guarded` | what takes nothing from the room |
-// | `info`, `hooks`, `spans`, `join_error` | what a program gets to know of a task |
+// | `id`, `queue_link`, `state` | use no other file of the room |
+// | `join_error` | why a task has no output |
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
 // | `slab` | the memory of tasks, and the registry of live ones |
 // | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
@@ -50,11 +50,8 @@ mod budget;
 pub(crate) mod cell;
 pub(crate) mod current;
 mod describe;
-mod drop_guarded;
 pub(crate) mod header;
-pub(crate) mod hooks;
 mod id;
-pub(crate) mod info;
 mod join;
 mod join_error;
 #[cfg(all(test, any(loom, shuttle)))]
@@ -64,11 +61,6 @@ pub(crate) mod poll;
 pub(crate) mod queue_link;
 pub(crate) mod runnable;
 pub(crate) mod slab;
-#[cfg(not(feature = "tracing"))]
-#[path = "no_spans.rs"]
-pub(crate) mod spans;
-#[cfg(feature = "tracing")]
-pub(crate) mod spans;
 mod state;
 pub(crate) mod waker;
 mod yield_now;
@@ -108,10 +100,10 @@ pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};
 pub use crate::group::join_set::JoinSet;
 pub use crate::group::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::group::task_builder::Builder;
+pub use crate::observe::hooks::TaskMeta;
 pub use crate::runtime::spawn;
 pub use budget::{Unconstrained, consume_budget, unconstrained};
 pub use current::{id, try_id};
-pub use hooks::TaskMeta;
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
 pub use join_error::JoinError;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::current::{self, CurrentGuard};
-use super::describe::tell;
+use super::describe::call_hook;
 use super::header::{End, Header};
 use super::runnable::Runnable;
 use super::slab::TaskSlab;
@@ -72,7 +72,7 @@ impl Runnable {
                 match header.state.finish_poll(has_yielded) {
                     OnPending::Nothing => {}
                     OnPending::Requeue => {
-                        // SAFETY: the state says that the `Runnable`'s reference stays with us.
+                        // SAFETY: by the outcome of the transition, the `Runnable`'s reference stays with us.
                         let runnable = unsafe { Runnable::from_raw(task) };
                         return if has_yielded { Ran::Yielded(runnable) } else { Ran::Requeue(runnable) };
                     }
@@ -129,7 +129,7 @@ unsafe fn complete(task: NonNull<Header>) {
     let (header, slab) = unsafe { (task.as_ref(), TaskSlab::of(task)) };
     if let Some(hook) = &slab.hooks.on_terminate {
         // SAFETY: as above.
-        unsafe { tell(task, hook, None) };
+        unsafe { call_hook(task, hook, None, None) };
     }
     slab.count_completed(header.vtable());
     let mut output = Output::Present;
@@ -142,7 +142,7 @@ unsafe fn complete(task: NonNull<Header>) {
                 output = Output::Dropped;
             }
             OnComplete::WakeJoiner => {
-                // SAFETY: `join-waker`: with COMPLETE and JOIN_WAKER set the cell is ours for good.
+                // SAFETY: `join-waker`: with COMPLETE and JOIN_WAKER set the cell is ours from here on.
                 let waker = header.join_waker.with_mut(|waker| unsafe { (*waker).take() });
                 crate::collections::wake_list::wake_guarded(waker);
                 if header.state.drop_refs(2) {
@@ -153,7 +153,7 @@ unsafe fn complete(task: NonNull<Header>) {
             }
             OnComplete::Nothing => return,
             OnComplete::Free => {
-                // SAFETY: the state says so.
+                // SAFETY: by the outcome of the transition, no reference is left.
                 unsafe { Header::free(task) };
                 return;
             }

@@ -10,9 +10,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
 use super::header::Header;
-use super::hooks::UnjoinedPanic;
+use crate::observe::hooks::UnjoinedPanic;
 
-/// The scheduler of a slab's tasks. The task room knows nothing else about schedulers.
+/// The scheduler of a slab's tasks. The task room uses schedulers only through this trait.
 pub(crate) trait Schedule: Send + Sync {
     /// Queues a task that was woken or cancelled.
     ///
@@ -23,11 +23,11 @@ pub(crate) trait Schedule: Send + Sync {
     /// A task panicked (not a blocking closure). Its handle will return the panic, if there is one.
     fn task_panicked(&self);
 
-    /// A panic is dropped without having been read: the task's handle was dropped, before or after the panic.
+    /// A panic was dropped without having been read, because the task's handle was dropped before or after the panic.
     fn panic_unjoined(&self, panic: &UnjoinedPanic<'_>);
 
-    /// Memory lies idle, and no worker knows it: one should check `TaskSlab::next_trim_at`. Called without a lock of the
-    /// slab.
+    /// Memory is idle, and no worker has noticed it yet: a worker should check `TaskSlab::next_trim_at`. Called without
+    /// a lock of the slab.
     fn request_trim(&self) {}
 
     /// Whether this thread keeps the scheduler alive until a call of [`schedule`](Self::schedule) returns, even if the task
@@ -95,8 +95,8 @@ impl Drop for TaskRef {
 
 /// The right to poll a task once. At most one exists per task.
 ///
-/// Dropping it without running it cancels nothing: it only releases the reference. Schedulers run it, `cancel` it, or leave
-/// the task to the shutdown.
+/// Dropping it without running it does not cancel the task: it only releases the reference. Schedulers run it, `cancel`
+/// it, or leave the task to the shutdown.
 #[derive(Debug)]
 #[must_use = "a task whose `Runnable` is dropped is never polled again"]
 pub(crate) struct Runnable(TaskRef);

@@ -4,9 +4,9 @@
 //!
 //! # Invariants
 //! - `waker-is-ref`: each waker owns one reference to its task, except the borrowed one of a poll.
-//! - `keep-until-returned`: a thread that passes a task to its scheduler keeps the scheduler alive until that call returns. It
-//!   does so with a reference to the task, which keeps the slab and its owner (`slab-outlives-slots` in `slab`), or because
-//!   it runs inside the scheduler.
+//! - `keep-until-returned`: a thread that passes a task to its scheduler keeps the scheduler alive until that call returns.
+//!   Either it runs inside the scheduler, or it has a reference to the task. That keeps the slab and its owner
+//!   (`slab-outlives-slots` in `slab`).
 
 #![expect(unsafe_code, reason = "RawWaker tables are unsafe by nature")]
 
@@ -17,8 +17,8 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use super::header::Header;
 use super::runnable::{Runnable, Schedule, TaskRef};
 use super::slab::TaskSlab;
-use super::spans;
 use super::state::AfterWake;
+use crate::observe::spans;
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
@@ -71,7 +71,7 @@ unsafe fn wake(data: *const ()) {
     }
     match header.state.wake_by_val() {
         // `keep-until-returned`: this thread keeps the slab and its owner.
-        // SAFETY: as said. The waker's reference is the `Runnable`'s now.
+        // SAFETY: as just explained. The waker's reference is the `Runnable`'s now.
         AfterWake::Enqueue => unsafe { slab.owner().schedule(Runnable::from_raw(task)) },
         AfterWake::Nothing => {}
         // SAFETY: ours was the last.

@@ -7,7 +7,7 @@ use super::current;
 
 /// Lets other tasks run: the current task goes to the back of the run queue.
 ///
-/// - It does not promise which task runs next, or that another one runs.
+/// - It does not guarantee which task runs next, or that another one runs.
 /// - Inside a future that polls several others, such as `join!`, the whole task yields.
 /// - A loop that only sometimes has to yield uses [`consume_budget`](super::consume_budget).
 ///

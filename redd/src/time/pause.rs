@@ -19,8 +19,8 @@ use crate::current::{self, Parts};
 /// - Sockets and other processes are not affected: waiting for them takes real time.
 ///
 /// # Panics
-/// - If the clock is already paused.
-/// - If called outside of a runtime, in a runtime built without `enable_time`, or in a multi-thread runtime.
+/// - Panics if the clock is already paused.
+/// - Panics outside of a runtime, in a runtime built without `enable_time`, and in a multi-thread runtime.
 ///
 /// # Examples
 /// ```
@@ -117,7 +117,7 @@ fn jump(duration: Duration) {
         match timers.clock().advance(duration) {
             Ok(()) => {}
             Err(ClockError::OutOfRange) => panic!(
-                "`time::advance` was asked to move the clock by {duration:?}, which is later than an `Instant` can say. \
+                "`time::advance` was called with {duration:?}, which moves the clock out of the range of `Instant`. \
                  Move it by less."
             ),
             Err(ClockError::Running | ClockError::Paused) => panic!(

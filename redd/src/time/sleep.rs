@@ -136,7 +136,7 @@ pin_project! {
         deadline: std::time::Instant,
         // The caller gave the deadline, so it may have passed at the first poll.
         is_given: bool,
-        place: &'static Location<'static>,
+        location: &'static Location<'static>,
         #[pin]
         timer: Timer,
         operation: Operation,
@@ -149,7 +149,7 @@ pub(crate) fn sleep_on(timers: &Timers, duration: Duration) -> Sleep {
     Sleep {
         deadline: deadline_of(When::In(duration), timers),
         is_given: false,
-        place: Location::caller(),
+        location: Location::caller(),
         timer: Timer::new(timers),
         operation: Resource::NONE.operation(""),
         resource: Resource::NONE,
@@ -161,7 +161,7 @@ impl Sleep {
     #[inline]
     #[track_caller]
     pub(super) fn new(what: &str, when: When) -> Self {
-        let place = Location::caller();
+        let location = Location::caller();
         let made = current::with_parts(|parts| {
             let timers = parts.timers()?;
             Some((deadline_of(when, timers), Timer::new(timers)))
@@ -172,7 +172,7 @@ impl Sleep {
                 Self {
                     deadline,
                     is_given: matches!(when, When::At(_)),
-                    place,
+                    location,
                     timer,
                     operation: resource.operation("Sleep::new_timeout"),
                     resource,
@@ -270,15 +270,15 @@ impl Future for Sleep {
                 TimerState::Idle => match arm(this.timer.as_mut(), *deadline, Some(cx.waker().clone())) {
                     Arming::Armed | Arming::ArmedEarliest => *this.is_given && fire_if_reached(this.timer, *deadline),
                     Arming::Due(_) => true,
-                    Arming::Gone(_) => ends_detached(this.place),
+                    Arming::Gone(_) => ends_detached(this.location),
                 },
-                TimerState::Detached => ends_detached(this.place),
+                TimerState::Detached => ends_detached(this.location),
             };
             if is_fired {
                 unit.made_progress();
                 Poll::Ready(())
             } else {
-                waiting::note(WaitKind::Timer, Some(this.place));
+                waiting::record(WaitKind::Timer, Some(this.location));
                 Poll::Pending
             }
         };
@@ -288,7 +288,7 @@ impl Future for Sleep {
 
 debug_struct!([] Sleep as "Sleep", self => {
     deadline: self.deadline,
-    made_at: format_args!("{}", self.place),
+    made_at: format_args!("{}", self.location),
     timer: self.timer,
 });
 
@@ -350,12 +350,12 @@ fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker
 
 /// A destructor that waits while its thread unwinds gets the end instead of a second panic, which would abort the process.
 #[cold]
-fn ends_detached(place: &Location<'_>) -> bool {
+fn ends_detached(location: &Location<'_>) -> bool {
     if thread::panicking() {
         return true;
     }
     panic!(
-        "a timer was polled after its runtime was shut down. It was made at {place}. Finish or drop what waits for \
+        "a timer was polled after its runtime was shut down. It was made at {location}. Finish or drop what waits for \
          it before the runtime goes, or keep the `Runtime` alive longer."
     )
 }

@@ -164,7 +164,7 @@ impl<T: Future> Future for Timeout<T> {
             delay.poll(cx)
         };
         if let Some(waits) = value_waits {
-            waiting::note(waits.kind, waits.place);
+            waiting::record(waits.kind, waits.location);
         }
         is_late.map(|()| Err(Elapsed::new()))
     }

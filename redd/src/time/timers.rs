@@ -28,8 +28,8 @@
 //! - `no-user-code-under-lock`: wakers are cloned, woken and dropped only while no lock is held.
 //!
 //! # Why not otherwise
-//! Freeing the wheels with the runtime would need a third step in every drop (ARMED → DROPPING, so that shutdown can
-//! wait for it), or a reference count in every timer. Keeping ten kilobytes per worker for the next runtime avoids both.
+//! Freeing the wheels with the runtime would need a reference count in every timer, or a third step in every drop:
+//! ARMED → DROPPING, for which the shutdown waits. Keeping ten kilobytes per worker for the next runtime avoids both.
 
 #![expect(unsafe_code, reason = "entries are linked into wheels by address")]
 
@@ -76,7 +76,7 @@ pub(crate) struct Timers {
 
 /// Unparks the workers of a runtime.
 pub(crate) trait Unpark: Send + Sync {
-    /// The shared wheel has a new first deadline: a parked worker must look at it.
+    /// The shared wheel has a new first deadline: a parked worker must check it.
     fn unpark_for_timer(&self);
 }
 

@@ -397,7 +397,7 @@ mod tests {
                         continue;
                     }
                     let (deadline, number) = inside[which % inside.len()];
-                    // SAFETY: the map says that it is in the wheel.
+                    // SAFETY: it is in the map, so it is in the wheel.
                     assert_eq!(unsafe { wheel.remove(elements[number]) }, deadline);
                     let numbers = map.get_mut(&deadline).expect("it is in the map");
                     numbers.retain(|&n| n != number);
@@ -481,6 +481,28 @@ mod tests {
         assert_eq!(wheel.next_deadline(), Some(600_123));
         assert_eq!(wheel.pop_due(600_123), Some(element));
         assert_eq!(wheel.next_deadline(), None);
+    }
+
+    #[test]
+    fn the_ring_of_the_top_level_starts_at_the_current_slot_and_wraps() {
+        for slot in 0..=SLOT_MASK {
+            let now = (1 << (TOP_SHIFT + BITS)) | slot << TOP_SHIFT;
+            let mut wheel = Wheel::<Element>::new();
+            assert_eq!(wheel.pop_due(now), None);
+            let mut elements = [(); 3].map(|()| Element { number: 0, filing: Filing::new() });
+            let elements = elements.each_mut().map(NonNull::from);
+            // One slot ahead, half a ring ahead, and in the last slot before the current one.
+            let deadlines = [1, 32, SLOT_MASK].map(|ahead| now + (ahead << TOP_SHIFT));
+            for (element, deadline) in elements.into_iter().zip(deadlines).rev() {
+                // SAFETY: each is popped below, before it goes.
+                assert_eq!(unsafe { wheel.insert(element, deadline) }, Insertion::Filed);
+            }
+            for (element, deadline) in elements.into_iter().zip(deadlines) {
+                assert_eq!(wheel.next_deadline(), Some(deadline), "at slot {slot}");
+                assert_eq!(wheel.pop_due(deadline), Some(element), "at slot {slot}");
+            }
+            assert_eq!(wheel.next_deadline(), None);
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! System calls that fail on demand, in the whole process: this program defines the C library's names itself, so that
-//! std, socket2 and redd call these, which ask the plan first and then the kernel.
+//! System calls that fail on demand, in the whole process. This program defines functions with the names of the C
+//! library. std, socket2 and redd call these. They check whether to fail, and then call the kernel.
 //!
-//! `sys::faults` inside redd is for unit tests and one thread; here any thread's call can fail, also those that std
-//! makes.
+//! `sys::faults` inside redd is for unit tests and one thread. Here the call of any thread can fail, also calls made by
+//! std.
 
 #[cfg(target_arch = "x86_64")]
 use std::ffi::c_long;
@@ -10,28 +10,28 @@ use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
-/// A call that can be made to fail: how many it lets pass, how many it fails after that, and with what.
-pub(crate) struct Door {
+/// A system call that can be made to fail: how many calls succeed first, how many then fail, and with which error.
+pub(crate) struct FaultPoint {
     calls: AtomicU64,
-    /// Of `every` calls one fails.
+    /// One of this many calls fails.
     every: AtomicU64,
-    /// The first that may fail.
+    /// The number of the first call that may fail.
     from: AtomicU64,
     left: AtomicU64,
     errno: AtomicI32,
 }
 
-pub(crate) static EPOLL_CREATE: Door = Door::new();
-pub(crate) static EPOLL_CTL: Door = Door::new();
+pub(crate) static EPOLL_CREATE: FaultPoint = FaultPoint::new();
+pub(crate) static EPOLL_CTL: FaultPoint = FaultPoint::new();
 /// Both `epoll_wait` and `epoll_pwait2`.
-pub(crate) static EPOLL_WAIT: Door = Door::new();
-pub(crate) static EVENTFD: Door = Door::new();
-pub(crate) static ACCEPT: Door = Door::new();
-pub(crate) static RECV: Door = Door::new();
-pub(crate) static SEND: Door = Door::new();
-pub(crate) static THREAD: Door = Door::new();
+pub(crate) static EPOLL_WAIT: FaultPoint = FaultPoint::new();
+pub(crate) static EVENTFD: FaultPoint = FaultPoint::new();
+pub(crate) static ACCEPT: FaultPoint = FaultPoint::new();
+pub(crate) static RECV: FaultPoint = FaultPoint::new();
+pub(crate) static SEND: FaultPoint = FaultPoint::new();
+pub(crate) static THREAD: FaultPoint = FaultPoint::new();
 
-impl Door {
+impl FaultPoint {
     const fn new() -> Self {
         Self {
             calls: AtomicU64::new(0),
@@ -42,12 +42,12 @@ impl Door {
         }
     }
 
-    /// After `skip` more calls the next `times` fail with `errno`.
+    /// After `skip` more calls, the next `times` calls fail with `errno`.
     pub(crate) fn fail(&self, skip: u64, times: u64, errno: c_int) {
         self.fail_every(1, skip, times, errno);
     }
 
-    /// After `skip` more calls one of `every` fails, `times` in all.
+    /// After `skip` more calls, one of `every` calls fails, `times` in all.
     pub(crate) fn fail_every(&self, every: u64, skip: u64, times: u64, errno: c_int) {
         self.left.store(0, Ordering::SeqCst);
         self.every.store(every, Ordering::SeqCst);
@@ -56,12 +56,12 @@ impl Door {
         self.left.store(times, Ordering::SeqCst);
     }
 
-    /// Lets everything pass again.
+    /// Lets all calls succeed again.
     pub(crate) fn restore(&self) {
         self.left.store(0, Ordering::SeqCst);
     }
 
-    /// How many calls there were, failed ones too.
+    /// The number of calls so far, including failed ones.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
@@ -79,22 +79,22 @@ impl Door {
     }
 }
 
-/// The result of a failed call in C: -1, and `errno` says why.
+/// The result of a failed call in C: -1, with the error in `errno`.
 fn refuse(errno: c_int) -> c_int {
-    // SAFETY: this thread's own errno.
+    // SAFETY: the location of this thread's `errno` is valid.
     unsafe { *libc::__errno_location() = errno };
     -1
 }
 
-/// The C library's own function of this name.
+/// The C library's function of this name.
 fn original(cache: &OnceLock<usize>, name: &std::ffi::CStr) -> usize {
-    // SAFETY: the name ends in a zero.
+    // SAFETY: the name ends with a zero byte.
     *cache.get_or_init(|| unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) } as usize)
 }
 
 macro_rules! functions {
     ($($call:ident: fn $name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => {$(
-        /// Takes the place of the C library's function.
+        /// Replaces the C library's function.
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name($($arg: $type),*) -> $result {
             if let Some(errno) = $call.check() {
@@ -102,8 +102,8 @@ macro_rules! functions {
             }
             static ORIGINAL: OnceLock<usize> = OnceLock::new();
             let name = std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes());
-            let name = name.expect("it ends in a zero");
-            // SAFETY: the C library's function has this signature, and the arguments are the caller's.
+            let name = name.expect("it ends with a zero byte");
+            // SAFETY: the C library's function has this signature, and the arguments come from the caller.
             unsafe {
                 let call: unsafe extern "C" fn($($type),*) -> $result = std::mem::transmute(original(&ORIGINAL, name));
                 call($($arg),*)
@@ -112,14 +112,14 @@ macro_rules! functions {
     )*};
 }
 
-/// Holds a thread in its next `write`, until it is let go.
+/// Stops a thread in its next `write`, until the test releases it.
 pub(crate) struct Hold(AtomicUsize);
 
 pub(crate) static HOLD: Hold = Hold(AtomicUsize::new(FREE));
 
 const FREE: usize = 0;
 const HELD: usize = 1;
-const LET_GO: usize = 2;
+const RELEASED: usize = 2;
 const FOUND_CLOSED: usize = 3;
 
 std::thread_local! {
@@ -127,22 +127,22 @@ std::thread_local! {
 }
 
 impl Hold {
-    /// From here on the next `write` of the calling thread waits for [`let_go`](Self::let_go).
-    pub(crate) fn hold_me(&self, is_held: bool) {
+    /// From now on the next `write` of the calling thread waits for [`release`](Self::release).
+    pub(crate) fn hold_next_write(&self, is_held: bool) {
         IS_HELD_NEXT.set(is_held);
     }
 
-    /// Whether the thread stands in its `write`.
+    /// Whether the thread has stopped in its `write`.
     pub(crate) fn is_held(&self) -> bool {
         self.0.load(Ordering::SeqCst) == HELD
     }
 
-    /// The thread goes on.
-    pub(crate) fn let_go(&self) {
-        self.0.store(LET_GO, Ordering::SeqCst);
+    /// Lets the thread continue.
+    pub(crate) fn release(&self) {
+        self.0.store(RELEASED, Ordering::SeqCst);
     }
 
-    /// Whether the descriptor was still open when the thread went on. Makes ready for the next use.
+    /// Returns whether the descriptor was still open when the thread continued, and resets the hold.
     pub(crate) fn was_open(&self) -> bool {
         self.0.swap(FREE, Ordering::SeqCst) != FOUND_CLOSED
     }
@@ -155,7 +155,7 @@ impl Hold {
         while self.is_held() {
             std::thread::yield_now();
         }
-        // SAFETY: asks about a number.
+        // SAFETY: the call takes no pointer.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
             self.0.store(FOUND_CLOSED, Ordering::SeqCst);
         }
@@ -175,7 +175,7 @@ functions! {
     SEND: fn send(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize;
 }
 
-/// Takes the place of the C library's function.
+/// Replaces the C library's function.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: usize) -> isize {
     type Write = unsafe extern "C" fn(c_int, *const c_void, usize) -> isize;
@@ -184,14 +184,14 @@ unsafe extern "C" fn write(fd: c_int, buf: *const c_void, len: usize) -> isize {
     }
     HOLD.check(fd);
     static ORIGINAL: OnceLock<usize> = OnceLock::new();
-    // SAFETY: as in `doors`.
+    // SAFETY: as in `functions!`.
     unsafe {
         let call: Write = std::mem::transmute(original(&ORIGINAL, c"write"));
         call(fd, buf, len)
     }
 }
 
-/// Takes the place of the C library's function: it returns the error instead of setting `errno`.
+/// Replaces the C library's function, which returns the error instead of setting `errno`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn pthread_create(
     thread: *mut c_void,
@@ -209,15 +209,15 @@ unsafe extern "C" fn pthread_create(
         return errno;
     }
     static ORIGINAL: OnceLock<usize> = OnceLock::new();
-    // SAFETY: as in `doors`.
+    // SAFETY: as in `functions!`.
     unsafe {
         let call: Create = std::mem::transmute(original(&ORIGINAL, c"pthread_create"));
         call(thread, attributes, start, argument)
     }
 }
 
-/// Takes the place of the C library's function, for `epoll_pwait2`, which has no function in older ones. On x86-64 the
-/// arguments of a variadic function that are integers travel as those of any other.
+/// Replaces the C library's function, for `epoll_pwait2`, which older C libraries do not have. On x86-64, the integer
+/// arguments of a variadic function are passed like those of any other function.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
@@ -228,14 +228,14 @@ unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: us
     }
     type Syscall = unsafe extern "C" fn(c_long, usize, usize, usize, usize, usize, usize) -> c_long;
     static ORIGINAL: AtomicUsize = AtomicUsize::new(0);
-    // Not a `OnceLock`: its wait is a system call.
+    // This is not a `OnceLock`, whose wait is a system call.
     let mut address = ORIGINAL.load(Ordering::SeqCst);
     if address == 0 {
-        // SAFETY: the name ends in a zero.
+        // SAFETY: the name ends with a zero byte.
         address = unsafe { libc::dlsym(libc::RTLD_NEXT, c"syscall".as_ptr()) } as usize;
         ORIGINAL.store(address, Ordering::SeqCst);
     }
-    // SAFETY: as in `doors`.
+    // SAFETY: as in `functions!`.
     unsafe {
         let call: Syscall = std::mem::transmute(address);
         call(number, a, b, c, d, e, f)
@@ -244,23 +244,23 @@ unsafe extern "C" fn syscall(number: c_long, a: usize, b: usize, c: usize, d: us
 
 static WALL_CLOCK_SHIFT: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
 
-/// The wall clock is off by so many seconds from now on.
+/// Shifts the wall clock by this many seconds from now on.
 pub(crate) fn shift_wall_clock(seconds: i64) {
     WALL_CLOCK_SHIFT.store(seconds, Ordering::SeqCst);
 }
 
-/// Takes the place of the C library's function.
+/// Replaces the C library's function.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> c_int {
     type GetTime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
     static ORIGINAL: AtomicUsize = AtomicUsize::new(0);
     let mut address = ORIGINAL.load(Ordering::SeqCst);
     if address == 0 {
-        // SAFETY: the name ends in a zero.
+        // SAFETY: the name ends with a zero byte.
         address = unsafe { libc::dlsym(libc::RTLD_NEXT, c"clock_gettime".as_ptr()) } as usize;
         ORIGINAL.store(address, Ordering::SeqCst);
     }
-    // SAFETY: as in `doors`; `time` is the caller's to write.
+    // SAFETY: as in `functions!`; the caller may write to `time`.
     unsafe {
         let call: GetTime = std::mem::transmute(address);
         let result = call(clock, time);

@@ -1,4 +1,4 @@
-//! Many, deep, large and late: numbers and orders in which lives end.
+//! Many, deep, large and late: large numbers of tasks, and unusual orders in which objects end.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -21,24 +21,20 @@ pub(crate) const CASES: &[Case] = &[
     case("20,000 aborts race with polls", "none lost", aborts_race_with_polls),
     case("a poll that is aborted meanwhile returns a value", "the value is kept", abort_during_the_last_poll),
     case("a task aborts itself", "cancelled at its next await", abort_of_itself),
-    case("100,000 spawns in each other", "fine", spawns_in_each_other),
+    case("100,000 nested spawns", "fine", spawns_in_each_other),
     case("100,000 tasks each own the next one's handle", "fine", chain_of_handles),
     case("a future of 1 MB", "fine", large_future),
-    case("a task wakes itself forever beside others", "the others go on", selfish_task),
+    case("a task wakes itself forever beside others", "the others go on", busy_task),
     case("10,000 timers at one instant", "all fire", many_timers),
     case("10,000 runtimes one after another", "flat", many_runtimes),
     case("wakers are used by other threads when the runtime is gone", "no effect", late_wakers),
-    case(
-        "a thread outside wakes a task while the runtime ends behind it",
-        "the runtime stays",
-        wake_outlives_the_runtime,
-    ),
+    case("a thread outside wakes a task while the runtime ends", "the runtime stays", wake_outlives_the_runtime),
     case("a drop at shutdown spawns", "ends at once", spawns_at_shutdown),
     case("a runtime ends while a closure runs", "waits, or leaves it after a timeout", closure_at_shutdown),
     case("a runtime ends while a task does not yield", "leaves it after a timeout", busy_task_at_shutdown),
-    case("spawn and spawn_blocking after the runtime", "cancelled", spawn_after_the_end),
-    case("a socket after its runtime", "an error", socket_after_the_end),
-    case("a timer after its runtime", "panic", timer_after_the_end),
+    case("spawn and spawn_blocking after the runtime has ended", "cancelled", spawn_after_the_end),
+    case("a socket after its runtime has ended", "an error", socket_after_the_end),
+    case("a timer after its runtime has ended", "panic", timer_after_the_end),
 ];
 
 /// Counts drops.
@@ -153,7 +149,7 @@ fn spawns_in_each_other() {
     }
     for runtime in [workers(2), current_thread()] {
         assert_eq!(runtime.block_on(async { redd::spawn(nest(100_000)).await.unwrap() }), 100_000);
-        // And when no task waits for it any longer, in the middle.
+        // The same if an abort in the middle leaves the inner tasks without a joiner.
         runtime.block_on(async {
             let task = redd::spawn(nest(100_000));
             redd::task::yield_now().await;
@@ -174,7 +170,8 @@ fn chain_of_handles() {
                 pending::<()>().await;
             })));
         }
-        // The outermost aborts the next, whose drop aborts the next, and so on: without a recursion of 100,000 levels.
+        // The outermost handle aborts the next task, whose drop aborts the next, and so on. This must not recurse
+        // 100,000 levels deep.
         drop(next);
         runtime.block_on(async {
             while dropped.load(Ordering::Relaxed) < 100_000 {
@@ -206,16 +203,16 @@ fn large_future() {
     }
 }
 
-fn selfish_task() {
+fn busy_task() {
     for runtime in [workers(1), workers(2), current_thread()] {
         runtime.block_on(async {
-            let selfish = redd::spawn(async {
+            let yielding = redd::spawn(async {
                 loop {
                     redd::task::yield_now().await;
                 }
             });
-            // One that wakes itself inside its poll, without the runtime's help.
-            let rude = redd::spawn(std::future::poll_fn(|cx| -> Poll<()> {
+            // This task wakes itself inside its poll, without the help of the runtime.
+            let self_waking = redd::spawn(std::future::poll_fn(|cx| -> Poll<()> {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }));
@@ -228,8 +225,8 @@ fn selfish_task() {
                 connecting.await.unwrap().unwrap();
                 redd::task::spawn_blocking(|| ()).await.unwrap();
             }
-            selfish.abort();
-            rude.abort();
+            yielding.abort();
+            self_waking.abort();
         });
     }
 }
@@ -273,24 +270,24 @@ fn many_runtimes() {
     assert!(after.2 < before.2 + (4 << 20), "resident bytes before {} and after {}", before.2, after.2);
 }
 
-/// A thread that is no part of the runtime queues a task and is held where it wakes a worker. Meanwhile a timer wakes
-/// the worker, the task ends, and the runtime is dropped. The thread must find everything in its place when it goes on.
+/// A thread outside the runtime queues a task and stops where it wakes a worker. Meanwhile a timer wakes the worker,
+/// the task ends, and the runtime is dropped. When the thread continues, all that it uses must still be valid.
 fn wake_outlives_the_runtime() {
-    for flavour in [|| workers(1), current_thread] {
-        // The worker may be awake when the task is queued: then nothing is written.
+    for flavor in [|| workers(1), current_thread] {
+        // If the worker is awake when the task is queued, nothing is written.
         let was_held = (0..100).any(|_| {
-            let runtime = flavour();
+            let runtime = flavor();
             let (sender, receiver) = oneshot::channel::<()>();
             let task = runtime.spawn(receiver);
             let outside = std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(20));
-                HOLD.hold_me(true);
+                HOLD.hold_next_write(true);
                 sender.send(()).unwrap();
-                HOLD.hold_me(false);
+                HOLD.hold_next_write(false);
             });
             runtime.block_on(async {
                 while !task.is_finished() {
-                    // The worker of the first flavour sleeps to the deadline of a timer, too.
+                    // The worker of the first flavor also sleeps until the deadline of a timer.
                     redd::spawn(sleep(Duration::from_millis(50))).await.unwrap();
                 }
                 task.await.unwrap().unwrap();
@@ -298,7 +295,7 @@ fn wake_outlives_the_runtime() {
             drop(runtime);
             let was_held = HOLD.is_held();
             if was_held {
-                HOLD.let_go();
+                HOLD.release();
             }
             outside.join().unwrap();
             assert!(HOLD.was_open(), "the thread wrote to a descriptor that the runtime had closed");
@@ -328,7 +325,7 @@ fn late_wakers() {
             }
         });
         let late = early.split_off(50);
-        // Some while it goes, the rest when it has gone.
+        // Some wake while the runtime is dropped, the others afterwards.
         let threads: Vec<_> = early
             .into_iter()
             .map(|waker| std::thread::spawn(move || (0..100).for_each(|_| waker.wake_by_ref())))
@@ -340,16 +337,16 @@ fn late_wakers() {
     }
 }
 
-/// Spawns another of its kind when it is dropped: the runtime drops it in `spawn` itself when it has closed, so that this
-/// goes as deep as there are heads.
-struct Hydra(redd::runtime::Handle, Arc<AtomicUsize>);
+/// Spawns another instance when it is dropped. After the runtime has closed, `spawn` itself drops that instance. So the
+/// recursion is as deep as the number of instances.
+struct SpawnsOnDrop(redd::runtime::Handle, Arc<AtomicUsize>);
 
-impl Drop for Hydra {
+impl Drop for SpawnsOnDrop {
     fn drop(&mut self) {
         if self.1.fetch_add(1, Ordering::Relaxed) < 200 {
-            let head = Self(self.0.clone(), Arc::clone(&self.1));
+            let next = Self(self.0.clone(), Arc::clone(&self.1));
             drop(self.0.spawn(async move {
-                let _head = head;
+                let _next = next;
                 pending::<()>().await;
             }));
             drop(self.0.spawn_blocking(|| ()));
@@ -360,14 +357,14 @@ impl Drop for Hydra {
 fn spawns_at_shutdown() {
     for runtime in [workers(2), current_thread()] {
         let drops = Arc::new(AtomicUsize::new(0));
-        let hydra = Hydra(runtime.handle().clone(), Arc::clone(&drops));
+        let spawns = SpawnsOnDrop(runtime.handle().clone(), Arc::clone(&drops));
         drop(runtime.spawn(async move {
-            let _hydra = hydra;
+            let _spawns = spawns;
             pending::<()>().await;
         }));
         drop(runtime);
         assert!(drops.load(Ordering::Relaxed) > 0);
-        assert_eq!(Arc::strong_count(&drops), 1, "nothing of it is left");
+        assert_eq!(Arc::strong_count(&drops), 1, "all of them are dropped");
     }
 }
 
@@ -447,8 +444,8 @@ fn socket_after_the_end() {
     assert!(since.elapsed() < Duration::from_secs(50));
 }
 
-/// It does not hang and does not claim that the time has passed. The waiting task is woken, and the message says how to fix
-/// the problem.
+/// The poll does not hang and does not claim that the time has passed. The waiting task is woken, and the message says
+/// how to fix the problem.
 fn timer_after_the_end() {
     for runtime in [workers(2), current_thread()] {
         let entered = runtime.enter();
@@ -460,14 +457,14 @@ fn timer_after_the_end() {
             assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         });
         drop(runtime);
-        assert!(woken.0.load(Ordering::Relaxed), "who waits is woken");
+        assert!(woken.0.load(Ordering::Relaxed), "the waiting task is woken");
         for timer in [&mut waiting, &mut fresh] {
             let poll = std::panic::AssertUnwindSafe(|| timer.as_mut().poll(&mut Context::from_waker(Waker::noop())));
             let payload = std::panic::catch_unwind(poll).unwrap_err();
             let words = payload.downcast_ref::<String>().unwrap();
             assert!(words.contains("lifetimes.rs") && words.contains("keep the `Runtime` alive longer"), "{words}");
         }
-        // Dropped in the ordinary way.
+        // Here the timers are dropped as usual.
     }
 }
 

@@ -1,8 +1,8 @@
-//! Faults: what redd does when the system, a peer or foreign code fails. Each case runs in a process of its own, under a
-//! watchdog, and says what Tokio 1.54 was seen to do with the same fault.
+//! Faults: what redd does when the system, a peer or user code fails. Each case runs in its own process, under a
+//! watchdog. Its output includes what Tokio 1.54 was observed to do with the same fault.
 //!
-//! `cargo test -p redd --test faults` runs all; with `-- WORD` those with the word in their name; `-- --case NAME` one
-//! of them in this very process, for a debugger.
+//! `cargo test -p redd --test faults` runs all cases. With `-- WORD` it runs those with the word in their name. With
+//! `-- --case NAME` it runs one of them in this process, for a debugger.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
@@ -12,11 +12,11 @@
 
 #[path = "../../src/sys/emulation.rs"]
 mod emulation;
-mod foreign;
 mod inject;
 mod lifetimes;
 mod stderr;
 mod system;
+mod user_code;
 mod world;
 
 use std::os::unix::process::ExitStatusExt;
@@ -28,7 +28,7 @@ pub(crate) struct Case {
     name: &'static str,
     /// What Tokio 1.54.1 does.
     tokio: &'static str,
-    /// Panics if redd does something else than it should.
+    /// Panics if redd does not do what it should.
     run: fn(),
     ends: Ends,
 }
@@ -49,13 +49,14 @@ pub(crate) const fn fatal(name: &'static str, tokio: &'static str, words: &'stat
     Case { name, tokio, run, ends: Ends::Killed(libc::SIGABRT, words) }
 }
 
-/// A case that takes longer hangs. Generous: the machine may be busy with ten other things.
+/// A case that takes longer counts as a hang. The limit is generous because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let cases =
-        || system::CASES.iter().chain(world::CASES).chain(foreign::CASES).chain(lifetimes::CASES).chain(stderr::CASES);
+    let cases = || {
+        system::CASES.iter().chain(world::CASES).chain(user_code::CASES).chain(lifetimes::CASES).chain(stderr::CASES)
+    };
     if let [flag, name] = &arguments[..] {
         if flag == "--case" {
             let case = cases().find(|case| case.name == name).expect("a case of this name");
@@ -64,7 +65,7 @@ fn main() {
         }
     }
     if std::env::var_os("ASAN_OPTIONS").is_some() {
-        println!("SKIPPED: AddressSanitizer takes the place of the same functions");
+        println!("SKIPPED: AddressSanitizer replaces the same functions");
         return;
     }
     if emulation::skips("faults", "the program cannot start itself") {
@@ -89,7 +90,7 @@ fn main() {
     std::process::exit(i32::from(failed > 0));
 }
 
-/// Runs the case in a process of its own; `Err` says how it went wrong, with what it wrote.
+/// Runs the case in its own process. `Err` says what went wrong, with the output of the case.
 fn run_apart(case: &Case) -> Result<(), String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--case", case.name])
@@ -127,7 +128,7 @@ fn run_apart(case: &Case) -> Result<(), String> {
     if as_expected && hung.is_empty() { Ok(()) } else { Err(format!("{status} {hung}\n{written}")) }
 }
 
-/// What each thread of the process waits in.
+/// What each thread of the process waits for.
 fn threads_of(process: u32) -> String {
     let mut lines = String::new();
     for entry in std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
@@ -137,7 +138,7 @@ fn threads_of(process: u32) -> String {
     lines
 }
 
-/// `n` workers.
+/// A runtime with `n` workers.
 pub(crate) fn workers(n: usize) -> redd::runtime::Runtime {
     redd::runtime::Builder::new_multi_thread().worker_threads(n).enable_all().build().unwrap()
 }
@@ -146,7 +147,7 @@ pub(crate) fn current_thread() -> redd::runtime::Runtime {
     redd::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// Threads of this process but for the one that watches all runtimes and stays, descriptors, and resident bytes.
+/// Threads of this process (without the monitor, which stays), descriptors, and resident bytes.
 pub(crate) fn resources() -> (usize, usize, usize) {
     let count = |path: &str| std::fs::read_dir(path).unwrap().count();
     let is_monitor = |task: &std::path::Path| {
@@ -160,7 +161,7 @@ pub(crate) fn resources() -> (usize, usize, usize) {
     (threads, count("/proc/self/fd"), kib * 1024)
 }
 
-/// Every so often until it is so; the watchdog ends it if it never is.
+/// Checks repeatedly until the condition holds. If it never holds, the watchdog ends the process.
 pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         std::thread::sleep(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Standard error cannot be written to. Each case replaces descriptor 2, and reports through the standard output.
+//! Standard error cannot be written to. Each case replaces descriptor 2, and reports through standard output.
 //!
 //! No case uses the program's panic hook, which writes to standard error itself.
 
@@ -19,20 +19,20 @@ pub(crate) const CASES: &[Case] = &[
     case("standard error is a full socket that is not read", "writes nothing itself", full_socket),
     case("standard error is closed", "writes nothing itself", closed),
     case("standard error is on a full disk", "writes nothing itself", full_disk),
-    case("a task blocks with the lock of standard error", "writes nothing itself", locked_by_a_task),
+    case("a task blocks while it holds the lock of standard error", "writes nothing itself", locked_by_a_task),
     case("a report is made just before the process ends", "writes nothing itself", written_on_return),
     case("a report follows some that could not be written", "writes nothing itself", told_afterwards),
 ];
 
 fn pipe() -> (File, File) {
     let mut ends = [0; 2];
-    // SAFETY: the system writes two numbers to memory that is ours.
+    // SAFETY: the system writes two numbers to our own memory.
     assert_eq!(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) }, 0);
-    // SAFETY: the system has just made them.
+    // SAFETY: the system has just created these descriptors.
     unsafe { (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])) }
 }
 
-/// Descriptor 2 is this file from now on. A signal about a missing reader would end the process.
+/// Makes this file descriptor 2. Ignores SIGPIPE, which would end the process if the reader is gone.
 fn replace_stderr(with: &impl AsRawFd) {
     // SAFETY: no handler is installed, and the descriptor is open.
     unsafe {
@@ -41,10 +41,10 @@ fn replace_stderr(with: &impl AsRawFd) {
     }
 }
 
-/// Fills what is behind this descriptor; its flags are as before afterwards.
+/// Fills the buffer behind this descriptor. Restores its flags afterwards.
 fn fill(file: &impl AsRawFd) {
     let fd = file.as_raw_fd();
-    // SAFETY: the bytes are borrowed for the calls.
+    // SAFETY: the bytes outlive the calls.
     unsafe {
         let flags = libc::fcntl(fd, libc::F_GETFL);
         libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK);
@@ -60,7 +60,7 @@ fn panic_unjoined(runtime: &Runtime) {
     until(|| task.is_finished());
     drop(task);
     let (end, ended) = mpsc::channel::<()>();
-    // It reports on its worker.
+    // This panic is reported on the worker.
     drop(runtime.spawn(async move {
         let _end = end;
         resume_unwind(Box::new("not joined"))
@@ -68,7 +68,7 @@ fn panic_unjoined(runtime: &Runtime) {
     ended.recv().unwrap_err();
 }
 
-/// Makes a report of each kind that a program can cause, twice; nothing may hang, panic or be forgotten.
+/// Causes each kind of report twice. No report may hang, panic or be lost.
 fn reports_are_made() {
     for mut builder in [Builder::new_multi_thread(), Builder::new_current_thread()] {
         let rescue = Rescue::new().report_after(Duration::from_millis(20));
@@ -79,7 +79,7 @@ fn reports_are_made() {
             if runtime.handle().runtime_flavor() == redd::runtime::RuntimeFlavor::MultiThread {
                 panic_unjoined(&runtime);
                 let metrics = runtime.metrics();
-                // The monitor has reported the one before, and goes on.
+                // The monitor has reported the previous poll, and continues.
                 let blocked = runtime.spawn(async move { until(|| metrics.late_polls() >= round) });
                 drop(runtime.spawn(async move { beat.send(7).unwrap_or(()) }));
                 assert_eq!(beats.recv(), Ok(7));
@@ -92,7 +92,7 @@ fn reports_are_made() {
             });
             assert_eq!(joined, 5);
         }
-        // A shutdown reports after a second for what it waits.
+        // After a second, a shutdown reports what it waits for.
         drop(runtime.spawn_blocking(|| std::thread::sleep(Duration::from_millis(1200))));
         drop(_enter);
         drop(runtime);
@@ -123,7 +123,7 @@ fn full_socket() {
 }
 
 fn closed() {
-    // SAFETY: std expects that it may be closed.
+    // SAFETY: std allows that descriptor 2 is closed.
     unsafe { libc::close(2) };
     reports_are_made();
 }
@@ -141,7 +141,7 @@ fn locked_by_a_task() {
     let blocked = std::thread::spawn(move || {
         let mut stderr = std::io::stderr().lock();
         start.send(()).unwrap();
-        // Until the pipe is read.
+        // This blocks until the pipe is read.
         stderr.write_all(&[b'x'; 1 << 20]).unwrap();
     });
     started.recv().unwrap();
@@ -150,20 +150,20 @@ fn locked_by_a_task() {
         reader.read(&mut vec![0; 4 << 20]).and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()))
     });
     blocked.join().unwrap();
-    // SAFETY: nothing else writes to it any more.
+    // SAFETY: no other code writes to it now.
     unsafe { libc::close(2) };
     drop(writer);
     reader.join().unwrap().unwrap();
 }
 
-/// What is in the pipe by now.
+/// The current content of the pipe.
 fn take(reader: &mut File) -> String {
     let mut text = vec![0; 1 << 16];
     let len = reader.read(&mut text).unwrap();
     String::from_utf8(text[..len].to_vec()).unwrap()
 }
 
-/// A panic that is reported on this thread, when the handle is dropped.
+/// Causes a panic that is reported on this thread, when the handle is dropped.
 fn panic_here(runtime: &Runtime) {
     let task = runtime.spawn(async { resume_unwind(Box::new("no stock")) });
     runtime.block_on(redd::task::yield_now());

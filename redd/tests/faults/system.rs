@@ -15,7 +15,7 @@ use crate::{Case, case, current_thread, fatal, resources, until, workers};
 
 pub(crate) const CASES: &[Case] = &[
     case("epoll_wait is interrupted every third time", "serves all", waits_are_interrupted),
-    fatal("epoll_wait fails for good", "hangs forever", "waiting for I/O failed", waits_fail_for_good),
+    fatal("epoll_wait always fails", "hangs forever", "waiting for I/O failed", waits_always_fail),
     case("epoll_ctl has no room for another descriptor", "an error", no_room_in_the_epoll),
     case("a runtime gets no epoll and no eventfd", "build() is Err", no_epoll_for_a_runtime),
     case("accept finds no free descriptor", "an error each time, then serves all", accept_without_descriptors),
@@ -32,13 +32,13 @@ pub(crate) const CASES: &[Case] = &[
     case("spawn_blocking gets no second thread", "waits for the first", no_second_thread_for_closures),
     case("files are read when no thread starts", "panics in the caller", no_thread_for_files),
     case("a report with a stack gets no thread", "there is no report", no_thread_for_a_report),
-    case("rescue gets no thread to stand in", "there is no rescue", no_spare_for_rescue),
-    case("block_in_place gets no thread to stand in", "panics", no_spare_for_block_in_place),
+    case("rescue gets no thread for a spare", "there is no rescue", no_spare_for_rescue),
+    case("block_in_place gets no thread for a spare", "panics", no_spare_for_block_in_place),
     case("there is no memory for thread stacks", "existing threads do it", no_memory_for_stacks),
     fatal("there is no memory", "aborts", "memory allocation of", no_memory),
 ];
 
-/// Twenty clients, one request each; all must be answered.
+/// Twenty clients send one request each. Each must be answered.
 fn serve_twenty(runtime: &redd::runtime::Runtime) {
     let answered = runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -81,7 +81,7 @@ fn waits_are_interrupted() {
     }
 }
 
-fn waits_fail_for_good() {
+fn waits_always_fail() {
     let runtime = workers(2);
     EPOLL_WAIT.fail(4, u64::MAX, libc::EINVAL);
     runtime.block_on(async {
@@ -104,7 +104,7 @@ fn no_room_in_the_epoll() {
         assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         early.write_all(b"x").await.unwrap();
         assert_eq!(peer.read_u8().await.unwrap(), b'x');
-        // The refused one has reached the listener's queue and has been closed by its client.
+        // The failed connection has reached the listener's queue, and its client has closed it.
         assert_eq!(
             listener.accept().await.unwrap().0.read_u8().await.unwrap_err().kind(),
             std::io::ErrorKind::UnexpectedEof
@@ -123,7 +123,7 @@ fn no_epoll_for_a_runtime() {
         }
     }
     let after = resources();
-    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are released");
     serve_twenty(&workers(2));
 }
 
@@ -157,11 +157,11 @@ fn transfers_are_interrupted() {
     }
 }
 
-/// `build` is an error, and nothing is left of the attempt.
+/// `build` returns an error, and releases all it has created.
 fn refuse_worker(number: u64) {
     let before = resources();
     THREAD.fail(number, 1, libc::EAGAIN);
-    // With the hook all threads start in `build`.
+    // With the hook, all threads start in `build`.
     let mut builder = Builder::new_multi_thread();
     let error = builder.worker_threads(4).on_thread_start(|| {}).enable_all().build().expect_err("no thread");
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
@@ -175,11 +175,11 @@ fn refuse_worker(number: u64) {
     }
     THREAD.restore();
     let after = resources();
-    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are given back");
+    assert_eq!((before.0, before.1), (after.0, after.1), "threads and descriptors are released");
     serve_twenty(&workers(4));
 }
 
-/// As above, for the thread after those of the two workers.
+/// As above, for the thread that starts after those of the two workers.
 fn monitor_is_refused() {
     let before = resources();
     THREAD.fail(2, 1, libc::EAGAIN);
@@ -191,7 +191,7 @@ fn monitor_is_refused() {
         assert!(message.contains(part), "{part} is missing in: {message}");
     }
     THREAD.restore();
-    assert_eq!(before.0, resources().0, "threads are given back");
+    assert_eq!(before.0, resources().0, "threads are released");
     serve_twenty(&workers(4));
 }
 
@@ -203,7 +203,7 @@ fn third_worker_is_refused() {
     refuse_worker(2);
 }
 
-/// The runtime goes on with the workers that it has, and does not ask each time.
+/// The runtime continues with the workers that it has, and does not try to start a thread each time.
 fn later_workers_are_refused() {
     let runtime = Builder::new_multi_thread().worker_threads(4).rescue(Rescue::off()).enable_all().build().unwrap();
     THREAD.fail(0, u64::MAX, libc::EAGAIN);
@@ -223,7 +223,7 @@ fn later_workers_are_refused() {
     serve_twenty(&workers(4));
 }
 
-/// Tasks that block on each other find a worker each, without rescue.
+/// Tasks that block on each other each get a worker, without rescue.
 fn one_refusal() {
     for workers in [1, 2] {
         let mut builder = Builder::new_multi_thread();
@@ -239,13 +239,13 @@ fn one_refusal() {
     }
 }
 
-/// The task waits in place for its own runtime, and threads are granted again before it gives up. Without rescue no other
-/// thread comes by that could ask for a worker.
+/// The task waits in place for its own runtime. Threads can be started again before it stops trying. Without rescue, no
+/// other thread would start a worker.
 fn refusals_in_place() {
     for (workers, rescue) in [(1, Rescue::off()), (2, Rescue::off()), (1, Rescue::report_only()), (2, Rescue::new())] {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(workers).rescue(rescue).enable_all().build().unwrap();
-        // Three attempts ahead of the first task, and some of the thread that blocks.
+        // The runtime makes three attempts before the first task. The thread that blocks makes the others.
         THREAD.fail(0, 8, libc::EAGAIN);
         let (tell, told) = std_mpsc::channel();
         let first = runtime.spawn(async move { task::block_in_place(|| told.recv().unwrap()) });
@@ -260,7 +260,7 @@ fn refusals_in_place() {
     }
 }
 
-/// The bound is for workers that stall. Those that block in place get their spares, also from the monitor.
+/// The bound is for workers that stall. Workers that block in place get their spares, also from the monitor.
 fn refusals_beyond_the_bound() {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).rescue(Rescue::new().max_workers(1)).enable_all().build().unwrap();
@@ -277,7 +277,7 @@ fn refusals_beyond_the_bound() {
     let mut blocked = Vec::new();
     for (index, held) in held.into_iter().enumerate() {
         if index == 2 {
-            // More attempts than a thread makes before it blocks.
+            // More failures than a thread makes attempts before it blocks.
             THREAD.fail(0, 60, libc::EAGAIN);
         }
         blocked.push(block(held));
@@ -289,11 +289,12 @@ fn refusals_beyond_the_bound() {
     serve_twenty(&runtime);
 }
 
-/// Who waits for a blocked worker waits until it is back, and nothing is lost; later there are spares again.
+/// A task that waits for a stalled worker waits until that worker is back, and nothing is lost. Later there are spares
+/// again.
 fn no_spare_for_rescue() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let block = |ms| runtime.spawn(async move { std::thread::sleep(Duration::from_millis(ms)) });
-    // The monitor runs by now, and has started what it needs.
+    // By now the monitor runs, and has started the threads that it needs.
     runtime.block_on(async { block(50).await.unwrap() });
     let before = THREAD.calls();
     THREAD.fail(0, u64::MAX, libc::EAGAIN);
@@ -318,7 +319,7 @@ fn no_thread_for_a_report() {
     THREAD.fail(0, u64::MAX, libc::EAGAIN);
     let (release, released) = std_mpsc::channel::<()>();
     let task = runtime.spawn(async move { released.recv().unwrap_err() });
-    assert!(told.recv_timeout(Duration::from_secs(30)).unwrap(), "it is told, without the stack");
+    assert!(told.recv_timeout(Duration::from_secs(30)).unwrap(), "it is reported, without the stack");
     THREAD.restore();
     drop(release);
     futures::executor::block_on(task).unwrap();
@@ -389,13 +390,13 @@ fn no_spare_for_block_in_place() {
     serve_twenty(&runtime);
 }
 
-/// No more than this many bytes beyond what the process has now.
+/// Limits the memory of the process to its current size plus this many bytes.
 fn limit_memory(beyond: u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmSize:")).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     let limit = libc::rlimit { rlim_cur: kib * 1024 + beyond, rlim_max: kib * 1024 + beyond };
-    // SAFETY: the limit lives across the call.
+    // SAFETY: the limit outlives the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
 }
 

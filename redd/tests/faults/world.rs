@@ -1,4 +1,4 @@
-//! The world outside: signals, forks, clocks, peers.
+//! Events outside the program: signals, forks, clocks, peers.
 
 use std::io::ErrorKind;
 use std::process::Command;
@@ -24,13 +24,14 @@ pub(crate) const CASES: &[Case] = &[
     case("a pipe is full", "waits", full_pipe),
     case("a peer resets its connection", "an error", peer_resets),
     case("a peer closes while it is written to", "an error", peer_closes_meanwhile),
-    case("nobody listens", "an error", nobody_listens),
-    case("nobody reads a datagram's port", "an error", nobody_receives),
+    case("no process listens at the address", "an error", no_process_listens),
+    case("no process reads a datagram's port", "an error", no_process_receives),
 ];
 
-/// Runs `child` in a forked child. True if it ends with status 0 within ten seconds; otherwise what went wrong.
+/// Runs `child` in a forked child process. Returns true if it exits with status 0 within ten seconds, otherwise what
+/// went wrong.
 fn forked(child: impl FnOnce() -> i32) -> Result<(), String> {
-    // SAFETY: the child uses nothing of the other threads but what the case is about, and leaves by `_exit`.
+    // SAFETY: the child uses nothing of the other threads except what the case tests, and ends by `_exit`.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", std::io::Error::last_os_error());
     if pid == 0 {
@@ -58,7 +59,7 @@ fn forked(child: impl FnOnce() -> i32) -> Result<(), String> {
     }
 }
 
-/// 0 if `misuse` panics with the words.
+/// Returns 0 if `misuse` panics with these words.
 fn panics_with(words: &str, misuse: impl FnOnce()) -> i32 {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(misuse)) {
         Ok(()) => 1,
@@ -80,7 +81,7 @@ fn fork_and_use() {
         forked(|| panics_with("fork", || runtime.block_on(async {}))).unwrap();
         forked(|| panics_with("fork", || drop(runtime.spawn(async {})))).unwrap();
         forked(|| panics_with("fork", || drop(runtime.spawn_blocking(|| ())))).unwrap();
-        // A runtime of its own is what a child needs.
+        // A child needs its own runtime.
         forked(|| {
             let own = workers(2);
             own.block_on(async { redd::spawn(redd::time::sleep(Duration::from_millis(1))).await.unwrap() });
@@ -96,7 +97,7 @@ fn fork_and_leave() {
     for runtime in [workers(2), current_thread()] {
         let mut kept = Some(runtime);
         forked(|| {
-            // Dropping it must not wait for threads that are only in the parent.
+            // Dropping it must not wait for threads that exist only in the parent.
             drop(kept.take());
             0
         })
@@ -138,7 +139,7 @@ fn fork_inside_of_block_on() {
     }
 }
 
-/// How long so many ticks take; the first is at once, and those that were missed come in a burst.
+/// Returns how long this many ticks take. The first tick is immediate, and missed ticks come in a burst.
 async fn ticks(period: Duration, count: u32) -> Duration {
     let since = Instant::now();
     let mut interval = interval(period);
@@ -156,7 +157,7 @@ fn stopped_and_continued() {
             .spawn();
         let elapsed = runtime.block_on(async { ticks(Duration::from_millis(20), 31).await });
         helper.unwrap().wait().unwrap();
-        // None comes early.
+        // No tick comes early.
         assert!(elapsed >= Duration::from_millis(600), "{elapsed:?}");
     }
 }
@@ -222,7 +223,7 @@ fn full_pipe() {
         let bytes = vec![7_u8; 1 << 20];
         let expected = bytes.clone();
         let writing = redd::spawn(async move { sender.write_all(&bytes).await });
-        // The pipe holds 64 KiB: the writer waits until the reader reads.
+        // The pipe holds 64 KiB, so the writer waits until the reader reads.
         for _ in 0..10 {
             redd::task::yield_now().await;
         }
@@ -240,7 +241,7 @@ async fn pair() -> (TcpStream, TcpStream) {
     (client, listener.accept().await.unwrap().0)
 }
 
-/// Closes at once and tells the other end so with an RST.
+/// Closes the socket at once, with an RST to the peer.
 fn reset(stream: TcpStream) {
     stream.set_zero_linger().unwrap();
     drop(stream);
@@ -275,7 +276,7 @@ fn peer_closes_meanwhile() {
                 }
             }
         });
-        // Its buffers are full.
+        // The buffers of this socket are full.
         redd::time::sleep(Duration::from_millis(20)).await;
         drop(server);
         let error = writing.await.unwrap();
@@ -283,7 +284,7 @@ fn peer_closes_meanwhile() {
     });
 }
 
-fn nobody_listens() {
+fn no_process_listens() {
     current_thread().block_on(async {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let error = TcpStream::connect(address).await.unwrap_err();
@@ -291,7 +292,7 @@ fn nobody_listens() {
     });
 }
 
-fn nobody_receives() {
+fn no_process_receives() {
     current_thread().block_on(async {
         let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -299,7 +300,7 @@ fn nobody_receives() {
         socket.send(b"x").await.unwrap();
         let error = socket.recv(&mut [0; 8]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        // The socket lives on.
+        // The socket still works.
         let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.send_to(b"y", peer.local_addr().unwrap()).await.unwrap();
         assert_eq!(peer.recv(&mut [0; 8]).await.unwrap(), 1);

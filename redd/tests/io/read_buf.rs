@@ -1,6 +1,6 @@
 //! `ReadBuf` compared with a vector and a length.
 
-#![expect(unsafe_code, reason = "`assume_init` is told the truth here")]
+#![expect(unsafe_code, reason = "`assume_init` is called for initialised bytes")]
 
 use bytes::BufMut;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! The load: clients that send, check, give up and start again, each from its own seed.
+//! The load: clients that send, check, give up and start again, each with its own seed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::Sample;
 
 const CLIENTS: u64 = 32;
 
-/// A request that has no answer by then is lost. Far above what a busy machine makes of a request.
+/// A request without an answer after this time counts as lost. The limit is far above the latency on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,7 +63,7 @@ impl Random {
     }
 }
 
-/// Loads the service on `port` for `length`, and samples it every second.
+/// Puts load on the service at `port` for `length`, and takes a sample every second.
 pub(crate) fn run(
     port: u16,
     length: Duration,
@@ -122,7 +122,7 @@ pub(crate) fn run(
     (totals, samples)
 }
 
-/// One connection after another until the time is over.
+/// Opens one connection after another until the time is over.
 async fn client(
     port: u16,
     until: Instant,
@@ -138,7 +138,7 @@ async fn client(
             if Instant::now() >= until {
                 return;
             }
-            // Some leave in the middle of their request, half of them with a reset.
+            // Some clients leave in the middle of a request, half of them with a reset.
             let gives_up = random.below(500) == 0;
             counts.sent.fetch_add(1, Ordering::Relaxed);
             let start = Instant::now();
@@ -150,7 +150,7 @@ async fn client(
                 }
             };
             let Ok(is_quick) = redd::time::timeout(PATIENCE, request).await else {
-                // Sent and not answered: lost.
+                // This request was sent and not answered, so it is lost.
                 println!("no answer within {PATIENCE:?}");
                 break;
             };
@@ -170,7 +170,7 @@ async fn client(
 async fn echo(stream: &mut BufReader<TcpStream>, random: &mut Random, counts: &Counts, gives_up: bool) -> bool {
     let len = if random.below(20) == 0 { random.below(100_000) } else { random.below(1000) };
     let mut frame = (len as u32).to_be_bytes().to_vec();
-    // Never a letter `G` first: the length is below 2^24.
+    // The first byte is never `G`, because the length is below 2^24.
     frame.resize_with(len as usize + 4, || random.next() as u8);
     if gives_up {
         let part = random.below(frame.len() as u64) as usize;
@@ -185,7 +185,8 @@ async fn echo(stream: &mut BufReader<TcpStream>, random: &mut Random, counts: &C
     len < 1000
 }
 
-/// Kinds and how often of a thousand; the last is whether its latency says something about the runtime.
+/// The kinds of request and their frequency per thousand. The last value is whether the latency depends on the runtime
+/// alone.
 const KINDS: &[(&str, u64, bool)] = &[
     ("plain", 600, true),
     ("tasks", 60, true),

@@ -1,10 +1,10 @@
-//! A service under load for a while: nothing that was accepted is lost, and memory, descriptors and threads stay flat.
+//! A service under load: no accepted request is lost, and memory, descriptors and threads stay constant.
 //!
-//! The service runs in a process of its own, so that what is measured is its alone. The load sends every kind of request,
-//! restarts its clients, gives up on some, and counts. At the end both sides' counts must agree.
+//! The service runs in its own process, so only its resources are measured. The load sends every kind of request,
+//! restarts its clients, and gives up on some. At the end the counts of both sides must agree.
 //!
-//! `cargo xtask soak --minutes 30` writes `target/soak/soak.csv` and `soak.svg`. Without `--minutes` it is a short run
-//! in which only the counts are judged, not the resources.
+//! `cargo xtask soak --minutes 30` writes `target/soak/soak.csv` and `soak.svg`. Without `--minutes` the run is short,
+//! and only the counts are checked, not the resources.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::print_stdout, reason = "a program without a harness reports by itself")]
@@ -59,7 +59,7 @@ fn main() {
     let (totals, samples) = load::run(port, length, seed, &mut || resources(pid));
     let settled = settle(service.id(), idle, long);
 
-    // Its standard input ends: it drains, says its totals and leaves.
+    // When its standard input ends, the service drains, prints its totals and exits.
     drop(service.stdin.take());
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
@@ -84,12 +84,12 @@ fn main() {
     }
     let lost = totals.sent - totals.answered - totals.abandoned;
     println!("soak: {} requests, {lost} lost", totals.sent);
-    // As programs without a harness say it: what was judged is one thing a kind of check.
+    // The form of programs without a harness. Each run counts as one check.
     println!("{} passed, {} failed", u8::from(failures.is_empty()), failures.len());
     std::process::exit(i32::from(!failures.is_empty()));
 }
 
-/// `REDD_SEED`, or a number from the clock: it is printed, so that a run can be had again.
+/// `REDD_SEED`, or a number from the clock. It is printed, so that a run can be repeated.
 fn option_env_seed() -> u64 {
     std::env::var("REDD_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now()
@@ -118,7 +118,8 @@ fn resources(process: u32) -> (u64, usize, usize) {
     (rss.unwrap_or(0), count("task"), count("fd"))
 }
 
-/// After the load: waits until the threads and descriptors of the idle service are those of the start, or 30 seconds.
+/// After the load: waits until the idle service has as many threads and descriptors as at the start, at most 30
+/// seconds.
 fn settle(process: u32, idle: (u64, usize, usize), long: bool) -> (u64, usize, usize) {
     let since = Instant::now();
     loop {
@@ -145,14 +146,14 @@ fn judge_counts(totals: &load::Totals, told: &dyn Fn(&str) -> u64, failures: &mu
         format!("the service accepted {accepted}, answered {answered}, could not send {unsent}"),
     );
     check(unsent <= totals.abandoned, format!("{unsent} answers unsent, but {} clients left", totals.abandoned));
-    check(answered >= totals.answered, format!("answers out of nothing: {answered} of the service, {totals}"));
+    check(answered >= totals.answered, format!("more answers received than sent: {answered} of the service, {totals}"));
     let (spawned, ended) = (told("spawned"), told("ended"));
     check(spawned == ended, format!("{spawned} tasks were spawned and {ended} ended"));
     check(told("alive") == 0, format!("{} tasks are alive after the end", told("alive")));
     check(told("wrong") == 0, format!("{} of the service's own checks failed", told("wrong")));
 }
 
-/// Flat means: what the second quarter needed is enough for the last one, but for what the noise of one sample is.
+/// Resources are constant if the last quarter needs no more than the second one, except for the noise of one sample.
 fn judge_resources(
     samples: &[Sample],
     idle: (u64, usize, usize),

@@ -1,4 +1,4 @@
-//! The samples as a table and as a picture.
+//! The samples as a table and as a plot.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ const PANELS: [(&str, &[Series]); 3] = [
     ),
 ];
 
-/// Three panels, one under the other; legible on white and on black.
+/// Draws three panels, one below the other, readable on light and dark backgrounds.
 fn svg(samples: &[Sample], seed: u64) -> String {
     const WIDTH: f64 = 760.0;
     const HEIGHT: f64 = 130.0;

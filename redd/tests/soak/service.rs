@@ -1,4 +1,4 @@
-//! The service: echo on frames, and HTTP whose paths each use another part of the runtime.
+//! The service: echo of frames, and HTTP, where each path uses another part of the runtime.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use redd::task::JoinSet;
 struct Counts {
     accepted: AtomicU64,
     answered: AtomicU64,
-    /// The client had gone.
+    /// The client had disconnected.
     unsent: AtomicU64,
     spawned: AtomicU64,
     ended: AtomicU64,
@@ -37,7 +37,7 @@ pub(crate) fn run() {
     let (spawned, ended) = (Arc::clone(&counts), Arc::clone(&counts));
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
-        // All of them start now, so that those which are there after the load were there before it.
+        // With this hook all workers start now, so the number of threads after the load is that before the load.
         .on_thread_start(|| ())
         .enable_all()
         .thread_keep_alive(Duration::from_secs(2))
@@ -49,7 +49,7 @@ pub(crate) fn run() {
         })
         .build()
         .unwrap();
-    // The last worker starts the spare that stands by before its first task: it is there before the load, too.
+    // The last worker starts the standby before its first task, so that one exists before the load, too.
     let together = Arc::new(std::sync::Barrier::new(2));
     let first: Vec<_> = (0..2)
         .map(|_| {
@@ -62,7 +62,7 @@ pub(crate) fn run() {
     }
     let stop = Arc::new(Notify::new());
     let serving = runtime.spawn(serve(Arc::clone(&counts), Arc::clone(&stop)));
-    // Until the other process closes it.
+    // This waits until the other process closes the input.
     let _ = std::io::stdin().read(&mut [0; 1]);
     stop.notify_one();
     runtime.block_on(serving).unwrap();
@@ -84,7 +84,7 @@ pub(crate) fn run() {
     );
 }
 
-/// Until it is told to stop; then it waits for the connections that there are.
+/// Serves until it is stopped, then waits for the open connections.
 async fn serve(counts: Arc<Counts>, stop: Arc<Notify>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
@@ -100,7 +100,7 @@ async fn serve(counts: Arc<Counts>, stop: Arc<Notify>) {
     loop {
         redd::select! {
             accepted = listener.accept() => {
-                // Out of descriptors or a client that has left: the next one may do better.
+                // There is no free descriptor, or a client has left: the next accept may succeed.
                 let Ok((stream, _)) = accepted else { continue };
                 connections.spawn(connection(stream, Arc::clone(&world)));
             }
@@ -118,7 +118,7 @@ async fn serve(counts: Arc<Counts>, stop: Arc<Notify>) {
     clerk.await.unwrap();
 }
 
-/// The first byte tells: HTTP begins with a letter, a frame with its length.
+/// The first byte decides: HTTP begins with a letter, a frame with its length.
 async fn connection(stream: TcpStream, world: Arc<World>) {
     let mut stream = BufReader::new(stream);
     loop {
@@ -131,7 +131,7 @@ async fn connection(stream: TcpStream, world: Arc<World>) {
     }
 }
 
-/// Counts what is accepted and what becomes of it.
+/// Counts accepted connections and their ends.
 async fn answer(stream: &mut BufReader<TcpStream>, counts: &Counts, bytes: &[u8]) -> std::io::Result<()> {
     let sent = stream.write_all(bytes).await;
     let count = if sent.is_ok() { &counts.answered } else { &counts.unsent };
@@ -167,7 +167,7 @@ async fn http(stream: &mut BufReader<TcpStream>, world: &Arc<World>) -> std::io:
     answer(stream, &world.counts, response.as_bytes()).await
 }
 
-/// Every kind answers with the number plus one.
+/// Each kind returns the number plus one.
 async fn respond(kind: &str, number: u64, world: &Arc<World>) -> u64 {
     let expect = |is_so: bool| {
         if !is_so {
@@ -238,7 +238,7 @@ async fn respond(kind: &str, number: u64, world: &Arc<World>) -> u64 {
             *total += 1;
             number + 1
         }
-        // What a program should not do: it holds up a worker.
+        // This is what a program should not do: it blocks a worker.
         "stuck" => {
             std::thread::sleep(Duration::from_millis(50));
             number + 1

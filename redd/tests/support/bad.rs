@@ -1,4 +1,4 @@
-//! What the tests of bad input share.
+//! Shared by the tests of bad input.
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -16,10 +16,10 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 
 #[track_caller]
 pub(crate) fn assert_kind<T: Debug>(result: io::Result<T>, kind: ErrorKind) {
-    assert_eq!(result.expect_err("bad input was taken").kind(), kind);
+    assert_eq!(result.expect_err("bad input was accepted").kind(), kind);
 }
 
-/// A path that no system call takes.
+/// A path that every system call refuses.
 pub(crate) fn with_nul() -> &'static Path {
     Path::new(OsStr::from_bytes(b"a\0b"))
 }

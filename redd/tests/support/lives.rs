@@ -1,9 +1,9 @@
-//! What the random and the exhaustive tests of tasks share: values whose drops are counted, panics that are meant.
+//! Shared by the random and the exhaustive tests of tasks: values whose drops are counted, and intentional panics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many of a kind of value were made, and how many dropped.
+/// How many values of a kind were made, and how many were dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     made: AtomicUsize,
@@ -45,19 +45,19 @@ impl Drop for Counted {
     }
 }
 
-/// How panics that are meant begin; they are not printed.
+/// Intentional panics begin with this text, and are not printed.
 const ON_PURPOSE: &str = "on purpose";
 
-/// Panics without a word on the terminal.
+/// Panics without printing a message.
 pub(crate) fn panic_on_purpose(place: &'static str) -> ! {
     std::panic::panic_any(Purpose(place))
 }
 
-/// The payload of a panic that is meant.
+/// The payload of an intentional panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Purpose(pub(crate) &'static str);
 
-/// From here on, panics that are meant are not printed.
+/// From now on, intentional panics are not printed.
 pub(crate) fn hide_purposes() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -68,7 +68,7 @@ pub(crate) fn hide_purposes() {
     }));
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
     if let Some(purpose) = payload.downcast_ref::<Purpose>() {
         return format!("{ON_PURPOSE}: {}", purpose.0);

@@ -1,4 +1,4 @@
-//! Polls by hand, wakers that tell, and a generator of choices: what several of these programs use.
+//! Shared by several tests: polls by hand, instrumented wakers, and a generator of random choices.
 
 #![allow(dead_code, reason = "each program uses its part")]
 
@@ -62,7 +62,7 @@ impl<F: Fn() + Send + Sync + 'static> Wake for WakeFn<F> {
     }
 }
 
-/// Choices that a seed decides.
+/// Choices that are determined by a seed.
 pub(crate) struct Rng(Cell<u64>);
 
 impl Rng {
@@ -72,7 +72,7 @@ impl Rng {
 
     /// A number below `limit`.
     pub(crate) fn below(&self, limit: u32) -> u32 {
-        // Splitmix: a counter, well stirred.
+        // SplitMix64: a counter whose bits are mixed.
         let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.0.set(state);
         let mut word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,4 +1,4 @@
-//! A waker whose clone, wake and drop run other code, as those of another executor may.
+//! A waker whose clone, wake and drop run other code, as the wakers of other executors may.
 
 #![allow(unsafe_code, reason = "a table of functions is the only way to a waker with a clone of one's own")]
 
@@ -20,7 +20,7 @@ const TABLE: RawWakerVTable = RawWakerVTable::new(
     |_| run(),
 );
 
-/// The hook is away while it runs, so it does not meet itself.
+/// The hook is taken out while it runs, so it does not call itself.
 fn run() {
     if let Some(mut hook) = HOOK.take() {
         hook();

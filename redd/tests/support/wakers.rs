@@ -1,8 +1,9 @@
-//! A waker that counts its handles, notices a use after its end, and panics where it is told to.
+//! A waker that counts its handles, detects a use after its end, and panics on demand.
 //!
 //! # Invariants
-//! - `log-outlives`: a waker holds no reference to its log, so that a use after the last drop is counted and not undefined.
-//!   Whoever makes the log keeps it until the last waker is dropped, and leaks it if one is not.
+//! - `log-outlives`: a waker holds no reference to its log, so that a use after the last drop is counted and is not
+//!   undefined behaviour. The code that creates the log keeps it until the last waker is dropped. If a waker remains,
+//!   it leaks the log.
 
 #![allow(unsafe_code, reason = "a waker that is its own evidence needs a table of its own")]
 
@@ -22,7 +23,7 @@ struct Counts {
     clone_panics: AtomicBool,
 }
 
-/// Makes wakers and counts what is done to them.
+/// Creates wakers and counts the calls on them.
 #[derive(Debug)]
 pub(crate) struct WakerLog(Option<Box<Counts>>);
 
@@ -35,19 +36,19 @@ impl WakerLog {
         self.0.as_deref().expect("taken by the drop alone")
     }
 
-    /// Each wake panics, after it was counted.
+    /// Each wake panics after it was counted.
     pub(crate) fn panic_in_wake(self) -> Self {
         self.counts().wake_panics.store(true, Ordering::SeqCst);
         self
     }
 
-    /// Each drop of a handle panics, after it was counted.
+    /// Each drop of a handle panics after it was counted.
     pub(crate) fn panic_in_drop(self) -> Self {
         self.counts().drop_panics.store(true, Ordering::SeqCst);
         self
     }
 
-    /// Each clone panics; no handle is made.
+    /// Each clone panics; no handle is created.
     pub(crate) fn panic_in_clone(self) -> Self {
         self.counts().clone_panics.store(true, Ordering::SeqCst);
         self
@@ -55,7 +56,8 @@ impl WakerLog {
 
     pub(crate) fn waker(&self) -> Waker {
         self.counts().alive.fetch_add(1, Ordering::SeqCst);
-        // SAFETY: the table does only what is safe on any thread, on counts that outlive the waker (`log-outlives`).
+        // SAFETY: the functions of the table may run on any thread. They use counts that outlive the waker
+        // (`log-outlives`).
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::from_ref(self.counts()).cast(), &TABLE)) }
     }
 
@@ -63,7 +65,7 @@ impl WakerLog {
         self.counts().woken.load(Ordering::SeqCst)
     }
 
-    /// No handle is left, and none was used after its end.
+    /// Asserts that no handle is left, and that none was used after its end.
     #[track_caller]
     pub(crate) fn assert_ended(&self) {
         let counts = self.counts();
@@ -85,9 +87,9 @@ impl Drop for WakerLog {
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
 /// # Safety
-/// `data` is that of a waker of a log that still stands (`log-outlives`).
+/// `data` belongs to a waker whose log still exists (`log-outlives`).
 unsafe fn counts<'a>(data: *const ()) -> &'a Counts {
-    // SAFETY: by this function's duty.
+    // SAFETY: by the safety contract.
     let counts = unsafe { &*data.cast::<Counts>() };
     if counts.alive.load(Ordering::SeqCst) <= 0 {
         counts.misused.fetch_add(1, Ordering::SeqCst);

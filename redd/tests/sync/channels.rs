@@ -1,4 +1,4 @@
-//! Tests of the channels: a random comparison with plain queues, and behaviour that a model does not show.
+//! Tests of the channels: a random comparison with plain queues, and behaviour that the models do not cover.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use super::support::emulation::rounds;
 use super::support::{Rng, Wakes, poll_once, poll_with};
 use redd::sync::{broadcast, mpsc, oneshot, watch};
 
-/// Seeds of the random comparisons; each failure names its own.
+/// Seeds of the random comparisons. A failure names its seed.
 const SEEDS: std::ops::Range<u64> = 0..64;
 
 /// Polls a receive once.
@@ -347,7 +347,11 @@ fn every_message_is_dropped_once_wherever_it_is() {
     let permit = sender.try_reserve().unwrap();
     drop(receiver);
     permit.send(value());
-    assert_eq!(count(), 1, "sent after the receiver has gone: dropped at once, although the channel stays");
+    assert_eq!(
+        count(),
+        1,
+        "a message sent after the receiver was dropped is dropped at once, although the channel stays"
+    );
     assert_eq!(sender.capacity(), 1);
     let owned = sender.clone().try_reserve_owned();
     assert!(owned.is_err(), "the channel is closed");
@@ -394,7 +398,7 @@ fn a_panic_while_a_watched_value_is_changed_poisons_nothing() {
         });
     };
     assert!(catch_unwind(AssertUnwindSafe(change)).is_err());
-    assert!(!receiver.has_changed().unwrap(), "receivers are not told");
+    assert!(!receiver.has_changed().unwrap(), "receivers are not woken");
     assert_eq!(*receiver.borrow(), 2);
     sender.send(3).unwrap();
     assert!(now!(receiver.changed()).is_ready());
@@ -421,7 +425,7 @@ fn a_broadcast_message_whose_clone_panics_is_skipped() {
 }
 
 #[test]
-#[should_panic(expected = "ask `is_terminated` first")]
+#[should_panic(expected = "check `is_terminated` first")]
 fn polling_a_finished_oneshot_says_what_to_check() {
     let (sender, mut receiver) = oneshot::channel();
     sender.send(1).unwrap();
@@ -430,8 +434,8 @@ fn polling_a_finished_oneshot_says_what_to_check() {
 }
 
 #[test]
-#[should_panic(expected = "ask for a buffer of at least 1")]
-fn a_channel_without_room_is_refused() {
+#[should_panic(expected = "use a buffer of at least 1")]
+fn a_channel_of_capacity_zero_panics() {
     let _ = mpsc::channel::<u8>(0);
 }
 

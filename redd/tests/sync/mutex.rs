@@ -35,7 +35,7 @@ fn the_lock_is_handed_to_the_longest_waiter() {
     assert!(poll_with(two.as_mut(), &waker).is_pending());
     drop(guard);
     assert_eq!(wakes.count(), 1);
-    assert!(mutex.try_lock().is_err(), "it belongs to the first in line");
+    assert!(mutex.try_lock().is_err(), "it belongs to the first waiter");
     assert!(poll_with(two.as_mut(), &waker).is_pending());
     drop(one);
     let Poll::Ready(guard) = poll_once(two.as_mut()) else {
@@ -66,7 +66,7 @@ fn mapped_guards_keep_the_lock_and_release_it_once() {
     assert_eq!(*mapped, 3);
     assert!(mutex.try_lock().is_err());
     drop(mapped);
-    assert_eq!(mutex.try_lock().expect("let go once").0, 1);
+    assert_eq!(mutex.try_lock().expect("released once").0, 1);
 }
 
 #[test]

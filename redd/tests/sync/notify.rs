@@ -149,7 +149,7 @@ fn a_waker_during_notify_waiters_sees_all_waiters_notified() {
     let waker = Waker::from(Arc::new(WakeFn(move || {
         let mut others: Vec<Pin<Box<OwnedNotified>>> = std::mem::take(&mut *list.lock().unwrap());
         let Some(mut last) = others.pop() else { return };
-        // The last of 100 is not in the first batch, but is notified too. The rest is dropped while linked.
+        // The last of 100 waiters is not in the first batch, but is notified too. The others are dropped while linked.
         flag.store(poll_once(last.as_mut()).is_ready(), Ordering::Relaxed);
     })));
     let mut first = Box::pin(notify.notified());

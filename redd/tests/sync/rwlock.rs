@@ -51,7 +51,7 @@ fn the_number_of_readers_can_be_limited() {
     assert!(lock.try_read().is_ok());
     let none = std::panic::catch_unwind(|| RwLock::with_max_readers(1, 0)).expect_err("none");
     let message = none.downcast_ref::<&str>().expect("a message");
-    assert!(message.contains("ask for at least 1"), "{message}");
+    assert!(message.contains("use at least 1"), "{message}");
 }
 
 #[test]

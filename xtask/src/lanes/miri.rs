@@ -25,8 +25,8 @@ const OUTSIDE: &[&str] = &[
     "signal::",
     "fs::",
     "driver::readiness",
-    "with_a_paused_clock_an_event",
-    "a_descriptor_stays_counted",
+    "with_a_paused_clock_a_pending_event",
+    "a_closed_descriptor_stays_counted",
 ];
 
 /// Both rules for when a pointer may be used; no program may break either of them.

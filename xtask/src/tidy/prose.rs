@@ -84,12 +84,12 @@ pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> 
     findings
 }
 
-/// Files whose prose is checked. Those of the tests follow later.
+/// Files whose prose is checked.
 const CHECKED: &[&str] = &[
-    "redd/src/",
-    "redd/models/",
-    "redd-macros/src/",
-    "tokio/src/",
+    "redd/",
+    "redd-macros/",
+    "tokio/",
+    "compat/",
     "crawler/",
     "demos/",
     "docs/",
@@ -375,6 +375,15 @@ mod tests {
             "word ".repeat(40),
         );
         assert_eq!(findings(&text), Vec::<String>::new());
+    }
+
+    #[test]
+    fn comments_of_tests_examples_and_compat_are_checked() {
+        for path in
+            ["redd/tests/a.rs", "redd/examples/a.rs", "redd-macros/tests/a.rs", "tokio/tests/a.rs", "compat/a/src/a.rs"]
+        {
+            assert_eq!(check(&[Source::new(path, "//! Wakes whoever waits.\n")], &[]).len(), 1, "{path}");
+        }
     }
 
     #[test]

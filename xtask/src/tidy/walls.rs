@@ -16,13 +16,14 @@ const ROOT: &str = "redd/src/";
 /// longest prefix of a path decides its layer. `lib.rs` may import everything.
 const LAYERS: &[&[&str]] = &[
     &["primitives/", "sys/", "format_macros.rs"],
-    &["collections/"],
+    // What identifies a task takes nothing, and every report of a task has it.
+    &["collections/", "task/id.rs"],
     &["observe/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
     &["driver/"],
     &["current.rs"],
-    &["task/", "observe/late_poll.rs"],
+    &["task/"],
     // Leaves: what a task waits on.
     &["time/"],
     &["sync/"],
@@ -340,7 +341,7 @@ mod tests {
         const TARGETS: &[(&str, &str)] = &[
             ("lib.rs", "pub use runtime::spawn;"),
             ("current.rs", "pub fn parts() {}"),
-            ("observe/waiting.rs", "pub fn note() {}"),
+            ("observe/waiting.rs", "pub fn record() {}"),
             ("time/timers.rs", "pub struct Timers;"),
             ("time/sleep.rs", "pub fn sleep() {}"),
             ("sync/notify.rs", "pub struct Notify;"),
@@ -369,7 +370,7 @@ mod tests {
             ("task/poll.rs", "use crate::time::timers::Timers;", "takes `Timers` from time/timers.rs, which is closed"),
             (
                 "net/udp.rs",
-                "use crate::{observe::waiting::note,\n sync::notify::Notify};",
+                "use crate::{observe::waiting::record,\n sync::notify::Notify};",
                 "sync/notify.rs, which is closed",
             ),
             ("attic/mod.rs", "", "has no layer"),
@@ -378,7 +379,7 @@ mod tests {
             assert!(found.len() == 1 && found[0].contains(what), "{text}: {found:?}");
         }
         for (path, text) in [
-            ("task/cell.rs", "use crate::{observe::waiting::note, current::parts};"),
+            ("task/cell.rs", "use crate::{observe::waiting::record, current::parts};"),
             ("io/mod.rs", "pub use crate::runtime::handle::Handle;"),
             ("sync/mpsc/send_timeout.rs", "use crate::time::sleep::sleep;\nfn a() { crate::pin!(x); $crate::fs::a() }"),
             ("sync/mutex.rs", "#[cfg(test)]\nmod tests {\n    use crate::runtime::handle::Handle;\n}"),

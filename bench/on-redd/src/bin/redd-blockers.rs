@@ -3,14 +3,14 @@
 #[path = "../../../workloads/blockers.rs"]
 mod blockers;
 
-/// Values that only redd counts.
-mod figures {
+/// Metrics of rescue, which only redd has.
+mod rescue_metrics {
     use rt::runtime::{Builder, Runtime};
 
-    /// The monitor is a thread of its own.
+    /// The monitor is an extra thread.
     pub const HAS_MONITOR: bool = true;
 
-    /// The report lines are not measured.
+    /// Writing the reports is not measured.
     pub fn quiet(builder: &mut Builder) {
         builder.on_late_poll(|_| {});
     }

@@ -4,7 +4,7 @@
 mod blockers;
 
 /// Tokio has no rescue.
-mod figures {
+mod rescue_metrics {
     use rt::runtime::{Builder, Runtime};
 
     pub const HAS_MONITOR: bool = false;

@@ -1,9 +1,9 @@
-//! [`AsyncFd`]: readiness of a descriptor that redd knows nothing about.
+//! [`AsyncFd`]: readiness of a descriptor of a kind that redd does not know.
 //!
-//! Public in `io::unix`. A thin shell around [`Registration`].
+//! Public in `io::unix`. A thin wrapper of [`Registration`].
 //!
 //! # Invariants
-//! - `leave-before-close`: the registration is the first field, so it leaves epoll before `inner` closes.
+//! - `leave-before-close`: the registration is the first field, so it is removed from epoll before `inner` closes.
 
 #![expect(unsafe_code, reason = "Tokio's `register` functions are declared unsafe")]
 
@@ -19,13 +19,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
 
-/// A descriptor of the program's own, with readiness: a device, a socket of another library, an inotify instance.
+/// A descriptor that the program owns, with readiness: a device, a socket of another library, an inotify instance.
 ///
-/// - The descriptor must not block (`O_NONBLOCK`) and must be of a kind that epoll takes; a regular file is refused.
-/// - [`readable`](Self::readable) and [`writable`](Self::writable) wait; the guard that they give is told how the
-///   operation went: [`try_io`](AsyncFdReadyGuard::try_io) does so by itself. Readiness that nobody clears stays.
+/// - The descriptor must be non-blocking (`O_NONBLOCK`), and of a kind that epoll accepts. Epoll refuses regular files.
+/// - [`readable`](Self::readable) and [`writable`](Self::writable) wait and return a guard. Report to the guard if the
+///   operation would block; [`try_io`](AsyncFdReadyGuard::try_io) does so for you. Otherwise the readiness stays.
 /// - Dropping it ends the registration first, and then drops `T`.
-/// - At most one task waits through each of the `poll_` methods: the last one. The `async` methods take any number.
+/// - Each of the `poll_` methods wakes one task, the last that polled it. The `async` methods serve any number of
+///   tasks.
 ///
 /// # Examples
 /// ```
@@ -56,7 +57,7 @@ pub struct AsyncFd<T: AsRawFd> {
     inner: T,
 }
 
-/// Something is ready: what was seen, so that it can be cleared if it turns out to be over.
+/// The readiness that was seen, so that the program can clear it if the operation would block after all.
 ///
 /// - Dropping the guard leaves the readiness as it is.
 ///
@@ -76,13 +77,13 @@ pub struct AsyncFd<T: AsRawFd> {
 /// assert_eq!(guard.get_inner().peer_addr()?.as_pathname(), None);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-#[must_use = "readiness stays until the guard is told that the operation would block"]
+#[must_use = "readiness stays until it is cleared through the guard"]
 pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
     async_fd: &'a AsyncFd<T>,
     event: Option<ReadyEvent>,
 }
 
-/// As [`AsyncFdReadyGuard`], with the descriptor borrowed for changing.
+/// As [`AsyncFdReadyGuard`], with the descriptor borrowed mutably.
 ///
 /// # Examples
 /// ```
@@ -100,7 +101,7 @@ pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
 /// assert_eq!(written.expect("the socket has room")?, 5);
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-#[must_use = "readiness stays until the guard is told that the operation would block"]
+#[must_use = "readiness stays until it is cleared through the guard"]
 pub struct AsyncFdReadyMutGuard<'a, T: AsRawFd> {
     async_fd: &'a mut AsyncFd<T>,
     event: Option<ReadyEvent>,
@@ -113,7 +114,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Outside of a runtime, and in one that was built without I/O.
     ///
     /// # Errors
-    /// The error of the system: the descriptor is closed, of a kind that epoll refuses, or registered already.
+    /// The system's error: the descriptor is closed, registered already, or of a kind that epoll refuses.
     #[track_caller]
     pub fn new(inner: T) -> io::Result<Self> {
         Self::with_interest(inner, Interest::READABLE | Interest::WRITABLE)
@@ -128,7 +129,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         Self::try_with_interest(inner, interest).map_err(Into::into)
     }
 
-    /// As [`new`](Self::new), but the error gives `inner` back.
+    /// As [`new`](Self::new), but the error returns `inner`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -137,7 +138,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         Self::try_with_interest(inner, Interest::READABLE | Interest::WRITABLE)
     }
 
-    /// As [`with_interest`](Self::with_interest), but the error gives `inner` back.
+    /// As [`with_interest`](Self::with_interest), but the error returns `inner`.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -149,11 +150,11 @@ impl<T: AsRawFd> AsyncFd<T> {
         }
     }
 
-    /// As [`try_new`](Self::try_new), with the promise that Tokio asks for.
+    /// As [`try_new`](Self::try_new), with the safety contract of Tokio's function.
     ///
     /// # Safety
-    /// The descriptor stays open, and `T` keeps naming the same one, for as long as this lives. In redd a broken
-    /// promise costs events, not memory.
+    /// The descriptor stays open, and `T` always returns the same one, for as long as this lives. In redd a violation
+    /// loses events, but does not break memory safety.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -162,7 +163,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         Self::try_new(inner)
     }
 
-    /// As [`try_with_interest`](Self::try_with_interest), with the promise that Tokio asks for.
+    /// As [`try_with_interest`](Self::try_with_interest), with the safety contract of Tokio's function.
     ///
     /// # Safety
     /// As [`register`](Self::register).
@@ -174,17 +175,17 @@ impl<T: AsRawFd> AsyncFd<T> {
         Self::try_with_interest(inner, interest)
     }
 
-    /// The object that holds the descriptor.
+    /// Returns the object that holds the descriptor.
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The object that holds the descriptor, for changing. Its descriptor must stay the same one.
+    /// Returns the object that holds the descriptor, mutably. Its descriptor must stay the same one.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// Ends the registration and gives the object back.
+    /// Ends the registration and returns the object.
     pub fn into_inner(self) -> T {
         // `leave-before-close`.
         let Self { registration, inner } = self;
@@ -192,7 +193,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner
     }
 
-    /// Polls for reading to be worth trying; the last task to poll is woken.
+    /// Polls until reading is worth trying. Only the last task that polled is woken.
     ///
     /// # Errors
     /// The runtime has shut down.
@@ -213,7 +214,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         Poll::Ready(Ok(self.mut_guard(event)))
     }
 
-    /// Polls for writing to be worth trying; the last task to poll is woken.
+    /// Polls until writing is worth trying. Only the last task that polled is woken.
     ///
     /// # Errors
     /// The runtime has shut down.
@@ -353,7 +354,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Runs `f` if `interest` is ready now, and clears the readiness if `f` returns `WouldBlock`.
     ///
     /// # Errors
-    /// `WouldBlock` without a call of `f` if nothing is ready; the error of `f`; or that the runtime has shut down.
+    /// `WouldBlock` without a call of `f` if nothing is ready, the error of `f`, or that the runtime has shut down.
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.registration.try_io_if_ready(interest, || f(&self.inner))
     }
@@ -391,7 +392,7 @@ async fn io_when_ready<R>(
     mut f: impl FnMut() -> io::Result<R>,
 ) -> io::Result<R> {
     loop {
-        // It costs a unit of the budget, because the end of a direction may stay and give no reason to wait.
+        // Each round costs a unit of the budget, because a closed bit may stay and leave no reason to wait.
         let event = registration.readiness(interest).await?;
         match f() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => registration.clear_after_try(event),
@@ -408,8 +409,8 @@ impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
 
 impl<T: AsRawFd> AsFd for AsyncFd<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: `inner` keeps its descriptor open while it is borrowed; that it names an open one is what its
-        // `AsRawFd` says, and what the kernel confirmed at registration.
+        // SAFETY: `inner` keeps its descriptor open while it is borrowed. By the contract of `AsRawFd` the descriptor
+        // is open, and the kernel confirmed that at registration.
         unsafe { BorrowedFd::borrow_raw(self.inner.as_raw_fd()) }
     }
 }
@@ -417,10 +418,11 @@ impl<T: AsRawFd> AsFd for AsyncFd<T> {
 debug_struct!([T: fmt::Debug + AsRawFd] AsyncFd<T> as "AsyncFd", self => { inner: self.inner, .. });
 
 impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
-    /// The operation would block: everything that this guard saw is cleared, unless a new event has arrived.
+    /// Reports that the operation would block: clears all the readiness that this guard saw, unless a new event has
+    /// arrived.
     ///
-    /// The end of a direction (closed) stays: a caller may also call this after a short read. If the operation
-    /// would block although the end was seen, only [`try_io`](Self::try_io) clears that too.
+    /// A closed direction stays closed, because a caller may also call this after a short read. If the operation would
+    /// block although the direction was closed, only [`try_io`](Self::try_io) clears that too.
     pub fn clear_ready(&mut self) {
         self.clear_ready_matching(Ready::ALL);
     }
@@ -430,19 +432,19 @@ impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
         self.async_fd.clear(&mut self.event, ready);
     }
 
-    /// Says in the code what dropping does anyway: the readiness stays.
+    /// Keeps the readiness, as dropping the guard does. Use it to make that explicit.
     pub fn retain_ready(&mut self) {}
 
-    /// What this guard saw and has not cleared.
+    /// Returns the readiness that this guard saw and has not cleared.
     pub fn ready(&self) -> Ready {
         self.event.map_or(Ready::EMPTY, |event| event.ready)
     }
 
-    /// Runs `f`, and clears the readiness if it returns `WouldBlock`, also the end of a direction if the guard is
-    /// for that direction alone.
+    /// Runs `f`, and clears the readiness if it returns `WouldBlock`. If the guard is for one direction alone, that
+    /// includes the closed state of the direction.
     ///
     /// # Errors
-    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are in the `Ok` value.
     pub fn try_io<R>(
         &mut self,
         f: impl FnOnce(&'a AsyncFd<Inner>) -> io::Result<R>,
@@ -465,10 +467,11 @@ debug_struct!([Inner: std::fmt::Debug + AsRawFd] AsyncFdReadyGuard<'_, Inner> as
 });
 
 impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
-    /// The operation would block: everything that this guard saw is cleared, unless a new event has arrived.
+    /// Reports that the operation would block: clears all the readiness that this guard saw, unless a new event has
+    /// arrived.
     ///
-    /// The end of a direction (closed) stays: a caller may also call this after a short read. If the operation
-    /// would block although the end was seen, only [`try_io`](Self::try_io) clears that too.
+    /// A closed direction stays closed, because a caller may also call this after a short read. If the operation would
+    /// block although the direction was closed, only [`try_io`](Self::try_io) clears that too.
     pub fn clear_ready(&mut self) {
         self.clear_ready_matching(Ready::ALL);
     }
@@ -478,19 +481,19 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
         self.async_fd.clear(&mut self.event, ready);
     }
 
-    /// Says in the code what dropping does anyway: the readiness stays.
+    /// Keeps the readiness, as dropping the guard does. Use it to make that explicit.
     pub fn retain_ready(&mut self) {}
 
-    /// What this guard saw and has not cleared.
+    /// Returns the readiness that this guard saw and has not cleared.
     pub fn ready(&self) -> Ready {
         self.event.map_or(Ready::EMPTY, |event| event.ready)
     }
 
-    /// Runs `f`, and clears the readiness if it returns `WouldBlock`, also the end of a direction if the guard is
-    /// for that direction alone.
+    /// Runs `f`, and clears the readiness if it returns `WouldBlock`. If the guard is for one direction alone, that
+    /// includes the closed state of the direction.
     ///
     /// # Errors
-    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are inside of `Ok`.
+    /// [`TryIoError`] if `f` would block: wait again. Other errors of `f` are in the `Ok` value.
     pub fn try_io<R>(
         &mut self,
         f: impl FnOnce(&mut AsyncFd<Inner>) -> io::Result<R>,
@@ -513,34 +516,34 @@ debug_struct!([Inner: std::fmt::Debug + AsRawFd] AsyncFdReadyMutGuard<'_, Inner>
 });
 
 impl<'a, Inner: AsRawFd> AsyncFdReadyGuard<'a, Inner> {
-    /// The [`AsyncFd`] that is ready.
+    /// Returns the [`AsyncFd`] that is ready.
     pub fn get_ref(&self) -> &'a AsyncFd<Inner> {
         self.async_fd
     }
 
-    /// The object in it.
+    /// Returns the object in it.
     pub fn get_inner(&self) -> &'a Inner {
         &self.async_fd.inner
     }
 }
 
 impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
-    /// The [`AsyncFd`] that is ready.
+    /// Returns the [`AsyncFd`] that is ready.
     pub fn get_ref(&self) -> &AsyncFd<Inner> {
         self.async_fd
     }
 
-    /// The [`AsyncFd`] that is ready, for changing.
+    /// Returns the [`AsyncFd`] that is ready, mutably.
     pub fn get_mut(&mut self) -> &mut AsyncFd<Inner> {
         self.async_fd
     }
 
-    /// The object in it.
+    /// Returns the object in it.
     pub fn get_inner(&self) -> &Inner {
         &self.async_fd.inner
     }
 
-    /// The object in it, for changing.
+    /// Returns the object in it, mutably.
     pub fn get_inner_mut(&mut self) -> &mut Inner {
         &mut self.async_fd.inner
     }
@@ -550,7 +553,7 @@ impl<Inner: AsRawFd> AsyncFdReadyMutGuard<'_, Inner> {
 #[derive(Debug)]
 pub struct TryIoError(());
 
-/// A descriptor was refused. Gives the object back: [`into_parts`](Self::into_parts).
+/// The error of a descriptor that was refused. [`into_parts`](Self::into_parts) returns the object.
 ///
 /// # Examples
 /// ```
@@ -568,7 +571,7 @@ pub struct AsyncFdRegisterError<T> {
 }
 
 impl<T> AsyncFdRegisterError<T> {
-    /// The object, and why it was refused.
+    /// Returns the object, and the reason for the refusal.
     pub fn into_parts(self) -> (T, io::Error) {
         (self.inner, self.cause)
     }

@@ -1,7 +1,7 @@
-//! Readiness: descriptors that say when an operation is worth trying, through epoll.
+//! Readiness: epoll reports when an operation on a descriptor is worth trying.
 //!
-//! A system call is tried first. Only when it would block does the task wait: it leaves its waker with the
-//! registration, and the thread that harvests the event takes it.
+//! The system call is tried first. If it would block, the task stores its waker in the registration. The thread that
+//! harvests the event takes the waker.
 
 pub(crate) mod async_fd;
 pub(crate) mod ready;

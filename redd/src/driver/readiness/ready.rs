@@ -1,18 +1,18 @@
-//! Which directions of a descriptor are asked about ([`Interest`]) and which are ready ([`Ready`]): sets of bits.
+//! What to report about a descriptor ([`Interest`]), and which operations are ready ([`Ready`]): sets of bits.
 //!
-//! Called by `driver`, `net`, `process`; both types are public in `io`.
+//! Called by `driver`, `net` and `process`. Both types are public in `io`.
 
 use crate::sys::epoll::flags;
 use std::fmt;
 use std::ops;
 
-/// What a descriptor is asked about when it is registered or waited for.
+/// What to report about a descriptor, for its registration or for one wait.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Interest(u8);
 
 /// Which operations on a descriptor are worth trying.
 ///
-/// - It is a hint: an operation may still answer that it would block.
+/// - It is a hint: the operation may still return `WouldBlock`.
 ///
 /// # Examples
 /// ```
@@ -33,36 +33,36 @@ const PRIORITY: u8 = 1 << 4;
 const ERROR: u8 = 1 << 5;
 
 impl Interest {
-    /// Reading, and the end of what can be read.
+    /// Reading, including the end of the stream.
     pub const READABLE: Self = Self(READABLE);
-    /// Writing, and the end of being able to write.
+    /// Writing, including the end of what the peer accepts.
     pub const WRITABLE: Self = Self(WRITABLE);
-    /// Urgent data, or what the descriptor's kind counts as such.
+    /// Urgent data, or what this kind of descriptor reports as such.
     pub const PRIORITY: Self = Self(PRIORITY);
-    /// Errors; the system reports them also when only another direction was asked about.
+    /// Errors. The system reports them also for an interest in another direction alone.
     pub const ERROR: Self = Self(ERROR);
 
-    /// Whether reading is part of it.
+    /// Whether it includes reading.
     pub const fn is_readable(self) -> bool {
         self.0 & READABLE != 0
     }
 
-    /// Whether writing is part of it.
+    /// Whether it includes writing.
     pub const fn is_writable(self) -> bool {
         self.0 & WRITABLE != 0
     }
 
-    /// Whether urgent data is part of it.
+    /// Whether it includes urgent data.
     pub const fn is_priority(self) -> bool {
         self.0 & PRIORITY != 0
     }
 
-    /// Whether errors are part of it.
+    /// Whether it includes errors.
     pub const fn is_error(self) -> bool {
         self.0 & ERROR != 0
     }
 
-    /// Both together, for constants; elsewhere `|` reads better.
+    /// The union, for constants. Elsewhere `|` reads better.
     #[must_use = "the union is returned, `self` is not changed"]
     pub const fn add(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -86,7 +86,7 @@ impl Interest {
         }
     }
 
-    /// What to ask epoll for. Errors and hang-ups are reported without asking.
+    /// The flags for epoll. Errors and hang-ups are reported always.
     pub(crate) fn to_epoll(self) -> u32 {
         let mut events = flags::ET;
         if self.is_readable() {
@@ -101,7 +101,8 @@ impl Interest {
         events
     }
 
-    /// The readiness that answers this interest. The end of a direction answers it too: the operation would not block.
+    /// The readiness that satisfies this interest. A closed direction satisfies it too, because the operation would not
+    /// block.
     pub(crate) fn mask(self) -> Ready {
         let mut mask = self.0;
         if self.is_readable() {
@@ -124,9 +125,9 @@ impl Ready {
     pub const READABLE: Self = Self(READABLE);
     /// A write is worth trying.
     pub const WRITABLE: Self = Self(WRITABLE);
-    /// The other side will send no more.
+    /// The peer will send nothing more.
     pub const READ_CLOSED: Self = Self(READ_CLOSED);
-    /// The other side will take no more.
+    /// The peer will receive nothing more.
     pub const WRITE_CLOSED: Self = Self(WRITE_CLOSED);
     /// There is urgent data.
     pub const PRIORITY: Self = Self(PRIORITY);
@@ -140,7 +141,7 @@ impl Ready {
         self.0 == 0
     }
 
-    /// Whether a read is worth trying, if only to find the end of the stream.
+    /// Whether a read is worth trying, if only to detect the end of the stream.
     ///
     /// # Examples
     /// ```
@@ -158,12 +159,12 @@ impl Ready {
         self.0 & (WRITABLE | WRITE_CLOSED) != 0
     }
 
-    /// Whether the other side will send no more.
+    /// Whether the peer will send nothing more.
     pub const fn is_read_closed(self) -> bool {
         self.0 & READ_CLOSED != 0
     }
 
-    /// Whether the other side will take no more.
+    /// Whether the peer will receive nothing more.
     pub const fn is_write_closed(self) -> bool {
         self.0 & WRITE_CLOSED != 0
     }
@@ -186,10 +187,10 @@ impl Ready {
         Self(bits & Self::ALL.0)
     }
 
-    /// What an event of epoll says.
+    /// The readiness in an event of epoll.
     ///
-    /// An error alone makes both directions worth trying: a waiting operation fetches it instead of waiting on. Linux
-    /// reports, for example, a refused datagram as `EPOLLERR` without `EPOLLIN`.
+    /// An error alone makes both directions worth trying: a waiting operation returns it instead of waiting further.
+    /// For example, Linux reports a refused datagram as `EPOLLERR` without `EPOLLIN`.
     pub(crate) fn from_epoll(events: u32) -> Self {
         let has = |flag| events & flag != 0;
         let mut ready = 0;
@@ -208,7 +209,7 @@ impl Ready {
         if has(flags::HUP | flags::RDHUP) {
             ready |= READ_CLOSED;
         }
-        // A pipe or FIFO whose reader is gone shows it as an error, with or without room to write.
+        // A pipe or FIFO without a reader reports an error, with or without room to write.
         if has(flags::HUP) || (has(flags::ERR) && (has(flags::OUT) || events == flags::ERR)) {
             ready |= WRITE_CLOSED;
         }

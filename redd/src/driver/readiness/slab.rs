@@ -1,14 +1,15 @@
-//! The slots of a driver: found by index without a lock, allocated and freed under one.
+//! The slots of a driver. They are found by index without a lock, and allocated and freed under one.
 //!
-//! Called by `source` (allocate, free, look) and by `Driver` (find the slot of an event, walk at shutdown).
+//! Called by `source` (allocates, frees, finds) and by `Driver` (finds the slot of an event, walks all at shutdown).
 //!
 //! # Invariants
-//! - `pages-stay`: a page, once published, is neither moved nor freed before the slab is dropped.
-//! - `one-holder`: an index is in the free list or with one registration, never both.
+//! - `pages-stay`: a published page is neither moved nor freed until the slab is dropped.
+//! - `one-holder`: an index is either in the free list or held by one registration.
 //!
 //! # Why not otherwise
-//! A pointer in the epoll token would need each event to be proven alive; reference counts cost two
-//! read-modify-writes an event. Slots that never go away need neither: a late event finds a later generation.
+//! If the epoll token were a pointer, each event would need a proof that its target is alive. Reference counts for that
+//! cost two read-modify-writes per event. Slots that are never freed need neither: a late event finds a newer
+//! generation.
 
 #![expect(unsafe_code, reason = "pages are published through an atomic pointer")]
 
@@ -20,7 +21,7 @@ use std::io;
 
 /// Slots in the first page; each page is twice as large as the one before it.
 const FIRST_PAGE: usize = 64;
-/// Pages enough for 2^28 descriptors; Linux allows a process 2^30 at most, and a million by default.
+/// Pages enough for 2^28 descriptors. Linux allows a process 2^30 at most, and a million by default.
 const PAGES: usize = 22;
 
 /// See the module page.
@@ -32,16 +33,16 @@ pub(crate) struct Slab {
 
 #[derive(Debug, Default)]
 struct Free {
-    /// Indices that were used before; the last one freed is warm and goes first.
+    /// Indices that were used before. The last one freed is reused first, because its slot is still in the cache.
     indices: Vec<u32>,
-    /// The indices from here on were never used.
+    /// Indices from here on were never used.
     unused: u32,
-    /// Allocations, ever.
+    /// Total number of allocations.
     allocated: u64,
     is_closed: bool,
 }
 
-/// Page and place in it.
+/// Returns the page of a slot and its offset in the page.
 fn locate(index: u32) -> (usize, usize) {
     let position = index as usize + FIRST_PAGE;
     let page = (position / FIRST_PAGE).ilog2();
@@ -53,20 +54,20 @@ impl Slab {
         Self { pages: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())), free: Mutex::new(Free::default()) }
     }
 
-    /// The slot of `index`; `None` if no such slot was ever allocated.
+    /// Returns the slot of `index`, or `None` if no such slot was ever allocated.
     pub(crate) fn slot(&self, index: u32) -> Option<&IoSlot> {
-        let (page, place) = locate(index);
+        let (page, offset) = locate(index);
         // Acquire: the slots of the page are initialised. Pairs with Release in `Slab::allocate`.
         let first = self.pages.get(page)?.load(Ordering::Acquire);
         if first.is_null() {
             return None;
         }
-        debug_assert!(place < FIRST_PAGE << page, "`locate` stays within the page");
+        debug_assert!(offset < FIRST_PAGE << page, "`locate` stays within the page");
         // SAFETY: `pages-stay`: the page holds `FIRST_PAGE << page` slots, is only ever shared, and outlives `&self`.
-        Some(unsafe { &*first.add(place) })
+        Some(unsafe { &*first.add(offset) })
     }
 
-    /// An index for one registration.
+    /// Allocates an index for one registration.
     pub(crate) fn allocate(&self) -> io::Result<u32> {
         let mut free = self.free.lock();
         if free.is_closed {
@@ -77,13 +78,13 @@ impl Slab {
             return Ok(index);
         }
         let index = free.unused;
-        let (page, place) = locate(index);
+        let (page, offset) = locate(index);
         let Some(first) = self.pages.get(page) else {
             return Err(io::Error::other(
                 "the I/O driver has no room for another descriptor: 2^28 are registered, close some first",
             ));
         };
-        if place == 0 {
+        if offset == 0 {
             let slots: Box<[IoSlot]> = (0..FIRST_PAGE << page).map(|_| IoSlot::new()).collect();
             // Release: publishes the slots. Pairs with Acquire in `Slab::slot`.
             first.store(Box::into_raw(slots).cast(), Ordering::Release);
@@ -93,24 +94,24 @@ impl Slab {
         Ok(index)
     }
 
-    /// Gives an index back; the caller has ended the use of its slot and was its `one-holder`.
+    /// Frees an index. The caller was its `one-holder` and has ended the use of its slot.
     pub(crate) fn free(&self, index: u32) {
         self.free.lock().indices.push(index);
     }
 
-    /// Refuses allocations from now on; returns the number of indices that were ever used.
+    /// Refuses all later allocations, and returns the number of indices that were ever used.
     pub(crate) fn close(&self) -> u32 {
         let mut free = self.free.lock();
         free.is_closed = true;
         free.unused
     }
 
-    /// How many allocations there ever were.
+    /// Returns the total number of allocations.
     pub(crate) fn allocated_total(&self) -> u64 {
         self.free.lock().allocated
     }
 
-    /// How many registrations there are now.
+    /// Returns the number of current registrations.
     pub(crate) fn len(&self) -> usize {
         let free = self.free.lock();
         free.unused as usize - free.indices.len()
@@ -120,11 +121,12 @@ impl Slab {
 impl Drop for Slab {
     fn drop(&mut self) {
         for (page, first) in self.pages.iter().enumerate() {
-            // Relaxed: `&mut self` says that all other threads are done.
+            // Relaxed: `&mut self` proves that no other thread uses the slab.
             let first = first.load(Ordering::Relaxed);
             if !first.is_null() {
                 let slots = std::ptr::slice_from_raw_parts_mut(first, FIRST_PAGE << page);
-                // SAFETY: `pages-stay`: made from a box of this length in `allocate`, and freed only here.
+                // SAFETY: `pages-stay`: the pointer is from a box of this length, made in `allocate`, and it is freed
+                // only here.
                 drop(unsafe { Box::from_raw(slots) });
             }
         }

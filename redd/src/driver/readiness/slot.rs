@@ -1,19 +1,20 @@
-//! The shared memory of one registration: its word, and the wakers of those who wait.
+//! The shared state of one registration: its word, and the wakers of the tasks that wait.
 //!
-//! Called by `source` (the tasks' side), by `Driver::dispatch` (the events' side) and by `slab`.
+//! Called by `source` (for tasks), by `Driver::dispatch` (for events) and by `slab`.
 //!
 //! # Invariants
-//! - `waker-then-bit`: a waker is stored under the lock before `State::enlist`, in the same critical section; so
-//!   a thread that sees the bit and takes the lock finds it.
-//! - `ended-under-lock`: waits end under the lock under which a waker is stored, so a waker is found there, or not stored.
-//! - `foreign-code-outside`: wakers are cloned, dropped and called without the lock.
+//! - `waker-then-bit`: a waker is stored under the lock and before `State::enlist`, in one critical section. So a
+//!   thread that sees the bit and then takes the lock finds the waker.
+//! - `ended-under-lock`: the lock under which a waker is stored is also held to end all waits. So either the shutdown
+//!   finds the waker, or the waker is not stored.
+//! - `user-code-outside`: wakers are cloned, dropped and called without the lock.
 //!
 //! # Why not otherwise
-//! Lock-free cells for the two wakers cost two read-modify-writes for storing and two for taking: just what the
-//! uncontended lock costs. And the word tells an event that nobody waits, so that it takes no lock at all.
+//! Lock-free cells for the two wakers cost two read-modify-writes to store a waker and two to take one. The uncontended
+//! lock costs the same. And if no task waits, the event sees that in the word and takes no lock at all.
 
 use super::ready::{Interest, Ready};
-use super::state::{Direction, Enlist, SlotPlace, State, Waiting};
+use super::state::{Direction, Enlist, State, WaitSlot, Waiting};
 use crate::collections::wake_list::WakeList;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicU64, Ordering};
@@ -31,11 +32,11 @@ pub(crate) struct IoSlot {
 struct Waiters {
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Waiters without a place of their own, in order of arrival.
+    /// Waiters without a cell of their own, in order of arrival.
     list: Vec<Listed>,
-    /// The ticket of the next one in the list.
+    /// The ticket of the next waiter in the list.
     next_ticket: u64,
-    /// No event comes any more, so nobody may wait.
+    /// No event is dispatched from now on, so no task may wait.
     have_ended: bool,
 }
 
@@ -55,15 +56,15 @@ impl Waiters {
     }
 }
 
-/// What became of a task that wanted to wait.
+/// The result of an attempt to wait.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Waited {
-    /// No need to wait; the word says what is ready.
+    /// The task need not wait: the word has what is ready.
     Ready(State),
     /// The waker is stored.
     Pending,
-    /// It would wait forever: the runtime ends.
+    /// The task would wait forever, because the runtime is shutting down.
     Ended,
 }
 
@@ -73,11 +74,12 @@ impl IoSlot {
     }
 
     pub(crate) fn state(&self) -> State {
-        // Acquire: what the thread that harvested the event did before. Pairs with Release in `IoSlot::apply`.
+        // Acquire: reads what the thread that harvested the event did before. Pairs with Release in `IoSlot::apply`.
         State::from_word(self.word.load(Ordering::Acquire))
     }
 
-    /// Applies a step until no other thread gets in between; `None` if the step declines.
+    /// Applies a step, and repeats it if another thread has changed the word meanwhile. Returns `None` if the step
+    /// declines.
     fn apply<R>(&self, mut step: impl FnMut(State) -> Option<(State, R)>) -> Option<R> {
         let mut current = self.state();
         loop {
@@ -85,8 +87,8 @@ impl IoSlot {
             if next == current {
                 return Some(answer);
             }
-            // Release: publishes what this thread did before the step. Acquire: sees what others did before theirs.
-            // Both pair with each other here and with Acquire in `IoSlot::state`.
+            // Release: publishes what this thread did before the step. Acquire: reads what other threads did before
+            // theirs. They pair with each other here, and with Acquire in `IoSlot::state`.
             match self.word.compare_exchange_weak(current.word(), next.word(), Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(answer),
                 Err(word) => current = State::from_word(word),
@@ -94,35 +96,36 @@ impl IoSlot {
         }
     }
 
-    /// An event has come for the use `generation` of this slot.
+    /// An event has arrived for use `generation` of this slot.
     pub(crate) fn on_event(&self, generation: u32, event: Ready, wakers: &mut WakeList) {
         if let Some(waiting) = self.apply(|state| state.on_event(generation, event)) {
             self.take_wakers(waiting, Some(event), wakers);
         }
     }
 
-    /// No event comes any more (`ended-under-lock`).
+    /// No event is dispatched from now on (`ended-under-lock`).
     pub(crate) fn end_waits(&self, wakers: &mut WakeList) {
         self.waiters.lock().have_ended = true;
-        let everyone = Waiting { reader: true, writer: true, list: true };
-        self.take_wakers(everyone, None, wakers);
+        let all = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(all, None, wakers);
     }
 
-    /// The runtime ends.
+    /// The runtime shuts down.
     pub(crate) fn on_shutdown(&self, wakers: &mut WakeList) {
         self.apply(|state| Some((state.on_shutdown(), ())));
-        let everyone = Waiting { reader: true, writer: true, list: true };
-        self.take_wakers(everyone, None, wakers);
+        let all = Waiting { reader: true, writer: true, list: true };
+        self.take_wakers(all, None, wakers);
     }
 
-    /// Moves wakers into `wakers`; `event`: what those in the list must be waiting for, `None` for everything.
+    /// Moves wakers into `wakers`. From the list it takes those that wait for `event`, or all of them if that is
+    /// `None`.
     fn take_wakers(&self, waiting: Waiting, event: Option<Ready>, wakers: &mut WakeList) {
-        if waiting.is_nobody() {
+        if waiting.is_empty() {
             return;
         }
         let mut waiters = self.waiters.lock();
-        // `waker-then-bit`: the lock orders us after the thread that set the bit. A waker that has come since may be taken
-        // too; its task looks again, and waits again.
+        // `waker-then-bit`: the lock orders us after the thread that set the bit. We may also take a waker that was
+        // stored since. Its task then checks again, and waits again.
         for (is_wanted, direction) in [(waiting.reader, Direction::Read), (waiting.writer, Direction::Write)] {
             if is_wanted {
                 if let Some(waker) = waiters.cell(direction).take() {
@@ -162,22 +165,22 @@ impl IoSlot {
         }
     }
 
-    /// Unsets `cleared`, unless an event has come since `seen`.
+    /// Unsets `cleared`, unless an event has arrived since `seen`.
     pub(crate) fn clear(&self, seen: State, cleared: Ready) {
         self.apply(|state| Some((state.clear(seen, cleared)?, ())));
     }
 
-    /// Instead of waiting.
-    fn ready_or_ended(&self, place: SlotPlace, interest: Interest) -> Waited {
-        match self.state().enlist(place, interest) {
+    /// The outcome after all waits have ended.
+    fn ready_or_ended(&self, slot: WaitSlot, interest: Interest) -> Waited {
+        match self.state().enlist(slot, interest) {
             Enlist::Ready(state) => Waited::Ready(state),
             Enlist::Wait(_) => Waited::Ended,
         }
     }
 
-    fn enlist(&self, place: SlotPlace, interest: Interest) -> Waited {
+    fn enlist(&self, slot: WaitSlot, interest: Interest) -> Waited {
         let found = self.apply(|state| {
-            Some(match state.enlist(place, interest) {
+            Some(match state.enlist(slot, interest) {
                 Enlist::Ready(ready) => (state, Waited::Ready(ready)),
                 Enlist::Wait(next) => (next, Waited::Pending),
             })
@@ -185,9 +188,10 @@ impl IoSlot {
         found.expect("`State::enlist` never declines")
     }
 
-    /// Leaves `waker` in the place of `direction`; the one who waited there before is forgotten, as in Tokio.
+    /// Stores `waker` in the cell of `direction`. It replaces the waker of a task that waited there before, as in
+    /// Tokio.
     pub(crate) fn wait(&self, direction: Direction, waker: &Waker) -> Waited {
-        // `foreign-code-outside`: cloned before the lock if no waker is expected there, which is the usual case.
+        // `user-code-outside`: cloned before the lock if the word shows no waker there, which is the usual case.
         let mut fresh = (!self.state().is_waiting(direction)).then(|| waker.clone());
         let mut waiters = self.waiters.lock();
         let is_stored = waiters.cell(direction).as_ref().is_some_and(|stored| stored.will_wake(waker));
@@ -198,18 +202,19 @@ impl IoSlot {
         }
         if waiters.have_ended {
             drop(waiters);
-            return self.ready_or_ended(SlotPlace::Cell(direction), direction.interest());
+            return self.ready_or_ended(WaitSlot::Cell(direction), direction.interest());
         }
         let replaced = fresh.and_then(|waker| waiters.cell(direction).replace(waker));
-        let waited = self.enlist(SlotPlace::Cell(direction), direction.interest());
+        let waited = self.enlist(WaitSlot::Cell(direction), direction.interest());
         drop(waiters);
         drop(replaced);
         waited
     }
 
-    /// Puts `waker` into the list, or keeps it there up to date. `ticket` is the caller's place in the list.
+    /// Adds `waker` to the list, or replaces the caller's waker that is already there. `ticket` identifies it in the
+    /// list.
     pub(crate) fn wait_in_list(&self, ticket: &mut Option<u64>, interest: Interest, waker: &Waker) -> Waited {
-        // `foreign-code-outside`; a future that is polled again before its event is rare.
+        // `user-code-outside`. The clone is seldom wasted: few futures are polled again before their event.
         let mut waker = waker.clone();
         let mut waiters = self.waiters.lock();
         if let Some(listed) = find(&mut waiters.list, *ticket) {
@@ -220,10 +225,10 @@ impl IoSlot {
         }
         if waiters.have_ended {
             drop(waiters);
-            return self.ready_or_ended(SlotPlace::List, interest);
+            return self.ready_or_ended(WaitSlot::List, interest);
         }
-        // The bit first, and under the lock: an event that sees it waits for the lock, and finds the waker.
-        let waited = self.enlist(SlotPlace::List, interest);
+        // The bit is set first, and under the lock: an event that sees it waits for the lock and then finds the waker.
+        let waited = self.enlist(WaitSlot::List, interest);
         *ticket = None;
         match waited {
             Waited::Ready(_) | Waited::Ended => {
@@ -240,17 +245,17 @@ impl IoSlot {
         waited
     }
 
-    /// Leaves the list; nothing happens if an event has already taken the waker.
+    /// Leaves the list. Does nothing if an event has already taken the waker.
     pub(crate) fn leave_list(&self, ticket: u64) {
         let mut waiters = self.waiters.lock();
         let index = waiters.list.iter().position(|listed| listed.ticket == ticket);
         let left = index.map(|index| waiters.list.remove(index));
-        // The bit stays: the next event finds an empty list and unsets it.
+        // The bit stays set: the next event finds an empty list and unsets it.
         drop(waiters);
         drop(left);
     }
 
-    /// The registration ends: the word belongs to the next use from here on.
+    /// The registration ends: from here on the word belongs to the slot's next use.
     pub(crate) fn end_use(&self) {
         self.apply(|state| Some((state.next_use(), ())));
         let mut waiters = self.waiters.lock();

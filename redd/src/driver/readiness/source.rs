@@ -1,13 +1,13 @@
 //! One registered descriptor ([`Registration`]), and a socket together with its registration ([`Source`]).
 //!
-//! Called by `net`, `process`, `signal` and `async_fd`. This is the seam of the driver: what these rooms do with a
-//! descriptor are operations of a `Source`, so that another kind of driver can stand behind it.
+//! Called by `net`, `process`, `signal` and `async_fd`. These rooms operate on a descriptor only through a `Source`, so
+//! the driver can be replaced behind this interface.
 //!
 //! # Invariants
-//! - `try-first`: an operation tries its system call unless an earlier try has shown that it would block.
-//! - `clear-what-was-seen`: a try that would block clears only the readiness that was seen before the try, so an
-//!   event that came meanwhile is kept.
-//! - `leave-before-close`: a registration leaves epoll before its descriptor is closed.
+//! - `try-first`: an operation tries its system call, unless an earlier try has shown that it would block.
+//! - `clear-what-was-seen`: a try that would block clears only the readiness that was seen before the try. So an event
+//!   that arrives during the try is kept.
+//! - `leave-before-close`: a registration is removed from epoll before its descriptor is closed.
 
 #![expect(unsafe_code, reason = "reading into memory that is not initialised")]
 
@@ -31,7 +31,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// What was ready when an operation looked.
+/// The readiness that an operation saw before its try.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadyEvent {
     seen: State,
@@ -44,18 +44,18 @@ impl ReadyEvent {
         Self { seen, interest, ready: seen.ready() & interest.mask() }
     }
 
-    /// The same look, of which only `ready` matters.
+    /// The same event, with only `ready` of its readiness.
     pub(crate) fn with_ready(self, ready: Ready) -> Self {
         Self { ready, ..self }
     }
 }
 
-/// What makes an operation wait no longer.
+/// The condition that ends a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// An event has said that it is ready.
+    /// An event has reported readiness.
     Ready,
-    /// It is ready, or was never tried (`try-first`).
+    /// Ready, or never tried (`try-first`).
     WorthTrying,
 }
 
@@ -68,7 +68,7 @@ impl Until {
     }
 }
 
-/// One descriptor in one driver's epoll. Dropping it takes the descriptor out again.
+/// One descriptor in the epoll of one driver. Dropping it removes the descriptor from the epoll.
 #[derive(Debug)]
 pub(crate) struct Registration {
     driver: Arc<Driver>,
@@ -77,7 +77,7 @@ pub(crate) struct Registration {
     generation: u32,
 }
 
-// What is shared are atomics and a lock that does not poison; a panic leaves both whole.
+// The shared state is atomics and a lock that does not poison. A panic leaves both consistent.
 impl UnwindSafe for Registration {}
 impl RefUnwindSafe for Registration {}
 
@@ -101,13 +101,13 @@ impl Registration {
         &self.driver
     }
 
-    /// Takes the descriptor out of epoll; says what dropping hides.
+    /// Removes the descriptor from epoll, and returns the error that a drop ignores.
     pub(crate) fn deregister(self) -> io::Result<()> {
         self.driver.epoll.delete(self.fd)
-        // Dropping tries once more, and is told that the descriptor is not there.
+        // The drop tries once more. It ignores the error that the descriptor is not there.
     }
 
-    /// Waits by `wait` until `until` is met.
+    /// Waits with `wait` until `until` holds.
     fn poll_until(
         &self,
         interest: Interest,
@@ -117,7 +117,7 @@ impl Registration {
         let slot = self.slot();
         let mut state = slot.state();
         if !until.is_met(state, interest) && !state.is_shutdown() {
-            waiting::note(wait_kind(interest), None);
+            waiting::record(wait_kind(interest), None);
             match wait(slot) {
                 Waited::Pending => return Poll::Pending,
                 Waited::Ended => return Poll::Ready(Err(shutdown_error())),
@@ -131,7 +131,7 @@ impl Registration {
         self.poll_until(direction.interest(), until, |slot| slot.wait(direction, cx.waker()))
     }
 
-    /// Waits until an event has said that `direction` is worth trying. Only the last task that waits here is woken.
+    /// Waits until an event has reported that `direction` is worth trying. Only the last task that waits here is woken.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<ReadyEvent>> {
         let unit = ready!(poll_proceed(cx));
         let state = ready!(self.poll_event(cx, direction, Until::Ready));
@@ -144,7 +144,7 @@ impl Registration {
         Readiness::of(self, interest)
     }
 
-    /// The caller saw `event`, tried, and reports that it would block. The end of a direction stays.
+    /// The caller saw `event`, tried, and reports that its operation would block. A closed direction stays closed.
     pub(crate) fn clear_readiness(&self, event: ReadyEvent) {
         // `clear-what-was-seen`.
         let cleared = event.ready - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
@@ -156,38 +156,38 @@ impl Registration {
         self.clear_tried(event.seen, event.interest);
     }
 
-    /// `clear-what-was-seen`, with the end of the direction: if it were there, the operation would not block. What a
-    /// try in both directions says about the end of one is not known, so then an end stays.
+    /// `clear-what-was-seen`, including the closed bit of the direction: if it were closed, the operation would not
+    /// block. A try of both directions proves nothing about one of them, so then a closed bit stays.
     fn clear_tried(&self, seen: State, interest: Interest) {
         let kept = if is_one_direction(interest) { Ready::EMPTY } else { Ready::READ_CLOSED | Ready::WRITE_CLOSED };
         self.slot().clear(seen, interest.mask() - kept);
     }
 
-    /// Nothing is tried before the first event, unlike `try-first`: for descriptors whose calls succeed too early, as a
-    /// FIFO that nobody has opened for writing yet reads like one that has ended.
+    /// Unlike `try-first`, nothing is tried before the first event. For descriptors whose calls succeed too early: a
+    /// FIFO that has no writer yet reads like one that has ended.
     pub(crate) fn expect_event(&self) {
         let state = self.slot().state();
         if state.ready().is_empty() {
-            // `clear-what-was-seen`: an event that comes meanwhile is kept.
+            // `clear-what-was-seen`: an event that arrives meanwhile is kept.
             self.slot().clear(state, Ready::READABLE | Ready::WRITABLE);
         }
     }
 
-    /// Takes `ready` for granted until a try shows that it would block, as if there had been an event.
+    /// Assumes `ready` until a try shows that it would block, as if an event had reported it.
     pub(crate) fn assume(&self, ready: Ready) {
         let mut wakers = WakeList::new();
         self.slot().on_event(self.generation, ready, &mut wakers);
         wakers.wake_all();
     }
 
-    /// Runs `f` if `interest` is ready or was never tried (`try-first`: the first event may be a turn of the driver away),
-    /// and clears the readiness if it would block. Never waits, so it goes on working after the runtime's end for as long as
-    /// what was seen last is there.
+    /// Runs `f` if `interest` is ready or was never tried, and clears the readiness if `f` would block. It does not
+    /// wait for a first event, which may be a turn of the driver away (`try-first`). It never waits, so it also works
+    /// after the shutdown of the runtime, while the last known readiness lasts.
     pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.try_io_when(Until::WorthTrying, interest, f)
     }
 
-    /// As [`try_io`](Self::try_io), but only after an event: for an `f` of which it is not known what it does.
+    /// As [`try_io`](Self::try_io), but only after an event, because it is not known what `f` does.
     pub(crate) fn try_io_if_ready<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.try_io_when(Until::Ready, interest, f)
     }
@@ -207,7 +207,8 @@ impl Registration {
         result
     }
 
-    /// Tries `f`, and waits for `direction` as often as it would block; `f` is given what was seen before the try.
+    /// Tries `f`, and waits for `direction` each time that it would block. `f` gets the readiness that was seen before
+    /// the try.
     pub(crate) fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
@@ -225,7 +226,7 @@ impl Registration {
             };
             let result = retry_interrupted(|| f(state));
             if would_block(&result) {
-                // `clear-what-was-seen`, with the end of the direction: it is not there.
+                // `clear-what-was-seen`, including the closed bit: the direction is not closed.
                 self.slot().clear(state, direction.interest().mask());
                 continue;
             }
@@ -234,11 +235,11 @@ impl Registration {
         }
     }
 
-    /// Tries `f`, and waits in the list as often as it would block; so any number of tasks may do this at once.
+    /// Tries `f`, and waits in the list each time that it would block. So any number of tasks may do this at once.
     pub(crate) async fn async_io<R>(&self, interest: Interest, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
         loop {
             let seen = self.readiness(interest).until_worth_trying().await;
-            // Waiting alone costs no budget: only an operation makes progress.
+            // A wait alone costs no budget: only an operation makes progress.
             let unit = std::future::poll_fn(poll_proceed).await;
             let seen = match seen {
                 Ok(seen) => seen,
@@ -252,7 +253,8 @@ impl Registration {
                 unit.made_progress();
                 return result;
             }
-            // If an end stays, this loop may find no reason to wait. It pays for each round, so that it yields.
+            // A closed bit that stays may leave this loop without a reason to wait. Each round costs budget, so that it
+            // yields.
             if !is_one_direction(interest) {
                 unit.made_progress();
             }
@@ -264,13 +266,13 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // `leave-before-close`. A descriptor that its user closed behind our back has left by itself.
+        // `leave-before-close`. If user code has closed the descriptor already, epoll has removed it by then.
         let _ = self.driver.epoll.delete(self.fd);
         self.driver.end_use(self.index, self.generation);
     }
 }
 
-/// The driver of the runtime that this thread is in.
+/// Returns the driver of the runtime that this thread is in.
 #[track_caller]
 pub(crate) fn current_driver() -> Arc<Driver> {
     const WHAT: &str = "An operation that registers a descriptor (a socket, pipe, signal, child process or `AsyncFd`)";
@@ -302,7 +304,7 @@ fn wait_kind(interest: Interest) -> WaitKind {
     if interest.is_writable() && !interest.is_readable() { WaitKind::Writable } else { WaitKind::Readable }
 }
 
-/// What leads to a registration: a reference to it, or a source of one's own.
+/// What has a registration: a reference to one, or a shared `Source`.
 pub(crate) trait Registered {
     fn registration(&self) -> &Registration;
 }
@@ -319,7 +321,7 @@ impl<S> Registered for Arc<Source<S>> {
     }
 }
 
-/// A place in the list of a registration, again and again. As a future it waits once.
+/// Waits in the list of a registration, any number of times. As a future it waits once.
 #[derive(Debug)]
 #[must_use = "a future does nothing until it is awaited"]
 pub(crate) struct Readiness<R: Registered> {
@@ -343,7 +345,7 @@ impl<R: Registered> Readiness<R> {
         at.registration().poll_until(*interest, until, wait)
     }
 
-    /// Ready once for each event: it counts as seen. Takes no part in the budget.
+    /// Ready once for each event, which then counts as seen. Costs no budget.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = ready!(self.poll_until(cx, Until::Ready))?;
         self.registration().clear_readiness(ReadyEvent::new(state, self.interest));
@@ -356,9 +358,9 @@ impl<R: Registered> Readiness<R> {
         }
     }
 
-    /// If this thread is in another runtime than the registration, waits there from now on, with what `register` makes.
-    /// Signals and children belong to the process as a whole, so they follow the runtime that polls them: the one where
-    /// they began may be gone.
+    /// If this thread is in another runtime than the registration, moves the wait to what `register` creates there.
+    /// Signals and child processes belong to the whole process, so they follow the runtime that polls them. The runtime
+    /// in which they began may be gone.
     pub(crate) fn follow_runtime(&mut self, register: impl FnOnce(&R, Arc<Driver>) -> io::Result<R>) {
         let elsewhere = current::with_parts(|parts| {
             let current = parts.driver()?;
@@ -378,7 +380,7 @@ impl<R: Registered> Readiness<R> {
 impl<R: Registered + Unpin> Future for Readiness<R> {
     type Output = io::Result<ReadyEvent>;
 
-    /// Takes a unit of the budget: what is ready stays ready until an operation clears it.
+    /// Costs a unit of the budget, because readiness stays until an operation clears it.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed_unless_foreign(cx));
         let state = ready!(self.poll_until(cx, Until::Ready));
@@ -393,25 +395,25 @@ impl<R: Registered> Drop for Readiness<R> {
     }
 }
 
-/// What a read or write that moved less than it was given says.
+/// What a short read or write proves, that is, one that moved fewer bytes than it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Short {
-    /// There is nothing left for now: pipes. Saves the call that would say so.
+    /// Nothing is left for now. For pipes: it saves the call that would return `WouldBlock`.
     WouldBlock,
-    /// The same for TCP streams, whose own call costs 45 ns less than `read`.
+    /// The same for TCP streams, whose own system call costs 45 ns less than `read`.
     SocketWouldBlock,
-    /// Nothing: Unix streams stop at ancillary data, terminals at lines.
+    /// Nothing: Unix streams stop at ancillary data, and terminals at the end of a line.
     Nothing,
 }
 
-/// An open descriptor and its registration. Fields drop in order: it leaves epoll, then it is closed
-/// (`leave-before-close`).
+/// An open descriptor and its registration. The fields are dropped in order: the descriptor is removed from epoll, and
+/// then it is closed (`leave-before-close`).
 pub(crate) struct Source<S> {
     registration: Registration,
     io: S,
 }
 
-/// Programs log their sockets: the descriptor is of interest, and the registration is not.
+/// Shows the descriptor alone, which is what programs log.
 impl<S: fmt::Debug> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.io.fmt(f)
@@ -436,18 +438,18 @@ impl<S> Source<S> {
         &self.registration
     }
 
-    /// The descriptor without its registration.
+    /// Returns the descriptor without its registration.
     pub(crate) fn into_inner(self) -> io::Result<S> {
         self.registration.deregister()?;
         Ok(self.io)
     }
 
-    /// Reads what is there into the unfilled part of `buf`.
+    /// Reads available bytes into the unfilled part of `buf`.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, short: Short) -> Poll<io::Result<()>>
     where
         S: AsFd,
     {
-        // SAFETY: the system writes values into it, or nothing.
+        // SAFETY: the system writes initialised bytes into it, or nothing.
         let unfilled = unsafe { buf.unfilled_mut() };
         let read = ready!(self.registration.poll_io(cx, Direction::Read, |seen| {
             let fd = self.io.as_fd();
@@ -456,7 +458,7 @@ impl<S> Source<S> {
                 Short::WouldBlock | Short::Nothing => crate::sys::read_uninit(fd, unfilled)?,
             };
             if short != Short::Nothing && 0 < read && read < unfilled.len() {
-                // `clear-what-was-seen`; an end that was seen stays, for it comes after these bytes.
+                // `clear-what-was-seen`. A closed bit stays, because the end comes after these bytes.
                 self.registration.slot().clear(seen, Ready::READABLE);
             }
             Ok(read)
@@ -467,7 +469,7 @@ impl<S> Source<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what fits.
+    /// Writes as much as the system accepts.
     pub(crate) fn poll_write<'a>(&'a self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>
     where
         &'a S: Write,
@@ -475,7 +477,7 @@ impl<S> Source<S> {
         self.poll_short_write(cx, buf.len(), |mut io| io.write(buf))
     }
 
-    /// Writes what fits of several buffers.
+    /// Writes as much of several buffers as the system accepts.
     pub(crate) fn poll_write_vectored<'a>(
         &'a self,
         cx: &mut Context<'_>,
@@ -488,7 +490,7 @@ impl<S> Source<S> {
         self.poll_short_write(cx, len, |mut io| io.write_vectored(bufs))
     }
 
-    /// A write of `len` bytes in all. One that took less has filled the system's buffer: the next one waits at once.
+    /// A write of `len` bytes in all. A shorter one has filled the system's buffer, so the next one waits at once.
     fn poll_short_write<'a>(
         &'a self,
         cx: &mut Context<'_>,
@@ -566,7 +568,7 @@ mod tests {
         theirs.write_all(b"early").expect("open");
         faults::plan(Call::Read, 0, libc::EINTR);
         assert_eq!(read_some(&source).expect("retried"), b"early");
-        // The short read has shown that nothing is left: were it tried again, the planned fault would come out.
+        // The short read has shown that nothing is left. Another try would return the planned fault.
         faults::plan(Call::Read, 0, libc::EIO);
         let (_, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);
@@ -579,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clear_with_an_old_look_keeps_the_event_that_came_meanwhile() {
+    fn a_clear_with_an_old_event_keeps_the_event_that_came_meanwhile() {
         let driver = Arc::new(Driver::new().expect("descriptors left"));
         let (source, mut theirs) = pair(&driver);
         theirs.write_all(b"a").expect("open");

@@ -1,4 +1,5 @@
-//! The word of one registration: what is ready, which tasks wait, which use of the slot this is. Values in, values out.
+//! The word of one registration: what is ready, which tasks wait, and which use of the slot this is. Values in, values
+//! out.
 //!
 //! ```text
 //! 63        32 31    16 15 14  13   12     11     10     9       8       7..0
@@ -7,21 +8,21 @@
 //!
 //! | step | by | effect |
 //! |---|---|---|
-//! | `on_event` | the thread that harvested an event | sets ready bits, counts the tick, says whose wakers to take |
-//! | `clear` | an operation that would block | unsets ready bits, unless an event came since it looked |
-//! | `enlist` | a task that is about to wait | either sees readiness, or leaves a waiting bit for the next event |
-//! | `on_shutdown` | the runtime's end | sets SHUTDOWN for good; everyone waiting is to be woken |
-//! | `next_use` | deregistration | the next generation, with nothing ready and nobody waiting |
+//! | `on_event` | the thread that harvested an event | sets ready bits, counts the tick, returns whose wakers to take |
+//! | `clear` | an operation that would block | unsets ready bits, unless an event arrived after the operation read the word |
+//! | `enlist` | a task that is about to wait | either finds readiness, or sets a waiting bit for the next event |
+//! | `on_shutdown` | the shutdown of the runtime | sets SHUTDOWN permanently; all waiting tasks are to be woken |
+//! | `next_use` | deregistration | the next generation, with nothing ready and no waiting bit |
 //!
 //! Called by `slot`, which applies the steps in a compare-exchange loop.
 //!
 //! # Invariants
-//! - `tick-counts-events`: every event changes the tick, so that `clear` with an old tick changes nothing.
+//! - `tick-counts-events`: every event changes the tick, so a `clear` with an old tick changes nothing.
 //! - `generation-guards`: a step on behalf of an earlier use of the slot changes nothing.
-//! - `closed-stays`: READ_CLOSED and WRITE_CLOSED are unset only by an operation of ours that would block, which
-//!   proves them wrong (Linux reports a refused datagram as what looks like the end of writing).
-//! - `bit-before-pending`: a task answers `Pending` only after `enlist` has set its waiting bit on a word that is not
-//!   ready; an event on such a word sees the bit.
+//! - `closed-stays`: READ_CLOSED and WRITE_CLOSED are unset only by one of our own operations that would block, which
+//!   disproves them. For example, Linux reports a refused datagram in the same way as the end of writing.
+//! - `bit-before-pending`: a task returns `Pending` only after `enlist` has set its waiting bit in a word that is not
+//!   ready. The next event for that word sees the bit.
 
 use super::ready::{Interest, Ready};
 
@@ -35,7 +36,7 @@ const TICK_SHIFT: u32 = 16;
 const TICK_MASK: u64 = 0xffff << TICK_SHIFT;
 const GENERATION_SHIFT: u32 = 32;
 
-/// One of the two dedicated places for a waker.
+/// The direction of an operation. Each has a cell of its own for a waker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
@@ -58,14 +59,14 @@ impl Direction {
     }
 }
 
-/// A way to wait: in a direction's own place, or in the list.
+/// Where a waker waits: in the cell of a direction, or in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SlotPlace {
+pub(crate) enum WaitSlot {
     Cell(Direction),
     List,
 }
 
-/// Whose wakers are to be taken.
+/// Whose wakers to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) reader: bool,
@@ -74,7 +75,7 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn is_nobody(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         !(self.reader || self.writer || self.list)
     }
 }
@@ -83,9 +84,9 @@ impl Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Enlist {
-    /// Ready, or shut down: do not wait.
+    /// Ready or shut down: do not wait.
     Ready(State),
-    /// The word to store; after that the task may answer `Pending`.
+    /// The word to store. Once it is stored, the task may return `Pending`.
     Wait(State),
 }
 
@@ -102,7 +103,7 @@ impl State {
         self.0
     }
 
-    /// A use that begins: nothing is known to be ready, but nothing was tried either.
+    /// The start of a use: nothing is known to be ready, and nothing was tried.
     pub(crate) const fn fresh(generation: u32) -> Self {
         Self((generation as u64) << GENERATION_SHIFT | UNTRIED_READ | UNTRIED_WRITE)
     }
@@ -119,12 +120,12 @@ impl State {
         self.0 & SHUTDOWN != 0
     }
 
-    /// Whether an operation in this direction is worth trying: it is ready, or nobody has tried yet.
+    /// Whether an operation in this direction is worth trying: it is ready, or no operation has tried it yet.
     pub(crate) fn is_worth_trying(self, interest: Interest) -> bool {
         !(self.ready() & interest.mask()).is_empty() || self.0 & untried(interest.mask()) != 0
     }
 
-    /// Whether a waker is expected in the place of `direction`.
+    /// Whether the cell of `direction` has a waker.
     pub(crate) fn is_waiting(self, direction: Direction) -> bool {
         self.0 & direction.waiting_bit() != 0
     }
@@ -133,10 +134,11 @@ impl State {
         self.is_shutdown() || !(self.ready() & interest.mask()).is_empty()
     }
 
-    /// An event for the use `generation`. `None`: it is for an earlier use, drop it (`generation-guards`).
+    /// An event for use `generation`. Returns `None` if that is an earlier use: the event is dropped
+    /// (`generation-guards`).
     ///
-    /// The reader's and writer's bits are taken along; the list's bit stays until the list is seen to be empty under
-    /// its lock, for the event may answer only some of those in it.
+    /// Unsets the bits of the reader and the writer if the event is for them. The event may wake only some of
+    /// the tasks in the list. So the list's bit stays until a thread that holds the lock finds the list empty.
     pub(crate) fn on_event(self, generation: u32, event: Ready) -> Option<(Self, Waiting)> {
         if self.generation() != generation {
             return None;
@@ -153,14 +155,15 @@ impl State {
         if waiting.writer {
             word &= !WRITER;
         }
-        // `tick-counts-events`: it wraps within its field; 65,536 events between a look and a clear do not happen.
+        // `tick-counts-events`: the tick wraps within its field. Between a read of the word and the `clear`, 65,536
+        // events do not happen.
         let tick = word.wrapping_add(1 << TICK_SHIFT) & TICK_MASK;
         Some((Self(word & !TICK_MASK | tick), waiting))
     }
 
-    /// An operation has shown that `cleared` is not ready; `seen` is the word it looked at before it tried. Callers who
-    /// have no proof leave the closed bits out of `cleared` (`closed-stays`).
-    /// `None`: something happened since, so nothing is known now (`tick-counts-events`, `generation-guards`).
+    /// An operation has shown that `cleared` is not ready. `seen` is the word that it read before it tried. A caller
+    /// without a proof leaves the closed bits out of `cleared` (`closed-stays`). Returns `None` if the word has changed
+    /// since, so that nothing is known now (`tick-counts-events`, `generation-guards`).
     pub(crate) fn clear(self, seen: Self, cleared: Ready) -> Option<Self> {
         if (self.0 ^ seen.0) & (TICK_MASK | u64::from(u32::MAX) << GENERATION_SHIFT) != 0 {
             return None;
@@ -168,14 +171,14 @@ impl State {
         Some(Self(self.0 & !u64::from(cleared.bits()) & !untried(cleared)))
     }
 
-    /// The waker of a task has been stored: leaves the bit that makes the next event take it (`bit-before-pending`).
-    pub(crate) fn enlist(self, place: SlotPlace, interest: Interest) -> Enlist {
+    /// The waker of a task has been stored. Sets the bit that makes the next event take it (`bit-before-pending`).
+    pub(crate) fn enlist(self, slot: WaitSlot, interest: Interest) -> Enlist {
         if self.is_ready(interest) {
             return Enlist::Ready(self);
         }
-        let bit = match place {
-            SlotPlace::Cell(direction) => direction.waiting_bit(),
-            SlotPlace::List => LIST,
+        let bit = match slot {
+            WaitSlot::Cell(direction) => direction.waiting_bit(),
+            WaitSlot::List => LIST,
         };
         Enlist::Wait(Self(self.0 | bit))
     }
@@ -185,12 +188,12 @@ impl State {
         Self(self.0 & !LIST)
     }
 
-    /// The runtime ends: nobody waits any more.
+    /// The runtime shuts down: no task waits from now on.
     pub(crate) fn on_shutdown(self) -> Self {
         Self(self.0 & !(READER | WRITER | LIST) | SHUTDOWN)
     }
 
-    /// The registration ends; what comes for it from now on is stale (`generation-guards`).
+    /// The registration ends: later events for it are stale (`generation-guards`).
     pub(crate) fn next_use(self) -> Self {
         Self::fresh(self.generation().wrapping_add(1))
     }
@@ -235,14 +238,14 @@ mod tests {
                 assert_eq!(next.0 & WRITER == 0, state.0 & WRITER == 0 || waiting.writer);
                 assert_eq!(next.0 & LIST, state.0 & LIST);
                 assert_eq!(state.on_event(8, event), None);
-                // A clear by a caller that looked before the event changes nothing.
+                // A `clear` by a caller that read the word before the event changes nothing.
                 assert_eq!(next.clear(state, Ready::ALL), None);
             }
         }
     }
 
     #[test]
-    fn a_clear_unsets_what_it_says_and_keeps_everyone_waiting() {
+    fn a_clear_unsets_its_bits_and_keeps_all_waiting_bits() {
         for state in every_state() {
             let all_but_closed = Ready::ALL - Ready::READ_CLOSED - Ready::WRITE_CLOSED;
             let next = state.clear(state, all_but_closed).expect("nothing happened");
@@ -256,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn whoever_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
+    fn a_task_that_enlists_on_a_word_that_is_not_ready_is_seen_by_the_next_event() {
         for state in every_state() {
-            for (place, interest, event) in [
-                (SlotPlace::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
-                (SlotPlace::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
-                (SlotPlace::List, Interest::PRIORITY, Ready::PRIORITY),
+            for (slot, interest, event) in [
+                (WaitSlot::Cell(Direction::Read), Interest::READABLE, Ready::READ_CLOSED),
+                (WaitSlot::Cell(Direction::Write), Interest::WRITABLE, Ready::WRITABLE),
+                (WaitSlot::List, Interest::PRIORITY, Ready::PRIORITY),
             ] {
-                match state.enlist(place, interest) {
+                match state.enlist(slot, interest) {
                     Enlist::Ready(same) => {
                         assert_eq!(same, state);
                         assert!(state.is_shutdown() || !(state.ready() & interest.mask()).is_empty());
@@ -271,10 +274,10 @@ mod tests {
                     Enlist::Wait(next) => {
                         assert!(!state.is_shutdown());
                         let (_, waiting) = next.on_event(7, event).expect("this generation");
-                        assert!(match place {
-                            SlotPlace::Cell(Direction::Read) => waiting.reader,
-                            SlotPlace::Cell(Direction::Write) => waiting.writer,
-                            SlotPlace::List => waiting.list,
+                        assert!(match slot {
+                            WaitSlot::Cell(Direction::Read) => waiting.reader,
+                            WaitSlot::Cell(Direction::Write) => waiting.writer,
+                            WaitSlot::List => waiting.list,
                         });
                     }
                 }

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
 
-/// How many connections may wait to be accepted, unless `TcpSocket::listen` says otherwise. Tokio's value.
+/// How many connections may wait to be accepted, unless `TcpSocket::listen` sets another limit. Tokio's value.
 const BACKLOG: u32 = 1024;
 
 /// A TCP socket that accepts connections.
@@ -97,7 +97,7 @@ impl TcpListener {
     /// let address = listener.local_addr()?;
     /// redd::spawn(async move {
     ///     while let Ok((mut stream, _peer)) = listener.accept().await {
-    ///         // A task for each connection, so that a slow client holds up no other.
+    ///         // A task for each connection, so that a slow client does not delay the others.
     ///         redd::spawn(async move { stream.write_all(b"hello").await });
     ///     }
     /// });

@@ -584,7 +584,7 @@ impl TcpStream {
         self.io.into_inner()
     }
 
-    /// What a short read means: fewer bytes than asked for, so there are no more now.
+    /// What a short read proves: it returned fewer bytes than the buffer has room for, so no more are available now.
     pub(crate) const SHORT: Short = Short::SocketWouldBlock;
 
     pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
@@ -674,7 +674,7 @@ impl AsyncWrite for TcpStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer that no more bytes will come. Reading goes on.
+    /// Shuts down writing: the peer reads the end of the stream. Reading continues to work.
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.shutdown_write())
     }

@@ -600,7 +600,7 @@ impl UnixDatagram {
 }
 
 fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {
-    SocketAddr::from_system(&address.expect("`fill` was asked for the sender"))
+    SocketAddr::from_system(&address.expect("the call of `fill` requests the sender"))
 }
 
 impl TryFrom<net::UnixDatagram> for UnixDatagram {

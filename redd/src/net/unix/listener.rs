@@ -18,7 +18,7 @@ use std::os::unix::net;
 use std::path::Path;
 use std::task::{Context, Poll, ready};
 
-/// How many connections may wait to be accepted, unless `UnixSocket::listen` says otherwise. Tokio's value for TCP.
+/// How many connections may wait to be accepted, unless `UnixSocket::listen` sets another limit. Tokio's value for TCP.
 const BACKLOG: u32 = 1024;
 
 /// A Unix socket that accepts connections.

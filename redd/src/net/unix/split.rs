@@ -318,7 +318,7 @@ impl AsyncWrite for WriteHalf<'_> {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer that no more bytes will come.
+    /// Shuts down writing: the peer reads the end of the stream.
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.stream.shutdown_write())
     }
@@ -608,7 +608,7 @@ impl AsyncWrite for OwnedWriteHalf {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer that no more bytes will come.
+    /// Shuts down writing: the peer reads the end of the stream.
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = self.stream.shutdown_write();
         if result.is_ok() {

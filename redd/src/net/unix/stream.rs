@@ -565,7 +565,7 @@ impl AsyncWrite for UnixStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer that no more bytes will come. Reading goes on.
+    /// Shuts down writing: the peer reads the end of the stream. Reading continues to work.
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.shutdown_write())
     }

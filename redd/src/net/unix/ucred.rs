@@ -48,7 +48,8 @@ impl UCred {
         self.gid
     }
 
-    /// Returns the process, or `None` where the kernel does not tell. The id may belong to another process by now.
+    /// Returns the process, or `None` where the kernel does not report it. The process may have ended, and its id may
+    /// belong to another one now.
     pub fn pid(&self) -> Option<pid_t> {
         self.pid
     }

@@ -6,20 +6,39 @@
 //! - `one-line-a-wait`: the note of a task's last poll and the waiter that the same future registered become one wait.
 
 use std::collections::HashMap;
+use std::panic::Location;
 
-use super::task::{Task, Tasks, Trace};
+use super::task::{Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::coarse::age_at;
+use crate::observe::task_info::TaskInfo;
+use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::{Subject, WaiterInfo};
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
-/// Returns the tasks with their waits, and the waits that no task registered. Waiters of tasks that are not in `infos` are left
-/// out: those belong to other runtimes. `now_ms` is the coarse clock of the process.
-pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, now_ms: u32) -> (Tasks, Vec<Wait>) {
-    let live = infos.into_iter().filter(|info| !info.is_complete && !info.is_root);
-    let mut tasks: Vec<_> = live.map(|info| Task { trace: Trace { info, waits: Vec::new() } }).collect();
+type At = Option<&'static Location<'static>>;
+
+/// What is in a dump.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) tasks: Tasks,
+    pub(super) roots: Vec<Root>,
+    /// The other waits that no task registered.
+    pub(super) outside: Vec<Wait>,
+    pub(super) unjoined: Vec<Unjoined>,
+    /// The number of waiters of the process that were not read.
+    pub(super) left_out: usize,
+}
+
+/// Waiters of tasks that are not in `infos` are left out: those belong to other runtimes. `now_ms` is the coarse clock of the
+/// process.
+pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usize, now_ms: u32) -> Contents {
+    let (mut tasks, mut roots) = (Vec::with_capacity(infos.len()), Vec::new());
+    for info in infos.into_iter().filter(|info| !info.is_complete) {
+        let trace = Trace { info, waits: Vec::new() };
+        if trace.info.is_root { roots.push(Root { trace }) } else { tasks.push(Task { trace }) }
+    }
     tasks.sort_unstable_by_key(Task::id);
     let mut outside = Vec::new();
     let mut convert = Convert { now_ms, objects: HashMap::new() };
@@ -28,13 +47,26 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, now_ms: u32) 
         let index = id.and_then(|id| tasks.binary_search_by_key(&id, Task::id).ok());
         match (id, index) {
             (None, _) => outside.push(convert.wait(waiter)),
-            (Some(_), Some(index)) => tasks[index].trace.waits.push(convert.wait(waiter)),
+            (Some(_), Some(index)) => {
+                let mut wait = convert.wait(waiter);
+                if let What::Task(joined) = wait.what {
+                    let joined = tasks.binary_search_by_key(&joined, Task::id);
+                    wait.joined_at = joined.ok().map(|index| tasks[index].spawned_at());
+                }
+                tasks[index].trace.waits.push(wait);
+            }
             (Some(_), None) => {}
         }
     }
     tasks.iter_mut().for_each(|task| add_note(&mut task.trace));
+    for root in &mut roots {
+        let noted = root.trace.info.waiting;
+        let waiter = outside.iter().position(|wait| noted == Some((wait.kind, wait.location)));
+        root.trace.waits.extend(waiter.map(|index| outside.remove(index)));
+        add_note(&mut root.trace);
+    }
     outside.sort_by(in_order);
-    (Tasks { tasks }, outside)
+    Contents { tasks: Tasks { tasks }, roots, outside, unjoined: Vec::new(), left_out }
 }
 
 fn task_id(number: u64) -> Option<Id> {
@@ -46,18 +78,42 @@ fn in_order(one: &Wait, other: &Wait) -> std::cmp::Ordering {
     key(one).cmp(&key(other))
 }
 
-/// Adds what the last poll recorded, if no waiter has it (`one-line-a-wait`), and sorts the waits.
+/// Joins what the last poll recorded with the waits (`one-line-a-wait`), and sorts them.
 fn add_note(trace: &mut Trace) {
     let is_idle = !trace.info.is_running && !trace.info.is_queued;
     if let Some((kind, location)) = trace.info.waiting.filter(|_| is_idle) {
-        let mut same = trace.waits.iter_mut().filter(|wait| wait.kind == kind);
-        match same.find(|wait| wait.location.is_none() || location.is_none() || wait.location == location) {
-            // A waiter of a poll function does not know its line.
-            Some(wait) => wait.location = wait.location.or(location),
-            None => trace.waits.push(Wait { kind, location, since: None, what: What::Unknown }),
+        let same: Vec<_> = trace.waits.iter_mut().filter(|wait| wait.kind == kind).collect();
+        let is_found = if kind == WaitKind::Join { locate_join(same, location) } else { locate(same, location) };
+        if !is_found {
+            let what = What::Unknown;
+            trace.waits.push(Wait { kind, location, since: None, joined_at: None, what });
         }
     }
     trace.waits.sort_by(in_order);
+}
+
+/// Gives the line of the note to its wait. Returns false if there is none of its kind.
+fn locate(mut same: Vec<&mut Wait>, noted: At) -> bool {
+    let is_found = !same.is_empty();
+    let is_only = same.len() == 1;
+    if is_only || same.iter().all(|wait| wait.location != noted) {
+        // A waiter of a poll function, or inside of redd, knows no line of the program. That of an interval has the line that
+        // made the interval.
+        if let Some(wait) = same.iter_mut().find(|wait| is_only || wait.location.is_none()) {
+            wait.location = noted.or(wait.location);
+        }
+    }
+    is_found
+}
+
+/// As [`locate`], for joins. A `JoinHandle` notes the line that spawned the task, and its waiter has the line of the `await`. A
+/// `JoinSet` notes the line of the `await`, and its waiter has the line that spawned one of the tasks.
+fn locate_join(mut same: Vec<&mut Wait>, noted: At) -> bool {
+    if same.iter().any(|wait| wait.location == noted || (noted.is_some() && wait.joined_at == noted)) {
+        return true;
+    }
+    let found = same.iter_mut().find(|wait| wait.location.is_none() || wait.location == wait.joined_at);
+    found.map(|wait| wait.location = noted.or(wait.location)).is_some()
 }
 
 /// Turns waiters into waits, and addresses of objects into numbers.
@@ -69,7 +125,8 @@ struct Convert {
 impl Convert {
     fn wait(&mut self, waiter: WaiterInfo) -> Wait {
         let WaiterInfo { kind, location, since_ms, subject, .. } = waiter;
-        Wait { kind, location, since: Some(age_at(self.now_ms, since_ms)), what: self.what(kind, subject) }
+        let (since, what) = (Some(age_at(self.now_ms, since_ms)), self.what(kind, subject));
+        Wait { kind, location, since, joined_at: None, what }
     }
 
     fn what(&mut self, kind: WaitKind, subject: Subject) -> What {
@@ -87,7 +144,9 @@ impl Convert {
             }
             Subject::Task(id) => task_id(id).map_or(What::Unknown, What::Task),
             Subject::Deadline { remaining } => What::Deadline(remaining),
-            Subject::Descriptor { fd } => What::Descriptor { fd, local: String::new(), peer: String::new() },
+            Subject::Descriptor { fd, about } => {
+                What::Descriptor { fd, about: about.map_or_else(String::new, String::from) }
+            }
             Subject::Channel { object, senders, receivers, length } => {
                 What::Channel { object: self.object(object), senders, receivers, length }
             }

@@ -6,23 +6,29 @@ use std::fmt::{self, Display, Write};
 use std::panic::Location;
 use std::time::Duration;
 
-use super::task::{Task, TaskState, Tasks};
+use super::join::Contents;
+use super::task::{Root, Task, TaskState};
 use super::wait::{Wait, What};
-use crate::observe::report::{Place, is_unprintable};
+use crate::observe::report::{ShortLocation, is_unprintable};
 use crate::observe::unjoined::Unjoined;
 
+/// About as long is the text of a task with one wait.
+pub(super) const BYTES_PER_TASK: usize = 320;
+
 /// Writes the whole dump.
-pub(super) fn write(out: &mut String, tasks: &Tasks, outside: &[Wait], unjoined: &[Unjoined]) -> fmt::Result {
+pub(super) fn write(out: &mut String, contents: &Contents) -> fmt::Result {
+    let Contents { tasks, roots, outside, unjoined, left_out } = contents;
     out.push_str("{\"format\":\"redd-dump/1\",\"tasks\":");
     write_list(out, &tasks.tasks, write_task)?;
+    out.push_str(",\"roots\":");
+    write_list(out, roots, write_root)?;
     out.push_str(",\"outside\":");
     write_list(out, outside, write_wait)?;
     out.push_str(",\"unjoined\":");
     write_list(out, unjoined, |out, Unjoined { created_at, sets, tasks }| {
         write!(out, "{{\"created_at\":{},\"sets\":{sets},\"tasks\":{tasks}}}", At(created_at))
     })?;
-    out.push_str("}\n");
-    Ok(())
+    writeln!(out, ",\"left_out\":{left_out}}}")
 }
 
 fn write_task(out: &mut String, task: &Task) -> fmt::Result {
@@ -37,6 +43,15 @@ fn write_task(out: &mut String, task: &Task) -> fmt::Result {
     };
     write!(out, ",\"state\":\"{state}\",\"thread\":{},\"waits\":", Nullable(task.thread()))?;
     write_list(out, task.waits(), write_wait)?;
+    out.push('}');
+    Ok(())
+}
+
+fn write_root(out: &mut String, root: &Root) -> fmt::Result {
+    write!(out, "{{\"called_at\":{},\"age_ms\":{}", At(root.called_at()), Ms(root.age()))?;
+    write!(out, ",\"polls\":{},\"since_polled_ms\":{}", root.polls(), Nullable(root.since_polled().map(Ms)))?;
+    write!(out, ",\"is_running\":{},\"waits\":", root.is_running())?;
+    write_list(out, root.waits(), write_wait)?;
     out.push('}');
     Ok(())
 }
@@ -63,12 +78,10 @@ fn write_wait(out: &mut String, wait: &Wait) -> fmt::Result {
         }
         What::Task(id) => write!(out, "{{\"type\":\"task\",\"task\":{id}}}")?,
         What::Deadline(remaining) => write!(out, "{{\"type\":\"deadline\",\"remaining_ms\":{}}}", Ms(*remaining))?,
-        What::Descriptor { fd, local, peer } => write!(
-            out,
-            "{{\"type\":\"descriptor\",\"fd\":{fd},\"local\":{},\"peer\":{}}}",
-            Nullable(address(local)),
-            Nullable(address(peer))
-        )?,
+        What::Descriptor { fd, about } => {
+            let about = Nullable(Some(about).filter(|about| !about.is_empty()).map(|about| Quoted(about)));
+            write!(out, "{{\"type\":\"descriptor\",\"fd\":{fd},\"about\":{about}}}")?;
+        }
         What::Channel { object, senders, receivers, length } => write!(
             out,
             "{{\"type\":\"channel\",\"object\":{object},\"senders\":{senders},\"receivers\":{receivers},\
@@ -79,10 +92,6 @@ fn write_wait(out: &mut String, wait: &Wait) -> fmt::Result {
     }
     out.push('}');
     Ok(())
-}
-
-fn address(text: &str) -> Option<Quoted<'_>> {
-    (!text.is_empty()).then_some(Quoted(text))
 }
 
 fn write_list<T>(out: &mut String, items: &[T], write: impl Fn(&mut String, &T) -> fmt::Result) -> fmt::Result {
@@ -124,7 +133,7 @@ struct At(&'static Location<'static>);
 impl Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        Place(self.0).write_raw(&mut Escape(f))?;
+        ShortLocation(self.0).write_raw(&mut Escape(f))?;
         f.write_char('"')
     }
 }
@@ -145,6 +154,10 @@ struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
 impl Write for Escape<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !needs_escape(char::from(byte));
+        if text.bytes().all(is_plain) {
+            return self.0.write_str(text);
+        }
         let mut rest = text;
         while let Some(at) = rest.find(needs_escape) {
             let (plain, tail) = rest.split_at(at);

@@ -32,6 +32,6 @@ mod wait;
 
 pub use super::unjoined::Unjoined;
 pub use snapshot::Dump;
-pub use task::{Task, TaskState, Tasks, Trace};
+pub use task::{Root, Task, TaskState, Tasks, Trace};
 pub use tree::Tree;
 pub use wait::{Taken, Wait, What};

@@ -4,13 +4,14 @@
 
 use std::fmt;
 
-use super::task::Tasks;
+use super::join::{Contents, join};
+use super::task::{Root, Tasks};
 use super::tree::Tree;
 use super::wait::Wait;
-use super::{join, json, text};
+use super::{json, text};
+use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::WaiterInfo;
-use crate::task::info::TaskInfo;
 
 /// The tasks of a runtime at one moment. Each may have changed since.
 ///
@@ -36,26 +37,29 @@ use crate::task::info::TaskInfo;
 /// let dump = Handle::current().snapshot();
 /// assert_eq!(dump.tasks().iter().count(), 3);
 /// assert!(dump.to_string().starts_with("3 tasks (spawned at "));
-/// assert_eq!(format!("{dump:#}").lines().count(), 3);
+/// let each = format!("{dump:#}");
+/// assert_eq!(each.lines().filter(|line| line.starts_with("task ")).count(), 3);
 /// # waiting.iter().for_each(redd::task::JoinHandle::abort); });
 /// ```
 #[derive(Debug)]
 pub struct Dump {
-    tasks: Tasks,
-    outside: Vec<Wait>,
-    unjoined: Vec<Unjoined>,
+    contents: Contents,
 }
 
 impl Dump {
-    /// Joins the tasks of a runtime and the waiters of the process. `now_ms` is the coarse clock of the process.
-    pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, unjoined: Vec<Unjoined>, now_ms: u32) -> Self {
-        let (tasks, outside) = join::join(infos, waiters, now_ms);
-        Self { tasks, outside, unjoined }
+    /// Joins the tasks of a runtime and the waiters of the process. So many waiters were `left_out`. `now_ms` is the
+    /// coarse clock of the process.
+    pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usize, now_ms: u32) -> Self {
+        Self { contents: join(infos, waiters, left_out, now_ms) }
+    }
+
+    pub(crate) fn with_unjoined(self, unjoined: Vec<Unjoined>) -> Self {
+        Self { contents: Contents { unjoined, ..self.contents } }
     }
 
     /// Returns the tasks.
     pub fn tasks(&self) -> &Tasks {
-        &self.tasks
+        &self.contents.tasks
     }
 
     /// Returns the tasks as a tree, each below the task that spawned it. It is there to be printed.
@@ -77,14 +81,20 @@ impl Dump {
     /// # outer.abort(); });
     /// ```
     pub fn tree(&self) -> Tree<'_> {
-        Tree::new(&self.tasks)
+        Tree::new(&self.contents.tasks)
     }
 
-    /// Returns the waits that no task registered: those of a future inside `block_on`, and of other executors.
+    /// Returns the futures of `block_on` that the runtime runs.
+    pub fn roots(&self) -> &[Root] {
+        &self.contents.roots
+    }
+
+    /// Returns the other waits that no task registered: those of threads and of other executors, and the further ones of a future
+    /// inside `block_on`.
     ///
-    /// They are not known to belong to this runtime.
+    /// They are those of the process, and need not belong to this runtime.
     pub fn outside(&self) -> &[Wait] {
-        &self.outside
+        &self.contents.outside
     }
 
     /// Returns the finished tasks that stay in large `JoinSet`s until they are joined. A set that is never joined is a leak.
@@ -100,15 +110,21 @@ impl Dump {
     /// let mut set = JoinSet::new();
     /// for _ in 0..100 {
     ///     set.spawn(async {});
+    ///     redd::task::yield_now().await;
     /// }
-    /// redd::task::yield_now().await;
     /// let dump = Handle::current().snapshot();
     /// assert_eq!((dump.unjoined()[0].sets, dump.unjoined()[0].tasks), (1, 100));
     /// assert!(dump.to_string().contains("100 finished tasks are not joined, in a `JoinSet` created at "));
     /// # set.join_all().await; });
     /// ```
     pub fn unjoined(&self) -> &[Unjoined] {
-        &self.unjoined
+        &self.contents.unjoined
+    }
+
+    /// Returns the number of waits of the process whose details are missing: of a lock or notification for which hundreds of tasks
+    /// wait, not all waiters are read. Such a task has the wait that its last poll recorded, with its line.
+    pub fn left_out(&self) -> usize {
+        self.contents.left_out
     }
 
     /// Returns the dump as JSON, in a format that stays as it is: keys may be added to it, and none is removed or changes its
@@ -116,14 +132,15 @@ impl Dump {
     ///
     /// | object | keys |
     /// |---|---|
-    /// | dump | `format`: `"redd-dump/1"`; `tasks`; `outside`: the waits that no task registered; `unjoined` |
+    /// | dump | `format`: `"redd-dump/1"`; `tasks`; `roots`; `outside`: a list of waits; `unjoined`; `left_out` |
     /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
     /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
     /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
+    /// | root | `called_at`; `age_ms`; `polls`; `since_polled_ms` or null; `is_running`; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
     /// | unjoined | `created_at`, `sets`, `tasks` |
     ///
-    /// A location (`spawned_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
+    /// A location (`spawned_at`, `called_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
     /// file begins with the name and version of its crate. Numbers are integers, and times are in milliseconds. All keys of an
     /// object are always there. The key `type` of `what` says which other keys it has:
     ///
@@ -132,7 +149,7 @@ impl Dump {
     /// | `lock` | `object`; `taken` or null, with `task` or null, `at` or null, `ago_ms` and `is_only`; `out` or null; `waiting` |
     /// | `task` | `task`, the id of the joined one |
     /// | `deadline` | `remaining_ms` |
-    /// | `descriptor` | `fd`; `local` or null; `peer` or null |
+    /// | `descriptor` | `fd`; `about` or null |
     /// | `channel` | `object`, `senders`, `receivers`, `length` |
     /// | `process` | `pid` |
     /// | `signal` | `number` |
@@ -151,17 +168,15 @@ impl Dump {
     /// # task.abort(); });
     /// ```
     pub fn to_json(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::with_capacity(self.contents.tasks.tasks.len() * json::BYTES_PER_TASK + 256);
         // Writing to a string does not fail.
-        let _ = json::write(&mut out, &self.tasks, &self.outside, &self.unjoined);
+        let _ = json::write(&mut out, &self.contents);
         out
     }
 }
 
 impl fmt::Display for Dump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text::write_tasks(f, &self.tasks, !f.alternate())?;
-        text::write_outside(f, &self.outside, &self.tasks)?;
-        text::write_unjoined(f, &self.unjoined)
+        text::write(f, &self.contents)
     }
 }

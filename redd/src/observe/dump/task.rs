@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::wait::Wait;
 use crate::observe::WaitKind;
+use crate::observe::task_info::TaskInfo;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// The tasks and blocking closures of a [`Dump`](super::Dump), in the order of their ids.
 ///
@@ -146,7 +146,9 @@ impl Task {
             info if info.is_running => TaskState::Running,
             info if info.is_queued => TaskState::Queued,
             info => {
-                TaskState::Waiting { on: info.waiting.map(|(kind, _)| kind), at: info.waiting.and_then(|(_, at)| at) }
+                let (noted, first) = (info.waiting, self.trace.waits.first());
+                let wait = first.map(|wait| noted.unwrap_or((wait.kind, wait.location)));
+                TaskState::Waiting { on: wait.map(|(kind, _)| kind), at: wait.and_then(|(_, at)| at) }
             }
         }
     }
@@ -165,6 +167,58 @@ impl Task {
     }
 }
 
+/// The future of a `block_on` that has not returned.
+///
+/// # Examples
+/// ```
+/// use redd::runtime::Builder;
+///
+/// let runtime = Builder::new_current_thread().enable_all().build()?;
+/// runtime.block_on(async {
+///     let dump = runtime.handle().snapshot();
+///     assert_eq!(dump.roots()[0].called_at().file(), file!());
+///     assert!(dump.roots()[0].is_running());
+/// });
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Root {
+    pub(super) trace: Trace,
+}
+
+impl Root {
+    /// Returns the line that called `block_on`.
+    pub fn called_at(&self) -> &'static Location<'static> {
+        self.trace.info.location
+    }
+
+    /// Returns the time since then.
+    pub fn age(&self) -> Duration {
+        self.trace.info.age
+    }
+
+    /// Returns how often the future was polled, a poll that runs included. It wraps around.
+    pub fn polls(&self) -> u32 {
+        self.trace.info.polls
+    }
+
+    /// Returns the time since its last poll began. `None` if it was never polled.
+    pub fn since_polled(&self) -> Option<Duration> {
+        self.trace.info.since_polled
+    }
+
+    /// Returns whether it is being polled.
+    pub fn is_running(&self) -> bool {
+        self.trace.info.is_running
+    }
+
+    /// Returns the wait of the part that was polled last. If it has others, they are in [`Dump::outside`](super::Dump::outside): its
+    /// waits have no id that tells them from those of other threads.
+    pub fn waits(&self) -> &[Wait] {
+        &self.trace.waits
+    }
+}
+
 /// What a task of a dump does.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -176,7 +230,8 @@ pub enum TaskState {
     /// It waits to be woken.
     #[non_exhaustive]
     Waiting {
-        /// What the future that was polled last waits on; [`Task::waits`] has all of them. `None` if it does not belong to redd.
+        /// One of the things that it waits on: that of the future which was polled last, if this is known. [`Task::waits`] has
+        /// all of them. `None` if the task waits only on something outside of redd.
         on: Option<WaitKind>,
         /// The line that made that future, usually that of its `await`. `None` for a poll function called
         /// by hand, which does not know it.

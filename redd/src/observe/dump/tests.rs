@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{Dump, Task, Unjoined, What};
 use crate::observe::WaitKind;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::{Subject, Taken, WaiterInfo};
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 type At = &'static Location<'static>;
 
@@ -35,6 +35,7 @@ fn idle(id: u64, location: At, age_ms: u64) -> TaskInfo {
         is_complete: false,
         is_queued: false,
         is_blocking: false,
+        is_internal: false,
         is_root: false,
         thread: None,
     }
@@ -55,7 +56,7 @@ fn lock(object: usize, by: u64, at: At, out: usize, waiting: usize) -> Subject {
 }
 
 fn dump(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>) -> Dump {
-    Dump::new(infos, waiters, vec![], NOW_MS)
+    Dump::new(infos, waiters, 0, NOW_MS)
 }
 
 fn task(dump: &Dump, id: u64) -> &Task {
@@ -122,12 +123,13 @@ fn many_waits_of_a_task_at_one_line_are_counted() {
 fn tasks_that_wait_for_different_things_at_one_line_show_three_of_them() {
     let (spawned, line) = (here(), here());
     let infos = (1..=5).map(|id| idle(id, spawned, 5)).collect();
-    let joins = (1..=5).map(|id| waiter(id, WaitKind::Join, line, 1, Subject::Task(id % 5 + 1)));
+    let joins = (1..=5).map(|id| waiter(id, WaitKind::Join, line, 1, Subject::Task(id + 10)));
     assert_eq!(
         dump(infos, joins.collect()).to_string(),
         format!(
             "5 tasks (spawned at {spawned}, oldest 5ms) waits: Join at {line} for up to 1ms; \
-             joins task 2; joins task 3; joins task 4; and 2 more\n"
+             joins task 11 (not in this dump); joins task 12 (not in this dump); joins task 13 (not in this dump); \
+             and 2 more\n"
         )
     );
 }
@@ -165,6 +167,7 @@ fn a_task_shows_its_parent_and_its_polls() {
         TaskInfo { is_running: true, thread: Some(4711), ..child(2, 1500) },
         TaskInfo { is_blocking: true, is_queued: true, name: Some(Arc::from("zip")), ..idle(3, spawned, 70) },
         TaskInfo { parent: Some(Id::from_number(3)), ..idle(4, spawned, 70) },
+        TaskInfo { is_internal: true, is_running: true, is_blocking: true, ..child(5, 3) },
     ];
     assert_eq!(
         format!("{:#}", dump(infos, vec![])),
@@ -173,7 +176,8 @@ fn a_task_shows_its_parent_and_its_polls() {
              waits on something outside of redd\n\
              task 2 (spawned at {spawned} by task 9 (not in this dump), 70ms old, running for 1.5s on thread 4711)\n\
              closure 3 `zip` (spawned at {spawned}, 70ms old, queued)\n\
-             task 4 (spawned at {spawned} by closure 3 `zip`, 70ms old) waits on something outside of redd\n"
+             task 4 (spawned at {spawned} by closure 3 `zip`, 70ms old) waits on something outside of redd\n\
+             closure 5 (spawned inside of redd by task 9 (not in this dump), 70ms old, running for 3ms)\n"
         )
     );
 }
@@ -230,25 +234,47 @@ fn a_tree_of_a_chain_of_tasks_stays_small() {
 
 #[test]
 fn the_note_of_the_last_poll_and_its_waiter_are_one_wait() {
-    let (spawned, line, other) = (here(), here(), here());
+    let (spawned, line, other, joined) = (here(), here(), here(), here());
     let noted = |id, kind, at| TaskInfo { waiting: Some((kind, at)), ..idle(id, spawned, 1) };
-    let fd =
-        |id| WaiterInfo { location: None, ..waiter(id, WaitKind::Readable, line, 1, Subject::Descriptor { fd: 3 }) };
-    let infos = vec![
-        noted(1, WaitKind::Readable, Some(line)),
-        noted(2, WaitKind::Timer, Some(line)),
-        noted(3, WaitKind::Timer, Some(line)),
-        noted(4, WaitKind::Timer, None),
-        TaskInfo { is_queued: true, ..noted(5, WaitKind::Timer, Some(line)) },
+    let unknown = |id, kind| WaiterInfo { location: None, ..waiter(id, kind, line, 1, Subject::Unknown) };
+    let join = |id, at| waiter(id, WaitKind::Join, at, 1, Subject::Task(99));
+    // The task, its note, its waiters, and its lines if no waiter was left out, and if some were.
+    let none: [At; 0] = [];
+    let rows = [
+        (noted(1, WaitKind::Readable, Some(line)), vec![unknown(1, WaitKind::Readable)], vec![line], vec![line]),
+        (noted(2, WaitKind::Timer, Some(line)), vec![timer(2, line, 1, 1)], vec![line], vec![line]),
+        // An interval.
+        (noted(3, WaitKind::Timer, Some(line)), vec![timer(3, other, 1, 1)], vec![line], vec![line]),
+        (noted(4, WaitKind::Timer, None), vec![timer(4, line, 1, 1)], vec![line], vec![line]),
+        (
+            noted(5, WaitKind::Timer, Some(line)),
+            vec![timer(5, line, 1, 1), timer(5, other, 1, 1)],
+            vec![line, other],
+            vec![line, other],
+        ),
+        // An in-memory stream.
+        (noted(7, WaitKind::Readable, Some(line)), vec![timer(7, other, 1, 1)], vec![line, other], vec![line, other]),
+        // A `JoinHandle`, a `JoinSet`, and a `LocalSet` beside a `JoinHandle`.
+        (noted(8, WaitKind::Join, Some(joined)), vec![join(8, line)], vec![line], vec![line]),
+        (noted(9, WaitKind::Join, Some(line)), vec![join(9, joined)], vec![line], vec![line]),
+        (noted(10, WaitKind::Join, Some(line)), vec![join(10, other)], vec![line, other], vec![line, other]),
+        // Woken since.
+        (
+            TaskInfo { is_queued: true, ..noted(11, WaitKind::Readable, Some(line)) },
+            vec![],
+            none.to_vec(),
+            none.to_vec(),
+        ),
     ];
-    let waiters = vec![fd(1), timer(2, line, 1, 1), timer(3, other, 1, 1), timer(4, line, 1, 1)];
-    let dump = dump(infos, waiters);
-    let lines = |id| task(&dump, id).waits().iter().map(|wait| wait.location()).collect::<Vec<_>>();
-    assert_eq!(lines(1), [Some(line)], "a poll function does not know its line");
-    assert_eq!(lines(2), [Some(line)]);
-    assert_eq!(lines(3), [Some(line), Some(other)]);
-    assert_eq!(lines(4), [Some(line)]);
-    assert_eq!(lines(5), [], "it was woken since");
+    for (info, waiters, all, some_left_out) in rows {
+        let (id, waiting, is_queued) = (info.id.number(), info.waiting, info.is_queued);
+        for (left_out, expected) in [(0, all), (1, some_left_out)] {
+            let info = TaskInfo { waiting, is_queued, ..idle(id, spawned, 1) };
+            let dump = Dump::new(vec![info, idle(99, joined, 1)], waiters.clone(), left_out, NOW_MS);
+            let lines: Vec<_> = task(&dump, id).waits().iter().filter_map(|wait| wait.location()).collect();
+            assert_eq!(lines, expected, "task {id}, {left_out} left out");
+        }
+    }
 }
 
 #[test]
@@ -283,15 +309,34 @@ fn a_wait_that_no_task_registered_is_outside() {
 }
 
 #[test]
+fn a_future_of_block_on_has_the_wait_that_it_recorded() {
+    let (called, line, other) = (here(), here(), here());
+    let root = |at, waiting| TaskInfo { is_root: true, waiting, ..idle(0, at, 1500) };
+    let infos =
+        vec![root(called, Some((WaitKind::Timer, Some(line)))), TaskInfo { is_running: true, ..root(other, None) }];
+    let dump = dump(infos, vec![timer(0, other, 10, 20), timer(0, line, 30, 40)]);
+    assert_eq!((dump.roots().len(), dump.outside().len(), dump.tasks().iter().count()), (2, 1, 0));
+    assert_eq!(
+        dump.to_string(),
+        format!(
+            "future of `block_on` (called at {called}, 1.5s old) waits: Timer at {line} for 30ms; due in 40ms\n\
+             future of `block_on` (called at {other}, 1.5s old, running)\n\
+             outside of tasks waits: Timer at {other} for 10ms; due in 20ms\n"
+        )
+    );
+}
+
+#[test]
 fn sets_with_finished_tasks_are_shown_by_the_lines_that_created_them() {
     let (one, several) = (here(), here());
     let unjoined =
         vec![Unjoined { created_at: one, sets: 1, tasks: 1204 }, Unjoined { created_at: several, sets: 3, tasks: 99 }];
     assert_eq!(
-        Dump::new(vec![], vec![], unjoined, NOW_MS).to_string(),
+        Dump::new(vec![], vec![], 512, NOW_MS).with_unjoined(unjoined).to_string(),
         format!(
             "1,204 finished tasks are not joined, in a `JoinSet` created at {one}\n\
-             99 finished tasks are not joined, in 3 sets of type `JoinSet` created at {several}\n"
+             99 finished tasks are not joined, in 3 sets of type `JoinSet` created at {several}\n\
+             not all was read of 512 further waits\n"
         )
     );
 }
@@ -315,7 +360,7 @@ fn the_json_has_all_of_it() {
         waiter(7, WaitKind::MpscReceive, line, 2, channel(900)),
         waiter(7, WaitKind::MpscSend, line, 3, channel(900)),
         waiter(7, WaitKind::Join, line, 4, Subject::Task(8)),
-        waiter(7, WaitKind::Readable, line, 5, Subject::Descriptor { fd: 3 }),
+        waiter(7, WaitKind::Readable, line, 5, Subject::Descriptor { fd: 3, about: None }),
         waiter(7, WaitKind::Process, line, 6, Subject::Process(42)),
         waiter(7, WaitKind::Signal, line, 7, Subject::Signal(15)),
         timer(7, line, 8, 9),
@@ -332,7 +377,7 @@ fn the_json_has_all_of_it() {
         wait("MpscReceive", 2, channel),
         wait("MpscSend", 3, channel),
         wait("Join", 4, r#""task","task":8"#),
-        wait("Readable", 5, r#""descriptor","fd":3,"local":null,"peer":null"#),
+        wait("Readable", 5, r#""descriptor","fd":3,"about":null"#),
         wait("Process", 6, r#""process","pid":42"#),
         wait("Signal", 7, r#""signal","number":15"#),
     ];
@@ -346,13 +391,13 @@ fn the_json_has_all_of_it() {
         &format!(
             r#"{{"id":8,"name":null,"is_blocking":true,"parent":null,"spawned_at":"{spawned}","age_ms":1,{}{}{}"#,
             r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[]}],"#,
-            r#""outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}],"#,
-            format_args!(r#""unjoined":[{{"created_at":"{line}","sets":2,"tasks":300}}]}}"#)
+            r#""roots":[],"outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}],"#,
+            format_args!(r#""unjoined":[{{"created_at":"{line}","sets":2,"tasks":300}}],"left_out":5}}"#)
         ),
         "",
     ];
     let unjoined = vec![Unjoined { created_at: line, sets: 2, tasks: 300 }];
-    assert_eq!(Dump::new(infos, waiters, unjoined, NOW_MS).to_json(), expected.join("\n"));
+    assert_eq!(Dump::new(infos, waiters, 5, NOW_MS).with_unjoined(unjoined).to_json(), expected.join("\n"));
 }
 
 #[test]

@@ -7,25 +7,39 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::groups::{Group, Holders, WaitLine, group};
+use super::join::Contents;
 use super::task::{Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
-use crate::observe::report::{Count, Grouped, Place, Printable};
+use crate::observe::report::{Count, Grouped, Printable, ShortLocation};
+use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::task::Id;
-use crate::task::info::TaskInfo;
 
 /// How many different things a line lists. Not measured: more do not fit in a line.
 const LISTED_MAX: usize = 3;
 
-/// Writes all tasks: in groups, or each for itself.
-pub(super) fn write_tasks(f: &mut fmt::Formatter<'_>, tasks: &Tasks, is_grouped: bool) -> fmt::Result {
+/// Writes all of a dump: the tasks in groups, or with `{:#}` each for itself.
+pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Result {
+    let Contents { tasks, roots, outside, unjoined, left_out } = contents;
     let traces = tasks.iter().map(Task::trace);
-    let groups = if is_grouped { group(traces, &Holders::of(tasks)) } else { traces.map(Group::of).collect() };
-    groups.iter().try_for_each(|group| writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: true }))
+    let groups = if f.alternate() { traces.map(Group::of).collect() } else { group(traces, &Holders::of(tasks)) };
+    for group in &groups {
+        writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: true })?;
+    }
+    for root in roots {
+        let group = &Group::of(&root.trace);
+        writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: false })?;
+    }
+    write_outside(f, outside, tasks)?;
+    unjoined.iter().try_for_each(|unjoined| write_unjoined(f, unjoined))?;
+    match left_out {
+        0 => Ok(()),
+        waits => writeln!(f, "not all was read of {}", Count(*waits as u64, "further wait", "further waits")),
+    }
 }
 
 /// Writes the waits that no task registered.
-pub(super) fn write_outside(f: &mut fmt::Formatter<'_>, outside: &[Wait], tasks: &Tasks) -> fmt::Result {
+fn write_outside(f: &mut fmt::Formatter<'_>, outside: &[Wait], tasks: &Tasks) -> fmt::Result {
     outside.chunk_by(|one, other| (one.kind, one.location) == (other.kind, other.location)).try_for_each(|waits| {
         let line = WaitLine { kind: waits[0].kind, location: waits[0].location, waits: waits.iter().collect() };
         f.write_str("outside of tasks ")?;
@@ -34,16 +48,15 @@ pub(super) fn write_outside(f: &mut fmt::Formatter<'_>, outside: &[Wait], tasks:
     })
 }
 
-/// Writes the sets with finished tasks.
-pub(super) fn write_unjoined(f: &mut fmt::Formatter<'_>, unjoined: &[Unjoined]) -> fmt::Result {
-    unjoined.iter().try_for_each(|Unjoined { created_at, sets, tasks }| {
-        write!(f, "{} not joined, in ", Count(*tasks as u64, "finished task is", "finished tasks are"))?;
-        match sets {
-            1 => f.write_str("a `JoinSet`")?,
-            sets => write!(f, "{} sets of type `JoinSet`", Grouped(*sets as u64))?,
-        }
-        writeln!(f, " created at {}", Place(created_at))
-    })
+/// Writes the finished tasks of the sets of one line.
+fn write_unjoined(f: &mut fmt::Formatter<'_>, unjoined: &Unjoined) -> fmt::Result {
+    let Unjoined { created_at, sets, tasks } = unjoined;
+    write!(f, "{} not joined, in ", Count(*tasks as u64, "finished task is", "finished tasks are"))?;
+    match sets {
+        1 => f.write_str("a `JoinSet`")?,
+        sets => write!(f, "{} sets of type `JoinSet`", Grouped(*sets as u64))?,
+    }
+    writeln!(f, " created at {}", ShortLocation(created_at))
 }
 
 impl fmt::Display for Trace {
@@ -85,11 +98,15 @@ impl fmt::Display for GroupText<'_> {
 
 impl GroupText<'_> {
     fn write_task(&self, f: &mut fmt::Formatter<'_>, task: &TaskInfo) -> fmt::Result {
-        write!(f, "{} {}", if task.is_blocking { "closure" } else { "task" }, task.id)?;
-        if let Some(name) = &task.name {
-            write!(f, " `{}`", Printable(name))?;
+        if task.is_root {
+            write!(f, "future of `block_on` (called at {}", ShortLocation(task.location))?;
+        } else {
+            write!(f, "{} {}", if task.is_blocking { "closure" } else { "task" }, task.id)?;
+            if let Some(name) = &task.name {
+                write!(f, " `{}`", Printable(name))?;
+            }
+            write!(f, " (spawned {}", SpawnedAt(task))?;
         }
-        write!(f, " (spawned at {}", Place(task.location))?;
         if let Some(parent) = task.parent.filter(|_| self.shows_parent) {
             f.write_str(" by ")?;
             write_named(f, parent, self.tasks)?;
@@ -121,7 +138,7 @@ fn write_tasks_of_group(f: &mut fmt::Formatter<'_>, tasks: &[&Trace]) -> fmt::Re
         let has_others = tasks.iter().any(|task| task.info.name.as_ref() != Some(name));
         write!(f, " `{}`{}", Printable(name), if has_others { " and others" } else { "" })?;
     }
-    write!(f, " (spawned at {}, oldest {}", Place(oldest.location), Age(oldest.age))?;
+    write!(f, " (spawned {}, oldest {}", SpawnedAt(oldest), Age(oldest.age))?;
     f.write_str(match oldest {
         TaskInfo { is_running: true, .. } => ", running)",
         TaskInfo { is_queued: true, .. } => ", queued)",
@@ -138,7 +155,7 @@ fn write_wait(
 ) -> fmt::Result {
     write!(f, "waits: {:?}", line.kind)?;
     if let Some(location) = line.location {
-        write!(f, " at {}", Place(location))?;
+        write!(f, " at {}", ShortLocation(location))?;
     }
     if line.waits.len() != tasks_waiting {
         write!(f, ", {}", Count(line.waits.len() as u64, "wait", "waits"))?;
@@ -204,12 +221,9 @@ fn write_what(f: &mut fmt::Formatter<'_>, what: &What, tasks: Option<&Tasks>) ->
             write_named(f, *id, tasks)
         }
         What::Deadline(remaining) => write!(f, "; due in {}", Age(*remaining)),
-        What::Descriptor { fd, local, peer } => {
+        What::Descriptor { fd, about } => {
             write!(f, "; descriptor {fd}")?;
-            if !local.is_empty() {
-                write!(f, ", {}", Printable(local))?;
-            }
-            if peer.is_empty() { Ok(()) } else { write!(f, " with {}", Printable(peer)) }
+            if about.is_empty() { Ok(()) } else { write!(f, ", {}", Printable(about)) }
         }
         What::Channel { object, senders, receivers, length } => {
             write!(
@@ -235,7 +249,7 @@ fn write_taken(f: &mut fmt::Formatter<'_>, taken: &Taken, tasks: Option<&Tasks>)
         None => f.write_str(" outside of tasks")?,
     }
     if let Some(location) = taken.location {
-        write!(f, " at {}", Place(location))?;
+        write!(f, " at {}", ShortLocation(location))?;
     }
     write!(f, " {} ago", Age(taken.ago))
 }
@@ -249,6 +263,20 @@ fn write_named(f: &mut fmt::Formatter<'_>, id: Id, tasks: Option<&Tasks>) -> fmt
         Some(None) => f.write_str(" (not in this dump)"),
         Some(Some(task)) => task.name().map_or(Ok(()), |name| write!(f, " `{}`", Printable(name))),
         None => Ok(()),
+    }
+}
+
+/// Where a task was spawned. A closure of a file operation or of a name lookup is spawned by redd, whose lines mean nothing to
+/// the program's author.
+struct SpawnedAt<'a>(&'a TaskInfo);
+
+impl fmt::Display for SpawnedAt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_internal {
+            f.write_str("inside of redd")
+        } else {
+            write!(f, "at {}", ShortLocation(self.0.location))
+        }
     }
 }
 

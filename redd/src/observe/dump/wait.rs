@@ -32,6 +32,8 @@ pub struct Wait {
     pub(super) kind: WaitKind,
     pub(super) location: Option<&'static Location<'static>>,
     pub(super) since: Option<Duration>,
+    /// The line that spawned the joined task.
+    pub(super) joined_at: Option<&'static Location<'static>>,
     pub(super) what: What,
 }
 
@@ -87,10 +89,8 @@ pub enum What {
     Descriptor {
         /// The number of the descriptor.
         fd: i32,
-        /// The socket's own address. Empty for other descriptors.
-        local: String,
-        /// The address of its peer. Empty if it has none.
-        peer: String,
+        /// What it is: `tcp 127.0.0.1:52100 to 127.0.0.1:80`, `tcp listener 0.0.0.0:80`, `pipe:[1234]`. Empty if that is not known.
+        about: String,
     },
     /// A channel.
     #[non_exhaustive]

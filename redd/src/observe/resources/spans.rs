@@ -7,8 +7,8 @@
 //! enters the span of the resource, of the operation and of the polls.
 //!
 //! # Invariants
-//! - `resource-first`: the fields of an operation are dropped in the order of their declaration, so its resource goes
-//!   before its own spans.
+//! - `resource-first`: the fields of an operation are dropped in the order of their declaration, so its reference to
+//!   the resource is dropped before its own spans.
 
 use std::panic::{Location, RefUnwindSafe};
 use std::sync::Arc;

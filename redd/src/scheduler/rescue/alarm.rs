@@ -3,9 +3,9 @@
 //! Called by the monitor thread, and by the runtime (start, stop).
 //!
 //! # Invariants
-//! - `hook-last`: the program's hook runs after everything else of a turn, without a lock, and a panic of it is caught there.
-//! - `not-after-stop`: a turn holds the lock of `StallDetector::monitor` while it acts. `stop` takes it after the end is announced,
-//!   so no turn acts for a runtime that is being shut down.
+//! - `hook-last`: the program's hook runs at the end of a turn and without a lock, and a panic in it is caught there.
+//! - `not-after-stop`: a turn holds the lock of `StallDetector::monitor` while it acts. `stop` takes that lock after it has set
+//!   `has_ended`, so no turn acts for a runtime that is being shut down.
 
 use std::io;
 use std::sync::Arc;
@@ -27,16 +27,16 @@ pub(crate) fn start(shared: &Shared) -> io::Result<()> {
         return Ok(());
     }
     shared.stall_detector.register(shared)?;
-    // The workers run already, and could not set it (`guarded-while-awake`).
+    // The workers run already, and could not arm it (`armed-while-awake`).
     let detector = &shared.stall_detector;
-    detector.set(&mut detector.guard.lock(), shared.ms_at(real_now()), detector.threshold);
+    detector.arm(&mut detector.scan_state.lock(), shared.ms_at(real_now()), detector.threshold);
     Ok(())
 }
 
-/// Ends the registration. When this returns, the monitor does nothing for the runtime, but may still be inside a hook.
+/// Ends the registration. After it has returned, the monitor takes no action for the runtime, but may still be inside a hook.
 pub(crate) fn stop(shared: &Shared) {
     let detector = &shared.stall_detector;
-    detector.guard.lock().has_ended = true; // `alarm-under-lock` of `rescue`
+    detector.scan_state.lock().has_ended = true; // `alarm-under-lock` of `rescue`
     if let (Some(registration), Some(alarm)) = (detector.registration.get(), detector.alarm.get()) {
         registration.end(alarm);
     }
@@ -59,7 +59,7 @@ impl OnAlarm for Shared {
 fn run_turn(shared: &Arc<Shared>) {
     let mut reports = {
         let monitor = &mut *shared.stall_detector.monitor.lock(); // `not-after-stop`
-        monitor.on_alarm(shared)
+        monitor.take_turn(shared)
     };
     if reports.is_empty() {
         return;
@@ -77,7 +77,7 @@ fn run_turn(shared: &Arc<Shared>) {
     late_poll::deliver(reports, shared.config.on_late_poll.as_ref(), shared.config.name.as_deref()); // `hook-last`
 }
 
-/// The stack of a poll. It is not taken under the lock, as its thread may take a while.
+/// The stack of a poll. It is not taken under the lock, as its thread may need up to `PATIENCE_WITH_STACK` for it.
 fn stack(shared: &Shared, slot: &WorkerSlot, before: u64) -> Option<Stack> {
     let frames = sys::stack::of_thread(slot.thread.load(Ordering::Relaxed), PATIENCE_WITH_STACK)?;
     (polls(shared, slot) == before).then_some(Stack(frames))

@@ -1,4 +1,4 @@
-//! What to do about stalled workers: values in, values out.
+//! The decision what to do about stalled workers: values in, values out.
 //!
 //! Called by `monitor` each turn.
 
@@ -10,7 +10,7 @@ use crate::scheduler::pace::{
 };
 use crate::sys::thread::RunState;
 
-/// What was read of a thread at a moment.
+/// The state of a thread, as the monitor read it at one time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     pub(super) at_ms: u64,
@@ -30,7 +30,7 @@ impl Reading {
             return CpuUse::Unknown;
         }
         let cpu = cpu.saturating_sub(cpu_before);
-        // A wait for a CPU that goes on is not in it yet; `state` shows that one.
+        // A wait for a CPU that has not ended is not in `delay` yet; `state` shows such a wait.
         let delay = self.delay.zip(before.delay).map_or(Duration::ZERO, |(now, before)| now.saturating_sub(before));
         match state {
             RunState::Stopped => CpuUse::Stopped,
@@ -47,11 +47,11 @@ impl Reading {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WholePoll {
     pub(super) elapsed: Duration,
-    /// CPU time that its thread had; `None` if the system does not report it.
+    /// CPU time that its thread used; `None` if the system does not report it.
     pub(super) computed: Option<Duration>,
     /// Time that its thread waited for a CPU.
     pub(super) delay: Duration,
-    /// Time that its thread waited for locks of redd, as far as it was seen.
+    /// Time that its thread waited for locks of redd, as far as scans saw it.
     pub(super) in_redd: Duration,
     pub(super) is_stopped: bool,
 }
@@ -59,23 +59,22 @@ pub(super) struct WholePoll {
 /// What a late poll is reported as, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lateness {
-    /// Not yet, or the task is not to blame.
+    /// Not yet late, or not because of the task.
     NotLate,
-    /// Its thread may print the backtrace of a panic. A report now could blame the task for that.
+    /// Its thread may print the backtrace of a panic. A report now could wrongly attribute that time to the task.
     MayPanic,
     Late,
 }
 
 impl WholePoll {
-    /// The time that the task itself takes: it computes, or waits for something that is not redd's.
+    /// The time that the task itself has taken: it computed, or waited for something outside of redd.
     fn own(&self) -> Duration {
-        // What it has computed is its own, whatever the system says of its waits for a CPU.
+        // CPU time is always the task's own, even if the reported waits for a CPU are inconsistent with it.
         let own = self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd);
         own.max(self.computed.unwrap_or_default())
     }
 
-    /// A poll is late if the task itself took `report_after`. `can_panic` says whether the thread does now what a thread
-    /// does that panics.
+    /// A poll is late if the task itself took `report_after`. `can_panic`: what the thread does now may be the output of a panic.
     pub(super) fn lateness(&self, report_after: Duration, can_panic: bool) -> Lateness {
         if self.elapsed.saturating_sub(self.in_redd) >= report_after.saturating_mul(MUCH_LATER) {
             Lateness::Late
@@ -88,7 +87,7 @@ impl WholePoll {
         }
     }
 
-    /// What most of the task's own time was spent on. Only if that time is no reason for a report, the CPUs are to blame.
+    /// What the task spent most of its own time on. If that time alone is no reason for a report, the poll waited for a CPU.
     pub(super) fn cpu_use(&self, report_after: Duration) -> CpuUse {
         match self.computed {
             _ if self.is_stopped => CpuUse::Stopped,
@@ -100,13 +99,13 @@ impl WholePoll {
     }
 }
 
-/// A worker whose poll was there at the last scan too.
+/// A worker that the last scan saw in the same poll.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Suspect {
     pub(super) stuck_for: Duration,
     /// `None` if it was read only once.
     pub(super) cpu: Option<CpuUse>,
-    /// It was seen to compute; see [`computes`].
+    /// The readings show that it computes; see [`computes`].
     pub(super) computes: bool,
     /// A spare runs for it already.
     pub(super) has_stand_in: bool,
@@ -115,7 +114,7 @@ pub(super) struct Suspect {
 /// The runtime at this moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// Work waits that no active worker has for itself.
+    /// Work waits that is not in the queue of an active worker.
     pub(super) has_work: bool,
     /// Descriptors are registered. Without an active worker their events wait.
     pub(super) has_io: bool,
@@ -124,23 +123,23 @@ pub(super) struct Situation {
     pub(super) workers: usize,
 }
 
-/// What is to be done now.
+/// The action to take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing waits.
     NothingWaits,
-    /// Work waits, and as many workers as ever are active.
+    /// Work waits, and the full number of workers is active.
     AtFullStrength,
     /// A worker is parked: wake it.
     Wake,
     /// Start a spare for the suspect with this index; with `None`, for a worker that is in `block_in_place`.
     Start(Option<usize>),
-    /// A spare would help, but not yet, or only take a CPU away from others.
+    /// A spare is not justified yet, or would only compete for a CPU.
     NotYet,
 }
 
-/// Whether a poll that has had so much CPU time since it was first seen, so long ago, is a computation that other tasks
-/// need not wait for. A poll that was only kept from running has not had it, so this holds at any moment (`own-gap`).
+/// Whether a poll that has used the CPU time `spent` since it was first seen, `watched_for` ago, is a computation for which other
+/// tasks need not wait. A poll that could not run has not used that much, so the result is valid at any time (`own-gap`).
 pub(super) fn computes(spent: Duration, watched_for: Duration, threshold: Duration) -> bool {
     let enough =
         if watched_for >= threshold * PATIENCE_WITH_COMPUTING { COMPUTING_AT_LEAST } else { PATIENCE_WITH_COMPUTING };
@@ -160,7 +159,7 @@ impl Suspect {
     }
 }
 
-/// The order is from cheap to expensive: nothing, a parked worker, a spare.
+/// Chooses the cheapest action that helps: none, a wake of a parked worker, a spare.
 pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Duration) -> Verdict {
     let none_active = situation.active == 0;
     let something_waits = situation.has_work || (none_active && situation.has_io);
@@ -177,7 +176,7 @@ pub(super) fn decide(situation: Situation, suspects: &[Suspect], threshold: Dura
     let without = |(_, suspect): &(usize, &Suspect)| !suspect.has_stand_in && may_start(suspect);
     match suspects.iter().enumerate().find(without) {
         Some((index, _)) => Verdict::Start(Some(index)),
-        // The spares are stalled themselves, or have retired too early (`worker_states`: `monitor-looks-last`).
+        // The spares are stalled, too, or have retired too early (`worker_states`: `monitor-checks-last`).
         None if none_active && suspects.iter().all(may_start) => Verdict::Start(None),
         None => Verdict::NotYet,
     }
@@ -203,8 +202,8 @@ mod tests {
         assert_eq!(decide(idle, &suspects, THRESHOLD), Verdict::NothingWaits);
         let with_sockets = Situation { has_io: true, ..idle };
         assert_eq!(decide(with_sockets, &suspects, THRESHOLD), Verdict::Start(Some(0)), "no worker polls their events");
-        let heard = Situation { active: 1, ..with_sockets };
-        assert_eq!(decide(heard, &suspects, THRESHOLD), Verdict::NothingWaits);
+        let with_active = Situation { active: 1, ..with_sockets };
+        assert_eq!(decide(with_active, &suspects, THRESHOLD), Verdict::NothingWaits);
     }
 
     #[test]
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_poll_that_has_had_its_share_of_the_cpu_is_replaced_whatever_its_thread_does_now() {
+    fn a_poll_that_has_used_enough_cpu_time_is_replaced_whatever_its_thread_does_now() {
         let ms = Duration::from_millis;
         for (spent, watched_for, expected) in [(59, 59, false), (60, 60, true), (19, 500, false), (20, 60, true)] {
             let computes = computes(ms(spent), ms(watched_for), THRESHOLD);
@@ -301,7 +300,7 @@ mod tests {
     #[test]
     fn the_whole_poll_tells_what_the_task_does() {
         for (poll, expected) in [
-            // Two seconds of computing beside five other threads, whatever its thread does at this moment.
+            // Two seconds of computing beside five other threads, for each state of its thread at this moment.
             (whole(6000, 2000, 3990, 0), CpuUse::On),
             (whole(130, 60, 10, 0), CpuUse::On),
             (whole(130, 59, 10, 0), CpuUse::Off),

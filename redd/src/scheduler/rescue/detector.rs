@@ -1,4 +1,4 @@
-//! What the detection of stalled workers remembers of one runtime. `scan` and `monitor` read and write it.
+//! The state of one runtime's detection of stalled workers. `scan` and `monitor` read and write it.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,15 +13,16 @@ use crate::sys::alarm::Alarm;
 
 /// `due` of a runtime that is not monitored.
 pub(super) const NEVER: u64 = u64::MAX;
-/// `due` when the alarm is stopped.
-pub(super) const UNGUARDED: u64 = 0;
+/// `due` when the alarm is disarmed.
+pub(super) const DISARMED: u64 = 0;
+
 /// Schedules the scans of one runtime. All times are milliseconds since the runtime's start.
 #[derive(Debug)]
 pub(crate) struct StallDetector {
-    /// The time from which on a worker scans.
+    /// The earliest time at which a worker scans again.
     pub(super) due: AtomicU64,
     pub(super) disarms_eagerly: AtomicBool,
-    pub(super) guard: Mutex<Guard>,
+    pub(super) scan_state: Mutex<ScanState>,
     /// Empty if this runtime is not monitored, or not yet.
     pub(super) alarm: OnceLock<Alarm>,
     pub(super) step: Duration,
@@ -42,14 +43,14 @@ pub(crate) struct StallCounters {
 }
 
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct ScanState {
     /// By slot.
     pub(super) seen: Vec<Seen>,
-    pub(super) is_set: bool,
-    /// When the alarm is to fire, and when it was set.
+    pub(super) is_armed: bool,
+    /// When the alarm is to fire, and when it was armed.
     pub(super) expected: u64,
-    pub(super) set_at: u64,
-    /// The monitor scans itself, each step.
+    pub(super) armed_at: u64,
+    /// The monitor itself scans, each step.
     pub(super) monitor_is_active: bool,
     pub(super) rapid_rearms: u32,
     pub(super) has_ended: bool,
@@ -72,13 +73,13 @@ impl StallDetector {
     pub(crate) fn new(rescue: &Rescue) -> Self {
         let is_on = rescue.mode != Mode::Off;
         Self {
-            due: AtomicU64::new(if is_on { UNGUARDED } else { NEVER }),
+            due: AtomicU64::new(if is_on { DISARMED } else { NEVER }),
             disarms_eagerly: AtomicBool::new(false),
-            guard: Mutex::new(Guard {
+            scan_state: Mutex::new(ScanState {
                 seen: Vec::new(),
-                is_set: false,
+                is_armed: false,
                 expected: 0,
-                set_at: 0,
+                armed_at: 0,
                 monitor_is_active: false,
                 rapid_rearms: 0,
                 has_ended: false,

@@ -1,18 +1,18 @@
-//! The monitor of one runtime: in a turn it scans, wakes a parked worker or starts a spare, and collects reports.
+//! The monitor of one runtime. In a turn it scans, wakes a parked worker or starts a spare, and collects reports.
 //!
 //! Called by the monitor thread when an alarm fires.
 //!
 //! # Invariants
-//! - `own-gap`, `guarded-while-awake`: as in `rescue`.
-//! - `nothing-is-taken`: the thread of a stalled worker keeps all that it has. Other workers only do what they may do at any
-//!   time: take tasks from its slot and fire its timers. So it can return at any moment and go on.
+//! - `own-gap`, `armed-while-awake`: as in `rescue`.
+//! - `stalled-keeps-slot`: the thread of a stalled worker keeps its slot and its worker. Other workers only do what they may do at
+//!   any time: take tasks from its slot and fire its timers. So the thread can return from the poll at any time and continue.
 
 use std::time::Duration;
 
 use super::decide::{Lateness, Situation, Suspect, Verdict, decide};
 use super::detector::Seen;
 use super::options::Mode;
-use super::scan::{Compared, OF_ROOT, polls};
+use super::scan::{OF_ROOT, ScanResult, polls};
 use super::track::{Monitor, Track};
 use crate::observe::late_poll::{Behind, LatePoll, RescueAction};
 use crate::primitives::atomic::Ordering;
@@ -26,7 +26,7 @@ use crate::sys;
 use crate::time::clock::real_now;
 
 /// The input of a turn.
-struct Look {
+struct Snapshot {
     seen: Vec<Seen>,
     now: u64,
     /// The alarm was the monitor's own.
@@ -47,11 +47,13 @@ pub(super) struct Report {
 }
 
 impl Monitor {
-    /// Runs one turn. Returns what it has to report.
-    pub(super) fn on_alarm(&mut self, shared: &Shared) -> Vec<Report> {
-        let Some(Look { seen, now, monitor_was_active, is_late }) = look(shared) else { return Vec::new() };
+    /// Runs one turn. Returns its reports.
+    pub(super) fn take_turn(&mut self, shared: &Shared) -> Vec<Report> {
+        let Some(Snapshot { seen, now, monitor_was_active, is_late }) = take_snapshot(shared) else {
+            return Vec::new();
+        };
         if is_late {
-            // Earlier readings do not show what happened since (`own-gap`).
+            // A comparison with earlier readings would count the delay (`own-gap`).
             self.tracks.iter_mut().for_each(|track| track.reading = None);
         }
         let mut reports: Vec<Report> = self
@@ -61,16 +63,17 @@ impl Monitor {
             .collect();
         self.read(shared, &seen, now);
         if is_late && !self.tracks.iter().any(|track| track.computes(shared.stall_detector.threshold)) {
-            set_alarm(shared, &seen, now, false);
+            schedule_next_scan(shared, &seen, now, false);
             return reports;
         }
         let behind = self.turn(shared, &seen, now);
-        set_alarm(shared, &seen, now, monitor_was_active);
+        schedule_next_scan(shared, &seen, now, monitor_was_active);
         self.late(shared, &seen, now, behind, &mut reports);
         reports
     }
 
-    /// Reports that were held back until now, when their polls have ended. A panic is reported by its own message.
+    /// The reports that were held until the end of their polls, if these have ended. A poll that panicked needs none: the panic has
+    /// its own message.
     pub(super) fn take_ended(&mut self, shared: &Shared) -> Vec<LatePoll> {
         let mut ended = Vec::new();
         for (index, track) in self.tracks.iter_mut().enumerate() {
@@ -86,18 +89,18 @@ impl Monitor {
         ended
     }
 
-    /// Keeps reports for the end of their polls.
+    /// Stores reports until the end of their polls.
     pub(super) fn hold(&mut self, reports: Vec<Report>) {
         for Report { late, polls, .. } in reports {
             let track = &mut self.tracks[late.worker];
-            // If the poll has ended meanwhile, the next one may have begun; then this report is lost.
+            // If the poll has ended meanwhile, the next one may have begun. Then this report is dropped.
             if track.polls == polls {
                 track.held = Some(late);
             }
         }
     }
 
-    /// Reads what the threads do that are in a poll.
+    /// Reads the state of each thread that is in a poll.
     fn read(&mut self, shared: &Shared, seen: &[Seen], now: u64) {
         self.tracks.resize_with(seen.len(), Track::default);
         for (index, (track, seen)) in self.tracks.iter_mut().zip(seen).enumerate() {
@@ -123,12 +126,12 @@ impl Monitor {
                 continue;
             }
             detector.counters.longest_poll_ms.fetch_max(now - seen.since, Ordering::Relaxed);
-            // `nothing-is-taken`: the mark only opens its slot to others.
+            // `stalled-keeps-slot`: the mark only lets other workers take from the LIFO slot.
             let is_marked = rescues && shared.workers.states.mark_stalled(&slot.state);
             if is_marked && slot.mark.polls() != seen.polls {
                 shared.workers.states.clear_mark(&slot.state); // `marked-late` of `worker_states`
             } else if is_marked {
-                // The parked workers have not counted its wheel.
+                // The parked workers' timeouts do not cover its wheel.
                 needs_cover |= index < shared.config.workers && shared.parts.timers.next_deadline(index).is_some();
             }
         }
@@ -138,7 +141,7 @@ impl Monitor {
         if rescues {
             self.act(shared, seen, now, &mut behind);
         } else {
-            // To stand in for workers that have blocked in place is no rescue.
+            // A spare for workers that have blocked in place is needed without rescue, too.
             start::retry_if_lacking(shared);
         }
         behind
@@ -151,8 +154,8 @@ impl Monitor {
             return;
         }
         shared.ensure_driver_polled();
-        // After the marks: a worker that parks from here on sees them, or is seen as parked.
-        idle::after_remote_push();
+        // After the marks: a worker that parks from here on sees them, or we see it as parked.
+        idle::fence_after_publish();
         let situation = Situation {
             has_work: behind.has_work(),
             has_io: shared.parts.driver.registrations() > 0,
@@ -179,24 +182,24 @@ impl Monitor {
                 shared.wake_worker();
                 all = RescueAction::WokeWorker;
             }
-            Verdict::Start(whom) => {
-                // Workers that have blocked in place may have as many spares as `block_in_place` itself gives them.
-                let bound = if whom.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
+            Verdict::Start(suspect) => {
+                // For workers that have blocked in place the bound is that of `block_in_place`.
+                let bound = if suspect.is_some() { shared.config.rescue.max_workers } else { MAX_SPARES };
                 let action = match stand_in::start_spare(shared, bound) {
                     Started::Yes => RescueAction::StartedSpare,
                     Started::BoundHit => RescueAction::BoundHit,
                     Started::Refused(_) => RescueAction::ThreadRefused,
                     Started::Closed => return,
                 };
-                if let Some(whom) = whom {
-                    let track = &mut self.tracks[suspects[whom]];
+                if let Some(suspect) = suspect {
+                    let track = &mut self.tracks[suspects[suspect]];
                     track.has_stand_in = action == RescueAction::StartedSpare;
-                    count_rescue(shared, track.note(action, behind));
+                    count_rescue(shared, track.record_action(action, behind));
                 }
             }
         }
         for index in suspects {
-            count_rescue(shared, self.tracks[index].note(all, behind));
+            count_rescue(shared, self.tracks[index].record_action(all, behind));
         }
     }
 
@@ -247,7 +250,7 @@ impl Monitor {
             };
             let wants_stack = track.held.is_none();
             let late = match track.held.take() {
-                // It keeps what was seen first, as the thread may already be about to end the poll.
+                // It keeps the first readings, as the thread may already be about to end the poll.
                 Some(held) if is_held => LatePoll {
                     elapsed: now.elapsed,
                     cpu: now.cpu,
@@ -271,40 +274,40 @@ impl Monitor {
     }
 }
 
-/// The slots as they are now; `None` when the runtime ends.
-fn look(shared: &Shared) -> Option<Look> {
+/// Reads the slots; `None` if the runtime has ended.
+fn take_snapshot(shared: &Shared) -> Option<Snapshot> {
     let detector = &shared.stall_detector;
-    let guard = &mut *detector.guard.lock();
-    if guard.has_ended {
+    let state = &mut *detector.scan_state.lock();
+    if state.has_ended {
         return None;
     }
     let now = shared.ms_at(real_now());
-    let Compared { is_late, .. } = guard.compare(shared, now, detector.step_ms());
-    Some(Look { seen: guard.seen.clone(), now, monitor_was_active: guard.monitor_is_active, is_late })
+    let ScanResult { is_late, .. } = state.compare(shared, now, detector.step_ms());
+    Some(Snapshot { seen: state.seen.clone(), now, monitor_was_active: state.monitor_is_active, is_late })
 }
 
 fn is_suspect(shared: &Shared, seen: Seen, now: u64) -> bool {
     seen.is_polling() && now - seen.since >= shared.stall_detector.step_ms()
 }
 
-/// When to scan next.
-fn set_alarm(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
+/// Arms the alarm for the next scan, or disarms it.
+fn schedule_next_scan(shared: &Shared, seen: &[Seen], driver_polled_at: u64, monitor_was_active: bool) {
     let detector = &shared.stall_detector;
-    let guard = &mut *detector.guard.lock();
+    let state = &mut *detector.scan_state.lock();
     let now = shared.ms_at(real_now());
     let has_stalled = shared.slots().any(|slot| slot.state.is_stalled());
     let none_active = shared.config.flavor == Flavor::MultiThread && shared.workers.states.active() == 0;
-    // No worker has scanned for a while, and there is a poll. A second scan a step later shows whether it is the same.
+    // No worker has scanned for a threshold, and there is a poll. A second scan a step later shows whether it is the same.
     let may_be_stuck =
         |seen: &Seen| seen.is_polling() && (!monitor_was_active || is_suspect(shared, *seen, driver_polled_at));
-    guard.monitor_is_active = has_stalled || none_active || seen.iter().any(may_be_stuck);
-    if guard.monitor_is_active {
-        detector.set(guard, now, detector.step);
-    } else if detector.disarm(guard, shared) {
+    state.monitor_is_active = has_stalled || none_active || seen.iter().any(may_be_stuck);
+    if state.monitor_is_active {
+        detector.arm(state, now, detector.step);
+    } else if detector.disarm(state, shared) {
         detector.disarms_eagerly.store(true, Ordering::Relaxed);
     } else {
         detector.due.store(now + detector.step_ms(), Ordering::Relaxed);
-        detector.set(guard, now, detector.threshold);
+        detector.arm(state, now, detector.threshold);
     }
 }
 
@@ -313,7 +316,7 @@ fn find_behind(shared: &Shared, seen: &[Seen], now: u64) -> Behind {
     let mut behind = Behind { injected: shared.injector.len(), ..Behind::default() };
     for (seen, slot) in seen.iter().zip(shared.slots()) {
         if is_suspect(shared, *seen, now) {
-            behind.queued += slot.queue.len() + usize::from(slot.queue.has_next());
+            behind.queued += slot.queue.len() + usize::from(slot.queue.has_lifo_task());
         } else {
             behind.has_others |= !slot.queue.is_ring_empty();
         }
@@ -357,9 +360,9 @@ mod tests {
     fn a_wait_for_a_lock_of_redd_is_not_reported() {
         let (mutex, short) = (Arc::new(Mutex::new(())), Arc::new(ShortMutex::new(())));
         for takes_short in [false, true] {
-            let (tell, told) = mpsc::channel();
+            let (reports, received) = mpsc::channel();
             let rescue = Rescue::report_only().report_after(Duration::from_millis(20));
-            let hook = move |late: &LatePoll| tell.send(late.to_string()).unwrap_or(());
+            let hook = move |late: &LatePoll| reports.send(late.to_string()).unwrap_or(());
             let mut builder = Builder::new_multi_thread();
             let runtime = builder.worker_threads(1).rescue(rescue).on_late_poll(hook).build().unwrap();
             let held = (mutex.lock(), short.lock());
@@ -376,7 +379,7 @@ mod tests {
             }
             drop(held);
             runtime.block_on(task).unwrap();
-            assert_eq!((told.try_recv().ok(), runtime.metrics().late_polls()), (None, 0));
+            assert_eq!((received.try_recv().ok(), runtime.metrics().late_polls()), (None, 0));
         }
     }
 }

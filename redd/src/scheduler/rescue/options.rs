@@ -49,19 +49,19 @@ impl Rescue {
         }
     }
 
-    /// Does not even detect.
+    /// Does not detect stalled workers, either.
     pub fn off() -> Self {
         Self { mode: Mode::Off, ..Self::new() }
     }
 
-    /// Detects and reports, and leaves all work where it is: the default of a current-thread runtime.
+    /// Detects and reports, and does not run work elsewhere: the default of a current-thread runtime.
     pub fn report_only() -> Self {
         Self { mode: Mode::Report, ..Self::new() }
     }
 
     /// About how long a poll takes before its worker counts as stalled. It is rescued then, if work waits for it.
     ///
-    /// Default: 10 ms. The minimum is 2 ms: below it the monitor would mostly see its own effects.
+    /// Default: 10 ms. The minimum is 2 ms: below it the monitor would mostly measure its own effects.
     pub fn threshold(mut self, threshold: Duration) -> Self {
         self.threshold = threshold.clamp(Duration::from_millis(2), Duration::from_secs(3600));
         self
@@ -72,25 +72,25 @@ impl Rescue {
     /// - Only the task's own time counts: time that its thread waited for a CPU, or for a lock of redd, does not. A poll
     ///   that mostly waits for a CPU is reported when it has taken ten times as long.
     /// - A thread that computes, waits for a lock, or reads a file may be printing the backtrace of a panic. Then the report
-    ///   waits until the poll ends, and is dropped if it ends in a panic. If the poll goes on, it is reported when it has
+    ///   waits until the poll ends, and is dropped if it ends in a panic. If the poll continues, it is reported when it has
     ///   taken ten times as long. Other system calls that block are reported at once.
-    /// - A poll that is still not done when it has taken ten times as long as at its report is reported once more.
+    /// - A poll that still runs when it has taken ten times as long as at its report is reported once more.
     /// - A rescue before that is only counted, in [`RuntimeMetrics::rescues`](crate::runtime::RuntimeMetrics::rescues).
     pub fn report_after(mut self, elapsed: Duration) -> Self {
         self.report_after = elapsed;
         self
     }
 
-    /// Whether a late poll is reported with the functions that its thread is in. Default: no. With the feature `stack` they
-    /// have names, without it addresses.
+    /// Whether the report of a late poll has the stack of its thread. Default: no. With the feature `stack` the stack has the names
+    /// of functions, without it addresses.
     ///
     /// - A signal interrupts the thread: system calls that take no `SA_RESTART`, such as `poll` and `nanosleep`, end with
     ///   `EINTR`, and the code that blocks should expect that. It is a real-time signal that had no handler when the first
     ///   stack was taken.
     /// - The stack is walked in the signal handler. With glibc 2.35 and GCC 12, or newer, that takes no lock; with older ones
-    ///   it can hang if another thread loads a library in that moment.
-    /// - Such reports are written by a thread of their own, as reading the program's debug information may take a second; when
-    ///   eight of them are busy with it, further reports are left out.
+    ///   it can hang if another thread loads a library at that moment.
+    /// - A thread of its own writes each such report, as reading the program's debug information may take a second. While eight such
+    ///   threads are busy, further reports are dropped.
     pub fn with_stack(mut self, with_stack: bool) -> Self {
         self.with_stack = with_stack;
         self

@@ -5,8 +5,8 @@
 //! # Invariants
 //! - `flag-while-polling`: `polls` is odd exactly while a task of the worker is being polled; only the worker writes.
 //! - `right-task-or-none`: a reader takes three steps. It reads the task's address, takes a reference to the live task there,
-//!   and checks that the poll is still the same. Then it has that poll's task: while it has the reference, the memory cannot
-//!   become another task's.
+//!   and checks that the poll is still the same. Then it has that poll's task: while it holds the reference, no other task can
+//!   use the memory.
 
 use crate::primitives::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::task::header::Header;
@@ -46,7 +46,7 @@ impl PollMark {
     }
 
     /// The current poll of this worker has panicked. Called before the poll ends, so a thread that sees its end sees this too.
-    pub(crate) fn note_panic(&self) {
+    pub(crate) fn record_panic(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -61,7 +61,7 @@ impl PollMark {
         self.polls.load(Ordering::Acquire)
     }
 
-    /// The task of the poll that `polls` stands for. `keep` takes a reference to the live task at the address, if there is one.
+    /// The task of the poll with the number `polls`. `keep` takes a reference to the live task at the address, if there is one.
     pub(crate) fn task_of<R>(&self, polls: u64, keep: impl FnOnce(*mut Header) -> Option<R>) -> Option<R> {
         // Acquire: pairs with the Release in `begin`: if this is the task of a later poll, `polls` is later too.
         let kept = keep(self.task.load(Ordering::Acquire))?;

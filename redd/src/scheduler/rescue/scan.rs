@@ -1,11 +1,11 @@
-//! The scans for stalled workers: when they run, and what they compare. The module page has the rules.
+//! The scans for stalled workers: when they run, and what they compare. The rules are on the page of the module `rescue`.
 //!
 //! Called by the worker loop (`on_wake`, `maybe_scan`, `on_park`), by `stand_in`, and by `monitor`.
 
 use std::io;
 use std::time::Duration;
 
-use super::detector::{Guard, NEVER, Seen, StallDetector, UNGUARDED};
+use super::detector::{DISARMED, NEVER, ScanState, Seen, StallDetector};
 use super::{monitor_thread, poll_mark};
 use crate::primitives::atomic::{Ordering, fence};
 use crate::scheduler::choices::Flavor;
@@ -18,15 +18,15 @@ impl StallDetector {
     /// A worker is awake and about to run tasks.
     #[inline]
     pub(in crate::scheduler) fn on_wake(&self, shared: &Shared) {
-        // Fence `guard-vs-wake` (wake side; the other is in `StallDetector::disarm`): we see that the alarm is stopped, or the
-        // thread that stops it sees that we are awake.
+        // Fence `disarm-vs-wake` (wake side; the other is in `StallDetector::disarm`): we see that the alarm is disarmed, or the
+        // thread that disarms it sees that we are awake.
         fence(Ordering::SeqCst);
-        if self.due.load(Ordering::Relaxed) == UNGUARDED {
+        if self.due.load(Ordering::Relaxed) == DISARMED {
             self.scan(shared, shared.ms_at(crate::time::clock::real_now()));
         }
     }
 
-    /// Scans if it is time; called by a worker between two polls.
+    /// Scans if the last scan was at least a step ago. Called by a worker between two polls.
     #[inline]
     pub(in crate::scheduler) fn maybe_scan(&self, shared: &Shared, now: u64) {
         if now >= self.due.load(Ordering::Relaxed) {
@@ -42,24 +42,24 @@ impl StallDetector {
         }
     }
 
-    /// A worker comes out of `block_in_place`, in the middle of a poll.
+    /// A worker returns from `block_in_place`, in the middle of a poll.
     pub(in crate::scheduler) fn on_unblock(&self, shared: &Shared) {
-        // Under the lock: a thread that stops the alarm holds it while it counts the active workers (`guarded-while-awake`).
+        // Under the lock: a thread that disarms the alarm holds it while it counts the active workers (`armed-while-awake`).
         if self.due.load(Ordering::Relaxed) != NEVER {
-            let guard = &mut *self.guard.lock();
-            if !guard.is_set {
+            let state = &mut *self.scan_state.lock();
+            if !state.is_armed {
                 let now = shared.ms_at(crate::time::clock::real_now());
                 self.due.store(now + self.step_ms(), Ordering::Relaxed);
-                self.set(guard, now, self.threshold);
+                self.arm(state, now, self.threshold);
             }
         }
     }
 
     #[cold]
     fn scan(&self, shared: &Shared, now: u64) {
-        let guard = &mut *self.guard.lock();
-        if now < self.due.load(Ordering::Relaxed) || guard.has_ended {
-            return; // Another thread was faster.
+        let state = &mut *self.scan_state.lock();
+        if now < self.due.load(Ordering::Relaxed) || state.has_ended {
+            return; // Another thread has scanned.
         }
         self.due.store(now + self.step_ms(), Ordering::Relaxed);
         if shared.config.flavor != Flavor::MultiThread {
@@ -69,25 +69,25 @@ impl StallDetector {
                 return;
             }
         }
-        let Compared { has_suspect, .. } = guard.compare(shared, now, self.step_ms());
-        if guard.monitor_is_active {
+        let ScanResult { has_suspect, .. } = state.compare(shared, now, self.step_ms());
+        if state.monitor_is_active {
             return;
         }
         if has_suspect {
-            guard.monitor_is_active = true;
-            self.set(guard, now, Duration::ZERO);
+            state.monitor_is_active = true;
+            self.arm(state, now, Duration::ZERO);
             return;
         }
-        if now.saturating_sub(guard.set_at) >= self.step_ms() {
-            guard.rapid_rearms = 0;
+        if now.saturating_sub(state.armed_at) >= self.step_ms() {
+            state.rapid_rearms = 0;
         } else {
-            guard.rapid_rearms += 1;
-            if guard.rapid_rearms >= RAPID_REARMS_MAX {
-                guard.rapid_rearms = 0;
+            state.rapid_rearms += 1;
+            if state.rapid_rearms >= RAPID_REARMS_MAX {
+                state.rapid_rearms = 0;
                 self.disarms_eagerly.store(false, Ordering::Relaxed);
             }
         }
-        self.set(guard, now, self.threshold);
+        self.arm(state, now, self.threshold);
     }
 
     /// Registers a current-thread runtime once it is old enough, so that a short one costs nothing. True if it is registered now.
@@ -114,23 +114,23 @@ impl StallDetector {
 
     #[cold]
     fn disarm_if_all_parked(&self, shared: &Shared) {
-        let guard = &mut *self.guard.lock();
-        if guard.is_set && !guard.monitor_is_active {
-            self.disarm(guard, shared);
+        let state = &mut *self.scan_state.lock();
+        if state.is_armed && !state.monitor_is_active {
+            self.disarm(state, shared);
         }
     }
 
-    /// Stops the alarm if all workers are parked. Returns whether they are.
-    pub(super) fn disarm(&self, guard: &mut Guard, shared: &Shared) -> bool {
-        if guard.has_ended {
+    /// Disarms the alarm if all workers are parked. Returns whether they are.
+    pub(super) fn disarm(&self, state: &mut ScanState, shared: &Shared) -> bool {
+        if state.has_ended {
             return true;
         }
-        let due = self.due.swap(UNGUARDED, Ordering::Relaxed);
-        // Fence `guard-vs-wake` (stop side; the other is in `StallDetector::on_wake`).
+        let due = self.due.swap(DISARMED, Ordering::Relaxed);
+        // Fence `disarm-vs-wake` (disarm side; the other is in `StallDetector::on_wake`).
         fence(Ordering::SeqCst);
         let all_sleep = match shared.config.flavor {
             Flavor::MultiThread => {
-                // With no active worker a thread may be asked for, so the alarm stays.
+                // While no worker is active, the monitor may have to start a thread, so the alarm stays armed.
                 let active = shared.workers.states.active();
                 active > 0 && shared.idle.load().sleepers as usize == active
             }
@@ -140,22 +140,22 @@ impl StallDetector {
             if let Some(alarm) = self.alarm.get() {
                 alarm.set(None); // `alarm-under-lock`
             }
-            guard.is_set = false;
+            state.is_armed = false;
         } else {
             self.due.store(due, Ordering::Relaxed);
         }
         all_sleep
     }
 
-    /// `alarm-under-lock`: the caller holds it.
-    pub(super) fn set(&self, guard: &mut Guard, now: u64, delay: Duration) {
-        if guard.has_ended {
+    /// Arms the alarm to fire after `delay`. `alarm-under-lock`: `state` comes from the lock.
+    pub(super) fn arm(&self, state: &mut ScanState, now: u64, delay: Duration) {
+        if state.has_ended {
             return;
         }
         if let Some(alarm) = self.alarm.get() {
-            guard.is_set = true;
-            guard.set_at = now;
-            guard.expected = now + delay.as_millis() as u64;
+            state.is_armed = true;
+            state.armed_at = now;
+            state.expected = now + delay.as_millis() as u64;
             alarm.set(Some(delay));
         }
     }
@@ -163,8 +163,8 @@ impl StallDetector {
 
 /// The result of a scan.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Compared {
-    /// There is a poll that the last scan saw too.
+pub(super) struct ScanResult {
+    /// The last scan saw one of the polls, too.
     pub(super) has_suspect: bool,
     /// `own-gap`
     pub(super) is_late: bool,
@@ -182,7 +182,7 @@ pub(super) fn polls(shared: &Shared, slot: &WorkerSlot) -> u64 {
     if shared.config.flavor == Flavor::MultiThread || poll_mark::is_polling(polls) || sleeps_with_root(shared) {
         return polls;
     }
-    // `no-mark`: it is awake. It polls the root if nothing changes that changes when it does anything else.
+    // `no-mark`: the worker is awake. Each of these numbers changes when it does anything other than poll the root.
     let due = shared.stall_detector.due.load(Ordering::Relaxed);
     let moves = polls.wrapping_add(slot.parks.load(Ordering::Relaxed)).wrapping_add(due);
     moves << 1 | 1 | OF_ROOT
@@ -193,10 +193,10 @@ fn sleeps_with_root(shared: &Shared) -> bool {
     shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
 }
 
-impl Guard {
+impl ScanState {
     /// Compares all slots with the last scan. `step` is that of the stall detector.
-    pub(super) fn compare(&mut self, shared: &Shared, now: u64, step: u64) -> Compared {
-        let late = if self.is_set { now.saturating_sub(self.expected) } else { 0 };
+    pub(super) fn compare(&mut self, shared: &Shared, now: u64, step: u64) -> ScanResult {
+        let late = if self.is_armed { now.saturating_sub(self.expected) } else { 0 };
         let is_late = late > 2 * step;
         if is_late {
             // `own-gap`
@@ -213,7 +213,7 @@ impl Guard {
                 None => self.seen.push(seen),
             }
         }
-        Compared { has_suspect, is_late }
+        ScanResult { has_suspect, is_late }
     }
 }
 
@@ -231,7 +231,7 @@ mod tests {
             let state = &shared.slot(0).state;
             assert_eq!(shared.workers.states.block(state), 0);
             let detector = &shared.stall_detector;
-            let is_disarmed = detector.disarm(&mut detector.guard.lock(), &shared);
+            let is_disarmed = detector.disarm(&mut detector.scan_state.lock(), &shared);
             shared.workers.states.unblock(state);
             is_disarmed
         });

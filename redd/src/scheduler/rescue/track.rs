@@ -1,4 +1,4 @@
-//! What the monitor knows of each poll that takes long.
+//! What the monitor has recorded of each long poll.
 //!
 //! Called by `monitor`.
 
@@ -12,39 +12,39 @@ use crate::scheduler::slot::WorkerSlot;
 use crate::sys;
 use crate::sys::thread::RunState;
 
-/// What the monitor thread knows of one runtime.
+/// What the monitor thread has recorded of one runtime.
 #[derive(Debug, Default)]
 pub(super) struct Monitor {
     /// By slot.
     pub(super) tracks: Vec<Track>,
 }
 
-/// What the monitor knows of one poll.
+/// What the monitor has recorded of one poll.
 #[derive(Debug, Default)]
 pub(super) struct Track {
     pub(super) polls: u64,
     pub(super) first: Option<Reading>,
     pub(super) reading: Option<Reading>,
     pub(super) cpu: Option<CpuUse>,
-    /// Since when each scan saw its thread wait for a CPU. The system counts such a wait only when it is over.
+    /// Since when each scan saw its thread wait for a CPU. The system counts such a wait only when it has ended.
     pub(super) waits_since: Option<u64>,
-    /// Time that its thread waited for locks of redd, as far as it was seen.
+    /// Time that its thread waited for locks of redd, as far as scans saw it.
     pub(super) in_redd: Duration,
     pub(super) has_stand_in: bool,
     pub(super) was_rescued: bool,
     pub(super) action: Option<RescueAction>,
-    /// What waited when that was done.
+    /// What waited when that action was taken.
     pub(super) behind: Option<Behind>,
     /// How long the poll had taken at its last report.
     pub(super) reported_at: Option<Duration>,
     pub(super) has_reminded: bool,
-    /// A report that waits for the end of the poll, and how many polls of the worker had panicked before.
+    /// A report that is held until the end of the poll, and the number of the worker's polls that had panicked before it.
     pub(super) held: Option<LatePoll>,
     pub(super) panics: u64,
 }
 
 impl Track {
-    /// Reads what the thread does, and concludes from the reading before.
+    /// Reads the state of the thread, and compares it with the reading before.
     pub(super) fn read(&mut self, slot: &WorkerSlot, now: u64) {
         let thread = slot.thread.load(Ordering::Relaxed);
         let reading = Reading {
@@ -59,15 +59,15 @@ impl Track {
             if waits_for_lock(thread) {
                 self.in_redd += Duration::from_millis(now.saturating_sub(before.at_ms));
             }
-            // It runs or waits for a CPU, and has not run, nor has the system counted a wait that is over.
-            let is_kept =
+            // The thread is runnable, has not run, and the system has counted no wait that has ended. So it waits for a CPU.
+            let waits_for_cpu =
                 reading.state == Some(RunState::Runnable) && (reading.cpu, reading.delay) == (before.cpu, before.delay);
-            self.waits_since = if is_kept { self.waits_since.or(Some(before.at_ms)) } else { None };
+            self.waits_since = if waits_for_cpu { self.waits_since.or(Some(before.at_ms)) } else { None };
         }
         self.reading = Some(reading);
     }
 
-    /// The poll as a whole, as far as it was seen.
+    /// The poll as a whole, as far as scans saw it.
     pub(super) fn whole(&self, elapsed: Duration) -> WholePoll {
         let (Some(first), Some(last)) = (&self.first, &self.reading) else {
             return WholePoll {
@@ -79,27 +79,26 @@ impl Track {
             };
         };
         let counted = last.delay.zip(first.delay).map_or(Duration::ZERO, |(now, then)| now.saturating_sub(then));
-        let goes_on = self.waits_since.map_or(0, |since| last.at_ms.saturating_sub(since));
+        let not_ended = self.waits_since.map_or(0, |since| last.at_ms.saturating_sub(since));
         WholePoll {
             elapsed,
             computed: last.cpu.zip(first.cpu).map(|(now, then)| now.saturating_sub(then)),
-            delay: counted + Duration::from_millis(goes_on),
+            delay: counted + Duration::from_millis(not_ended),
             in_redd: self.in_redd,
             is_stopped: last.state == Some(RunState::Stopped),
         }
     }
 
-    /// Whether the poll is a computation, as far as it was seen.
+    /// Whether the readings show that the poll is a computation.
     pub(super) fn computes(&self, threshold: Duration) -> bool {
         let (Some(first), Some(now)) = (&self.first, &self.reading) else { return false };
         let spent = now.cpu.unwrap_or_default().saturating_sub(first.cpu.unwrap_or_default());
         computes(spent, Duration::from_millis(now.at_ms - first.at_ms), threshold)
     }
 
-    /// Keeps the strongest thing that was done.
-    /// Returns whether this is the first help for the poll.
+    /// Records the strongest action that was taken. Returns whether this is the first rescue of the poll.
     #[must_use]
-    pub(super) fn note(&mut self, action: RescueAction, behind: Behind) -> bool {
+    pub(super) fn record_action(&mut self, action: RescueAction, behind: Behind) -> bool {
         let strength = |action: RescueAction| match action {
             RescueAction::NothingWaits | RescueAction::ReportOnly => 0,
             RescueAction::LeftAlone => 1,

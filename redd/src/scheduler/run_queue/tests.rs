@@ -30,7 +30,7 @@ fn number(node: Option<NonNull<Node>>) -> Option<usize> {
 }
 
 #[test]
-fn a_full_ring_gives_its_newer_half_away_and_keeps_the_older() {
+fn a_full_ring_overflows_its_newer_half_and_keeps_the_older() {
     let queue = filled(0..4);
     let mut given = Vec::new();
     owner!(queue.push(Node::new(4), |batch| {
@@ -61,7 +61,7 @@ fn a_thief_without_room_takes_nothing() {
 }
 
 #[test]
-fn while_a_thief_copies_the_owner_overflows_one_task_and_no_second_thief_comes() {
+fn while_a_thief_copies_the_owner_overflows_one_task_and_a_second_thief_gets_none() {
     let (queue, mine) = (filled(0..4), filled(0..0));
     let (start, count) = queue.claim().expect("there are tasks");
     assert_eq!((start, count), (0, 2));
@@ -77,16 +77,16 @@ fn while_a_thief_copies_the_owner_overflows_one_task_and_no_second_thief_comes()
 }
 
 #[test]
-fn the_next_slot_holds_the_newest_and_gives_back_the_one_before() {
+fn the_lifo_slot_holds_the_newest_task_and_returns_the_one_before() {
     let queue = filled(0..0);
-    assert_eq!(number(owner!(queue.push_next(Node::new(0)))), None);
+    assert_eq!(number(owner!(queue.push_lifo(Node::new(0)))), None);
     assert!(!queue.is_empty());
     assert!(queue.is_ring_empty());
-    assert_eq!(number(owner!(queue.push_next(Node::new(1)))), Some(0));
-    assert_eq!(number(queue.steal_next()), Some(1));
-    assert_eq!(number(owner!(queue.pop_next())), None);
-    assert_eq!(number(owner!(queue.push_next(Node::new(2)))), None);
-    assert_eq!(number(owner!(queue.pop_next())), Some(2));
+    assert_eq!(number(owner!(queue.push_lifo(Node::new(1)))), Some(0));
+    assert_eq!(number(queue.steal_lifo()), Some(1));
+    assert_eq!(number(owner!(queue.take_lifo())), None);
+    assert_eq!(number(owner!(queue.push_lifo(Node::new(2)))), None);
+    assert_eq!(number(owner!(queue.take_lifo())), Some(2));
     assert!(queue.is_empty());
 }
 

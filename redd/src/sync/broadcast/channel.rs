@@ -192,23 +192,20 @@ impl<T> Sender<T> {
     /// ```
     #[track_caller]
     pub fn new(capacity: usize) -> Self {
-        assert!(
-            capacity > 0,
-            "a broadcast channel was made with room for no message; ask for a capacity of at least 1"
-        );
+        assert!(capacity > 0, "a broadcast channel was made with room for no message; use a capacity of at least 1");
         assert!(
             capacity <= usize::MAX >> 1,
             "a broadcast channel was made with a capacity of {capacity}, which is more than the address space has; \
-             ask for a smaller one"
+             use a smaller one"
         );
         let capacity = capacity.next_power_of_two();
         let mut slots = Vec::new();
         assert!(
             slots.try_reserve_exact(capacity).is_ok(),
-            "a broadcast channel was made with a capacity of {capacity}, for which there is no memory; ask for a smaller one"
+            "a broadcast channel was made with a capacity of {capacity}, for which there is no memory; use a smaller one"
         );
         slots.extend((0..capacity as u64).map(|index| RingSlot {
-            // A position that no receiver asks for.
+            // A position that no receiver reads.
             position: AtomicU64::new(index.wrapping_sub(capacity as u64)),
             message: Mutex::new(Message { value: None, unseen: 0 }),
         }));
@@ -577,7 +574,7 @@ impl<T: Clone> Receiver<T> {
     /// Returns the next message if there is one.
     ///
     /// # Errors
-    /// - [`Empty`](TryRecvError::Empty): no message is there now.
+    /// - [`Empty`](TryRecvError::Empty): no message is available now.
     /// - [`Lagged`](TryRecvError::Lagged): so many messages were lost. The next call returns the oldest that is left.
     /// - [`Closed`](TryRecvError::Closed): all senders are dropped and all messages are received.
     ///

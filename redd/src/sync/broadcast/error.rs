@@ -27,7 +27,7 @@ error_texts! {
 /// Why there is no message to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// No message is there now. One may come.
+    /// No message is available now. One may arrive later.
     Empty,
     /// All senders are dropped and all messages are received.
     Closed,

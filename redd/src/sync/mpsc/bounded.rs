@@ -1,6 +1,6 @@
 //! The channel with a limit, and its senders.
 //!
-//! `limit` says how permits bound the channel; `receiver` has the receiver. Called by user code.
+//! `limit` describes how permits bound the channel, and `receiver` has the receiver. Called by user code.
 
 use std::fmt;
 use std::future::Future;
@@ -17,7 +17,7 @@ use crate::sync::senders::{Channel, Tx, WeakTx};
 
 /// Makes a channel that holds at most `buffer` messages. When it is full, senders wait for room.
 ///
-/// - Senders get room in the order in which they asked.
+/// - Senders get room in the order in which they began to wait.
 /// - Messages of one sender arrive in the order in which they were sent.
 ///
 /// # Panics
@@ -43,7 +43,7 @@ use crate::sync::senders::{Channel, Tx, WeakTx};
 /// ```
 #[track_caller]
 pub fn channel<T>(buffer: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(buffer > 0, "an mpsc channel was made with room for no message; ask for a buffer of at least 1");
+    assert!(buffer > 0, "an mpsc channel was made with room for no message; use a buffer of at least 1");
     let (tx, rx) = super::shared::new(Limited::new(buffer));
     (Sender { tx }, Receiver::new(rx))
 }

@@ -7,7 +7,7 @@
 //! 2. It finds the block with that index, writes the value, and sets the slot's state.
 //! 3. The consumer reads the states in order of index.
 //! 4. If it has to wait, it stores its waker and sets the state of the slot that it waits for. So the step that
-//!    publishes the value also tells the producer of that slot that the consumer waits. No other producer is involved.
+//!    publishes the value also shows the producer of that slot that the consumer waits. No other producer is involved.
 //!
 //! ```text
 //! slot   EMPTY ── publish ─────────────────────────────> READY (or CLOSED, the last sender's mark)

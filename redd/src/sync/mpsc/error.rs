@@ -111,9 +111,9 @@ error_texts! {
 /// Why there is no message to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
-    /// No message is there now. One may come.
+    /// No message is available now. One may arrive later.
     Empty,
-    /// No message is there, and none will come.
+    /// No message is available, and none will arrive.
     Disconnected,
 }
 

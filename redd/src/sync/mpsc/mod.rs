@@ -7,7 +7,7 @@
 //!   wait.
 //!
 //! # Examples
-//! A task that owns some state, and a handle to ask it:
+//! A task that owns some state, and a handle for requests to it:
 //! ```
 //! use redd::sync::{mpsc, oneshot};
 //!

@@ -84,7 +84,8 @@ impl<T> Receiver<T> {
 
     /// Waits for messages and appends up to `limit` of them to `buffer`. Returns how many.
     ///
-    /// - It waits until there is one message, and then takes what is there. It does not wait for `limit` messages.
+    /// - It waits until there is one message, and then takes the available messages, up to `limit`. It does not wait for
+    ///   `limit` messages.
     /// - It returns 0 if the channel has ended, or if `limit` is 0.
     ///
     /// # Cancel safety
@@ -112,7 +113,7 @@ impl<T> Receiver<T> {
     /// Takes the next message if there is one.
     ///
     /// # Errors
-    /// - [`Empty`](TryRecvError::Empty): no message is there now.
+    /// - [`Empty`](TryRecvError::Empty): no message is available now.
     /// - [`Disconnected`](TryRecvError::Disconnected): the channel has ended.
     ///
     /// # Examples

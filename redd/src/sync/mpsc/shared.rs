@@ -179,7 +179,7 @@ impl<T, F: FlowControl> Rx<T, F> {
             }
             match self.register(cx.waker()) {
                 NextStep::WaitForProducer => {
-                    waiting::note(WaitKind::MpscReceive, location);
+                    waiting::record(WaitKind::MpscReceive, location);
                     return Poll::Pending;
                 }
                 NextStep::EndOfChannel => break R::default(),

@@ -272,7 +272,7 @@ impl<T> Sender<T> {
             unit.made_progress();
             return Poll::Ready(());
         }
-        waiting::note(WaitKind::Oneshot, location);
+        waiting::record(WaitKind::Oneshot, location);
         Poll::Pending
     }
 
@@ -519,7 +519,7 @@ impl<T> Receiver<T> {
                 Poll::Ready(outcome.ok_or(RecvError(())))
             }
             Poll::Pending => {
-                waiting::note(WaitKind::Oneshot, Some(self.location));
+                waiting::record(WaitKind::Oneshot, Some(self.location));
                 Poll::Pending
             }
         }
@@ -529,7 +529,7 @@ impl<T> Receiver<T> {
         let Some(shared) = self.shared() else {
             panic!(
                 "a oneshot receiver was polled after it had completed (channel made at {}): \
-                 ask `is_terminated` first, or disable its branch of the `select!`",
+                 check `is_terminated` first, or disable its branch of the `select!`",
                 self.location
             );
         };

@@ -14,7 +14,7 @@ error_texts! {
 pub enum TryRecvError {
     /// The value has not been sent yet.
     Empty,
-    /// The value will never come, or has been taken.
+    /// The value will never be sent, or has been taken.
     Closed,
 }
 

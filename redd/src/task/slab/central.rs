@@ -1,4 +1,5 @@
-//! The central lists of a slab: slots that are in no cache, the memory that they are carved from, and the account of it.
+//! The central lists of a slab: slots that are in no cache, the memory that they are carved from, and the account of
+//! that memory.
 //!
 //! Called by `task_slab`, `walk`, `guest` and `trim`, under the slab's lock. The invariants are those of the slab, above all
 //! `slab-outlives-slots` and `no-suicide`.

@@ -37,7 +37,7 @@ pub(crate) const fn class_of(layout: Layout) -> u8 {
 /// The header at the start of each chunk.
 #[repr(C)]
 pub(super) struct Chunk {
-    /// The chunk's `TaskSlab`, whose type stands above this file.
+    /// The chunk's `TaskSlab`, whose type is defined in a file above this one.
     pub(super) slab: *const (),
     pub(super) slot_size: u32,
     /// The number of slots that were ever handed out. A walker stops here.
@@ -71,7 +71,7 @@ impl Chunk {
 
     pub(super) fn slot(chunk: NonNull<Self>, index: u32) -> NonNull<Header> {
         let size = Self::at(chunk).slot_size;
-        // SAFETY: callers ask for slots inside the chunk.
+        // SAFETY: callers pass the index of a slot inside the chunk.
         unsafe { chunk.cast::<u8>().add(CHUNK_HEADER + (index * size) as usize) }.cast()
     }
 
@@ -140,7 +140,7 @@ pub(super) fn large_layout(task: Layout) -> (Layout, usize) {
 }
 
 /// # Safety
-/// `slot` was made by `allocate_large` with this layout, and no thread uses it any more.
+/// `slot` was made by `allocate_large` with this layout, and no thread uses it now.
 pub(super) unsafe fn free_large(slot: NonNull<Header>, layout: Layout) {
     let (whole, offset) = large_layout(layout);
     // SAFETY: the address and layout that `allocate_large` used.

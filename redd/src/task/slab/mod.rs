@@ -9,12 +9,12 @@
 //! |---|---|
 //! | `sizes`, `pages` | sizes, and the return of pages: models replace them |
 //! | `chunk` | chunks, their slots, lists of free slots |
-//! | `central` | the lists behind the lock, and what a slab lets go of |
+//! | `central` | the lists behind the lock, and what a slab releases |
 //! | `cache` | a worker's free slots, ids and counters |
 //! | `task_slab` | the slab: its caches, its lists and its owner |
-//! | `walk` | visiting live tasks |
-//! | `guest` | a thread that is not a worker, with a cache for a while |
-//! | `trim` | giving idle memory back to the system |
+//! | `walk` | visits live tasks |
+//! | `guest` | the cache of a thread that is not a worker |
+//! | `trim` | returns idle memory to the system |
 //!
 //! # Invariants
 //! - `zero-is-free`: a slot holds a task exactly while its state word counts references. The word is always accessed
@@ -22,7 +22,7 @@
 //! - `body-needs-ref`: a thread without a reference touches only the state word of a slot. The owner of a free list also
 //!   touches `next`.
 //! - `type-stable`: a chunk stays a chunk until all its slots are free and either the slab is closed or the chunk is
-//!   trimmed, which happens while no walker is active (`trim`'s `walkers-pin`).
+//!   trimmed. Chunks are trimmed only while no walker is active (`trim`'s `walkers-pin`).
 //! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
 //!   one thread to the next under the lock of the central lists, and is empty then.
 //! - `slab-outlives-slots`: while a closed slab has slots out, it owns a reference to itself, and it has its owner. So a

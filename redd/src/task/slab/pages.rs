@@ -1,5 +1,5 @@
-//! Giving the pages of a chunk back to the system.
+//! Returning the pages of a chunk to the system.
 //!
-//! Called by `trim`. In models another file takes the place of this one.
+//! Called by `trim`. Models replace this file.
 
 pub(super) use crate::sys::give_back_pages;

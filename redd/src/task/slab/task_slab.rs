@@ -15,15 +15,15 @@ use super::cache::{Cache, NEXT_ID, bump};
 use super::central::{Central, Remains};
 use super::chunk::{CLASSES, Chunk, FreeList, LARGE, free_large, large_layout};
 use super::sizes::MAGAZINE;
+use crate::observe::hooks::TaskHooks;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::{Mutex, MutexGuard, thread_local};
 use crate::task::header::{Header, VTable};
-use crate::task::hooks::TaskHooks;
 use crate::task::id::Id;
 use crate::task::runnable::Schedule;
 
-/// `NEVER`: nothing to do. `SOON`: memory lies idle, but the clock has not been read yet.
+/// `NEVER`: nothing to do. `SOON`: memory is idle, but the clock has not been read yet.
 pub(super) const NEVER: u64 = u64::MAX;
 pub(super) const SOON: u64 = 0;
 
@@ -231,7 +231,7 @@ impl TaskSlab {
             + self.caches.iter().map(|cache| cache.spawned.load(Ordering::Relaxed)).sum::<u64>()
     }
 
-    /// Returns this thread's free slots to the central lists. Called before it sleeps while memory lies idle.
+    /// Returns this thread's free slots to the central lists. Called before the thread parks while memory is idle.
     pub(crate) fn flush_cache(&self) {
         if let Some(cache) = self.my_cache() {
             let mut central = self.central.lock();
@@ -272,7 +272,7 @@ impl TaskSlab {
         }
     }
 
-    /// Records that much memory lies idle. Returns the scheduler to notify, if that was not recorded before.
+    /// Records that much memory is idle. Returns the scheduler to notify, if that was not recorded before.
     ///
     /// The result owns a reference, because the slab may close after the lock is released.
     pub(super) fn scheduler_to_notify(&self, central: &Central, is_much: bool) -> Option<Arc<dyn Schedule>> {

@@ -1,4 +1,4 @@
-//! Trimming: chunks whose slots are all free go back to the system after they have not been needed for a while.
+//! Trimming: chunks whose slots have all been free for a while are returned to the system.
 //!
 //! Called by workers that check their timers (`maybe_trim`), after the slab has recorded that free memory has grown
 //! (`record_idle`). A thread of the blocking pool does the work (`Trim::run`).
@@ -9,16 +9,16 @@
 //! ```
 //!
 //! # Invariants
-//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer. No other thread has
-//!   these slots. So a chunk whose slots are all in hand holds no task and cannot get one.
+//! - `in-hand`: a list of free slots that was taken out of the central lists belongs to the trimmer. No other thread
+//!   has these slots. So a chunk whose slots are all in hand holds no task and cannot get one.
 //! - `walkers-pin`: a chunk leaves the list of chunks only under the lock and while no walker is active, because a
 //!   walker reads slots without the lock.
 //!
 //! # Why not otherwise
-//! A count of free slots per chunk would show at once which chunk is empty. It would cost every task of a spike two more
-//! writes. Here nothing is counted until memory lies idle. Then one thread that runs no tasks reads the lists once.
-//! The chunks are not deallocated: only whole areas could be, and allocators keep such blocks. Their pages are returned, and
-//! their addresses are kept for the next spike.
+//! A count of free slots per chunk would show at once which chunk is empty. In a burst it would cost every task two
+//! more writes. Here slots are counted only when memory is idle. Then one thread that runs no tasks reads the lists
+//! once. The chunks are not deallocated: only whole areas could be, and allocators keep such blocks. Their pages are
+//! returned, and their addresses are kept for the next burst.
 
 #![expect(unsafe_code, reason = "free slots are raw memory")]
 
@@ -32,12 +32,12 @@ use crate::task::header::Header;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// How long memory has to lie idle, in milliseconds. Twice this plus the work is well below the 30 s after which users
+/// How long memory must be idle, in milliseconds. Twice this plus the work is well below the 30 s after which users
 /// report a leak. No benchmark chose it.
 const PATIENCE_MS: u64 = 8_000;
 
 impl TaskSlab {
-    /// Returns the work if memory lies idle that should go back now. The caller runs it where it delays no task.
+    /// Returns the work if idle memory should be returned now. The caller runs it where it delays no task.
     #[cold]
     pub(crate) fn maybe_trim(self: &Arc<Self>, now: u64) -> Option<Trim> {
         let mut central = self.central.lock();
@@ -60,7 +60,7 @@ impl TaskSlab {
 /// The work of a trim, for a thread that runs no tasks. If it is dropped without being run, a later trim can be started.
 pub(crate) struct Trim {
     slab: Arc<TaskSlab>,
-    /// The largest number of bytes to give back.
+    /// The largest number of bytes to return.
     most: usize,
 }
 
@@ -123,7 +123,7 @@ impl Trim {
     }
 }
 
-/// Marks a chunk whose slots, as many as the other bits say, are all in hand.
+/// Marks a chunk whose slots are all in hand. The other bits count these slots.
 const EMPTY: u32 = 1 << 31;
 
 /// Finds at most `most` chunks whose slots are all in these lists, and marks them.
@@ -177,8 +177,8 @@ fn for_each_slot(lists: &[FreeList], mut visit: impl FnMut(NonNull<Header>)) {
 }
 
 impl Central {
-    /// Removes these marked chunks from the list of chunks. Returns those that have to stay: all of them while a walker is
-    /// active (`walkers-pin`), and those that got further slots since they were marked.
+    /// Removes these marked chunks from the list of chunks. Returns those that must stay: all of them while a walker is
+    /// active (`walkers-pin`), and those whose number of slots has grown since they were marked.
     fn remove(&mut self, empty: &mut Vec<NonNull<Chunk>>) -> Vec<NonNull<Chunk>> {
         let may_go = self.record.walkers == 0;
         let is_whole = |chunk: NonNull<Chunk>| Chunk::at(chunk).in_hand() == Chunk::at(chunk).used() | EMPTY;
@@ -200,9 +200,9 @@ impl Central {
 mod tests {
     use super::super::central::KEPT;
     use super::*;
+    use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
     use crate::runtime::{Builder, Runtime};
     use crate::task::cell;
-    use crate::task::hooks::{TaskHooks, UnjoinedPanic};
     use crate::task::runnable::{Runnable, Schedule};
     use std::future::pending;
     use std::panic::Location;
@@ -212,7 +212,7 @@ mod tests {
         Builder::new_current_thread().build().expect("the system has room")
     }
 
-    /// Spawns so many tasks that are alive at once, and lets them end.
+    /// Spawns this many tasks, all alive at once, and lets them end.
     fn spike(runtime: &Runtime, count: usize) {
         runtime.block_on(async {
             let tasks: Vec<_> = (0..count).map(|_| crate::spawn(async { crate::task::yield_now().await })).collect();
@@ -251,7 +251,7 @@ mod tests {
             spike(&runtime, MANY);
             let (full, all) = chunks(slab);
             assert!(full >= MANY * 128 / CHUNK);
-            assert!(!maybe_trim(slab, 5), "it has not lain idle for long");
+            assert!(!maybe_trim(slab, 5), "it has not been idle for long");
             assert_eq!(slab.next_trim_at(), 5 + PATIENCE_MS);
             assert!(!maybe_trim(slab, 5 + PATIENCE_MS - 1));
             assert!(maybe_trim(slab, 5 + PATIENCE_MS));
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_the_start_of_a_slot_is_not_a_task() {
-        struct Pattern(#[expect(dead_code, reason = "it is looked for in memory")] [u64; 64]);
+        struct Pattern(#[expect(dead_code, reason = "the test searches memory for it")] [u64; 64]);
         impl std::future::Future for Pattern {
             type Output = ();
             fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
@@ -342,7 +342,7 @@ mod tests {
         let task = runnable.as_ptr();
         assert_eq!(slab.ref_at(task).map(|task| task.id()), Some(handle.id()));
         for words in 1..72 {
-            // As a task of a smaller class that stood here before the chunk was used for another.
+            // The address of a task of a smaller class, from before the chunk was used for another class.
             let inside = task.map_addr(|address| address + 8 * words);
             assert!(slab.ref_at(inside).is_none(), "{words} words behind the start");
         }
@@ -354,7 +354,7 @@ mod tests {
     /// A scheduler that has another thread take the slab's lock when it is notified of idle memory.
     struct LocksWhenNotified {
         slab: std::sync::OnceLock<std::sync::Weak<TaskSlab>>,
-        told: std::sync::atomic::AtomicUsize,
+        notified: std::sync::atomic::AtomicUsize,
     }
 
     impl Schedule for LocksWhenNotified {
@@ -367,7 +367,7 @@ mod tests {
         fn panic_unjoined(&self, _: &UnjoinedPanic<'_>) {}
 
         fn request_trim(&self) {
-            self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.notified.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let slab = self.slab.get().and_then(std::sync::Weak::upgrade).expect("the test keeps it");
             let (done, is_done) = std::sync::mpsc::channel();
             let take = move || {
@@ -384,11 +384,11 @@ mod tests {
     #[test]
     fn the_scheduler_is_notified_of_idle_memory_without_a_lock() {
         let slab = TaskSlab::new(1, TaskHooks::default());
-        let owner = Arc::new(LocksWhenNotified { slab: std::sync::OnceLock::new(), told: Default::default() });
+        let owner = Arc::new(LocksWhenNotified { slab: std::sync::OnceLock::new(), notified: Default::default() });
         owner.slab.set(Arc::downgrade(&slab)).expect("set once");
         // SAFETY: before the first task.
         unsafe { slab.set_owner(Arc::clone(&owner) as Arc<dyn Schedule>) };
-        let told = || owner.told.load(std::sync::atomic::Ordering::Relaxed);
+        let notifications = || owner.notified.load(std::sync::atomic::Ordering::Relaxed);
         let spike = || {
             let tasks: Vec<_> = (0..KEPT / 2048 + 1)
                 .map(|_| {
@@ -403,17 +403,17 @@ mod tests {
         };
         // One by one, on a thread without a cache.
         spike();
-        assert_eq!(told(), 1, "said once, until it has been looked at");
-        // By a guest that goes to sleep, and by one that leaves.
+        assert_eq!(notifications(), 1, "recorded once, until it is checked");
+        // By a guest that parks, and by one that leaves.
         slab.tending.store(NEVER, Ordering::Relaxed);
         let guest = slab.enter_as_guest(0).expect("it is alone");
         spike();
         guest.flush();
-        assert_eq!(told(), 2);
+        assert_eq!(notifications(), 2);
         slab.tending.store(NEVER, Ordering::Relaxed);
         spike();
         drop(guest);
-        assert_eq!(told(), 3);
+        assert_eq!(notifications(), 3);
         slab.close();
         assert_eq!(Arc::strong_count(&owner), 1, "the closed slab has dropped its owner");
     }
@@ -439,7 +439,7 @@ mod tests {
         while !slab.central.lock().is_closed || slab.central.lock().out > 0 {
             crate::primitives::thread::yield_now();
         }
-        assert!(slab.central.lock().areas.is_empty(), "the slab is given back");
+        assert!(slab.central.lock().areas.is_empty(), "the slab is freed");
     }
 }
 

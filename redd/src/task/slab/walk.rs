@@ -56,7 +56,7 @@ impl TaskSlab {
             known.is_some_and(|known| Chunk::has_slot(*known, task))
         };
         // SAFETY: `zero-is-free`: the word of a slot that was handed out once may be read while the slot or its chunk is in
-        // the lists above. No more is touched without a reference.
+        // the lists above. The rest of the slot is accessed only with a reference.
         (central.large.contains(&task) || is_slot()).then(|| unsafe { try_ref(task) })?
     }
 }
@@ -78,7 +78,7 @@ impl Drop for Walker<'_> {
 /// Returns a reference to the task in this slot, if there is a live one.
 ///
 /// # Safety
-/// The slot was handed out once and its memory is still there (`zero-is-free`); no more than its word is touched without
+/// The slot was handed out once and its memory is still there (`zero-is-free`); only its word is accessed without
 /// the reference (`body-needs-ref`).
 unsafe fn try_ref(slot: NonNull<Header>) -> Option<TaskRef> {
     // SAFETY: by the safety contract; the reference was counted by `try_ref`.

@@ -1,16 +1,17 @@
 //! `TaskInfo`: a description of a task for dumps and reports.
 //!
-//! Called by `runtime` (dumps, shutdown), by `scheduler::rescue` (late polls) and by `hooks` (unjoined panics).
+//! Called by `runtime` (dumps, shutdown), by `scheduler::rescue` (late polls) and by `hooks` (panics that were not
+//! joined).
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::id::Id;
-use crate::observe::report::{Place, Printable};
-use crate::observe::waiter::WaiterInfo;
-use crate::observe::waiting::WaitKind;
+use super::report::{Printable, ShortLocation};
+use super::waiter::WaiterInfo;
+use super::waiting::WaitKind;
+use crate::task::Id;
 
 /// A description of a task for reports.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct TaskInfo {
     pub(crate) is_queued: bool,
     /// A closure of the blocking pool. It is polled once: queued until then, and running from then on.
     pub(crate) is_blocking: bool,
+    /// It was spawned by redd itself.
+    pub(crate) is_internal: bool,
     /// The future of a `block_on`. It has no id of its own: the waits of all of them are those of task 0.
     pub(crate) is_root: bool,
     /// The system's id of the thread that polls it, if it runs and that is known.
@@ -46,12 +49,12 @@ impl fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " `{}`", Printable(name))?;
         }
-        write!(f, " (spawned at {}, {} old", Place(self.location), Age(self.age))?;
+        write!(f, " (spawned at {}, {} old", ShortLocation(self.location), Age(self.age))?;
         match self.waiting {
             _ if self.is_running => f.write_str(", running")?,
             _ if self.is_blocking && !self.is_complete => f.write_str(", waits for a thread")?,
             _ if self.is_queued => f.write_str(", queued")?,
-            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", Place(location))?,
+            Some((kind, Some(location))) => write!(f, ", waits: {kind:?} at {}", ShortLocation(location))?,
             Some((kind, None)) => write!(f, ", waits: {kind:?}")?,
             None => {}
         }

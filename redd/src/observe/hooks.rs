@@ -1,20 +1,17 @@
-//! The hooks of a program on the life of tasks, and the description that they get.
+//! The hooks that a program sets for the life of its tasks, and the description of a task that hooks get.
 //!
-//! Called by `runtime::Builder` (sets them), `describe` (calls them).
-//!
-//! # Invariants
-//! - `hooks-are-guarded`: a panic of a hook is printed by the panic hook and ends in [`guarded`]. The caller of a hook
-//!   continues as if the hook had returned.
+//! Called by `runtime::Builder` (sets them) and by `task::describe` (calls them). Every call goes through
+//! `user_code::guarded`. If a hook panics, its caller continues as if the hook had returned.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::drop_guarded::drop_guarded;
-use super::id::Id;
-use super::info::TaskInfo;
-use crate::observe::report::{self, ReportKind};
-use std::sync::Arc;
+use super::report::{self, ReportKind};
+use super::task_info::TaskInfo;
+use crate::primitives::user_code::guarded;
+use crate::task::Id;
 
 /// A hook that gets a description of the task. It runs on the thread of the event, and must not block.
 pub(crate) type TaskHook = Arc<dyn Fn(&TaskMeta<'_>) + Send + Sync>;
@@ -33,17 +30,6 @@ impl TaskHooks {
     #[inline]
     pub(crate) fn has_poll_hooks(&self) -> bool {
         self.before_poll.is_some() || self.after_poll.is_some()
-    }
-}
-
-/// Calls user code, and returns `None` if it panics (`hooks-are-guarded`). A panic of the payload's own drop ends here too.
-pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(result) => Some(result),
-        Err(payload) => {
-            drop_guarded(payload);
-            None
-        }
     }
 }
 
@@ -69,9 +55,12 @@ pub struct TaskMeta<'a> {
     pub(crate) id: Id,
     pub(crate) spawned_at: &'static Location<'static>,
     pub(crate) name: Option<&'a str>,
-    pub(crate) schedule_latency: Option<std::time::Duration>,
+    pub(crate) schedule_latency: Option<Duration>,
     #[allow(dead_code, reason = "only for the spans of the feature `tracing`")]
     pub(crate) future_bytes: usize,
+    /// The size of a future that was boxed when its task was spawned. Only the hook for spawns gets it.
+    #[allow(dead_code, reason = "only for the spans of the feature `tracing`")]
+    pub(crate) original_bytes: Option<usize>,
 }
 
 impl TaskMeta<'_> {
@@ -87,9 +76,9 @@ impl TaskMeta<'_> {
 
     /// Returns how long the task was queued before this poll.
     ///
-    /// It is `None` outside of the hooks around polls, and unless the runtime tracks it:
+    /// Returns `None` outside of the hooks around polls, and unless the runtime tracks it:
     /// [`Builder::track_task_schedule_latency`](crate::runtime::Builder::track_task_schedule_latency).
-    pub fn schedule_latency(&self) -> Option<std::time::Duration> {
+    pub fn schedule_latency(&self) -> Option<Duration> {
         self.schedule_latency
     }
 
@@ -124,8 +113,8 @@ pub(crate) type PanicHook = Arc<dyn Fn(&UnjoinedPanic<'_>) + Send + Sync>;
 /// ```
 #[derive(Debug)]
 pub struct UnjoinedPanic<'a> {
-    pub(super) task: &'a TaskInfo,
-    pub(super) message: Option<&'a str>,
+    pub(crate) task: &'a TaskInfo,
+    pub(crate) message: Option<&'a str>,
 }
 
 impl UnjoinedPanic<'_> {

@@ -22,7 +22,7 @@ pub(crate) struct WorkerCounters {
 }
 
 impl WorkerCounters {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             local_schedules: AtomicU64::new(0),
             overflows: AtomicU64::new(0),
@@ -38,6 +38,6 @@ impl WorkerCounters {
 
 /// Adds to a count that only this thread writes: no read-modify-write is needed.
 #[inline]
-pub(super) fn add(count: &AtomicU64, more: u64) {
+pub(crate) fn add(count: &AtomicU64, more: u64) {
     count.store(count.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }

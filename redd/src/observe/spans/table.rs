@@ -1,22 +1,21 @@
-//! Tasks as `tracing` spans, and the operations on their wakers as events, with the names that tokio-console reads.
+//! The table of the spans of tasks that are alive, with the names that tokio-console reads.
 //!
-//! Called by `runtime::Builder` (hooks) and by `waker`, if the feature `tracing` is on. Nothing is stored for a task
-//! whose span no subscriber wants.
+//! Called by `spans`, with the feature `tracing`. Nothing is stored for a task whose span no subscriber wants.
 //!
 //! # Invariants
 //! - `subscriber-is-user-code`: a span is created, entered, left and dropped outside of the table's lock.
 //! - `left-where-entered`: a poll leaves the span that it has entered, also if the task has ended in between.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use tracing::Span;
 
-use super::hooks::{TaskHooks, TaskMeta};
-use super::id::Id;
+use crate::observe::hooks::{TaskHooks, TaskMeta};
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::{Mutex, thread_local};
+use crate::task::Id;
 
 /// The spans of tasks that are alive, by the tasks' ids.
 static SPANS: OnceLock<Mutex<HashMap<u64, Arc<Span>>>> = OnceLock::new();
@@ -26,8 +25,6 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 thread_local! {
     /// The spans that the polls on this thread have entered, one entry for each poll.
     static ENTERED: RefCell<Vec<Option<Arc<Span>>>> = const { RefCell::new(Vec::new()) };
-    /// The size of the future that is being spawned in a box.
-    static BOXED_BYTES: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 fn spans() -> &'static Mutex<HashMap<u64, Arc<Span>>> {
@@ -41,8 +38,8 @@ fn find(id: u64) -> Option<Arc<Span>> {
     spans().lock().get(&id).cloned()
 }
 
-/// Wraps the program's hooks in those that maintain the spans.
-pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
+/// See [`spans::around`](super::around).
+pub(super) fn around(hooks: TaskHooks) -> TaskHooks {
     let TaskHooks { on_spawn, on_terminate, before_poll, after_poll, on_unjoined_panic } = hooks;
     TaskHooks {
         on_spawn: Some(Arc::new(move |task| {
@@ -65,14 +62,6 @@ pub(crate) fn around(hooks: TaskHooks) -> TaskHooks {
     }
 }
 
-/// Calls `spawn` for a boxed future of this size in bytes.
-pub(crate) fn spawn_boxed<R>(bytes: usize, spawn: impl FnOnce() -> R) -> R {
-    BOXED_BYTES.set(Some(bytes));
-    let spawned = spawn();
-    BOXED_BYTES.set(None);
-    spawned
-}
-
 fn begin(task: &TaskMeta<'_>) {
     let (id, location) = (task.id.0, task.spawned_at());
     let span = tracing::trace_span!(
@@ -83,7 +72,7 @@ fn begin(task: &TaskMeta<'_>) {
         task.name = task.name().unwrap_or_default(),
         task.id = id,
         size.bytes = task.future_bytes as u64,
-        original_size.bytes = BOXED_BYTES.take().map(|bytes| bytes as u64),
+        original_size.bytes = task.original_bytes.map(|bytes| bytes as u64),
         loc.file = location.file(),
         loc.line = location.line(),
         loc.col = location.column(),
@@ -130,7 +119,7 @@ fn leave() {
     }
 }
 
-/// Records an operation, by the name that tokio-console reads, on a waker of this task.
+/// See [`spans::waker`](super::waker).
 pub(super) fn waker(op: &'static str, task: Id) {
     if let Some(id) = find(task.0).and_then(|span| span.id()) {
         tracing::trace!(target: "tokio::task::waker", op, task.id = id.into_u64());

@@ -1,4 +1,4 @@
-//! Foreign code fails: wakers, destructors and hooks that panic where the runtime calls them.
+//! User code fails: wakers, destructors and hooks panic where the runtime calls them.
 
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,24 +18,24 @@ use crate::{Case, case, current_thread, until, workers};
 pub(crate) const CASES: &[Case] = &[
     case("a waker panics when a timer fires", "every other timer hangs", waker_of_a_timer),
     case("a waker panics when a socket is ready", "the worker dies", waker_of_a_socket),
-    case("a waker panics when a task of another fires it", "that task panics", waker_fired_by_a_task),
+    case("a waker panics when another task wakes it", "that task panics", waker_woken_by_a_task),
     case("a waker panics when a task that is joined ends", "contained", waker_of_a_joiner),
     case("a waker panics when the runtime is shut down", "not tried", waker_at_shutdown),
     case("a waker panics when it is cloned or dropped", "not tried", waker_that_cannot_be_cloned),
     case("a future panics when an abort drops it", "reported as cancelled", future_panics_on_abort),
     case("an output panics when it is dropped", "contained", output_panics),
     case("a panic's payload panics when it is dropped", "comes out at the JoinError", payload_panics),
-    case("a local panics when a poll ends", "is_panic", local_panics),
+    case("a local variable panics when a poll ends", "is_panic", local_panics),
     case("hooks of threads and tasks panic", "the thread dies", hooks_panic),
     case("a thread-local's destructor uses the runtime", "aborts", thread_local_destructor),
     case("a runtime is dropped inside a task", "panics, clear", dropped_inside_of_a_task),
     case("a runtime is dropped inside its own task", "panics, clear", dropped_inside_of_its_own_task),
 ];
 
-/// A waker that panics, and counts how often it was told to.
-struct Grenade(AtomicUsize);
+/// A waker that panics, and counts how often it was woken.
+struct PanickingWaker(AtomicUsize);
 
-impl Wake for Grenade {
+impl Wake for PanickingWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -46,12 +46,12 @@ impl Wake for Grenade {
     }
 }
 
-fn grenade() -> (Arc<Grenade>, Waker) {
-    let grenade = Arc::new(Grenade(AtomicUsize::new(0)));
-    (Arc::clone(&grenade), Waker::from(grenade))
+fn panicking_waker() -> (Arc<PanickingWaker>, Waker) {
+    let panicking = Arc::new(PanickingWaker(AtomicUsize::new(0)));
+    (Arc::clone(&panicking), Waker::from(panicking))
 }
 
-/// Polls once with this waker; the future must wait.
+/// Polls once with this waker; the future must be pending.
 fn arm(future: Pin<&mut impl Future>, waker: &Waker) {
     assert!(future.poll(&mut Context::from_waker(waker)).is_pending());
 }
@@ -60,7 +60,7 @@ fn runtimes() -> [Runtime; 3] {
     [workers(1), workers(2), current_thread()]
 }
 
-/// Timers, tasks and sockets of this runtime still work.
+/// Asserts that timers, tasks and sockets of this runtime still work.
 fn assert_alive(runtime: &Runtime) {
     runtime.block_on(async {
         redd::spawn(sleep(Duration::from_millis(1))).await.unwrap();
@@ -74,7 +74,7 @@ fn assert_alive(runtime: &Runtime) {
 
 fn waker_of_a_timer() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let others: Vec<_> = (0..50).map(|_| redd::spawn(sleep(Duration::from_millis(5)))).collect();
             redd::spawn(async move {
@@ -88,14 +88,14 @@ fn waker_of_a_timer() {
                 other.await.unwrap();
             }
         });
-        assert_eq!(grenade.0.load(Ordering::SeqCst), 1);
+        assert_eq!(panicking.0.load(Ordering::SeqCst), 1);
         assert_alive(&runtime);
     }
 }
 
 fn waker_of_a_socket() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let receiver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -106,7 +106,7 @@ fn waker_of_a_socket() {
             sender.send_to(b"x", receiver.local_addr().unwrap()).await.unwrap();
             sender.send_to(b"x", other.local_addr().unwrap()).await.unwrap();
             other.recv(&mut [0; 1]).await.unwrap();
-            while grenade.0.load(Ordering::SeqCst) == 0 {
+            while panicking.0.load(Ordering::SeqCst) == 0 {
                 redd::task::yield_now().await;
             }
             drop(receiving);
@@ -115,10 +115,10 @@ fn waker_of_a_socket() {
     }
 }
 
-/// Whoever sends, releases or drops meets the panic or does not; the object must be in order afterwards.
-fn waker_fired_by_a_task() {
+/// The task that sends, releases or drops may see the panic. The object must work afterwards.
+fn waker_woken_by_a_task() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let (send, receive) = oneshot::channel();
             let mut receive = pin!(receive);
@@ -163,7 +163,7 @@ fn waker_fired_by_a_task() {
             let waiting = redd::spawn({
                 let notify = Arc::clone(&notify);
                 async move {
-                    // From here on it hears of `notify_waiters`.
+                    // From here on `notify_waiters` notifies this future.
                     let notified = notify.notified();
                     started.send(()).unwrap();
                     notified.await;
@@ -183,20 +183,20 @@ fn waker_fired_by_a_task() {
             acquiring.await.unwrap().forget();
             waiting.await.unwrap().unwrap().forget();
         });
-        assert!(grenade.0.load(Ordering::SeqCst) >= 6);
+        assert!(panicking.0.load(Ordering::SeqCst) >= 6);
         assert_alive(&runtime);
     }
 }
 
 fn waker_of_a_joiner() {
     for runtime in runtimes() {
-        let (grenade, waker) = grenade();
+        let (panicking, waker) = panicking_waker();
         runtime.block_on(async {
             let (release, released) = oneshot::channel::<()>();
             let mut task = redd::spawn(released);
             arm(Pin::new(&mut task), &waker);
             release.send(()).unwrap();
-            while grenade.0.load(Ordering::SeqCst) == 0 {
+            while panicking.0.load(Ordering::SeqCst) == 0 {
                 redd::task::yield_now().await;
             }
             task.await.unwrap().unwrap();
@@ -207,7 +207,7 @@ fn waker_of_a_joiner() {
 
 fn waker_at_shutdown() {
     for runtime in runtimes() {
-        let (_, waker) = grenade();
+        let (_, waker) = panicking_waker();
         let tasks: Vec<_> = (0..10).map(|_| runtime.spawn(pending::<()>())).collect();
         let mut tasks: Vec<_> = tasks.into_iter().map(Box::pin).collect();
         for task in &mut tasks {
@@ -221,7 +221,7 @@ fn waker_at_shutdown() {
 }
 
 /// A waker whose clone or drop panics.
-mod vicious {
+mod odd_waker {
     use std::cell::Cell;
     use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -242,7 +242,7 @@ mod vicious {
     }
 
     pub(super) fn waker() -> Waker {
-        // SAFETY: the table's functions use no data.
+        // SAFETY: the functions of the table use no data.
         unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &TABLE)) }
     }
 }
@@ -255,15 +255,15 @@ fn waker_that_cannot_be_cloned() {
             let mut timer = Box::pin(sleep(Duration::from_millis(1)));
             let notify = Notify::new();
             let mut notified = Box::pin(notify.notified());
-            let waker = vicious::waker();
-            vicious::CLONE_PANICS.set(true);
+            let waker = odd_waker::waker();
+            odd_waker::CLONE_PANICS.set(true);
             let mut cx = Context::from_waker(&waker);
             let _ = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut receive).poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut task).poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| timer.as_mut().poll(&mut cx)));
             let _ = catch_unwind(AssertUnwindSafe(|| notified.as_mut().poll(&mut cx)));
-            vicious::CLONE_PANICS.set(false);
-            // Kept by each of them, and then replaced by the waker of `await`.
+            odd_waker::CLONE_PANICS.set(false);
+            // Each future stores this waker. Then the waker of `await` replaces it.
             for future in 0..4 {
                 let mut poll = |waker: &Waker| {
                     let mut cx = Context::from_waker(waker);
@@ -275,9 +275,9 @@ fn waker_that_cannot_be_cloned() {
                     }
                 };
                 poll(&waker);
-                vicious::DROP_PANICS.set(true);
+                odd_waker::DROP_PANICS.set(true);
                 let _ = catch_unwind(AssertUnwindSafe(|| poll(Waker::noop())));
-                vicious::DROP_PANICS.set(false);
+                odd_waker::DROP_PANICS.set(false);
             }
             notify.notify_one();
             send.send(4).unwrap();
@@ -336,7 +336,7 @@ fn payload_panics() {
             let error = task.await.unwrap_err();
             assert!(error.is_panic());
             assert!(catch_unwind(AssertUnwindSafe(|| drop(error))).is_err());
-            // Nobody takes this one: it is dropped where the task ends.
+            // No task takes this payload: it is dropped where the task ends.
             drop(redd::spawn(async { std::panic::panic_any(PanicsOnDrop) }));
             redd::task::yield_now().await;
         });
@@ -380,7 +380,7 @@ fn hooks_panic() {
     }
 }
 
-/// Uses the runtime when its thread ends, after the runtime's own thread-locals may have gone.
+/// Uses the runtime when its thread ends. The runtime's own thread-locals may have been destroyed before.
 struct AtThreadEnd;
 
 impl Drop for AtThreadEnd {
@@ -407,7 +407,8 @@ fn thread_local_destructor() {
     for _ in 0..4 {
         let handle = runtime.handle().clone();
         std::thread::spawn(move || {
-            // One made before the runtime's own, one after: they are destroyed in either order.
+            // One is created before the runtime's own thread-locals and one after them, so they are destroyed in both
+            // orders.
             EARLY.set(Some(AtThreadEnd));
             handle.block_on(async {
                 redd::spawn(async {}).await.unwrap();
@@ -417,7 +418,7 @@ fn thread_local_destructor() {
         .join()
         .unwrap();
     }
-    // The workers' own destructors as well.
+    // The destructors of the workers' threads do the same.
     for _ in 0..4 {
         runtime.block_on(async { redd::spawn(async { EARLY.set(Some(AtThreadEnd)) }).await.unwrap() });
     }
@@ -451,7 +452,7 @@ fn dropped_inside_of_its_own_task() {
     send.send(runtime).unwrap();
     let error = futures::executor::block_on(task).unwrap_err();
     assert!(error.is_panic());
-    // Its threads end all the same.
+    // The runtime's threads end nevertheless.
     until(|| crate::resources().0 <= 1);
     assert!(futures::executor::block_on(handle.spawn(async {})).unwrap_err().is_cancelled());
 }
