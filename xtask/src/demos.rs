@@ -169,7 +169,7 @@ fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 /// What a late poll had done at its report differs from run to run.
-const LATE_POLL: &str = "has not come to an `.await`";
+const LATE_POLL: &str = "has not reached an `.await`";
 
 /// Words before a number that differs from run to run.
 const NUMBERED: &[&str] = &["task", "closure", "thread", "descriptor"];
@@ -286,7 +286,7 @@ mod tests {
             ("1 poll, the last 1ms ago", "polls, the last _ ago"),
             ("12 polls, running for 1s on thread 12", "polls, running for _ on thread _"),
             (
-                "redd: late poll: task 2 (a.rs:3:4) has not come to an `.await` for 1 ms",
+                "redd: late poll: task 2 (a.rs:3:4) has not reached an `.await` for 1 ms",
                 "redd: late poll: task _ (a.rs:3:4) ",
             ),
         ] {
