@@ -70,10 +70,8 @@ pub(super) fn group<'a>(tasks: impl Iterator<Item = &'a Trace>, holders: &Holder
 }
 
 fn holder(wait: &Wait) -> Option<Id> {
-    match &wait.what {
-        What::Lock { taken: Some(taken), .. } => taken.by,
-        _ => None,
-    }
+    let What::Lock { taken: Some(taken), .. } = &wait.what else { return None };
+    taken.by
 }
 
 fn key(trace: &Trace, is_alone: bool) -> Key {

@@ -164,10 +164,7 @@ impl Convert {
 
 /// Whether one acquisition has all permits that are out.
 fn is_exclusive(kind: WaitKind, out: Option<usize>) -> bool {
-    match kind {
-        WaitKind::Mutex => true,
-        // A write lock takes all permits. So many readers do not fit into memory.
-        WaitKind::RwLock => out.is_some_and(|out| out > 1 << 24),
-        _ => false,
-    }
+    // A write lock takes all permits. So many readers do not fit into memory.
+    let is_write_lock = kind == WaitKind::RwLock && out.is_some_and(|out| out > 1 << 24);
+    kind == WaitKind::Mutex || is_write_lock
 }

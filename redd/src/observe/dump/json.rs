@@ -49,7 +49,6 @@ fn write_task(out: &mut String, task: &Task) -> fmt::Result {
 
 fn write_root(out: &mut String, root: &Root) -> fmt::Result {
     write!(out, "{{\"called_at\":{},\"age_ms\":{}", At(root.called_at()), Ms(root.age()))?;
-    write!(out, ",\"polls\":{},\"since_polled_ms\":{}", root.polls(), Nullable(root.since_polled().map(Ms)))?;
     write!(out, ",\"is_running\":{},\"waits\":", root.is_running())?;
     write_list(out, root.waits(), write_wait)?;
     out.push('}');

@@ -136,7 +136,7 @@ impl Dump {
     /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
     /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
     /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
-    /// | root | `called_at`; `age_ms`; `polls`; `since_polled_ms` or null; `is_running`; `waits` |
+    /// | root | `called_at`; `age_ms`; `is_running`; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
     /// | unjoined | `created_at`, `sets`, `tasks` |
     ///

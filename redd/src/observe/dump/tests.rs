@@ -401,6 +401,19 @@ fn the_json_has_all_of_it() {
 }
 
 #[test]
+fn the_json_of_a_future_of_block_on_has_its_line_and_its_wait() {
+    let line = here();
+    let root = TaskInfo { is_root: true, waiting: Some((WaitKind::Timer, Some(line))), ..idle(0, line, 1500) };
+    let json = dump(vec![root], vec![timer(0, line, 10, 20)]).to_json();
+    let wait =
+        format!(r#"{{"kind":"Timer","at":"{line}","since_ms":10,"what":{{"type":"deadline","remaining_ms":20}}}}"#);
+    let expected = format!(
+        r#""roots":[{{"called_at":"{line}","age_ms":1500,"is_running":false,"waits":[{wait}]}}],"outside":[],"#
+    );
+    assert!(json.contains(&expected), "{json}");
+}
+
+#[test]
 fn names_are_escaped_in_json_and_printable_in_text() {
     let name = "a\n\"b\" \\ \u{1b}[31m <script> ünïcödé 🦀 \u{202e}\u{2028}\u{0}\u{7f}";
     let named = TaskInfo { name: Some(Arc::from(name)), ..idle(1, here(), 1) };

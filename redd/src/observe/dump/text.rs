@@ -163,9 +163,9 @@ fn write_wait(
     if let Some(since) = line.waits.iter().filter_map(|wait| wait.since).max() {
         write!(f, " for {}{}", if line.waits.len() > 1 { "up to " } else { "" }, Age(since))?;
     }
-    let deadlines = line.waits.iter().filter_map(|wait| match wait.what {
-        What::Deadline(remaining) => Some(remaining),
-        _ => None,
+    let deadlines = line.waits.iter().filter_map(|wait| {
+        let What::Deadline(remaining) = wait.what else { return None };
+        Some(remaining)
     });
     if let (Some(first), Some(last)) = (deadlines.clone().min(), deadlines.max()) {
         write!(f, "; due in {}", Age(first))?;
