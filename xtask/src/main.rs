@@ -4,6 +4,7 @@
 //! Called by contributors and by `.ci/run`.
 
 mod compat;
+mod demos;
 mod dependencies;
 mod instructions;
 mod lanes;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
+        ["demos", "--write"] => lanes::write_demos(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
@@ -89,6 +91,7 @@ fn usage() -> bool {
     eprintln!("lanes with options:");
     for (call, purpose) in [
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
+        ("demos --write", "put the output of the programs into the guide"),
         ("instructions --bless", "store the current counts"),
         ("loom --shadow", "the models with shadows: the lane `loom-shadow`"),
         ("shuttle --seeds N --from S [MODEL]", "as many schedules, from that seed, of all models or one"),

@@ -11,6 +11,7 @@
 //! | `machines` | aarch64, the oldest Rust |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
+//! | `demos` | programs that get stuck, on redd and on Tokio |
 //!
 //! `outcome` is what a lane returns, and `commands` runs cargo for all of them. They import no lane.
 //!
@@ -18,6 +19,7 @@
 
 mod commands;
 mod compatibility;
+mod demos;
 mod machines;
 mod miri;
 mod mistakes;
@@ -27,6 +29,7 @@ mod sanitizers;
 mod tools;
 
 pub(crate) use compatibility::{record_api, run_suites, run_switch};
+pub(crate) use demos::write_demos;
 pub(crate) use models::run_shuttle;
 
 use std::path::Path;
@@ -133,6 +136,11 @@ pub(crate) const DEEP: &[Lane] = &[
         name: "compat",
         purpose: "programs on other people's crates, through the facade",
         run: compatibility::run_compat,
+    },
+    Lane {
+        name: "demos",
+        purpose: "programs that get stuck, on redd and on Tokio: which lines are named, and the guide's copy",
+        run: demos::demos,
     },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];

@@ -91,6 +91,7 @@ const CHECKED: &[&str] = &[
     "tokio/",
     "compat/",
     "crawler/",
+    "demos/",
     "docs/",
     "CONTRIBUTING.md",
     "README.md",
