@@ -34,7 +34,7 @@ const LAYERS: &[&[&str]] = &[
     &["scheduler/"],
     &["blocking/"],
     &["io/background.rs", "io/stdio.rs"],
-    &["observe/dump.rs", "observe/metrics.rs"],
+    &["observe/dump.rs", "observe/metrics.rs", "observe/metrics/"],
     &["runtime/"],
     &["group/"],
     &["macros/"],
