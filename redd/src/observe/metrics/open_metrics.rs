@@ -73,9 +73,11 @@ impl MetricType {
 
 /// A metric: its name, its type, its description, and the function that reads it.
 type Metric<F> = (&'static str, MetricType, &'static str, F);
+type ReadRuntime = fn(&RuntimeMetrics) -> Value;
+type ReadWorker = fn(&RuntimeMetrics, usize) -> Value;
 type ReadHistograms = fn(&RuntimeMetrics) -> &[Histogram];
 
-const OF_RUNTIMES: &[Metric<fn(&RuntimeMetrics) -> Value>] = &[
+const OF_RUNTIMES: &[Metric<ReadRuntime>] = &[
     ("redd_workers", Gauge, "Worker threads, without spare ones.", |of| of.num_workers().into()),
     ("redd_tasks_alive", Gauge, "Tasks that have not ended.", |of| of.num_alive_tasks().into()),
     ("redd_tasks_spawned_total", Counter, "Tasks that were spawned.", |of| Value::Number(of.spawned_tasks_count())),
@@ -117,7 +119,7 @@ const OF_RUNTIMES: &[Metric<fn(&RuntimeMetrics) -> Value>] = &[
     }),
 ];
 
-const OF_WORKERS: &[Metric<fn(&RuntimeMetrics, usize) -> Value>] = &[
+const OF_WORKERS: &[Metric<ReadWorker>] = &[
     ("redd_worker_queued_tasks", Gauge, "Tasks in the worker's run queue.", |of, worker| {
         of.worker_local_queue_depth(worker).into()
     }),
