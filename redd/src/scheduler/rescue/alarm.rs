@@ -180,7 +180,7 @@ mod tests {
             thread::yield_now();
         }
         let elapsed = AFTER * 2;
-        while !(shared.slot(0).mark.polls() == 1 && !is_reported(shared, elapsed)) {
+        while shared.slot(0).mark.polls() != 1 || is_reported(shared, elapsed) {
             thread::yield_now(); // until it unwinds
         }
         {
