@@ -432,6 +432,13 @@ fn the_report_of_a_blocked_task_reads_as_in_the_guide() {
     drop(near);
 }
 
+/// A wait of less than 100 ms, such as one for the lock of an allocator, is no late poll: only a rescue, at 10 ms.
+#[test]
+fn by_default_a_poll_is_rescued_at_10_ms_and_reported_at_100() {
+    let default = format!("{:?}", Rescue::new());
+    assert!(default.contains("threshold: 10ms") && default.contains("report_after: 100ms"), "{default}");
+}
+
 #[test]
 fn a_rescue_without_a_late_poll_is_only_counted() {
     let mut builder = Builder::new_multi_thread();

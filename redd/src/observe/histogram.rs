@@ -320,21 +320,30 @@ impl Layout {
     }
 }
 
-/// A histogram's counts. One thread records, any thread may read.
+/// A histogram's counts. Any thread may record and read.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     layout: Layout,
     counts: Box<[AtomicU64]>,
+    sum_ns: AtomicU64,
 }
 
 impl Histogram {
     pub(crate) fn new(configuration: &HistogramConfiguration) -> Self {
         let layout = configuration.layout.clone();
-        Self { counts: (0..layout.buckets()).map(|_| AtomicU64::new(0)).collect(), layout }
+        let counts = (0..layout.buckets()).map(|_| AtomicU64::new(0)).collect();
+        Self { layout, counts, sum_ns: AtomicU64::new(0) }
     }
 
     pub(crate) fn record(&self, duration: Duration) {
-        self.counts[self.layout.bucket_of(nanos(duration))].fetch_add(1, Ordering::Relaxed);
+        let ns = nanos(duration);
+        self.counts[self.layout.bucket_of(ns)].fetch_add(1, Ordering::Relaxed);
+        self.sum_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// Returns the sum of all durations. It wraps after 584 years.
+    pub(crate) fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum_ns.load(Ordering::Relaxed))
     }
 
     pub(crate) fn buckets(&self) -> usize {
@@ -393,6 +402,7 @@ mod tests {
             prop_assert_eq!(end, Duration::from_nanos(u64::MAX));
             let duration = Duration::from_nanos((value >> shift).min(u64::MAX - 1));
             histogram.record(duration);
+            prop_assert_eq!(histogram.sum(), duration);
             for bucket in 0..histogram.buckets() {
                 let has_it = histogram.range(bucket).unwrap().contains(&duration);
                 prop_assert_eq!(histogram.count(bucket), Some(u64::from(has_it)));

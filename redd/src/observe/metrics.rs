@@ -1,4 +1,9 @@
 //! `RuntimeMetrics`: the counters and gauges of a runtime.
+//!
+//! Called by programs. `display` and `open_metrics` are the two texts that have all of them.
+
+mod display;
+mod open_metrics;
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +20,8 @@ use crate::scheduler::shared::Shared;
 ///
 /// Each method reads the current value. Two values may be from different moments.
 ///
-/// `{:?}` prints the values: those of the runtime, then those of each worker.
+/// `{}` prints all values for a person: those of the runtime, then a table of its workers. `{:?}` prints them by the names of the
+/// methods. [`open_metrics`](Self::open_metrics) returns them for Prometheus.
 ///
 /// # Examples
 /// ```
@@ -27,6 +33,7 @@ use crate::scheduler::shared::Shared;
 /// runtime.block_on(task).unwrap();
 /// assert_eq!((metrics.num_alive_tasks(), metrics.spawned_tasks_count()), (0, 1));
 /// assert!(format!("{metrics:?}").contains("spawned_tasks_count: 1"));
+/// assert!(metrics.to_string().contains("tasks: 0 alive, 1 spawned, 0 in the injector"));
 /// ```
 #[derive(Clone)]
 pub struct RuntimeMetrics {
@@ -79,7 +86,9 @@ impl RuntimeMetrics {
 
     /// Returns how many of those descriptors have been deregistered.
     pub fn io_driver_fd_deregistered_count(&self) -> u64 {
-        self.shared.parts.driver.registered_total() - self.shared.parts.driver.registrations() as u64
+        // In this order: a descriptor that another thread registers meanwhile must not make the difference negative.
+        let registered = self.shared.parts.driver.registrations() as u64;
+        self.shared.parts.driver.registered_total().saturating_sub(registered)
     }
 
     /// Returns how many readiness events the I/O driver has delivered.
@@ -335,6 +344,7 @@ impl fmt::Debug for RuntimeMetrics {
             .field("num_idle_blocking_threads", &self.num_idle_blocking_threads())
             .field("blocking_queue_depth", &self.blocking_queue_depth())
             .field("late_polls", &self.late_polls())
+            .field("late_polls_by_location", &self.late_polls_by_location())
             .field("rescues", &self.rescues())
             .field("rescue_workers", &self.rescue_workers())
             .field("rescue_workers_max", &self.rescue_workers_max())
@@ -356,6 +366,7 @@ impl fmt::Debug for WorkerMetrics<'_> {
         f.debug_struct("Worker")
             .field("local_queue_depth", &metrics.worker_local_queue_depth(worker))
             .field("park_count", &metrics.worker_park_count(worker))
+            .field("park_unpark_count", &metrics.worker_park_unpark_count(worker))
             .field("poll_count", &metrics.worker_poll_count(worker))
             .field("noop_count", &metrics.worker_noop_count(worker))
             .field("steal_count", &metrics.worker_steal_count(worker))

@@ -25,7 +25,8 @@ use std::time::Duration;
 use super::{check, futex_wait, futex_wake_one, thread};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
-use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
+use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32, AtomicU64};
+use crate::primitives::thread::is_unwinding;
 
 const IDLE: u32 = 0;
 const ASKED: u32 = 1;
@@ -38,6 +39,7 @@ const FRAMES_MAX: usize = 64;
 static REQUEST: AtomicU32 = AtomicU32::new(IDLE);
 static THREAD: AtomicU32 = AtomicU32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
+static IS_PANICKING: AtomicBool = AtomicBool::new(false);
 static FRAMES: [AtomicU64; FRAMES_MAX] = [const { AtomicU64::new(0) }; FRAMES_MAX];
 
 /// The signal, once the handler is installed; `None` if all real-time signals are in use.
@@ -59,9 +61,18 @@ unsafe extern "C" {
 const GO_ON: c_int = 0;
 const END: c_int = 5;
 
-/// Addresses of the calls that the thread is in, the innermost first: each inside of the instruction that calls. `None` if
-/// it does not respond within `patience`. It may have blocked the signal, or be in a sleep that signals do not end.
-pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<Vec<usize>> {
+/// What a thread has recorded of itself.
+#[derive(Debug)]
+pub(crate) struct ThreadStack {
+    /// Addresses of the calls that it is in, the innermost first: each inside of the instruction that calls.
+    pub(crate) frames: Vec<usize>,
+    /// Whether it runs a panic hook or unwinds, also in a panic that the program catches.
+    pub(crate) is_panicking: bool,
+}
+
+/// The stack of a thread. `None` if it does not respond within `patience`. It may have blocked the signal, or be in a sleep that
+/// signals do not end.
+pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<ThreadStack> {
     // Miri has neither signals between threads nor this unwinder.
     if cfg!(miri) {
         return None;
@@ -90,8 +101,9 @@ pub(crate) fn of_thread(id: u32, patience: Duration) -> Option<Vec<usize>> {
     }
     let count = COUNT.load(Ordering::Relaxed) as usize;
     let frames = FRAMES[..count].iter().map(|frame| frame.load(Ordering::Relaxed) as usize).collect();
+    let is_panicking = IS_PANICKING.load(Ordering::Relaxed);
     REQUEST.store(IDLE, Ordering::Relaxed);
-    Some(frames)
+    Some(ThreadStack { frames, is_panicking })
 }
 
 fn wait_while(state: u32, patience: Duration) {
@@ -159,7 +171,9 @@ fn take() {
     // SAFETY: `each_frame` gets the walk as it was passed. `signal-safe`: what it loads is loaded since `install`.
     unsafe { _Unwind_Backtrace(each_frame, (&raw mut walk).cast()) };
     COUNT.store(walk.count as u32, Ordering::Relaxed);
-    // Release: publishes the frames. Pairs with the Acquire in `of_thread`.
+    // `signal-safe`: it reads a counter of the process, then one of the thread.
+    IS_PANICKING.store(is_unwinding(), Ordering::Relaxed);
+    // Release: publishes the frames and the panic. Pairs with the Acquire in `of_thread`.
     REQUEST.store(DONE, Ordering::Release);
     futex_wake_one(&REQUEST);
 }
@@ -212,12 +226,48 @@ mod tests {
             });
             let id = receiver.recv().expect("it starts");
             for _ in 0..100 {
-                let frames = of_thread(id, Duration::from_secs(60)).expect("it answers");
-                assert!(frames.len() > 3, "{frames:?}");
+                let stack = of_thread(id, Duration::from_secs(60)).expect("it answers");
+                assert!(stack.frames.len() > 3 && !stack.is_panicking, "{stack:?}");
             }
             drop(release);
             blocked.expect("it started").join().expect("it does not panic");
         }
-        assert_eq!(of_thread(0, Duration::from_secs(60)), None, "there is no such thread");
+        assert!(of_thread(0, Duration::from_secs(60)).is_none(), "there is no such thread");
+    }
+
+    /// Waits in its drop.
+    struct WaitsInDrop(std::sync::mpsc::Sender<u32>, std::sync::mpsc::Receiver<()>);
+
+    impl Drop for WaitsInDrop {
+        fn drop(&mut self) {
+            self.0.send(thread::current_id()).expect("the test waits");
+            self.1.recv().expect("the test continues");
+        }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no signals between threads")]
+    fn a_thread_in_a_panic_that_is_caught_is_seen_to_panic_until_it_is_caught() {
+        if crate::sys::emulation::skips("sys::stack", "it has no frame of the interrupted code for the unwinder") {
+            return;
+        }
+        let (sender, receiver) = channel();
+        let (go_on, may_go_on) = channel();
+        let (end, ended) = channel::<()>();
+        let thread = crate::primitives::thread::spawn_named("panics".to_owned(), None, move || {
+            let waits = WaitsInDrop(sender.clone(), may_go_on);
+            crate::primitives::user_code::guarded(|| {
+                let _waits = waits;
+                std::panic::resume_unwind(Box::new("unwinds"));
+            });
+            sender.send(thread::current_id()).expect("the test waits");
+            ended.recv().expect_err("it is let go");
+        });
+        let is_panicking = |id| of_thread(id, Duration::from_secs(60)).expect("it answers").is_panicking;
+        assert!(is_panicking(receiver.recv().expect("it starts")));
+        go_on.send(()).expect("it waits");
+        assert!(!is_panicking(receiver.recv().expect("it goes on")));
+        drop(end);
+        thread.expect("it started").join().expect("it catches the panic");
     }
 }

@@ -35,7 +35,7 @@ const LAYERS: &[&[&str]] = &[
     &["scheduler/"],
     &["blocking/"],
     &["io/background.rs", "io/stdio.rs"],
-    &["observe/dump/", "observe/metrics.rs"],
+    &["observe/dump/", "observe/metrics.rs", "observe/metrics/"],
     &["runtime/"],
     &["group/"],
     &["macros/"],

@@ -51,8 +51,8 @@ pub(super) struct WholePoll {
     pub(super) computed: Option<Duration>,
     /// Time that its thread waited for a CPU.
     pub(super) delay: Duration,
-    /// Time that its thread waited for locks of redd, as far as scans saw it.
-    pub(super) in_redd: Duration,
+    /// Time that is not the task's, as far as scans saw it: its thread waited for locks of redd, or was in a panic.
+    pub(super) excused: Duration,
     pub(super) is_stopped: bool,
 }
 
@@ -70,13 +70,13 @@ impl WholePoll {
     /// The time that the task itself has taken: it computed, or waited for something outside of redd.
     fn own(&self) -> Duration {
         // CPU time is always the task's own, even if the reported waits for a CPU are inconsistent with it.
-        let own = self.elapsed.saturating_sub(self.delay).saturating_sub(self.in_redd);
+        let own = self.elapsed.saturating_sub(self.delay).saturating_sub(self.excused);
         own.max(self.computed.unwrap_or_default())
     }
 
     /// A poll is late if the task itself took `report_after`. `can_panic`: what the thread does now may be the output of a panic.
     pub(super) fn lateness(&self, report_after: Duration, can_panic: bool) -> Lateness {
-        if self.elapsed.saturating_sub(self.in_redd) >= report_after.saturating_mul(MUCH_LATER) {
+        if self.elapsed.saturating_sub(self.excused) >= report_after.saturating_mul(MUCH_LATER) {
             Lateness::Late
         } else if self.own() < report_after {
             Lateness::NotLate
@@ -261,9 +261,9 @@ mod tests {
     const AFTER: Duration = Duration::from_millis(100);
 
     /// In milliseconds.
-    fn whole(elapsed: u64, computed: u64, delay: u64, in_redd: u64) -> WholePoll {
-        let [elapsed, computed, delay, in_redd] = [elapsed, computed, delay, in_redd].map(Duration::from_millis);
-        WholePoll { elapsed, computed: Some(computed), delay, in_redd, is_stopped: false }
+    fn whole(elapsed: u64, computed: u64, delay: u64, excused: u64) -> WholePoll {
+        let [elapsed, computed, delay, excused] = [elapsed, computed, delay, excused].map(Duration::from_millis);
+        WholePoll { elapsed, computed: Some(computed), delay, excused, is_stopped: false }
     }
 
     #[test]

@@ -100,6 +100,14 @@ impl Monitor {
         }
     }
 
+    /// The thread of this report's poll is in a panic: the poll is not late now, and is judged anew from here on.
+    pub(super) fn excuse(&mut self, report: &Report) {
+        let track = &mut self.tracks[report.late.worker];
+        if track.polls == report.polls {
+            track.excuse(&report.late);
+        }
+    }
+
     /// Reads the state of each thread that is in a poll.
     fn read(&mut self, shared: &Shared, seen: &[Seen], now: u64) {
         self.tracks.resize_with(seen.len(), Track::default);
@@ -265,9 +273,6 @@ impl Monitor {
             if !is_held {
                 track.has_reminded = late.is_reminder;
                 track.reported_at = Some(late.elapsed);
-                if !late.is_reminder {
-                    count(shared, &late);
-                }
             }
             reports.push(Report { late, polls: seen.polls, is_held, wants_stack });
         }
@@ -336,7 +341,8 @@ fn count_rescue(shared: &Shared, is_first: bool) {
     shared.stall_detector.counters.rescues.fetch_add(u64::from(is_first), Ordering::Relaxed);
 }
 
-fn count(shared: &Shared, late: &LatePoll) {
+/// Counts a poll as late.
+pub(super) fn count(shared: &Shared, late: &LatePoll) {
     let counters = &shared.stall_detector.counters;
     counters.late_polls.fetch_add(1, Ordering::Relaxed);
     if let Some(location) = late.spawned_at() {

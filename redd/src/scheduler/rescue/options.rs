@@ -84,6 +84,8 @@ impl Rescue {
     /// Whether the report of a late poll has the stack of its thread. Default: no. With the feature `stack` the stack has the names
     /// of functions, without it addresses.
     ///
+    /// - While the thread is in a panic, the poll is not late: the panic has its own message. That includes a panic that the
+    ///   program catches. A panic that takes a hundred times as long as a late poll is reported.
     /// - A signal interrupts the thread: system calls that take no `SA_RESTART`, such as `poll` and `nanosleep`, end with
     ///   `EINTR`, and the code that blocks should expect that. It is a real-time signal that had no handler when the first
     ///   stack was taken.

@@ -28,8 +28,8 @@ pub(super) struct Track {
     pub(super) cpu: Option<CpuUse>,
     /// Since when each scan saw its thread wait for a CPU. The system counts such a wait only when it has ended.
     pub(super) waits_since: Option<u64>,
-    /// Time that its thread waited for locks of redd, as far as scans saw it.
-    pub(super) in_redd: Duration,
+    /// Time that is not the task's, as far as scans saw it: its thread waited for locks of redd, or was in a panic.
+    pub(super) excused: Duration,
     pub(super) has_stand_in: bool,
     pub(super) was_rescued: bool,
     pub(super) action: Option<RescueAction>,
@@ -57,7 +57,7 @@ impl Track {
         self.first.get_or_insert(reading);
         if let Some(before) = self.reading {
             if waits_for_lock(thread) {
-                self.in_redd += Duration::from_millis(now.saturating_sub(before.at_ms));
+                self.excused += Duration::from_millis(now.saturating_sub(before.at_ms));
             }
             // The thread is runnable, has not run, and the system has counted no wait that has ended. So it waits for a CPU.
             let waits_for_cpu =
@@ -74,7 +74,7 @@ impl Track {
                 elapsed,
                 computed: None,
                 delay: Duration::ZERO,
-                in_redd: self.in_redd,
+                excused: self.excused,
                 is_stopped: false,
             };
         };
@@ -84,8 +84,17 @@ impl Track {
             elapsed,
             computed: last.cpu.zip(first.cpu).map(|(now, then)| now.saturating_sub(then)),
             delay: counted + Duration::from_millis(not_ended),
-            in_redd: self.in_redd,
+            excused: self.excused,
             is_stopped: last.state == Some(RunState::Stopped),
+        }
+    }
+
+    /// The thread is in a panic. What it has done so far may be the output of that panic, so none of it counts.
+    pub(super) fn excuse(&mut self, late: &LatePoll) {
+        (self.first, self.waits_since, self.held) = (self.reading, None, None);
+        self.excused = late.elapsed;
+        if !late.is_reminder {
+            self.reported_at = None;
         }
     }
 
