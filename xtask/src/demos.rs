@@ -6,17 +6,7 @@
 pub(crate) const PAGE: &str = "docs/guide/seeing-inside.md";
 
 /// Lines that the output need not name yet: the program, the role of the line, and why it is not named.
-pub(crate) const NOT_YET: &[(&str, &str, &str)] = &[
-    ("busy_loop", "the loop", "needs the stack of the running task"),
-    ("deadlock", "holder of `current`", "needs the holder of a lock"),
-    ("deadlock", "holder of `savings`", "needs the holder of a lock"),
-    ("futurelock", "granted, and not polled", "needs the futures that were granted a lock"),
-    ("lost_permits", "holder", "needs the holder of a permit"),
-    ("lost_permits", "waits", "needs every wait of a task"),
-    ("silent_upstream", "waits", "needs every wait of a task"),
-    ("slow_handler", "holder", "needs the holder of a lock"),
-    ("slow_handler", "waits", "needs every wait of a task"),
-];
+pub(crate) const NOT_YET: &[(&str, &str, &str)] = &[("busy_loop", "the loop", "needs the stack of the running task")];
 
 /// What marks a line that the output has to name. The role of the line follows.
 const MARK: &str = " // culprit: ";
@@ -109,8 +99,6 @@ pub(crate) fn check_page(page: &str, program: &str, source: &str, output: &str) 
             "sh" if shown != [command(program)] => {
                 findings.push(format!("{PAGE}:{at}: the command is `{}`", command(program)));
             }
-            // Which of its waits such a program shows is a matter of chance.
-            "text" if not_yet(program, "waits").is_some() => {}
             "text" if comparable(shown.iter().copied()) != comparable(output.lines()) => {
                 findings.push(format!("{PAGE}:{at}: `{program}` prints something else; `cargo xtask demos --write`"));
             }
