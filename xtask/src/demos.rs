@@ -5,9 +5,6 @@
 /// The page of the guide.
 pub(crate) const PAGE: &str = "docs/guide/seeing-inside.md";
 
-/// Lines that the output need not name yet: the program, the role of the line, and why it is not named.
-pub(crate) const NOT_YET: &[(&str, &str, &str)] = &[("busy_loop", "the loop", "needs the stack of the running task")];
-
 /// What marks a line that the output has to name. The role of the line follows.
 const MARK: &str = " // culprit: ";
 
@@ -22,11 +19,6 @@ pub(crate) struct Culprit {
 pub(crate) fn culprits(source: &str) -> Vec<Culprit> {
     let marked = source.lines().enumerate().filter_map(|(index, line)| Some((index, line.split_once(MARK)?.1)));
     marked.map(|(index, role)| Culprit { role: role.trim().to_owned(), line: index + 1 }).collect()
-}
-
-/// Why the output need not name this line yet; `None` if it has to.
-pub(crate) fn not_yet(program: &str, role: &str) -> Option<&'static str> {
-    NOT_YET.iter().find(|entry| (entry.0, entry.1) == (program, role)).map(|entry| entry.2)
 }
 
 /// Whether the output contains this line of the program.
@@ -108,16 +100,19 @@ pub(crate) fn check_page(page: &str, program: &str, source: &str, output: &str) 
     findings
 }
 
-/// Compares the blocks of text before the first program with what all programs printed.
+/// Compares the blocks of text that are in no program's section with what all programs printed. `[…]` is for what is left out.
 pub(crate) fn check_examples(page: &str, output: &str) -> Vec<String> {
     let printed = comparable(output.lines());
-    let before = page.lines().take_while(|line| !line.contains(LINK)).enumerate();
-    let mut is_open = false;
+    let (mut is_of_program, mut is_open) = (false, false);
     let mut findings = Vec::new();
-    for (index, line) in before {
-        if line.starts_with("```") {
+    for (index, line) in page.lines().enumerate() {
+        if line.starts_with("## ") {
+            is_of_program = false;
+        } else if line.contains(LINK) {
+            is_of_program = true;
+        } else if line.starts_with("```") {
             is_open = line == "```text";
-        } else if is_open && !printed.contains(&comparable_line(line)) {
+        } else if is_open && !is_of_program && line.trim() != "[…]" && !printed.contains(&comparable_line(line)) {
             findings.push(format!("{PAGE}:{}: no program prints this line", index + 1));
         }
     }
@@ -160,7 +155,7 @@ fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
 const LATE_POLL: &str = "has not reached an `.await`";
 
 /// Words before a number that differs from run to run.
-const NUMBERED: &[&str] = &["task", "closure", "thread", "descriptor"];
+const NUMBERED: &[&str] = &["task", "closure", "thread", "worker", "descriptor"];
 
 /// Behind the number of a time.
 const UNITS: &[&str] = &["d", "h", "m", "s", "ms", "µs", "ns"];
@@ -252,6 +247,9 @@ mod tests {
         assert_eq!(check_examples(page, "first\ntask 7 (a, 1ms old)\n"), [""; 0]);
         assert_eq!(check_examples(page, "task 1 (b, 2s old)\n").len(), 1);
         assert_eq!(check_examples(&page.replace("text\ntask", "rust\ntask"), ""), [""; 0]);
+        let of_program = format!("## A\n[`a.rs`{LINK}a.rs)\n{page}");
+        assert_eq!(check_examples(&of_program, ""), [""; 0]);
+        assert_eq!(check_examples(&format!("{of_program}## B\n```text\n    […]\nb\n```\n"), "").len(), 1);
     }
 
     #[test]
@@ -281,12 +279,5 @@ mod tests {
             assert_eq!(comparable_line(line), compared);
         }
         assert_eq!(comparable("b 1ms\na".lines()), ["a", "b _"]);
-    }
-
-    #[test]
-    fn each_line_is_listed_once() {
-        for (index, entry) in NOT_YET.iter().enumerate() {
-            assert!(NOT_YET[index + 1..].iter().all(|other| (other.0, other.1) != (entry.0, entry.1)), "{entry:?}");
-        }
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! Called by `cargo xtask demos`.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::commands::{cargo, passes, target_dir};
 use super::outcome::Outcome;
 use crate::demos::{self, Culprit, PAGE};
+
+/// The program whose task never waits. A dump shows that it runs; `redd stack` shows where.
+const RUNNING: &str = "busy_loop";
 
 /// How many programs there are.
 const PROGRAMS: usize = 10;
@@ -37,7 +41,7 @@ fn run(root: &Path, writes: bool) -> Result<Outcome, String> {
     let programs = programs(root)?;
     let (on_redd, on_tokio) = (target_dir(root).join("debug"), target_dir(root).join("demos"));
     let mut tokio = cargo(root, &["build", "--manifest-path", "demos/on-tokio/Cargo.toml", "--bins"]);
-    if !passes(&mut cargo(root, &["build", "-p", "demos", "--bins"])) {
+    if !passes(&mut cargo(root, &["build", "-p", "demos", "-p", "redd-cli", "--bins"])) {
         return Err("the programs do not build for redd".to_owned());
     }
     if !passes(tokio.env("CARGO_TARGET_DIR", &on_tokio)) {
@@ -51,18 +55,20 @@ fn run(root: &Path, writes: bool) -> Result<Outcome, String> {
     for (program, source) in &programs {
         let mut output = run_program(&on_redd, program, AFTER_MS[0])?;
         let differs = !writes && !demos::check_page(&text, program, source, &output).is_empty();
-        if differs || !missing(program, source, &output).is_empty() {
+        if differs || *program != RUNNING && !missing(program, source, &output).is_empty() {
             output = run_program(&on_redd, program, AFTER_MS[1])?;
         }
+        let stack = if *program == RUNNING { stack(root, &on_redd, program)? } else { String::new() };
         let of_tokio = run_program(&on_tokio.join("debug"), program, AFTER_MS[0])?;
-        println!("\n{program} on redd:\n{output}\n{program} on Tokio:\n{of_tokio}");
-        rows.extend(demos::culprits(source).into_iter().map(|culprit| Row::of(program, culprit, &output, &of_tokio)));
+        println!("\n{program} on redd:\n{output}{stack}\n{program} on Tokio:\n{of_tokio}");
+        let shown = format!("{output}{stack}");
+        rows.extend(demos::culprits(source).into_iter().map(|culprit| Row::of(program, culprit, &shown, &of_tokio)));
         if writes {
             text = demos::with_output(&text, program, &output);
         }
-        findings.extend(missing(program, source, &output));
+        findings.extend(missing(program, source, &shown));
         findings.extend(demos::check_page(&text, program, source, &output));
-        all.push_str(&output);
+        all.push_str(&shown);
     }
     findings.extend(demos::check_examples(&text, &all));
     println!("\n{:<22} {:<24} {:<6} redd", "line", "role", "Tokio");
@@ -71,7 +77,7 @@ fn run(root: &Path, writes: bool) -> Result<Outcome, String> {
     if writes {
         std::fs::write(&page, text).map_err(|error| format!("{PAGE}: {error}"))?;
     }
-    let named = rows.iter().filter(|row| row.on_redd.starts_with("named")).count();
+    let named = rows.iter().filter(|row| row.on_redd == "named").count();
     let note =
         format!("{} programs, {named} of {} lines named, {} findings", programs.len(), rows.len(), findings.len());
     Ok(Outcome { passed: findings.is_empty(), note })
@@ -82,18 +88,13 @@ struct Row {
     line: String,
     role: String,
     on_tokio: &'static str,
-    on_redd: String,
+    on_redd: &'static str,
 }
 
 impl Row {
     fn of(program: &str, culprit: Culprit, output: &str, of_tokio: &str) -> Self {
         let is_named = demos::is_named(output, program, culprit.line);
-        let on_redd = match (is_named, demos::not_yet(program, &culprit.role)) {
-            (true, None) => "named".to_owned(),
-            (true, Some(_)) => "named; if it always is, remove it from `NOT_YET` in xtask/src/demos.rs".to_owned(),
-            (false, Some(why)) => format!("NOT YET: {why}"),
-            (false, None) => "MISSING".to_owned(),
-        };
+        let on_redd = if is_named { "named" } else { "MISSING" };
         let on_tokio = if demos::is_named(of_tokio, program, culprit.line) { "named" } else { "-" };
         Self { line: format!("{program}.rs:{}", culprit.line), role: culprit.role, on_tokio, on_redd }
     }
@@ -108,13 +109,11 @@ impl std::fmt::Display for Row {
 /// The lines that the output has to name and does not.
 fn missing(program: &str, source: &str, output: &str) -> Vec<String> {
     let culprits = demos::culprits(source).into_iter();
-    let missing = culprits.filter(|culprit| {
-        demos::not_yet(program, &culprit.role).is_none() && !demos::is_named(output, program, culprit.line)
-    });
+    let missing = culprits.filter(|culprit| !demos::is_named(output, program, culprit.line));
     missing.map(|culprit| format!("{program}.rs:{}: redd does not name the line", culprit.line)).collect()
 }
 
-/// The name and the text of each program; an error if one has no marked line, or a listed line is in none.
+/// The name and the text of each program; an error if one has no marked line.
 fn programs(root: &Path) -> Result<Vec<(String, String)>, String> {
     let folder = root.join("demos/src/bin");
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
@@ -131,14 +130,28 @@ fn programs(root: &Path) -> Result<Vec<(String, String)>, String> {
     if let Some((name, _)) = programs.iter().find(|(_, source)| demos::culprits(source).is_empty()) {
         return Err(format!("`{name}` marks no line"));
     }
-    let is_marked = |program: &str, role: &str| {
-        let source = programs.iter().find(|(name, _)| name == program).map(|(_, source)| source);
-        source.is_some_and(|source| demos::culprits(source).iter().any(|culprit| culprit.role == role))
-    };
-    match demos::NOT_YET.iter().find(|(program, role, _)| !is_marked(program, role)) {
-        Some((program, role, _)) => Err(format!("`NOT_YET` lists \"{role}\" of `{program}`, which is not marked")),
-        None => Ok(programs),
+    Ok(programs)
+}
+
+/// What `redd stack` prints of a program whose task computes.
+fn stack(root: &Path, folder: &Path, program: &str) -> Result<String, String> {
+    let failed = |error: std::io::Error| format!("`redd stack` of `{program}`: {error}");
+    let mut command = Command::new(folder.join(program));
+    command.env("DEMO_AFTER_MS", AFTER_MS[1]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(failed)?;
+    // The first line reports the late poll, so the task computes by then.
+    let mut line = String::new();
+    let read = child.stderr.take().map_or(Ok(0), |stderr| BufReader::new(stderr).read_line(&mut line));
+    let output = Command::new(folder.join("redd")).args(["stack", &child.id().to_string()]).output();
+    // It may have ended.
+    let _ = child.kill();
+    child.wait().and(read).map_err(failed)?;
+    let output = output.map_err(failed)?;
+    if !output.status.success() {
+        return Err(format!("`redd stack` of `{program}`: {}", String::from_utf8_lossy(&output.stderr)));
     }
+    // The guide shows paths from the repository.
+    Ok(String::from_utf8_lossy(&output.stdout).replace(&format!("{}/", root.display()), ""))
 }
 
 /// What a program prints, lines of the runtime on standard error first.
