@@ -83,8 +83,7 @@ impl Files {
             let place = place.map(|(file, line)| format!(" at {}:{line}", in_crate(&file))).unwrap_or_default();
             format!("{}{place}", without_hash(&name))
         });
-        let functions = functions.collect();
-        functions
+        functions.collect()
     }
 
     /// Where this process finds a file that the other one has loaded. A program's own file has the name by which it was called.

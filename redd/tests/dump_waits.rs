@@ -307,9 +307,9 @@ fn a_socket_tells_its_addresses() {
         let accepting = redd::spawn(async move { drop(listener.accept().await) });
         let reading = redd::spawn(async move { drop(stream.read(&mut [0]).await) });
         let dump = dump().await;
-        let addresses = |id| match only_wait(&dump, id).what() {
-            What::Descriptor { about, .. } => about.as_str(),
-            what => panic!("{what:?} in\n{dump:#}"),
+        let addresses = |id| {
+            let What::Descriptor { about, .. } = only_wait(&dump, id).what() else { panic!("{dump:#}") };
+            about.as_str()
         };
         assert_eq!(addresses(accepting.id()), format!("tcp listener {server}"));
         assert_eq!(addresses(reading.id()), format!("tcp {client} to {server}"));

@@ -607,10 +607,11 @@ pub(super) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
             left_out += 1;
             return;
         };
-        let (object, waiting) = (ptr::from_ref(record).addr(), lists.length);
-        let permits = lists.permits.map(|PermitsState { taken, out }| Subject::Permits { object, taken, out, waiting });
         let mut next = lists.waiting.front();
         let length = lists.length;
+        let object = ptr::from_ref(record).addr();
+        let permits =
+            lists.permits.map(|PermitsState { taken, out }| Subject::Permits { object, taken, out, waiting: length });
         for _ in 0..COLLECTED {
             let Some(waiter) = next else { return };
             // SAFETY: `same-list`: it is linked, so it is alive.
@@ -628,7 +629,7 @@ pub(super) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
             }
             waiters.push(WaiterInfo { task, kind, location, since_ms, is_direct, subject });
             // SAFETY: alive, and `under-lock`.
-            next = unsafe { LinkedList::behind(waiter) };
+            next = unsafe { lists.waiting.after(waiter) };
         }
         left_out += length - COLLECTED;
         drop(lists);

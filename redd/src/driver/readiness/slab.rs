@@ -46,6 +46,7 @@ struct Free {
     allocated: u64,
     is_closed: bool,
     /// In the order of `Slab::pages`.
+    #[allow(clippy::borrowed_box, reason = "the pool takes back what it gave")]
     pages: Vec<&'static Box<[IoSlot]>>,
 }
 

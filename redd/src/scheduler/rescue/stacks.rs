@@ -78,7 +78,7 @@ fn look_at(shared: &Shared, worker: usize, slot: &WorkerSlot, wanted: Option<u64
         task,
         root: shared.root().filter(|_| before & OF_ROOT != 0),
         // The thread may be in another poll by now.
-        stack: frames.filter(|_| is_same).map(Stack),
+        stack: frames.filter(|_| is_same).map(|stack| Stack(stack.frames)),
     })
 }
 
