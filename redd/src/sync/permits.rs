@@ -411,11 +411,17 @@ impl Permits {
         let Some(front) = guard.front_taker() else { return };
         let total = self.total as usize;
         let out = (total > 0).then(|| {
-            let free = self.word.load(Ordering::Relaxed) / ONE;
+            // Acquire: an owner that has released into the word has cleared its location before. Pairs with Release in
+            // `Permits::release`.
+            let free = self.word.load(Ordering::Acquire) / ONE;
             total.saturating_sub(free + front.collected)
         });
-        // If there is only one permit, its owner is always alone.
-        let taken = self.last_taken.load(out == Some(total) && total > 1);
+        let taken = match out {
+            // All permits are in the word, on their way to this waiter.
+            Some(0) => None,
+            // If there is only one permit, its owner is always alone.
+            _ => self.last_taken.load(out == Some(total) && total > 1),
+        };
         guard.set_permits(PermitsState { taken, out });
     }
 
