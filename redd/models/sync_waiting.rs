@@ -305,9 +305,29 @@ model_and_mistake!(
 );
 
 model_and_mistake!(
-    loom_permits_show_what_their_last_owner_did,
+    loom_permits_show_what_their_last_writer_did,
     loom_permits_catches_a_release_that_publishes_nothing,
     "a release that publishes nothing",
+    "Causality violation",
+    || {
+        let shared = Arc::new(RwLock::with_max_readers(0, 2));
+        let other = Arc::clone(&shared);
+        let thread = thread::spawn(move || {
+            if let Ok(mut value) = other.try_write() {
+                *value += 1;
+            }
+        });
+        if let Ok(mut value) = shared.try_write() {
+            *value += 1;
+        }
+        thread.join().unwrap();
+    }
+);
+
+model_and_mistake!(
+    loom_permits_show_what_their_last_owner_did,
+    loom_permits_catches_a_release_of_all_that_publishes_nothing,
+    "a release of all that publishes nothing",
     "Causality violation",
     || {
         let shared = Arc::new(Mutex::new(0));
