@@ -60,6 +60,7 @@ fn describe_root(root: RootInfo) -> TaskInfo {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+    #![allow(clippy::wildcard_enum_match_arm, reason = "a test is about few of the subjects")]
 
     use std::future::{pending, poll_fn};
     use std::os::fd::AsRawFd;
@@ -132,7 +133,7 @@ mod tests {
         runtime().block_on(async {
             let joined = crate::spawn(pending::<()>());
             let id = joined.id();
-            let joiner = crate::spawn(async move { joined.await });
+            let joiner = crate::spawn(joined);
             settle().await;
             let collected = collected();
             let waiters = collected.waiters_of(joiner.id());
@@ -141,7 +142,7 @@ mod tests {
             else {
                 panic!("{waiters:?}")
             };
-            // This `await` is inside of redd, so the line of the spawn stands for it (`user-line`).
+            // The poll is inside of redd, so the line of the spawn stands for it (`user-line`).
             assert_eq!((*number, *location), (id.number(), collected.task(id).location));
         });
     }

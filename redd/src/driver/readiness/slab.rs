@@ -26,8 +26,12 @@ const FIRST_PAGE: usize = 64;
 /// Pages enough for 2^28 descriptors. Linux allows a process 2^30 at most, and a million by default.
 const PAGES: usize = 22;
 
+/// The slots of one page.
+#[derive(Debug)]
+struct Page(Box<[IoSlot]>);
+
 /// Pages that no slab uses now, by their size.
-static IDLE_PAGES: [Pool<Box<[IoSlot]>>; PAGES] = [const { Pool::new() }; PAGES];
+static IDLE_PAGES: [Pool<Page>; PAGES] = [const { Pool::new() }; PAGES];
 
 /// See the module page.
 #[derive(Debug)]
@@ -46,8 +50,7 @@ struct Free {
     allocated: u64,
     is_closed: bool,
     /// In the order of `Slab::pages`.
-    #[allow(clippy::borrowed_box, reason = "the pool takes back what it gave")]
-    pages: Vec<&'static Box<[IoSlot]>>,
+    pages: Vec<&'static Page>,
 }
 
 /// Returns the page of a slot and its offset in the page.
@@ -93,10 +96,10 @@ impl Slab {
             ));
         };
         if offset == 0 {
-            let slots = IDLE_PAGES[page].take(|| (0..FIRST_PAGE << page).map(|_| IoSlot::new()).collect());
+            let slots = IDLE_PAGES[page].take(|| Page((0..FIRST_PAGE << page).map(|_| IoSlot::new()).collect()));
             free.pages.push(slots);
             // Release: publishes the slots. Pairs with Acquire in `Slab::slot`.
-            first.store(slots.as_ptr().cast_mut(), Ordering::Release);
+            first.store(slots.0.as_ptr().cast_mut(), Ordering::Release);
         }
         free.unused += 1;
         free.allocated += 1;
@@ -136,7 +139,7 @@ impl Drop for Slab {
     fn drop(&mut self) {
         // All registrations have ended: each has a reference to the driver.
         for (page, slots) in self.free.lock().pages.drain(..).enumerate() {
-            slots.iter().for_each(IoSlot::become_new);
+            slots.0.iter().for_each(IoSlot::become_new);
             IDLE_PAGES[page].give_back(slots);
         }
     }
