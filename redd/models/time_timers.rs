@@ -307,7 +307,7 @@ model!(loom_a_walk_continues_where_a_timer_has_left, walk_while_a_timer_leaves);
 
 mistake!(
     loom_mistake_a_walk_that_continues_at_a_timer_that_has_left,
-    "`state-under-lock`",
+    "the walk has lost its way",
     patch "a walk that continues at a timer that has left",
     walk_while_a_timer_leaves
 );
