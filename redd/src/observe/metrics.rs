@@ -79,7 +79,9 @@ impl RuntimeMetrics {
 
     /// Returns how many of those descriptors have been deregistered.
     pub fn io_driver_fd_deregistered_count(&self) -> u64 {
-        self.shared.parts.driver.registered_total() - self.shared.parts.driver.registrations() as u64
+        // In this order: a descriptor that another thread registers meanwhile must not make the difference negative.
+        let registered = self.shared.parts.driver.registrations() as u64;
+        self.shared.parts.driver.registered_total().saturating_sub(registered)
     }
 
     /// Returns how many readiness events the I/O driver has delivered.
