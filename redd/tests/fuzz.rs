@@ -120,7 +120,7 @@ fn read_buf(rng: &mut Rng) {
                 let initialised_there = part.initialize_unfilled().len();
                 assert_eq!(initialised_there, n);
                 initialised = initialised.max(filled.len() + n);
-                // The whole buffer is not informed what its part initialised. It may only not know less than before.
+                // The whole buffer does not learn what its part initialised, and must not forget what it knew before.
                 initialised = initialised.min(buffer.initialized().len().max(filled.len()));
             }
             _ => {

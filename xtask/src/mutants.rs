@@ -135,8 +135,8 @@ pub(crate) fn run(root: &Path, folder: &Path, only: Option<&str>) -> io::Result<
     Ok(sum)
 }
 
-/// Returns whether the small crate compiles with its tests, as it is. `ci` asks: a file that moved is not in [`BESIDE`]
-/// any more, and only the next run of all changes would show it.
+/// Returns whether the small crate compiles with its tests, as it is. `ci` checks it: otherwise only the next run of all
+/// changes would show that a file has moved and is missing in [`BESIDE`].
 pub(crate) fn compiles(root: &Path, folder: &Path) -> io::Result<bool> {
     prepare(root, folder)?;
     let mut command = cargo(folder);

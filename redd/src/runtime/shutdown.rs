@@ -2,7 +2,7 @@
 //! ends, threads are joined. A drain first waits for the work that runs.
 //!
 //! All waits for timers, descriptors and tasks end when the last worker has left its loop or blocks in
-//! `block_in_place`. The protocol is in `scheduler::active`. A shutdown does not wait for threads that wait for it: see
+//! `block_in_place`. The protocol is in `scheduler::running_loops`. A shutdown does not wait for threads that wait for it: see
 //! `waits`.
 
 use std::fmt;

@@ -31,7 +31,7 @@ pub(crate) fn with_current<R>(f: impl FnOnce(&Arc<Shared>) -> R) -> Option<R> {
 /// The runtime that this thread is in, for a caller that passes a large value on: a closure would hold a copy of it.
 ///
 /// # Safety
-/// The caller uses the reference only until it returns to the code that called it, as [`with_current`] does.
+/// The caller drops the reference before it returns. The code that called it may leave the runtime afterwards.
 #[inline]
 pub(crate) unsafe fn borrow_current<'a>() -> Option<&'a Shared> {
     let parts = current::parts();

@@ -274,7 +274,7 @@ fn refusal(shared: &Shared, error: &io::Error) -> String {
         1 => (String::from("its standby spare"), ""),
         _ => (
             format!("one more of its {workers} workers, or its standby spare"),
-            ", or ask for fewer with `Builder::worker_threads`",
+            ", or set fewer with `Builder::worker_threads`",
         ),
     };
     format!(

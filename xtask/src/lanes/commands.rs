@@ -68,7 +68,7 @@ pub(super) fn rustflags(ours: &str) -> String {
     }
 }
 
-/// Where the deep lane starts: elsewhere each day, and printed.
+/// The seed of the deep lanes: a new one each day, which the lane prints.
 pub(super) fn fresh_seed() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a lane's seed is not the runtime's time")]
     let now = std::time::SystemTime::now();
@@ -86,7 +86,7 @@ pub(super) struct TestCount {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) ignored: u64,
-    /// Of programs that make up what they try: combinations, seeds, inputs.
+    /// The combinations, seeds or inputs of programs that generate their cases.
     pub(super) cases: u64,
 }
 
@@ -128,7 +128,7 @@ pub(super) fn run_tests(command: &mut Command) -> TestCount {
     TestCount { succeeded, ..count }
 }
 
-/// Runs a command and shows its output as it comes; whether it succeeded.
+/// Runs a command and shows its output as it comes. Returns whether the command succeeded.
 pub(super) fn for_each_line(command: &mut Command, mut take: impl FnMut(&str)) -> bool {
     println!("  $ {}", shown(command));
     let mut child = match command.stdout(Stdio::piped()).spawn() {

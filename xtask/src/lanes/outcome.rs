@@ -1,15 +1,15 @@
-//! What a lane says when it has run.
+//! The result of a lane.
 //!
 //! Called by every lane, and by `lanes` for the table.
 
-/// What a lane has to say: whether it passed, and one line for the table.
+/// Whether a lane passed, and one line for the table.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) passed: bool,
     pub(super) note: String,
 }
 
-/// How the note of a lane begins that did not do what it is for, since the machine lacks something.
+/// The start of the note of a lane that ran nothing, because the machine lacks something.
 pub(super) const SKIPPED: &str = "SKIPPED: ";
 
 impl Outcome {
