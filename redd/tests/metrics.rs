@@ -676,35 +676,6 @@ fn the_count_of_closed_descriptors_never_underflows_while_others_are_opened() {
 }
 
 #[test]
-fn the_count_of_closed_descriptors_never_underflows_while_others_are_opened() {
-    for _ in 0..20 {
-        let runtime = current_thread();
-        let (metrics, is_done) = (runtime.metrics(), Arc::new(AtomicUsize::new(0)));
-        let reader = std::thread::spawn({
-            let (metrics, is_done) = (metrics.clone(), Arc::clone(&is_done));
-            move || {
-                let mut max = 0;
-                while is_done.load(SeqCst) == 0 {
-                    max = max.max(metrics.io_driver_fd_deregistered_count());
-                }
-                max
-            }
-        });
-        let sockets: Vec<_> = runtime.block_on(async {
-            let std_socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-            std_socket.set_nonblocking(true).unwrap();
-            (0..200).map(|_| redd::net::UdpSocket::from_std(std_socket.try_clone().unwrap()).unwrap()).collect()
-        });
-        is_done.store(1, SeqCst);
-        let max = reader.join().unwrap();
-        assert!(max <= 200, "{max}: no descriptor is closed yet");
-        assert_eq!(metrics.io_driver_fd_deregistered_count(), 0);
-        drop(sockets);
-        assert_eq!(metrics.io_driver_fd_deregistered_count(), 200);
-    }
-}
-
-#[test]
 fn handles_runtimes_and_metrics_are_unwind_safe() {
     fn may_cross<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
     may_cross::<redd::runtime::RuntimeMetrics>();
