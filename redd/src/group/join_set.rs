@@ -1,27 +1,30 @@
 //! `JoinSet`: a set of tasks, joined in the order in which they end.
 //!
-//! Called by user code. Each task has a join waker (`entry_waker`) that pushes the index of its entry into the set's
-//! `ready_queue`, from which the set takes it.
+//! Called by user code. Each task has a join waker (`entry_waker`) that moves its output to the set's `set_state`, on the
+//! thread where the task ends. So a finished task keeps no memory but its output.
 //!
 //! Long because each method has an example; the code is about 250 lines.
 
 use crate::observe::waiting::located;
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::mem;
+use std::marker::PhantomData;
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::entry_waker::EntryWakers;
 use super::local_set::{self, LocalSet};
+use super::result_queue::ResultQueue;
+use super::set_state::{EndedTask, SetState, TakenOutputs};
 use crate::observe::waiting::{self, WaitKind};
 use crate::runtime::Handle;
 use crate::task::{AbortHandle, Id, JoinError, JoinHandle, coop};
 
 /// A set of tasks with the same output type, joined in the order in which they end.
 ///
-/// - **Finished tasks stay in the set until they are joined.** A set that only grows is a leak: join in a loop, or use
-///   plain [`spawn`](crate::spawn) for tasks that are never joined.
+/// - **The outputs of finished tasks stay in the set until they are joined.** A set that only grows is a leak: join in a loop,
+///   or use plain [`spawn`](crate::spawn) for tasks that are never joined. The memory of a finished task itself is returned
+///   at once.
 /// - Dropping the set aborts all its tasks. [`detach_all`](Self::detach_all) lets them continue instead.
 ///
 /// # Examples
@@ -39,21 +42,16 @@ use crate::task::{AbortHandle, Id, JoinError, JoinHandle, coop};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    entries: Vec<SetEntry<T>>,
-    /// The index of the first free entry; `entries.len()` if there is none.
-    first_free: usize,
+    state: Arc<SetState<T>>,
+    wakers: EntryWakers<SetState<T>>,
+    /// The number of tasks that were not joined.
     len: usize,
-    /// Indices taken from the ready queue, in its order. One lock takes all of them.
-    ended: VecDeque<usize>,
-    wakers: EntryWakers,
+    /// Outputs taken from the state, in its order. One lock takes all of them.
+    ended: TakenOutputs<T>,
     /// The entry that was marked last, by `mark_joined`.
     marked: usize,
-}
-
-enum SetEntry<T> {
-    Task(JoinHandle<T>),
-    /// The index of the next free entry.
-    Free(usize),
+    /// The set is `Send` and `Sync` as its handles are.
+    _tasks: PhantomData<JoinHandle<T>>,
 }
 
 impl<T> JoinSet<T> {
@@ -71,8 +69,18 @@ impl<T> JoinSet<T> {
     /// ```
     #[track_caller]
     pub fn new() -> Self {
-        let wakers = EntryWakers::new(Location::caller());
-        Self { entries: Vec::new(), first_free: 0, len: 0, ended: VecDeque::new(), wakers, marked: 0 }
+        Self::new_at(Location::caller())
+    }
+
+    fn new_at(created_at: &'static Location<'static>) -> Self {
+        Self {
+            state: SetState::new(created_at),
+            wakers: EntryWakers::new(),
+            len: 0,
+            ended: TakenOutputs(ResultQueue::new()),
+            marked: 0,
+            _tasks: PhantomData,
+        }
     }
 
     /// Returns the number of tasks in the set, including finished tasks that have not been joined.
@@ -106,13 +114,6 @@ impl<T> JoinSet<T> {
     /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn tasks(&self) -> impl Iterator<Item = &JoinHandle<T>> {
-        self.entries.iter().filter_map(|entry| match entry {
-            SetEntry::Task(handle) => Some(handle),
-            SetEntry::Free(_) => None,
-        })
     }
 }
 
@@ -272,22 +273,7 @@ impl<T: 'static> JoinSet<T> {
 
     pub(super) fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
-        let index = self.first_free;
-        let waker = self.wakers.waker(index);
-        if !handle.give_waker(waker) {
-            self.wakers.ready.push(index);
-        }
-        match self.entries.get_mut(index) {
-            Some(entry) => {
-                if let SetEntry::Free(next) = mem::replace(entry, SetEntry::Task(handle)) {
-                    self.first_free = next;
-                }
-            }
-            None => {
-                self.entries.push(SetEntry::Task(handle));
-                self.first_free = self.entries.len();
-            }
-        }
+        self.state.insert(handle, &mut self.wakers);
         self.len += 1;
         abort
     }
@@ -389,21 +375,17 @@ impl<T: 'static> JoinSet<T> {
     }
 
     fn take_ready(&mut self) -> Option<(Id, Result<T, JoinError>)> {
-        if self.ended.is_empty() {
-            self.wakers.ready.take_into(&mut self.ended);
+        if self.ended.0.is_empty() {
+            self.state.take_into(&mut self.ended.0);
         }
-        let index = self.ended.pop_front()?;
-        Some(self.take(index))
+        let task = self.ended.0.pop()?;
+        Some(self.take(task))
     }
 
-    fn take(&mut self, index: usize) -> (Id, Result<T, JoinError>) {
-        let SetEntry::Task(handle) = mem::replace(&mut self.entries[index], SetEntry::Free(self.first_free)) else {
-            unreachable!("`once-in-ready`: the entry is still in the set");
-        };
-        self.first_free = index;
+    fn take(&mut self, task: EndedTask<T>) -> (Id, Result<T, JoinError>) {
         self.len -= 1;
-        self.wakers.ready.count_joined();
-        (handle.id(), handle.take_finished())
+        self.state.count_joined();
+        (task.id, task.into_result())
     }
 
     /// Polls for a task that has ended, and removes it from the set.
@@ -460,31 +442,18 @@ impl<T: 'static> JoinSet<T> {
             unit.made_progress();
             return Poll::Ready(None);
         }
-        if self.ended.is_empty() {
-            self.wakers.ready.take_or_register(&mut self.ended, cx.waker());
+        if self.ended.0.is_empty() {
+            self.state.take_or_register(&mut self.ended.0, cx.waker());
         }
-        match self.ended.pop_front() {
-            Some(index) => {
+        match self.ended.0.pop() {
+            Some(task) => {
                 unit.made_progress();
-                Poll::Ready(Some(self.take(index)))
+                Poll::Ready(Some(self.take(task)))
             }
             None => {
-                self.mark_joined();
+                self.state.mark_joined(&mut self.marked);
                 waiting::record(WaitKind::Join, None);
                 Poll::Pending
-            }
-        }
-    }
-
-    /// Marks one of the tasks as joined by the current task, so that dumps show the wait.
-    fn mark_joined(&mut self) {
-        let count = self.entries.len();
-        // Where the last search ended: only entries that are free since then are passed again.
-        let mut indices = (0..count).map(|step| (self.marked + step) % count);
-        if let Some(index) = indices.find(|index| matches!(self.entries[*index], SetEntry::Task(_))) {
-            self.marked = index;
-            if let SetEntry::Task(handle) = &self.entries[index] {
-                handle.mark_joined();
             }
         }
     }
@@ -576,7 +545,7 @@ impl<T: 'static> JoinSet<T> {
     /// # });
     /// ```
     pub fn abort_all(&mut self) {
-        self.tasks().for_each(JoinHandle::abort);
+        self.state.abort_all();
     }
 
     /// Removes all tasks from the set without aborting them: they continue to run. Their outputs are lost.
@@ -595,20 +564,17 @@ impl<T: 'static> JoinSet<T> {
     /// # });
     /// ```
     pub fn detach_all(&mut self) {
-        // A new queue: the tasks' wakers still push to the old one.
-        self.wakers.ready.close();
-        self.wakers = EntryWakers::new(self.wakers.ready.created_at);
-        self.ended.clear();
-        self.first_free = 0;
-        self.len = 0;
-        self.entries.clear();
+        // A new state: wakers that are called meanwhile know the old one.
+        let created_at = self.state.created_at;
+        drop(self.state.close());
+        *self = Self::new_at(created_at);
     }
 }
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
-        self.tasks().for_each(JoinHandle::abort);
-        self.wakers.ready.close();
+        let unfinished: Vec<_> = self.state.close().collect();
+        unfinished.iter().for_each(JoinHandle::abort);
     }
 }
 

@@ -4,7 +4,8 @@ mod entry_waker;
 pub(crate) mod join_set;
 pub(crate) mod join_set_builder;
 pub(crate) mod local_set;
-mod ready_queue;
+mod result_queue;
+mod set_state;
 pub(crate) mod task_builder;
 pub(crate) mod task_local;
 

@@ -1,6 +1,6 @@
 //! The sets of tasks that hold many finished tasks: a `JoinSet` that is filled and not joined grows until the program ends.
 //!
-//! Called by `group::ready_queue`, which lists a set when it has become large, and by `runtime` for dumps.
+//! Called by `group::set_state`, which lists a set when it has become large, and by `runtime` for dumps.
 //!
 //! # Why not otherwise
 //! A list of all sets would cost a lock for each set that is made. A set that has never become large costs nothing here.

@@ -95,6 +95,16 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
     }
 }
 
+/// Describes a task that has ended.
+pub(super) fn ended(task: &TaskRef) -> TaskInfo {
+    as_ended(task.info())
+}
+
+fn as_ended(info: TaskInfo) -> TaskInfo {
+    // Its last poll may not have returned yet.
+    TaskInfo { is_running: false, is_complete: true, waiting: None, joined: None, ..info }
+}
+
 /// The wait for the end of a task.
 fn joined(header: &Header, extra: &Extra) -> Option<WaiterInfo> {
     let Joining { task, location, since_ms, is_direct } = extra.joining()?;
@@ -111,9 +121,7 @@ fn joined(header: &Header, extra: &Extra) -> Option<WaiterInfo> {
 #[cold]
 pub(super) unsafe fn report_unjoined(task: NonNull<Header>, error: &JoinError) {
     // SAFETY: by the safety contract.
-    let (mut info, slab) = unsafe { (info(task), TaskSlab::of(task)) };
-    // It has ended, although its last poll may not have returned yet.
-    (info.is_running, info.is_complete, info.waiting) = (false, true, None);
+    let (info, slab) = unsafe { (as_ended(info(task)), TaskSlab::of(task)) };
     // SAFETY: as above; the slot is not free yet.
     let owner = unsafe { slab.owner_if_open() };
     error.with_message(|message| {

@@ -208,19 +208,22 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Takes the output of a task that is known to have ended.
+    /// Takes the output of a task that is known to have ended, and passes it on with the task. Then it gives up the
+    /// handle's reference.
     #[inline]
-    pub(crate) fn take_finished(self) -> Result<T, JoinError> {
-        assert!(
-            self.is_finished(),
-            "a task's output was taken before its end: this is a bug in redd, please report it"
-        );
-        match self.take_output() {
-            Poll::Ready(output) => output,
-            Poll::Pending => {
-                unreachable!("the handle is consumed with its output, so this is the first time")
-            }
+    pub(super) fn into_output_with<R>(self, f: impl FnOnce(&TaskRef, Result<T, JoinError>) -> R) -> R {
+        debug_assert!(self.is_finished(), "the caller knows that the task has ended");
+        let Poll::Ready(output) = self.take_output() else {
+            unreachable!("the handle is consumed with its output, so this is the first time")
+        };
+        let result = f(&self.task, output);
+        let task = ManuallyDrop::new(self).task.as_raw();
+        // SAFETY: the handle's reference is still there, and it is not used after this.
+        if unsafe { task.as_ref() }.state.drop_consumed_handle() {
+            // SAFETY: ours was the last reference.
+            unsafe { Header::free(task) };
         }
+        result
     }
 
     /// Takes the output of a complete task. Returns `Pending` if it was taken before.

@@ -43,13 +43,14 @@
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
 // | `slab`, `local_slabs` | the memory of tasks, and the registry of live ones |
 // | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
-// | `budget`, `yield_now`, `poll`, `join` | running a task, and waiting for its end |
+// | `budget`, `yield_now`, `poll`, `join`, `ended` | running a task, waiting for its end, and what is left then |
 // | `cell` | a task with its type, and how it is made |
 
 mod budget;
 pub(crate) mod cell;
 pub(crate) mod current;
 mod describe;
+pub(crate) mod ended;
 pub(crate) mod header;
 mod id;
 mod join;

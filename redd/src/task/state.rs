@@ -425,6 +425,17 @@ impl State {
         before.refs() == count
     }
 
+    /// Gives up the handle of a complete task whose output it has taken, with its reference. Returns true if no reference is
+    /// left and the caller must free the slot.
+    #[inline]
+    #[must_use]
+    pub(super) fn drop_consumed_handle(&self) -> bool {
+        // AcqRel: as in `drop_refs`. JOIN is set, so the subtraction clears it.
+        let before = Snapshot(self.0.fetch_sub(REF + JOIN, Ordering::AcqRel));
+        debug_assert!(before.is_complete() && before.has_join(), "{before:?}");
+        before.refs() == 1
+    }
+
     /// Takes a reference if the slot holds a task that has not ended. For walkers, which hold none.
     ///
     /// The slot may hold another task than a moment before, which is fine for a walker.
@@ -463,6 +474,16 @@ mod tests {
 
     fn is_legal(snapshot: Snapshot) -> bool {
         snapshot.refs() == 0 || legal().any(|other| other == snapshot) || snapshot.refs() > 4
+    }
+
+    #[test]
+    fn a_consumed_handle_gives_up_its_mark_and_one_reference() {
+        for now in legal().filter(|now| now.is_complete() && now.has_join()) {
+            let state = State(AtomicU64::new(now.0));
+            assert_eq!(state.drop_consumed_handle(), now.refs() == 1);
+            let next = state.load();
+            assert_eq!((next, next.refs()), (now.without(JOIN).minus(1), now.refs() - 1));
+        }
     }
 
     #[test]

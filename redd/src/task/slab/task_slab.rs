@@ -82,6 +82,15 @@ impl TaskSlab {
         unsafe { self.owner_if_open() }.expect("an owner is set before the first task is spawned")
     }
 
+    /// As [`owner_if_open`](Self::owner_if_open), with a reference that keeps nothing alive.
+    ///
+    /// # Safety
+    /// As for `owner`.
+    pub(crate) unsafe fn weak_owner_if_open(&self) -> Option<Weak<dyn Schedule>> {
+        // SAFETY: written before the first task, taken after the last slot is free; the caller holds a slot.
+        self.owner.with(|owner| unsafe { (*owner).as_ref().map(Arc::downgrade) })
+    }
+
     /// As [`owner`](Self::owner). `None` for a task that was spawned after the slab had been closed.
     ///
     /// # Safety
