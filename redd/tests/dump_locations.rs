@@ -20,6 +20,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex as StdMutex, mpsc as std_mpsc};
 use std::task::{Context, Poll};
 
+use redd::group::TaskGroup;
 use redd::io::unix::AsyncFd;
 use redd::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader, Interest, ReadBuf};
 use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, unix::pipe};
@@ -668,6 +669,13 @@ fn a_wait_on_a_listing_is_at_the_line_of_its_await() {
     });
 }
 
+/// A group whose only place is taken.
+fn busy_group() -> TaskGroup<()> {
+    let group = TaskGroup::limit(1).start();
+    group.spawn(std::future::pending());
+    group
+}
+
 #[test]
 fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() {
     fn sleeper() -> Command {
@@ -699,6 +707,19 @@ fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() 
             "JoinSet::poll_join_next by hand" NoLine here {
                 let mut set = busy();
                 drop(poll_fn(|cx| here.at(set.poll_join_next(cx))).await);
+            }
+            "TaskGroup::next" Line here { let group = busy_group(); drop(here.at(group.next()).await); }
+            "TaskGroup::ready" Line here { let group = busy_group(); here.at(group.ready()).await; }
+            "TaskGroup::close" Line here { drop(here.at(busy_group().close()).await); }
+            "TaskGroup::try_close" Line here {
+                let group = TaskGroup::<Result<(), ()>>::new();
+                group.spawn(std::future::pending());
+                drop(here.at(group.try_close()).await);
+            }
+            "InOrder::next" Line here { drop(here.at(busy_group().in_order().next()).await); }
+            "CancelScope::cancelled" Line here {
+                let group = busy_group();
+                drop(here.at(group.scope().cancelled()).await);
             }
             "sleep" Line here { here.at(sleep(HOUR)).await; }
             "sleep_until" Line here { here.at(sleep_until(Instant::now() + HOUR)).await; }

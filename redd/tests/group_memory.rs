@@ -6,6 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use redd::group::TaskGroup;
 use redd::runtime::{Builder, Runtime};
 use redd::task::{JoinSet, yield_now};
 
@@ -69,19 +70,20 @@ async fn bytes_per_finished_task(mut spawn: impl FnMut(usize)) -> usize {
     (IN_USE.load(Ordering::Relaxed) - before) / TASKS
 }
 
-/// As [`bytes_per_finished_task`], in a `JoinSet`.
-fn cost<T: Clone + Send + Sync + 'static>(output: T) -> usize {
+/// As [`bytes_per_finished_task`], in a `JoinSet` and in a `TaskGroup`.
+fn costs<T: Clone + Send + Sync + 'static>(output: T) -> [usize; 2] {
     current_thread().block_on(async {
         let mut set = JoinSet::new();
-        let bytes = bytes_per_finished_task(|number| drop(set.spawn(large(number, output.clone())))).await;
-        let len = set.len();
+        let in_set = bytes_per_finished_task(|number| drop(set.spawn(large(number, output.clone())))).await;
         let mut joined = 0;
         while let Some(output) = set.join_next().await {
             output.unwrap();
             joined += 1;
         }
-        assert_eq!(joined, len);
-        bytes
+        let group = TaskGroup::new();
+        let in_group = bytes_per_finished_task(|number| drop(group.spawn(large(number, output.clone())))).await;
+        assert_eq!(group.close().await.unwrap().len(), joined);
+        [in_set, in_group]
     })
 }
 
@@ -89,14 +91,34 @@ fn cost<T: Clone + Send + Sync + 'static>(output: T) -> usize {
 fn a_finished_task_costs_its_output_and_at_most_64_bytes() {
     let _alone = ALONE.lock();
     let costs = [
-        ("()", cost(()), 0),
-        ("u64", cost(1_u64), 8),
-        ("String", cost(String::new()), 24),
-        ("[u8; 1000]", cost([1_u8; 1000]), 1000),
-        ("[u8; 6000]", cost([1_u8; 6000]), 6000),
+        ("()", costs(()), 0),
+        ("u64", costs(1_u64), 8),
+        ("String", costs(String::new()), 24),
+        ("[u8; 1000]", costs([1_u8; 1000]), 1000),
+        ("[u8; 6000]", costs([1_u8; 6000]), 6000),
     ];
-    for (output, cost, size) in costs {
-        println!("{output}: {cost} bytes for each finished task of a `JoinSet`");
-        assert!(cost <= size + 64, "{output}: {cost} bytes for an output of {size}");
+    for (output, [set, group], size) in costs {
+        println!("{output}: {set} bytes for each finished task of a `JoinSet`, {group} of a `TaskGroup`");
+        assert!(set <= size + 64 && group <= size + 64, "{output}: {set} and {group} bytes for an output of {size}");
     }
+}
+
+#[test]
+fn a_group_that_discards_stays_as_large_as_it_is() {
+    let _alone = ALONE.lock();
+    current_thread().block_on(async {
+        let group = TaskGroup::discarding().limit(64).start();
+        let run = async |tasks: usize| {
+            for number in 0..tasks {
+                group.ready().await;
+                group.spawn(large(number, ()));
+            }
+            IN_USE.load(Ordering::Relaxed)
+        };
+        let (before, after) = (run(10_000).await, run(100_000).await);
+        let grown = after.saturating_sub(before);
+        println!("100,000 tasks of a group that discards: {grown} bytes more");
+        assert!(grown < 64 << 10, "{grown} bytes");
+        group.close().await.unwrap();
+    });
 }

@@ -51,7 +51,8 @@ fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
     assert!(status.success());
     let examples = target().join("debug/examples");
     let mut count = 0;
-    for program in programs(&repository().join("docs/guide/spawning-tasks.md")) {
+    let pages = ["spawning-tasks.md", "task-groups.md"].map(|page| repository().join("docs/guide").join(page));
+    for program in pages.iter().flat_map(|page| programs(page)) {
         let name = program.path.file_stem().unwrap().to_str().unwrap().to_owned();
         let file = std::fs::read_to_string(&program.path).unwrap();
         assert_eq!(program.text, file.trim_end(), "{name} differs from its copy in the guide");
@@ -64,7 +65,7 @@ fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
         assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints other text");
         count += 1;
     }
-    assert!(count >= 15, "only {count} programs were found: has the form of the page changed?");
+    assert!(count >= 19, "only {count} programs were found: has the form of the page changed?");
 }
 
 #[test]

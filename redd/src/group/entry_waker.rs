@@ -1,6 +1,6 @@
-//! The join wakers of the tasks of a set: each reports the index of its entry, on the thread where the task ends.
+//! The join wakers of the tasks of a set or group: each reports the index of its entry, on the thread where the task ends.
 //!
-//! Called by `set_state`.
+//! Called by `set_state` and `group_state`.
 //!
 //! # Invariants
 //! - `position-in-block`: a waker's data points to a byte of `Block::positions`, derived from the block's own address. The

@@ -40,8 +40,22 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        self.spawn_at(future, name, Location::caller())
+    }
+
+    /// As [`spawn`](Self::spawn), for a caller that knows the line of the user.
+    pub(crate) fn spawn_at<F>(
+        &self,
+        future: F,
+        name: Option<Arc<str>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
         // SAFETY: the future and its output are `Send`.
-        unsafe { self.spawn_unchecked(future, name, Location::caller()) }
+        unsafe { self.spawn_unchecked(future, name, location) }
     }
 
     /// # Safety

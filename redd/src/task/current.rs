@@ -15,6 +15,7 @@ use std::task::Waker;
 use super::header::Header;
 use super::id::Id;
 use super::slab::TaskSlab;
+use super::state::AfterWake;
 use super::waker;
 use crate::primitives::thread_local;
 
@@ -69,6 +70,15 @@ pub(super) fn replace_has_yielded(has_yielded: bool) -> bool {
 #[inline]
 pub(crate) fn id_or_zero() -> u64 {
     try_id().map_or(0, |id| id.0)
+}
+
+/// Requests the current task to end: its future is dropped after this poll, unless that completes.
+pub(crate) fn abort_current() {
+    if let Some(task) = NonNull::new(CURRENT.get().cast_mut()) {
+        // SAFETY: set for as long as the guard's owner holds a reference.
+        let after = unsafe { task.as_ref() }.state.cancel();
+        debug_assert_eq!(after, AfterWake::Nothing, "a task that is polled is not enqueued");
+    }
 }
 
 /// Whether `waker` is that of the current task. `None` outside of tasks.

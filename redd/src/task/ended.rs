@@ -1,6 +1,6 @@
 //! What is left of a task that has ended and whose memory was returned.
 //!
-//! Called by `group`, for the tasks that a set owns: it takes the output on the thread where the task ends.
+//! Called by `group`, for the tasks that a set or group owns: it takes the output on the thread where the task ends.
 
 #![expect(unsafe_code, reason = "a task is described from behind a raw pointer")]
 

@@ -208,6 +208,11 @@ impl<T> JoinHandle<T> {
         }
     }
 
+    /// The line that spawned the task.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.task.location()
+    }
+
     /// Takes the output of a task that is known to have ended, and passes it on with the task. Then it gives up the
     /// handle's reference.
     #[inline]
@@ -331,6 +336,16 @@ impl AbortHandle {
     /// Requests the task to end; see [`JoinHandle::abort`].
     pub fn abort(&self) {
         abort(&self.task);
+    }
+
+    /// Wakes the task, so that it is polled once more.
+    pub(crate) fn wake(&self) {
+        match self.task.state.wake_by_ref() {
+            // SAFETY: the transition made a reference for the `Runnable`. This handle's reference keeps the scheduler.
+            AfterWake::Enqueue => unsafe { waker::enqueue(self.task.as_raw()) },
+            AfterWake::Nothing => {}
+            AfterWake::EnqueueThenRelease | AfterWake::Free => unreachable!("waking by reference releases none"),
+        }
     }
 
     /// Returns whether the task has ended; see [`JoinHandle::is_finished`].

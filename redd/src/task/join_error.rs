@@ -128,7 +128,7 @@ impl JoinError {
     }
 
     /// Calls `f` with the panic's message, if it is text.
-    pub(super) fn with_message<R>(&self, f: impl FnOnce(Option<&str>) -> R) -> R {
+    pub(crate) fn with_message<R>(&self, f: impl FnOnce(Option<&str>) -> R) -> R {
         let Reason::Panic(payload) = &self.reason else {
             return f(None);
         };

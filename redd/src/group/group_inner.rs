@@ -1,0 +1,241 @@
+//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code
+//! or takes a lock.
+//!
+//! Called by `group_state`.
+//!
+//! # Invariants
+//! - `place-per-task`: places that are free, that tasks hold, and that ended tasks hold until they are yielded in order, are
+//!   together the limit. A place is free only if no task is queued for it.
+//! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::mem;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry_waker::EntryWakers;
+use super::result_queue::ResultQueue;
+use super::scope::Scope;
+use crate::primitives::Mutex;
+use crate::task::ended::Ended;
+use crate::task::{AbortHandle, Id, JoinHandle};
+
+/// `O` is the state around it.
+pub(super) struct GroupInner<T, O> {
+    pub(super) entries: Vec<GroupEntry<T>>,
+    /// The index of the first free entry; `entries.len()` if there is none.
+    pub(super) first_free: usize,
+    /// `wakers-go-last`
+    pub(super) wakers: EntryWakers<O>,
+    /// `counted-until-ended`
+    pub(super) unfinished: usize,
+    /// In the order in which the tasks ended. With `discards`, at most one failure.
+    pub(super) ended: ResultQueue<EndedTask<T>>,
+    /// The number of the next task. The first is 1.
+    pub(super) next_number: u64,
+    /// `place-per-task`
+    pub(super) free_places: usize,
+    /// The numbers and indices of tasks without a place (`granted-in-order`).
+    pub(super) queued: VecDeque<(u64, usize)>,
+    /// A task that ends keeps its place until its result is yielded in order.
+    pub(super) keeps_places: bool,
+    /// The number of watchers, which end when the tasks have ended.
+    pub(super) watchers: usize,
+    pub(super) are_watchers_aborted: bool,
+    pub(super) deferred: Vec<Arc<DeferSlot>>,
+    pub(super) is_cleaning_up: bool,
+    pub(super) failed_clean_up: Option<EndedTask<()>>,
+    pub(super) phase: GroupPhase,
+    pub(super) is_stopping: bool,
+    /// The `TaskGroup` is gone: no result is kept.
+    pub(super) is_abandoned: bool,
+    /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
+    pub(super) waits: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupPhase {
+    Open,
+    Closing,
+    Done,
+}
+
+pub(super) const NEXT: u8 = 1;
+pub(super) const READY: u8 = 2;
+pub(super) const DONE: u8 = 4;
+
+pub(super) enum GroupEntry<T> {
+    /// The index of the next free entry.
+    Free(usize),
+    /// A task with a number that is being spawned.
+    Reserved {
+        number: u64,
+        has_place: bool,
+    },
+    Task {
+        handle: JoinHandle<T>,
+        number: u64,
+        has_place: bool,
+        is_blocking: bool,
+        /// Of a task without a place: it wakes the task. It also shows dumps that something will.
+        queued: Option<AbortHandle>,
+    },
+    Watcher(JoinHandle<()>),
+    /// Its output is false if it took too long.
+    CleanUp(JoinHandle<bool>),
+}
+
+/// A task that has ended, and whose result was not taken.
+pub(super) struct EndedTask<T> {
+    pub(super) id: Id,
+    pub(super) number: u64,
+    pub(super) spawned_at: &'static Location<'static>,
+    pub(super) has_place: bool,
+    pub(super) cancelled_by: CancelledBy,
+    pub(super) ended: Ended<T>,
+}
+
+/// What cancelled a task, if it was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CancelledBy {
+    Scope,
+    Abort,
+    Shutdown,
+    OwnTime,
+}
+
+/// A future that runs when the tasks of the group have ended; `None` once it has been taken.
+#[derive(Default)]
+pub(super) struct DeferSlot(pub(super) Mutex<Option<Deferral>>);
+
+pub(super) struct Deferral {
+    pub(super) within: Duration,
+    pub(super) future: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(super) location: &'static Location<'static>,
+}
+
+impl DeferSlot {
+    /// Removes the future before it has run. Returns false if it runs or has run.
+    pub(super) fn dismiss(&self) -> bool {
+        let deferral = self.0.lock().take();
+        deferral.is_some()
+    }
+}
+
+impl<T, O> GroupInner<T, O> {
+    /// With as many places as `limit`.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            first_free: 0,
+            wakers: EntryWakers::new(),
+            unfinished: 0,
+            ended: ResultQueue::new(),
+            next_number: 1,
+            free_places: limit,
+            queued: VecDeque::new(),
+            keeps_places: false,
+            watchers: 0,
+            are_watchers_aborted: false,
+            deferred: Vec::new(),
+            is_cleaning_up: false,
+            failed_clean_up: None,
+            phase: GroupPhase::Open,
+            is_stopping: false,
+            is_abandoned: false,
+            waits: 0,
+        }
+    }
+
+    pub(super) fn take_number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    pub(super) fn put(&mut self, index: usize, entry: GroupEntry<T>) {
+        match self.entries.get_mut(index) {
+            Some(slot) => {
+                if let GroupEntry::Free(next) = mem::replace(slot, entry) {
+                    self.first_free = next;
+                }
+            }
+            None => {
+                self.entries.push(entry);
+                self.first_free = self.entries.len();
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, index: usize) -> GroupEntry<T> {
+        let entry = mem::replace(&mut self.entries[index], GroupEntry::Free(self.first_free));
+        self.first_free = index;
+        entry
+    }
+
+    /// Removes a reservation. Returns whether it has a place.
+    pub(super) fn take_reserved(&mut self, index: usize) -> bool {
+        match self.take(index) {
+            GroupEntry::Reserved { has_place, .. } => has_place,
+            GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
+                unreachable!("a reservation is removed by its owner")
+            }
+        }
+    }
+
+    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns a task to wake.
+    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<AbortHandle> {
+        while let Some((queued, index)) = self.queued.pop_front() {
+            match self.entries.get_mut(index) {
+                Some(GroupEntry::Task { number, has_place, queued: waiting, .. }) if *number == queued => {
+                    *has_place = true;
+                    scope.grant(queued);
+                    return waiting.take();
+                }
+                Some(GroupEntry::Reserved { number, has_place }) if *number == queued => {
+                    *has_place = true;
+                    scope.grant(queued);
+                    return None;
+                }
+                // It has ended without a place.
+                _ => {}
+            }
+        }
+        self.free_places += 1;
+        None
+    }
+
+    /// With `discards`, the first failure is kept. A panic or an error takes the place of a cancelled task. Returns what is not
+    /// kept.
+    pub(super) fn keep_first_failure(&mut self, task: EndedTask<T>, is_output: bool) -> Option<EndedTask<T>> {
+        let Some(kept) = self.ended.pop() else {
+            self.ended.push(task);
+            return None;
+        };
+        let is_weak = matches!(kept.ended, Ended::Cancelled);
+        let (kept, unused) = if is_weak && (is_output || matches!(task.ended, Ended::Panicked(_))) {
+            (task, kept)
+        } else {
+            (kept, task)
+        };
+        self.ended.push(kept);
+        Some(unused)
+    }
+
+    /// Whether one of `notified` is waited for. Then all that wait are to be notified.
+    pub(super) fn take_waits(&mut self, notified: u8) -> bool {
+        let is_waited_for = self.waits & notified != 0;
+        if is_waited_for {
+            self.waits = 0;
+        }
+        is_waited_for
+    }
+}
+
+impl<T> EndedTask<T> {
+    pub(super) fn is_panic(&self) -> bool {
+        matches!(self.ended, Ended::Panicked(_))
+    }
+}

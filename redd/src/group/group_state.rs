@@ -1,0 +1,579 @@
+//! What a `TaskGroup` shares with its tasks, and what follows from the end of each of them.
+//!
+//! Called by `task_group` and `in_order`, and by the join wakers of the tasks (`entry_waker`), on the thread where a task ends.
+//!
+//! ```text
+//!   Open ──close, drop──▶ Closing ─────────────────────────────────────────────▶ Done
+//!                         (waits for tasks, then watchers, then runs the clean-ups)
+//! ```
+//! No task drives this: the end of each task calls `advance`. So it goes on when the `TaskGroup` is gone.
+//!
+//! # Invariants
+//! - `counted-until-ended`: `unfinished` counts a task from before `TaskGroup::spawn` returns until its future and, if it is not
+//!   kept, its output have been dropped.
+//! - `wakers-go-last`: the blocks of the join wakers refer to the state, and the state to them. `advance` breaks the circle when
+//!   the group is done.
+//! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::mem;
+use std::panic::Location;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::entry_waker::{EntryOwner, EntryWakers};
+use super::group_inner::{
+    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, READY,
+};
+use super::group_task::CleanUp;
+use super::result_queue::ResultQueue;
+use super::scope::{CancelTarget, Context, Reason, Scope};
+use crate::primitives::user_code::drop_guarded;
+use crate::primitives::{Mutex, MutexGuard};
+use crate::runtime::Handle;
+use crate::sync::wait_list::WaitList;
+use crate::task::ended::Ended;
+use crate::task::{AbortHandle, JoinHandle};
+use crate::time::sleep::sleep_on;
+use crate::time::timeout;
+
+/// How a group was built.
+pub(super) struct Options<T> {
+    /// `usize::MAX` without a limit.
+    pub(super) limit: usize,
+    pub(super) deadline: Option<Duration>,
+    pub(super) grace: Duration,
+    pub(super) cancels_on_panic: bool,
+    pub(super) cancels_on_error: bool,
+    /// Whether an output is an error. `None` if the type of output has none.
+    pub(super) is_error: Option<fn(&T) -> bool>,
+    pub(super) discards: bool,
+    pub(super) name: Option<Arc<str>>,
+}
+
+pub(super) struct GroupState<T> {
+    pub(super) scope: Arc<Scope>,
+    pub(super) options: Options<T>,
+    pub(super) runtime: Handle,
+    pub(super) inner: Mutex<GroupInner<T, GroupState<T>>>,
+    pub(super) waiters: WaitList,
+}
+
+/// The owner of a group: its drop ends the group.
+pub(super) struct GroupOwner<T: Send + 'static>(pub(super) Arc<GroupState<T>>);
+
+impl<T: Send + 'static> Drop for GroupOwner<T> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// A task that is about to be spawned. If the spawn panics, its drop removes the entry.
+pub(super) struct Reservation<'a, T: Send + 'static> {
+    state: &'a Arc<GroupState<T>>,
+    index: usize,
+    pub(super) number: u64,
+    had_place: bool,
+}
+
+impl<T: Send + 'static> GroupState<T> {
+    pub(super) fn start(options: Options<T>, runtime: Handle, created_at: &'static Location<'static>) -> Arc<Self> {
+        let limit = options.limit;
+        let state = Arc::new(Self {
+            scope: Scope::new(created_at),
+            options,
+            runtime,
+            inner: Mutex::new(GroupInner::new(limit)),
+            waiters: WaitList::new(()),
+        });
+        let target: Weak<Self> = Arc::downgrade(&state);
+        let reason = state.scope.attach(target);
+        if let Some(within) = state.options.deadline {
+            state.watch_time(within, created_at, |state| state.cancel_with(Reason::Deadline, false));
+        }
+        if let Some(reason) = reason {
+            state.cancel_with(reason, false);
+        }
+        state
+    }
+
+    /// Panics if a task of the group, or of a group inside of it, awaits the group.
+    #[track_caller]
+    pub(super) fn forbid_inside(&self, method: &str) {
+        assert!(
+            !Context::is_inside(&self.scope),
+            "`TaskGroup::{method}` was awaited inside of the same group (created at {}): it would wait for the end of the task \
+             that awaits it. Await the group in the code that created it, or start another group for the inner tasks.",
+            self.scope.created_at
+        );
+    }
+
+    /// Gives the next task a number, and a place if there is one. `None` for a group without a limit.
+    pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation<'_, T>> {
+        if self.options.limit == usize::MAX {
+            return None;
+        }
+        let mut inner = self.inner.lock();
+        let (number, index) = (inner.take_number(), inner.first_free);
+        let has_place = inner.free_places > 0;
+        if has_place {
+            inner.free_places -= 1;
+            self.scope.grant(number); // `granted-in-order`: none is queued.
+        } else {
+            inner.queued.push_back((number, index));
+        }
+        inner.put(index, GroupEntry::Reserved { number, has_place });
+        inner.unfinished += 1;
+        Some(Reservation { state: self, index, number, had_place: has_place })
+    }
+
+    /// Adds a task that was spawned just now.
+    pub(super) fn insert(
+        self: &Arc<Self>,
+        handle: JoinHandle<T>,
+        reservation: Option<Reservation<'_, T>>,
+        is_blocking: bool,
+    ) -> AbortHandle {
+        let abort = handle.abort_handle();
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let is_limited = reservation.is_some();
+        let (index, number, has_place, mut must_wake) = match reservation {
+            Some(reservation) => {
+                let reservation = mem::ManuallyDrop::new(reservation);
+                let has_place = inner.take_reserved(reservation.index);
+                // A place that was granted meanwhile found no task to wake.
+                (reservation.index, reservation.number, has_place, has_place && !reservation.had_place)
+            }
+            None => {
+                inner.unfinished += 1;
+                (inner.first_free, inner.take_number(), false, false)
+            }
+        };
+        must_wake |= inner.is_stopping;
+        if handle.give_waker(inner.wakers.waker(self, index)) {
+            let queued = (is_limited && !has_place).then(|| abort.clone());
+            inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
+            drop(guard);
+            if must_wake {
+                end_or_wake(&abort, is_blocking && self.scope.is_stopping());
+            }
+        } else {
+            drop(guard);
+            let task = self.describe_end(handle, number, has_place);
+            self.task_is_done(task);
+        }
+        abort
+    }
+
+    fn describe_end(&self, handle: JoinHandle<T>, number: u64, has_place: bool) -> EndedTask<T> {
+        let (id, spawned_at, ended) = (handle.id(), handle.location(), handle.into_ended());
+        let cancelled_by = match &ended {
+            Ended::Cancelled => self.cancelled_by(),
+            Ended::Output(_) | Ended::Panicked(_) => CancelledBy::Scope,
+        };
+        EndedTask { id, number, spawned_at, has_place, cancelled_by, ended }
+    }
+
+    fn cancelled_by(&self) -> CancelledBy {
+        if self.scope.is_cancelled() {
+            CancelledBy::Scope
+        } else if self.runtime.shared.is_closed() {
+            CancelledBy::Shutdown
+        } else {
+            CancelledBy::Abort
+        }
+    }
+
+    /// Keeps or drops the result of a task, and does what follows from its end.
+    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>) {
+        let (is_output, is_failure) = match &task.ended {
+            Ended::Output(output) => (true, self.options.is_error.is_some_and(|is_error| is_error(output))),
+            Ended::Panicked(_) | Ended::Cancelled => (false, true),
+        };
+        let cancels = match &task.ended {
+            Ended::Output(_) => is_failure && self.options.cancels_on_error,
+            Ended::Panicked(_) => self.options.cancels_on_panic,
+            Ended::Cancelled => false,
+        };
+        let (id, had_place) = (task.id, task.has_place);
+        let mut task = Some(task);
+        if self.options.discards && !is_failure {
+            // `counted-until-ended`, `user-code-outside`
+            drop_guarded(task.take());
+        }
+        let mut inner = self.inner.lock();
+        if inner.is_abandoned && task.is_some() {
+            drop(inner);
+            drop_guarded(task.take());
+            inner = self.inner.lock();
+        }
+        let keeps_place = had_place && inner.keeps_places && task.is_some();
+        if let Some(task) = &mut task {
+            task.has_place = keeps_place;
+        }
+        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
+        let unused = match task {
+            Some(task) if self.options.discards => inner.keep_first_failure(task, is_output),
+            Some(task) => {
+                inner.ended.push(task);
+                None
+            }
+            None => None,
+        };
+        inner.unfinished -= 1;
+        let is_last = inner.unfinished == 0;
+        let mut notified = NEXT;
+        if inner.free_places > 0 {
+            notified |= READY;
+        }
+        let has_waiters = inner.take_waits(notified);
+        drop(inner);
+        drop_guarded(unused);
+        if let Some(granted) = granted {
+            granted.wake();
+        }
+        if cancels {
+            self.cancel_with(Reason::SiblingFailed(id), false);
+        }
+        if is_last {
+            self.advance();
+        }
+        if has_waiters {
+            self.waiters.lock().notify_all();
+        }
+    }
+
+    /// A result that was held in order has been yielded: its place becomes free.
+    pub(super) fn release_place(&self) {
+        let mut inner = self.inner.lock();
+        let granted = inner.release_place(&self.scope);
+        let has_waiters = inner.free_places > 0 && inner.take_waits(READY);
+        drop(inner);
+        if let Some(granted) = granted {
+            granted.wake();
+        }
+        if has_waiters {
+            self.waiters.lock().notify_all();
+        }
+    }
+
+    /// From now on, a task that ends keeps its place until its result is yielded. Returns the numbers of all tasks whose results
+    /// were not taken, in the order of their spawns, and those results that are there.
+    pub(super) fn keep_order(&self) -> (VecDeque<u64>, Vec<EndedTask<T>>) {
+        let mut inner = self.inner.lock();
+        inner.keeps_places = true;
+        let ended: Vec<_> = std::iter::from_fn(|| inner.ended.pop()).collect();
+        let unfinished = inner.entries.iter().filter_map(|entry| match entry {
+            GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
+            GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
+        });
+        let mut numbers: Vec<_> = unfinished.chain(ended.iter().map(|task| task.number)).collect();
+        numbers.sort_unstable();
+        (numbers.into(), ended)
+    }
+
+    /// The opposite of [`keep_order`](Self::keep_order): results need no places any more.
+    pub(super) fn release_places_of_ended(&self) {
+        let mut ended = {
+            let mut inner = self.inner.lock();
+            inner.keeps_places = false;
+            mem::replace(&mut inner.ended, ResultQueue::new())
+        };
+        let mut kept = ResultQueue::new();
+        while let Some(mut task) = ended.pop() {
+            if mem::take(&mut task.has_place) {
+                self.release_place();
+            }
+            kept.push(task);
+        }
+        let mut inner = self.inner.lock();
+        while let Some(task) = inner.ended.pop() {
+            kept.push(task);
+        }
+        inner.ended = kept;
+    }
+
+    /// Cancels the group. `at_once`: without the grace period.
+    pub(super) fn cancel_with(self: &Arc<Self>, reason: Reason, at_once: bool) {
+        let is_first = self.scope.request(&reason);
+        if at_once || self.options.grace.is_zero() {
+            self.stop();
+        } else if is_first {
+            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
+        }
+        let mut inner = self.inner.lock();
+        let has_waiters = inner.take_waits(READY);
+        drop(inner);
+        if has_waiters {
+            self.waiters.lock().notify_all();
+        }
+    }
+
+    /// Drops the tasks, except where a shield protects them.
+    fn stop(&self) {
+        let tasks: Vec<_> = {
+            let mut inner = self.inner.lock();
+            if mem::replace(&mut inner.is_stopping, true) {
+                return;
+            }
+            self.scope.stop();
+            let tasks = inner.entries.iter().filter_map(|entry| match entry {
+                GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
+                // The thread that spawns a reserved task wakes it.
+                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
+                    None
+                }
+            });
+            tasks.collect()
+        };
+        self.scope.notify_stopped();
+        for (task, is_blocking) in tasks {
+            end_or_wake(&task, is_blocking);
+        }
+    }
+
+    /// Calls `then` after a time, unless the group ends first.
+    fn watch_time(
+        self: &Arc<Self>,
+        within: Duration,
+        location: &'static Location<'static>,
+        then: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) {
+        let time = sleep_on(&self.runtime.shared.parts.timers, within);
+        self.watch(time, location, |state, ()| then(state));
+    }
+
+    /// Calls `then` with the output of `future`, unless the group ends first.
+    pub(super) fn watch<F>(
+        self: &Arc<Self>,
+        future: F,
+        location: &'static Location<'static>,
+        then: impl FnOnce(&Arc<Self>, F::Output) + Send + 'static,
+    ) where
+        F: Future + Send + 'static,
+    {
+        {
+            let mut inner = self.inner.lock();
+            if inner.are_watchers_aborted || inner.phase == GroupPhase::Done {
+                return;
+            }
+            // From here on the group does not get done without it.
+            inner.watchers += 1;
+        }
+        let state: Weak<Self> = Arc::downgrade(self);
+        let watcher = async move {
+            let output = future.await;
+            if let Some(state) = state.upgrade() {
+                then(&state, output);
+            }
+        };
+        let handle = self.runtime.shared.spawn_at(watcher, self.options.name.clone(), location);
+        let abort = handle.abort_handle();
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let index = inner.first_free;
+        if handle.give_waker(inner.wakers.waker(self, index)) {
+            inner.put(index, GroupEntry::Watcher(handle));
+            let is_late = inner.are_watchers_aborted;
+            drop(guard);
+            if is_late {
+                abort.abort();
+            }
+        } else {
+            drop(guard);
+            self.watcher_is_done(handle);
+        }
+    }
+
+    fn watcher_is_done(self: &Arc<Self>, handle: JoinHandle<()>) {
+        // If the watcher's future panicked, that is reported here.
+        drop_guarded(handle.into_ended());
+        self.inner.lock().watchers -= 1;
+        self.advance();
+    }
+
+    /// Adds a clean-up. The last one runs first.
+    pub(super) fn defer(
+        &self,
+        within: Duration,
+        future: impl Future<Output = ()> + Send + 'static,
+        location: &'static Location<'static>,
+    ) -> Arc<DeferSlot> {
+        let deferral = Deferral { within, future: Box::pin(future), location };
+        let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
+        let mut inner = self.inner.lock();
+        inner.deferred.push(Arc::clone(&slot));
+        slot
+    }
+
+    /// No task is spawned from now on: when all have ended, the clean-ups run.
+    pub(super) fn close(self: &Arc<Self>) {
+        {
+            let mut inner = self.inner.lock();
+            if inner.phase == GroupPhase::Open {
+                inner.phase = GroupPhase::Closing;
+            }
+        }
+        self.advance();
+    }
+
+    /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        let results = {
+            let mut inner = self.inner.lock();
+            if inner.phase == GroupPhase::Done {
+                return;
+            }
+            inner.is_abandoned = true;
+            mem::replace(&mut inner.ended, ResultQueue::new())
+        };
+        drop_results(results);
+        self.cancel_with(Reason::Dropped, true);
+        self.close();
+    }
+
+    /// Does the next step of a group that is closing.
+    fn advance(self: &Arc<Self>) {
+        loop {
+            let mut inner = self.inner.lock();
+            if inner.phase != GroupPhase::Closing || inner.unfinished > 0 || inner.is_cleaning_up {
+                return;
+            }
+            if inner.watchers > 0 {
+                if mem::replace(&mut inner.are_watchers_aborted, true) {
+                    return;
+                }
+                let watchers = inner.entries.iter().filter_map(|entry| match entry {
+                    GroupEntry::Watcher(handle) => Some(handle.abort_handle()),
+                    GroupEntry::Free(_)
+                    | GroupEntry::Reserved { .. }
+                    | GroupEntry::Task { .. }
+                    | GroupEntry::CleanUp(_) => None,
+                });
+                let watchers: Vec<_> = watchers.collect();
+                drop(inner);
+                watchers.iter().for_each(AbortHandle::abort);
+                return;
+            }
+            if let Some(slot) = inner.deferred.pop() {
+                inner.is_cleaning_up = true;
+                drop(inner);
+                let deferral = slot.0.lock().take();
+                match deferral {
+                    Some(deferral) => self.clean_up(deferral),
+                    None => self.inner.lock().is_cleaning_up = false,
+                }
+                continue;
+            }
+            inner.phase = GroupPhase::Done;
+            // `wakers-go-last`
+            let wakers = mem::replace(&mut inner.wakers, EntryWakers::new());
+            let failed = if inner.is_abandoned { inner.failed_clean_up.take() } else { None };
+            inner.waits = 0;
+            drop(inner);
+            drop_guarded((wakers, failed));
+            self.waiters.lock().notify_all();
+            return;
+        }
+    }
+
+    fn clean_up(self: &Arc<Self>, deferral: Deferral) {
+        let Deferral { within, future, location } = deferral;
+        // Its time begins with its first poll, as for every future.
+        let timed = async move { timeout(within, future).await.is_ok() };
+        let task = CleanUp::new(timed, &self.scope);
+        let handle = self.runtime.shared.spawn_at(task, self.options.name.clone(), location);
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let index = inner.first_free;
+        if handle.give_waker(inner.wakers.waker(self, index)) {
+            inner.put(index, GroupEntry::CleanUp(handle));
+        } else {
+            drop(guard);
+            self.clean_up_is_done(handle);
+        }
+    }
+
+    /// The caller calls `advance`.
+    fn clean_up_is_done(&self, handle: JoinHandle<bool>) {
+        let (id, spawned_at) = (handle.id(), handle.location());
+        let (ended, cancelled_by) = match handle.into_ended() {
+            Ended::Output(true) => (None, CancelledBy::OwnTime),
+            Ended::Output(false) => (Some(Ended::Cancelled), CancelledBy::OwnTime),
+            Ended::Cancelled if self.runtime.shared.is_closed() => (Some(Ended::Cancelled), CancelledBy::Shutdown),
+            Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
+            Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
+        };
+        let mut failed =
+            ended.map(|ended| EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended });
+        let mut inner = self.inner.lock();
+        inner.is_cleaning_up = false;
+        if inner.failed_clean_up.is_none() {
+            inner.failed_clean_up = failed.take();
+        }
+        drop(inner);
+        // A panic that is not the first is reported here.
+        drop_guarded(failed);
+    }
+}
+
+impl<T: Send + 'static> EntryOwner for GroupState<T> {
+    fn task_ended(self: &Arc<Self>, index: usize) {
+        let entry = self.inner.lock().take(index);
+        match entry {
+            GroupEntry::Task { handle, number, has_place, .. } => {
+                let task = self.describe_end(handle, number, has_place);
+                self.task_is_done(task);
+            }
+            GroupEntry::Watcher(handle) => self.watcher_is_done(handle),
+            GroupEntry::CleanUp(handle) => {
+                self.clean_up_is_done(handle);
+                self.advance();
+            }
+            GroupEntry::Free(_) | GroupEntry::Reserved { .. } => {
+                unreachable!("an entry has a waker when it has a task, and leaves when that ends")
+            }
+        }
+    }
+}
+
+impl<T: Send + 'static> CancelTarget for GroupState<T> {
+    fn cancel(self: Arc<Self>, reason: Reason) {
+        self.cancel_with(reason, false);
+    }
+}
+
+/// A closure is aborted, which only helps if it has not started. A task looks at its scope.
+fn end_or_wake(task: &AbortHandle, is_blocking: bool) {
+    if is_blocking {
+        task.abort();
+    } else {
+        task.wake();
+    }
+}
+
+/// Drops results that the program has not taken, outside of the lock.
+fn drop_results<T>(mut results: ResultQueue<EndedTask<T>>) {
+    while let Some(task) = results.pop() {
+        drop_guarded(task);
+    }
+}
+
+impl<T: Send + 'static> Drop for Reservation<'_, T> {
+    fn drop(&mut self) {
+        // The spawn has panicked.
+        let mut inner: MutexGuard<'_, _> = self.state.inner.lock();
+        let granted = if inner.take_reserved(self.index) { inner.release_place(&self.state.scope) } else { None };
+        inner.unfinished -= 1;
+        let has_waiters = inner.take_waits(NEXT | READY);
+        drop(inner);
+        if let Some(granted) = granted {
+            granted.wake();
+        }
+        if has_waiters {
+            self.state.waiters.lock().notify_all();
+        }
+    }
+}

@@ -1,0 +1,510 @@
+//! Cancel scopes: whether the tasks of a group should end, and why.
+//!
+//! Called by user code, and by every file of task groups. Each group has one scope. Its tasks find the scope in a thread-local
+//! while they are polled, so no function has to pass a token on.
+//!
+//! ```text
+//!   RUNNING ──request──▶ REQUESTED ──stop──▶ STOPPING
+//!            (`cancelled` returns)   (tasks are dropped, unless a shield protects them)
+//! ```
+//! Between the two steps is the group's grace period.
+//!
+//! # Invariants
+//! - `swapped-back`: the function that swaps a context into the thread-local swaps it out before it returns, also in a panic.
+//! - `first-reason`: a scope keeps the reason of the first request.
+//! - `told-once`: a child is registered before or after its parent's request. Before: the request reaches it. After: the
+//!   registration returns the reason.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::observe::waiting::WaitKind;
+use crate::primitives::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::primitives::{Mutex, thread_local};
+use crate::sync::wait_list::{CallSite, WaitList};
+use crate::sync::wait_until::wait_until;
+use crate::task::Id;
+
+/// Why a task was cancelled.
+///
+/// # Examples
+/// ```
+/// use redd::group::{Reason, TaskGroup};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let group = TaskGroup::<()>::new();
+/// group.spawn(std::future::pending());
+/// group.cancel("the user pressed Ctrl-C");
+/// let error = group.next().await.unwrap().unwrap_err();
+/// assert_eq!(error.reason(), Some(&Reason::from("the user pressed Ctrl-C")));
+/// # });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The program asked for it, with this text.
+    Requested(Cow<'static, str>),
+    /// The time of the group was over.
+    Deadline,
+    /// Another task of the group panicked or returned an error. This is its id.
+    SiblingFailed(Id),
+    /// The [`TaskGroup`](super::TaskGroup) was dropped.
+    Dropped,
+    /// The task itself was aborted, with [`AbortHandle::abort`](crate::task::AbortHandle::abort).
+    Aborted,
+    /// The runtime was shut down.
+    Shutdown,
+    /// A clean-up did not end within its time; see [`TaskGroup::defer`](super::TaskGroup::defer).
+    CleanUpTooLong,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested(text) => f.write_str(text),
+            Self::Deadline => f.write_str("the time of its group was over"),
+            Self::SiblingFailed(id) => write!(f, "task {id} of its group failed"),
+            Self::Dropped => f.write_str("its group was dropped"),
+            Self::Aborted => f.write_str("it was aborted"),
+            Self::Shutdown => f.write_str("its runtime was shut down"),
+            Self::CleanUpTooLong => f.write_str("it is a clean-up that did not end within its time"),
+        }
+    }
+}
+
+impl From<&'static str> for Reason {
+    fn from(text: &'static str) -> Self {
+        Self::Requested(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self::Requested(Cow::Owned(text))
+    }
+}
+
+const RUNNING: u8 = 0;
+const REQUESTED: u8 = 1;
+const STOPPING: u8 = 2;
+
+/// How far a scope is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum ScopeStage {
+    /// Its tasks should end, and may take the grace period for it.
+    Requested = REQUESTED,
+    /// Its tasks are dropped.
+    Stopping = STOPPING,
+}
+
+/// A group that a scope belongs to.
+pub(super) trait CancelTarget: Send + Sync {
+    /// Cancels its tasks.
+    fn cancel(self: Arc<Self>, reason: Reason);
+}
+
+pub(super) struct Scope {
+    stage: AtomicU8,
+    /// Tasks with lower numbers may run. Only for groups with a limit.
+    granted: AtomicU64,
+    inner: Mutex<ScopeInner>,
+    waiters: WaitList,
+    target: OnceLock<Weak<dyn CancelTarget>>,
+    /// The scope in which this one was made, and its key there.
+    parent: OnceLock<(Arc<Scope>, u64)>,
+    pub(super) created_at: &'static Location<'static>,
+}
+
+struct ScopeInner {
+    reason: Option<Reason>,
+    next_child: u64,
+    children: BTreeMap<u64, Weak<dyn CancelTarget>>,
+}
+
+impl Scope {
+    pub(super) fn new(created_at: &'static Location<'static>) -> Arc<Self> {
+        Arc::new(Self {
+            stage: AtomicU8::new(RUNNING),
+            granted: AtomicU64::new(1),
+            inner: Mutex::new(ScopeInner { reason: None, next_child: 0, children: BTreeMap::new() }),
+            waiters: WaitList::new(()),
+            target: OnceLock::new(),
+            parent: OnceLock::new(),
+            created_at,
+        })
+    }
+
+    /// Tells the scope its group, as the first call. If the scope that this thread is in has been cancelled, this returns the
+    /// reason.
+    pub(super) fn attach(self: &Arc<Self>, target: Weak<dyn CancelTarget>) -> Option<Reason> {
+        let parent =
+            Context::with_current(|context| (context.depth == 0).then(|| Arc::clone(&context.scope))).flatten();
+        let registered = parent.map(|parent| {
+            let mut inner = parent.inner.lock();
+            let key = inner.next_child;
+            inner.next_child += 1;
+            // `told-once`
+            if inner.reason.is_none() {
+                inner.children.insert(key, Weak::clone(&target));
+            }
+            let reason = inner.reason.clone();
+            drop(inner);
+            (parent, key, reason)
+        });
+        // Both are set once: the caller has just made the scope.
+        let _ = self.target.set(target);
+        let (parent, key, reason) = registered?;
+        let _ = self.parent.set((parent, key));
+        reason
+    }
+
+    fn reached(&self, stage: ScopeStage) -> bool {
+        // Acquire: the reason is visible. Pairs with Release in `Scope::advance`.
+        self.stage.load(Ordering::Acquire) >= stage as u8
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.reached(ScopeStage::Requested)
+    }
+
+    #[inline]
+    pub(super) fn is_stopping(&self) -> bool {
+        self.reached(ScopeStage::Stopping)
+    }
+
+    /// Whether the task with that number may run. Task 0 has no limit.
+    #[inline]
+    pub(super) fn is_granted(&self, number: u64) -> bool {
+        // Acquire: what happened before the grant is visible. Pairs with Release in `Scope::grant`.
+        number == 0 || number < self.granted.load(Ordering::Acquire)
+    }
+
+    /// Lets the task with that number run, like those before it. The caller wakes it afterwards, and calls this in the order of
+    /// the numbers, under a lock.
+    pub(super) fn grant(&self, number: u64) {
+        // Release: what happened before is visible to the task. Pairs with Acquire in `Scope::is_granted`.
+        self.granted.store(number + 1, Ordering::Release);
+    }
+
+    /// The reason of the first request.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        if self.is_cancelled() { self.inner.lock().reason.clone() } else { None }
+    }
+
+    /// Cancels the group, and the groups that were made inside of it.
+    pub(super) fn cancel(&self, reason: Reason) {
+        if let Some(target) = self.target.get().and_then(Weak::upgrade) {
+            target.cancel(reason);
+        }
+    }
+
+    /// Records a request. Returns false if there was one before (`first-reason`).
+    pub(super) fn request(&self, reason: &Reason) -> bool {
+        let children = {
+            let mut inner = self.inner.lock();
+            if inner.reason.is_some() {
+                return false;
+            }
+            inner.reason = Some(reason.clone());
+            self.advance(ScopeStage::Requested);
+            std::mem::take(&mut inner.children)
+        };
+        self.waiters.lock().notify_all();
+        for child in children.into_values().filter_map(|child| child.upgrade()) {
+            child.cancel(reason.clone());
+        }
+        true
+    }
+
+    /// The tasks are dropped from now on. The caller wakes them afterwards.
+    pub(super) fn stop(&self) {
+        self.advance(ScopeStage::Stopping);
+    }
+
+    /// Wakes what waits for the scope to stop.
+    pub(super) fn notify_stopped(&self) {
+        self.waiters.lock().notify_all();
+    }
+
+    fn advance(&self, stage: ScopeStage) {
+        // Release: publishes the reason, which was set under the lock. Pairs with Acquire in `Scope::reached`.
+        self.stage.fetch_max(stage as u8, Ordering::Release);
+    }
+
+    /// Waits until the scope has reached a stage.
+    pub(super) fn wait(&self, stage: ScopeStage, location: CallSite) -> impl Future<Output = ()> + Send {
+        let has_reached = move || self.reached(stage).then_some(());
+        wait_until(&self.waiters, WaitKind::Notify, location, has_reached, move |_| has_reached())
+    }
+
+    /// Whether `other` is this scope, or one around it.
+    fn is_inside(&self, other: &Self) -> bool {
+        let mut scope = self;
+        loop {
+            if std::ptr::eq(scope, other) {
+                return true;
+            }
+            match scope.parent.get() {
+                Some((parent, _)) => scope = parent,
+                None => return false,
+            }
+        }
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if let Some((parent, key)) = self.parent.take() {
+            let child = parent.inner.lock().children.remove(&key);
+            drop(child);
+        }
+    }
+}
+
+/// The number of shields that protect a task.
+#[derive(Default)]
+pub(super) struct Shields(AtomicU32);
+
+impl Shields {
+    /// A shield begins. Called inside a poll of the task.
+    pub(super) fn enter(&self) {
+        // Relaxed: the task itself reads it, in a poll. Polls of a task are ordered.
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A shield ends.
+    pub(super) fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// What a task of a group carries: its scope, and how it is protected.
+pub(super) struct Context {
+    pub(super) scope: Arc<Scope>,
+    /// Made by the first shield.
+    shields: Option<Arc<Shields>>,
+    /// The number of shields around the code that runs. A clean-up counts as one.
+    depth: u32,
+}
+
+thread_local! {
+    /// The context of the group's task whose code runs on this thread. Without a destructor, like redd's other thread-locals:
+    /// `swapped-back` leaves nothing behind.
+    static CURRENT: RefCell<ManuallyDrop<Option<Context>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+impl Context {
+    pub(super) fn new(scope: Arc<Scope>) -> Self {
+        Self { scope, shields: None, depth: 0 }
+    }
+
+    /// The context of a clean-up.
+    pub(super) fn shielded(scope: Arc<Scope>) -> Self {
+        Self { scope, shields: None, depth: 1 }
+    }
+
+    /// Whether the task is to be dropped now.
+    #[inline]
+    pub(super) fn must_stop(&self) -> bool {
+        self.scope.is_stopping() && self.shields.as_ref().is_none_or(|shields| shields.is_empty())
+    }
+
+    /// Runs `f` with this context as the one of the thread.
+    #[inline]
+    pub(super) fn enter<R>(context: &mut Option<Self>, f: impl FnOnce() -> R) -> R {
+        let swap = |context: &mut Option<Self>| {
+            CURRENT.with(|current| std::mem::swap(&mut **current.borrow_mut(), context));
+        };
+        /// `swapped-back`
+        struct SwapBack<'a, S: Fn(&mut Option<Context>)>(&'a mut Option<Context>, S);
+        impl<S: Fn(&mut Option<Context>)> Drop for SwapBack<'_, S> {
+            fn drop(&mut self) {
+                (self.1)(self.0);
+            }
+        }
+        swap(context);
+        let _swap_back = SwapBack(context, swap);
+        f()
+    }
+
+    /// Calls `f` with the context of this thread. It must not run user code.
+    fn with_current<R>(f: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        CURRENT.with(|current| current.borrow_mut().as_mut().map(f))
+    }
+
+    /// The scope and the shields of the task that runs on this thread.
+    pub(super) fn current_shields() -> Option<(Arc<Scope>, Arc<Shields>)> {
+        Self::with_current(|context| {
+            (Arc::clone(&context.scope), Arc::clone(context.shields.get_or_insert_with(Arc::default)))
+        })
+    }
+
+    /// Runs `f` as code inside a shield.
+    pub(super) fn inside_shield<R>(f: impl FnOnce() -> R) -> R {
+        struct Leave;
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                Context::with_current(|context| context.depth -= 1);
+            }
+        }
+        let _leave = Self::with_current(|context| context.depth += 1).map(|()| Leave);
+        f()
+    }
+
+    /// Whether this thread runs code of a task of that scope, or of a group inside of it.
+    pub(super) fn is_inside(scope: &Scope) -> bool {
+        Self::with_current(|context| context.scope.is_inside(scope)).unwrap_or(false)
+    }
+}
+
+/// Waits until the group of the current task is cancelled, and returns the reason.
+///
+/// A task of a group is dropped at its next `.await` after the cancellation, unless the group has a
+/// [grace period](super::TaskGroupBuilder::grace) or a [`shield`](super::shield()) protects the task. So this is for tasks that
+/// have one of these, and want to end by themselves.
+///
+/// Outside of a group's task and of its [`spawn_blocking`](super::TaskGroup::spawn_blocking) it waits forever. A task that is
+/// spawned with [`redd::spawn`](crate::spawn) belongs to no group, also if a group's task spawns it. What a group's task polls by
+/// itself counts as its own code, such as the tasks of a `LocalSet` that it awaits.
+///
+/// # Cancel safety
+/// Nothing is lost if the future is dropped.
+///
+/// # Examples
+/// ```
+/// use redd::group::{self, TaskGroup};
+/// use redd::time::Duration;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let group = TaskGroup::builder().grace(Duration::from_secs(5)).start();
+/// group.spawn(async {
+///     let reason = group::cancelled().await;
+///     format!("wrote a last line: {reason}")
+/// });
+/// group.cancel("enough");
+/// assert_eq!(group.next().await.unwrap().unwrap(), "wrote a last line: enough");
+/// # });
+/// ```
+#[track_caller]
+pub fn cancelled() -> impl Future<Output = Reason> + Send {
+    let location = Location::caller();
+    async move {
+        let Some(scope) = Context::with_current(|context| Arc::clone(&context.scope)) else {
+            return std::future::pending().await;
+        };
+        wait_for_reason(&scope, location).await
+    }
+}
+
+async fn wait_for_reason(scope: &Scope, location: &'static Location<'static>) -> Reason {
+    scope.wait(ScopeStage::Requested, Some(location)).await;
+    scope.reason().unwrap_or(Reason::Dropped)
+}
+
+/// Returns whether the group of the current task, or of the current blocking closure, is cancelled. False outside of a group.
+///
+/// # Examples
+/// ```
+/// use redd::group::{self, TaskGroup};
+///
+/// # redd::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(async {
+/// let group = TaskGroup::new();
+/// let (start, started) = redd::sync::oneshot::channel();
+/// group.spawn_blocking(|| {
+///     start.send(()).unwrap();
+///     // A closure cannot be dropped: it has to ask.
+///     while !group::is_cancelled() {
+///         std::thread::yield_now();
+///     }
+/// });
+/// started.await.unwrap();
+/// group.cancel("enough");
+/// assert!(group.next().await.unwrap().is_ok());
+/// assert!(!group::is_cancelled(), "this code is in no group");
+/// # });
+/// ```
+pub fn is_cancelled() -> bool {
+    Context::with_current(|context| context.scope.is_cancelled()).unwrap_or(false)
+}
+
+/// A handle to the cancellation of a group: for code that has no access to the group, such as a signal handler.
+///
+/// It does not keep the group or its tasks alive.
+///
+/// # Examples
+/// ```
+/// use redd::group::TaskGroup;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let group = TaskGroup::<()>::new();
+/// let scope = group.scope();
+/// group.spawn(std::future::pending());
+/// let outside = redd::spawn(async move {
+///     scope.cancel("asked from outside");
+///     scope.cancelled().await
+/// });
+/// assert_eq!(group.close().await.unwrap_err().reason(), Some(&outside.await.unwrap()));
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct CancelScope(pub(super) Arc<Scope>);
+
+impl CancelScope {
+    /// Returns the scope of the current task, or of the current blocking closure. `None` outside of a group.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::{CancelScope, TaskGroup};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// assert!(CancelScope::current().is_none());
+    /// let group = TaskGroup::<()>::new();
+    /// group.spawn(async {
+    ///     CancelScope::current().unwrap().cancel("a task asks its own group to end");
+    ///     std::future::pending().await
+    /// });
+    /// assert!(group.close().await.unwrap_err().to_string().ends_with("a task asks its own group to end"));
+    /// # });
+    /// ```
+    pub fn current() -> Option<Self> {
+        Context::with_current(|context| Self(Arc::clone(&context.scope)))
+    }
+
+    /// Cancels the group; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
+    pub fn cancel(&self, reason: impl Into<Reason>) {
+        self.0.cancel(reason.into());
+    }
+
+    /// Returns whether the group is cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Returns why the group was cancelled. `None` if it was not.
+    pub fn reason(&self) -> Option<Reason> {
+        self.0.reason()
+    }
+
+    /// Waits until the group is cancelled, and returns the reason.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost if the future is dropped.
+    #[track_caller]
+    pub fn cancelled(&self) -> impl Future<Output = Reason> + Send + use<> {
+        let (scope, location) = (Arc::clone(&self.0), Location::caller());
+        async move { wait_for_reason(&scope, location).await }
+    }
+}
+
+debug_struct!([] CancelScope as "CancelScope", self => { reason: self.reason(), .. });

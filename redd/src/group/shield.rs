@@ -1,0 +1,137 @@
+//! `shield`: a future that is completed although its task was cancelled.
+//!
+//! Called by user code. A shield counts in the `Shields` of its task. As long as one does, the task's wrapper (`group_task`) does
+//! not drop the task.
+//!
+//! # Invariants
+//! - `left-once`: a shield that has entered leaves once: at its end, when its time is over, or when it is dropped.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::scope::{Context, Scope, ScopeStage, Shields};
+use crate::time::sleep;
+
+/// Protects a part of a group's task from cancellation: `future` is completed before the task is dropped.
+///
+/// - Without a cancellation it is as if `future` was awaited directly.
+/// - If the group is cancelled, `future` gets `within` from then on, or from its first poll if that is later. If it does not
+///   complete in this time, it is dropped, and the task with it.
+/// - It protects from the cancellation of the group, of a group around it, and from the drop of the
+///   [`TaskGroup`](super::TaskGroup). It does not protect from [`AbortHandle::abort`](crate::task::AbortHandle::abort) and from
+///   the end of the runtime.
+/// - [`is_cancelled`](super::is_cancelled) and [`cancelled`](super::cancelled) still tell the truth inside. A group that is
+///   started inside is not cancelled together with the outer one.
+/// - Shields nest, and each has its own time. The task is dropped when the last of them has ended.
+/// - Outside of a group's task it protects from nothing: a future whose owner drops it is gone.
+///
+/// # Panics
+/// The future panics when its time begins in a runtime that was built without `enable_time`.
+///
+/// # Examples
+/// ```
+/// use redd::group::{TaskGroup, shield};
+/// use redd::time::{Duration, sleep};
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+/// let (sender, receiver) = redd::sync::oneshot::channel();
+/// let group = TaskGroup::new();
+/// group.spawn(async move {
+///     shield(Duration::from_secs(5), async move {
+///         sleep(Duration::from_secs(2)).await; // For example, the commit of a transaction.
+///         sender.send("committed").unwrap();
+///     })
+///     .await;
+///     std::future::pending::<()>().await;
+/// });
+/// redd::task::yield_now().await;
+/// group.cancel("shutdown");
+/// assert!(group.close().await.is_err());
+/// assert_eq!(receiver.await.unwrap(), "committed");
+/// # });
+/// ```
+#[track_caller]
+pub fn shield<F: IntoFuture>(within: Duration, future: F) -> Shield<F::IntoFuture> {
+    Shield { future: Some(future.into_future()), within, guard: None, was_polled: false, location: Location::caller() }
+}
+
+pin_project! {
+    /// The future of [`shield`].
+    #[must_use = "a future does nothing until it is awaited"]
+    pub struct Shield<F> {
+        #[pin]
+        future: Option<F>,
+        within: Duration,
+        // Leaves the shield when dropped (`left-once`). `None` outside of a group, and after the end.
+        guard: Option<Guard>,
+        was_polled: bool,
+        location: &'static Location<'static>,
+    }
+}
+
+/// A shield that has entered.
+struct Guard {
+    shields: Arc<Shields>,
+    scope: Arc<Scope>,
+    /// Completes when the time is over. Made when the shield first waits.
+    expiry: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shields.leave();
+    }
+}
+
+impl Guard {
+    fn enter() -> Option<Self> {
+        let (scope, shields) = Context::current_shields()?;
+        shields.enter();
+        Some(Self { shields, scope, expiry: None })
+    }
+
+    fn poll_expired(&mut self, within: Duration, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let scope = &self.scope;
+        let expiry = self.expiry.get_or_insert_with(|| {
+            let scope = Arc::clone(scope);
+            Box::pin(async move {
+                scope.wait(ScopeStage::Stopping, None).await;
+                sleep(within).await;
+            })
+        });
+        expiry.as_mut().poll(cx)
+    }
+}
+
+impl<F: Future> Future for Shield<F> {
+    type Output = F::Output;
+
+    #[track_caller]
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        if !std::mem::replace(this.was_polled, true) {
+            *this.guard = Guard::enter();
+        }
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            // Its time was over. The task is dropped when no other shield protects it.
+            return Poll::Pending;
+        };
+        if let Poll::Ready(output) = Context::inside_shield(|| future.poll(cx)) {
+            *this.guard = None;
+            return Poll::Ready(output);
+        }
+        if this.guard.as_mut().is_some_and(|guard| guard.poll_expired(*this.within, cx).is_ready()) {
+            this.future.set(None);
+            *this.guard = None;
+        }
+        Poll::Pending
+    }
+}
+
+debug_struct!([F] Shield<F> as "Shield", self => { within: self.within, location: self.location, .. });
