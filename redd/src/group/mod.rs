@@ -43,6 +43,9 @@ mod in_order;
 pub(crate) mod join_set;
 pub(crate) mod join_set_builder;
 pub(crate) mod local_set;
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/task_groups.rs"]
+mod models;
 mod result_queue;
 mod scope;
 mod set_state;
