@@ -20,7 +20,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex as StdMutex, mpsc as std_mpsc};
 use std::task::{Context, Poll};
 
-use redd::group::TaskGroup;
+use redd::group::{Supervisor, TaskGroup};
 use redd::io::unix::AsyncFd;
 use redd::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader, Interest, ReadBuf};
 use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, unix::pipe};
@@ -720,6 +720,10 @@ fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() 
             "CancelScope::cancelled" Line here {
                 let group = busy_group();
                 drop(here.at(group.scope().cancelled()).await);
+            }
+            "Supervisor::run" Line here {
+                let supervisor = Supervisor::one_for_one().child("endless", std::future::pending::<()>);
+                drop(here.at(supervisor.run()).await);
             }
             "sleep" Line here { here.at(sleep(HOUR)).await; }
             "sleep_until" Line here { here.at(sleep_until(Instant::now() + HOUR)).await; }

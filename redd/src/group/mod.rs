@@ -12,6 +12,7 @@
 //! | know inside a task that it should end | [`cancelled`], [`is_cancelled`] |
 //! | complete what must not be interrupted | [`shield()`] |
 //! | clean up with `.await` | [`TaskGroup::defer`] |
+//! | start tasks again that fail | [`Supervisor`] |
 //!
 //! # Examples
 //! ```
@@ -50,6 +51,7 @@ mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+mod supervisor;
 pub(crate) mod task_builder;
 mod task_error;
 mod task_group;
@@ -59,6 +61,7 @@ pub(crate) mod task_local;
 pub use in_order::InOrder;
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};
 pub use shield::{Shield, shield};
+pub use supervisor::{ChildOutput, Exhausted, Restart, Supervisor};
 pub use task_error::{GroupError, TaskError};
 pub use task_group::{Deferred, TaskGroup};
 pub use task_group_builder::{NoValue, OnError, TaskGroupBuilder};
