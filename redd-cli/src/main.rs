@@ -7,10 +7,18 @@
 mod attach;
 #[allow(dead_code, reason = "the commands that write pages come next")]
 mod dump_page;
+#[cfg(test)]
+mod example;
 #[allow(dead_code, reason = "the commands that write pages come next")]
 mod page;
+#[allow(dead_code, reason = "the commands that write pages come next")]
+mod perfetto;
 mod process;
 mod ps;
+#[allow(dead_code, reason = "the commands that write pages come next")]
+mod recording;
+#[allow(dead_code, reason = "the commands that write pages come next")]
+mod schedule;
 mod symbols;
 mod system;
 mod top;
