@@ -34,6 +34,8 @@ struct Play {
     events: Vec<Event>,
     steps: BinaryHeap<Reverse<(u64, Step)>>,
     queue: VecDeque<u64>,
+    /// The tasks that wait for one worker.
+    own: [VecDeque<u64>; WORKERS],
     idle: BTreeSet<usize>,
     /// The task that each worker polls.
     polled: [Option<u64>; WORKERS],
@@ -133,13 +135,15 @@ impl Play {
 
     fn wake_by_driver(&mut self, at: u64, task: u64) {
         let Some(worker) = self.idle.pop_first() else {
-            // Some worker looks for events after its poll.
-            self.after(at, 20_000, 60_000, Step::Ready(task));
+            // The task that a worker polls wakes this one, and so queues it for that worker.
+            let worker = self.between(0, WORKERS as u64) as usize;
+            self.event(at, worker, What::Wake { task, by: self.polled[worker] });
+            self.own[worker].push_back(task);
             return;
         };
         self.event(at, worker, What::Unpark);
-        self.event(at + 700, worker, What::DriverEvents { count: 1 });
-        self.event(at + 900, worker, What::Wake { task, by: None });
+        self.event(at, worker, What::DriverEvents { count: 1 });
+        self.event(at, worker, What::Wake { task, by: None });
         self.queue.push_back(task);
         self.steps.push(Reverse((at + 1_200, Step::Next(worker))));
     }
@@ -156,7 +160,8 @@ impl Play {
     }
 
     fn poll_next(&mut self, at: u64, worker: usize) {
-        self.polled[worker] = self.queue.pop_front();
+        let next = self.own[worker].pop_front();
+        self.polled[worker] = next.or_else(|| self.queue.pop_front());
         let Some(task) = self.polled[worker] else {
             self.event(at, worker, What::Park);
             self.idle.insert(worker);

@@ -21,6 +21,8 @@ mod recording;
 mod schedule;
 mod symbols;
 mod system;
+#[allow(dead_code, reason = "the commands that write pages come next")]
+mod timeline;
 mod top;
 
 use std::io::Write as _;

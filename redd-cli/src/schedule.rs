@@ -202,6 +202,9 @@ impl Builder {
                     wait.grant = Some((at_ns, thread, by));
                     let waited = at_ns.saturating_sub(wait.from_ns);
                     self.task(task).locked_out_ns += waited;
+                    if let Some(by) = by {
+                        self.task(by);
+                    }
                 }
             }
             What::LatePoll { task } => {
@@ -220,7 +223,9 @@ impl Builder {
     }
 
     fn queue(&mut self, at_ns: u64, thread: usize, task: u64, by: Option<u64>, is_spawn: bool) {
-        self.task(task);
+        [Some(task), by].into_iter().flatten().for_each(|id| {
+            self.task(id);
+        });
         let index = self.causes.len();
         self.causes.push(Cause { is_spawn, at_ns, thread, by, task, poll: None });
         self.answers.push(None);

@@ -317,14 +317,3 @@ fn numbers_are_written_in_groups_of_seven_bits() {
     message.varint(u64::MAX);
     assert_eq!((message.0.len(), varint(&mut message.0.as_slice())), (10, u64::MAX));
 }
-
-/// `REDD_PAGES` is where the browser lane wants its pages; a trace there can be given to Perfetto's own programs.
-#[test]
-fn the_trace_of_a_played_recording_can_be_kept() {
-    let bytes = write(&crate::example::recording(20_000));
-    assert!(!Fields::of(&bytes).messages(1).is_empty());
-    if let Some(folder) = std::env::var_os("REDD_PAGES") {
-        std::fs::write(std::path::Path::new(&folder).join("example.pftrace"), bytes)
-            .expect("the lane has made the folder");
-    }
-}
