@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 /// The files that are changed, and the filter of the tests that look at them.
 const TARGETS: &[(&str, &str)] = &[
     ("task/state.rs", "task::state::"),
+    ("task/header.rs", "task::header::"),
     ("time/wheel.rs", "time::wheel::"),
     ("scheduler/run_queue.rs", "scheduler::run_queue::"),
     ("scheduler/injector.rs", "scheduler::injector::"),
     ("scheduler/idle.rs", "scheduler::idle::"),
-    ("sync/permits.rs", "sync::permits::"),
+    ("sync/permits.rs", "sync::"),
     ("sync/last_taken.rs", "sync::last_taken::"),
     ("sync/wait_cell.rs", "sync::wait_cell::"),
     ("sync/wait_list.rs", "sync::"),
@@ -321,6 +322,7 @@ mod format_macros;
 pub(crate) mod primitives;
 pub(crate) mod collections;
 mod task {
+    pub(crate) mod header;
     mod state;
     pub(crate) mod budget;
     pub(crate) use budget as coop;
