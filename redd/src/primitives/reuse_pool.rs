@@ -276,6 +276,36 @@ mod tests {
         count
     }
 
+    #[test]
+    fn a_thread_keeps_idle_records_up_to_a_bound_and_then_gives_half_of_them_away() {
+        struct Letter(());
+        recorded!(Letter, Letter(()));
+
+        /// The number of records in the cache, without the one on top.
+        fn kept() -> isize {
+            Letter::cache().with(|cache| {
+                let mut records: Vec<_> = std::iter::from_fn(|| cache.pop()).collect();
+                let count = records.len() as isize;
+                assert_eq!(cache.room.get(), CACHED, "an empty cache has room for all");
+                while let Some(record) = records.pop() {
+                    cache.push(record);
+                }
+                assert_eq!(cache.room.get(), CACHED - count);
+                count
+            })
+        }
+
+        let mut records: Vec<_> = (0..3 * CACHED).map(|_| take::<Letter>()).collect();
+        // The first takes the place on top.
+        give_back(records.remove(0));
+        let mut expected = 0;
+        for record in records {
+            give_back(record);
+            expected = if expected == CACHED { CACHED / 2 + 1 } else { expected + 1 };
+            assert_eq!(kept(), expected);
+        }
+    }
+
     /// One test, as the pool is one for the process.
     #[test]
     fn records_come_back_from_full_caches_from_threads_that_end_and_from_their_last_destructors() {

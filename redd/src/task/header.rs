@@ -324,4 +324,70 @@ mod tests {
     fn what_dumps_show_costs_forty_bytes_for_each_task() {
         assert_eq!(size_of::<Extra>(), 40);
     }
+
+    /// Stands for the functions of a type: no test calls them.
+    static TABLE: VTable = VTable {
+        poll: |_, _| unreachable!("no test polls"),
+        cancel: |_| unreachable!("no test cancels"),
+        take_output: |_, _| unreachable!("no test joins"),
+        drop_stage: |_| unreachable!("the stage is empty"),
+        free: |_| unreachable!("it is in no slab"),
+        is_blocking: false,
+        class: 0,
+        layout: Layout::new::<Header>(),
+        future_bytes: 0,
+    };
+
+    fn header() -> Header {
+        Header {
+            state: State::free(),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            vtable: UnsafeCell::new(&TABLE),
+            id: UnsafeCell::new(Id(1)),
+            join_waker: UnsafeCell::new(None),
+            location: UnsafeCell::new(Location::caller()),
+            waiting: AtomicU64::new(0),
+        }
+    }
+
+    #[test]
+    fn a_wait_and_the_time_of_queueing_share_a_word() {
+        let header = header();
+        assert!(header.waiting().is_none() && header.queued_at().is_none());
+        let here = Location::caller();
+        for location in [Some(here), None] {
+            header.set_waiting(Some(Waiting { kind: WaitKind::Notify, location }));
+            assert_eq!(header.waiting(), Some((WaitKind::Notify, location)));
+            assert_eq!(header.queued_at(), None);
+        }
+        const TIME_MAX: u64 = (1 << 56) - 1;
+        for time in [0, 1, TIME_MAX] {
+            header.set_queued_at(time);
+            assert_eq!(header.queued_at(), Some(time));
+            assert!(header.waiting().is_none());
+        }
+        header.set_queued_at(TIME_MAX + 3);
+        assert_eq!(header.queued_at(), Some(2), "it wraps around and leaves the kind alone");
+        header.set_waiting(None);
+        assert!(header.waiting().is_none() && header.queued_at().is_none());
+    }
+
+    #[test]
+    fn what_dumps_show_is_read_as_it_was_stored() {
+        for (parent, has_name) in [(0, false), (7, false), (0, true), (7, true)] {
+            let extra = Extra::new(parent, has_name);
+            assert_eq!((extra.parent(), extra.has_name()), (parent, has_name));
+            assert_eq!(extra.polls(), (0, extra.spawned_ms()));
+            assert!(extra.joining().is_none());
+            extra.count_poll();
+            assert_eq!(extra.polls().0, 1);
+        }
+        let extra = Extra::new(0, false);
+        for (joiner, is_direct) in [(9, true), (9, false), (0, false)] {
+            let here = Location::caller();
+            extra.set_joiner(joiner, is_direct, here);
+            let joining = extra.joining().expect("a handle was polled");
+            assert_eq!((joining.task, joining.is_direct, joining.location), (joiner, is_direct, here));
+        }
+    }
 }
