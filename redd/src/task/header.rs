@@ -375,17 +375,23 @@ mod tests {
     #[test]
     fn what_dumps_show_is_read_as_it_was_stored() {
         for (parent, has_name) in [(0, false), (7, false), (0, true), (7, true)] {
-            let extra = Extra::new(parent, has_name);
+            let mut extra = Extra::new(parent);
+            if has_name {
+                extra.set_has_name();
+            }
             assert_eq!((extra.parent(), extra.has_name()), (parent, has_name));
-            assert_eq!(extra.polls(), (0, extra.spawned_ms()));
+            assert_eq!(extra.polls().0, 0);
             assert!(extra.joining().is_none());
             extra.count_poll();
             assert_eq!(extra.polls().0, 1);
         }
-        let extra = Extra::new(0, false);
-        for (joiner, is_direct) in [(9, true), (9, false), (0, false)] {
+        let extra = Extra::new(0);
+        let store = [Extra::begin_join, Extra::continue_join];
+        for (joiner, is_direct, store) in
+            [(9, true, store[1]), (9, false, store[0]), (9, true, store[1]), (0, false, store[1])]
+        {
             let here = Location::caller();
-            extra.set_joiner(joiner, is_direct, here);
+            store(&extra, joiner | if is_direct { IS_DIRECT } else { 0 }, here);
             let joining = extra.joining().expect("a handle was polled");
             assert_eq!((joining.task, joining.is_direct, joining.location), (joiner, is_direct, here));
         }
