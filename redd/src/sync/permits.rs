@@ -462,6 +462,7 @@ impl Permits {
         count: usize,
         cx: &Context<'_>,
     ) -> Poll<Result<(), TryAcquireError>> {
+        waiter.begin();
         let waker = cx.waker().clone();
         let mut guard = self.waiters.lock();
         // Acquire: pairs with Release in `Permits::close`.
