@@ -92,7 +92,7 @@ const CACHED: isize = 32;
 /// Takes an idle record, or makes one.
 #[inline]
 pub(crate) fn take<T: Recorded>() -> OwnedRecord<T> {
-    T::cache().with(Cache::take_top).unwrap_or_else(take_below)
+    T::cache().with(|cache| cache.take_top(take_below))
 }
 
 /// Gives a record back.
@@ -132,15 +132,16 @@ impl<T> Cache<T> {
         Self { top: Cell::new(closed), first: Cell::new(ptr::null_mut()), room: Cell::new(0) }
     }
 
+    /// Takes the record on top. Calls `otherwise` if there is none.
     #[inline]
-    fn take_top(&self) -> Option<OwnedRecord<T>> {
+    fn take_top<R: From<OwnedRecord<T>>>(&self, otherwise: impl FnOnce() -> R) -> R {
         let top = self.top.get();
         if top.addr() <= CLOSED {
-            return None;
+            return otherwise();
         }
         self.top.set(ptr::null_mut());
         // SAFETY: from `into_raw` in `give_back`, and it leaves the cache.
-        Some(unsafe { OwnedRecord::from_raw(top) })
+        unsafe { OwnedRecord::from_raw(top) }.into()
     }
 
     fn push(&self, record: OwnedRecord<T>) {
@@ -245,7 +246,9 @@ impl<T: Recorded> Drop for Flush<T> {
     fn drop(&mut self) {
         T::cache().with(|cache| {
             let mut records = Chain::new();
-            cache.take_top().into_iter().for_each(|record| records.push(record));
+            if let Some(record) = cache.take_top(|| None) {
+                records.push(record);
+            }
             // `cache-ends-first`
             cache.top.set(ptr::without_provenance_mut(CLOSED));
             while let Some(record) = cache.pop() {

@@ -191,6 +191,19 @@ impl Waiter {
         self.entry.with(|entry| unsafe { (*entry).need })
     }
 
+    /// Records for dumps that the current task waits from now on. Called by the owner of an idle waiter, before
+    /// [`Guard::push_back`]: less is done under the lock then.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        debug_assert_eq!(self.stage(), WaitStage::Idle, "only the owner touches an idle waiter");
+        let (task, since_ms) = (current::id_or_zero(), coarse::now_ms());
+        // SAFETY: an idle waiter's entry belongs to its owner, which is the caller.
+        self.entry.with_mut(|entry| unsafe {
+            (*entry).task = task;
+            (*entry).since_ms = since_ms;
+        });
+    }
+
     /// Records what the task is about to wait on. Called just before the owner returns `Pending`.
     #[inline]
     pub(crate) fn record(&self) {
@@ -409,7 +422,8 @@ impl<D> Guard<'_, D> {
         self.lists.waiting.is_empty()
     }
 
-    /// Links `waiter`, which is in no list, at the back. `need` is for permits, and 0 elsewhere.
+    /// Links `waiter`, which is in no list, at the back. Its owner has called [`Waiter::begin`]. `need` is for permits, and 0
+    /// elsewhere.
     ///
     /// # Safety
     /// `same-list`: until the waiter is notified or removed, this list lives, and the waiter is neither moved nor freed.
@@ -418,16 +432,15 @@ impl<D> Guard<'_, D> {
     pub(crate) unsafe fn push_back(&mut self, waiter: Pin<&Waiter>, waker: Option<Waker>, need: usize) {
         debug_assert_eq!(waiter.stage(), WaitStage::Idle, "a waiter is in one list at most");
         let epoch = self.lists.epoch;
-        let unused = waiter.entry.with_mut(|entry| {
+        waiter.entry.with_mut(|entry| {
             // SAFETY: an idle waiter's entry belongs to its owner, which is the caller.
             let entry = unsafe { &mut *entry };
             entry.epoch = epoch;
             entry.need = need;
-            entry.task = current::id_or_zero();
-            entry.since_ms = coarse::now_ms();
-            std::mem::replace(&mut entry.waker, waker)
+            debug_assert!(entry.waker.is_none(), "a waker is taken by the notification or by `remove`");
+            // SAFETY: it is valid for writes. There is no waker that would have to be dropped.
+            unsafe { ptr::write(&raw mut entry.waker, waker) };
         });
-        debug_assert!(unused.is_none(), "a waker is taken by the notification or by `remove`");
         // Relaxed: the lock orders it for notifiers, and for the owner it is its own store.
         waiter.stage.store(LINKED, Ordering::Relaxed);
         // SAFETY: by the safety contract.
