@@ -517,6 +517,11 @@ impl Timer {
                 let swapped = self.with_waker(|old| {
                     // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
                     self.entry.task.with_mut(|slot| unsafe { *slot = task });
+                    if old.is_none() {
+                        // It was armed by a reset while no task waited.
+                        // SAFETY: as above.
+                        self.entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
+                    }
                     std::mem::swap(old, &mut waker);
                 });
                 swapped.is_some()
@@ -878,6 +883,22 @@ mod tests {
         assert_eq!(collected(&timers)[0], (8, Duration::from_millis(6)));
         drop((first, second));
         assert_eq!(collected(&timers), []);
+    }
+
+    #[test]
+    fn a_wait_for_a_timer_that_was_reset_before_begins_with_the_poll() {
+        let timers = paused(0);
+        // The clock starts at zero, which is also what a new timer has.
+        while coarse::now_ms() == 0 {
+            coarse::refresh();
+        }
+        let mut timer = idle(&timers);
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
+        assert!(matches!(arming, Arming::ArmedEarliest));
+        assert_eq!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop()), || 7), TimerState::Waiting);
+        let mut waiters = Vec::new();
+        timers.collect(&mut waiters);
+        assert!(matches!(waiters[..], [WaiterInfo { task: 7, since_ms: 1.., .. }]), "{waiters:?}");
     }
 
     #[test]
