@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use super::metrics::Sample;
 use super::request::Format;
+use crate::observe::metric_blocks::MetricBlocks;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
@@ -30,8 +30,8 @@ pub(crate) trait Observed: Send + Sync {
     /// Begins to sample which tasks its workers poll.
     fn sampler(self: Arc<Self>) -> Box<dyn Sampler>;
 
-    /// Its metrics.
-    fn samples(&self) -> Vec<Sample>;
+    /// Adds its metrics.
+    fn add_metrics(&self, blocks: &mut MetricBlocks);
 }
 
 /// Samples which tasks the workers of a runtime poll.

@@ -5,6 +5,8 @@
 mod display;
 mod open_metrics;
 
+pub(crate) use open_metrics::add;
+
 use std::fmt;
 use std::ops::Range;
 use std::panic::Location;

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 
 use super::handle::Handle;
-use super::samples::samples;
 use super::top::{self, Samples};
-use crate::attach::{self, Format, Observed, Sample, Sampler, json};
+use crate::attach::{self, Format, Observed, Sampler, json};
 use crate::observe::coarse;
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
-use crate::observe::metrics::RuntimeMetrics;
+use crate::observe::metric_blocks::MetricBlocks;
+use crate::observe::metrics::{self, RuntimeMetrics};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::rescue::options::Mode;
@@ -105,8 +105,8 @@ impl Observed for Shared {
         Box::new(TaskSampler { shared: self, samples: Samples::new() })
     }
 
-    fn samples(&self) -> Vec<Sample> {
-        samples(&RuntimeMetrics::new(self.arc()), &self.id.to_string(), self.config.name.as_deref())
+    fn add_metrics(&self, blocks: &mut MetricBlocks) {
+        metrics::add(blocks, &RuntimeMetrics::new(self.arc()));
     }
 }
 
