@@ -70,7 +70,10 @@ impl Observed for Shared {
         let _ = match format {
             Format::Text if is_whole => write!(out, "{dump:#}"),
             Format::Text => write!(out, "{dump}"),
-            Format::Json => write!(out, "{}", dump.to_json()),
+            Format::Json => {
+                dump.write_json(out);
+                Ok(())
+            }
         };
     }
 

@@ -216,10 +216,14 @@ impl Dump {
     /// # task.abort(); });
     /// ```
     pub fn to_json(&self) -> String {
-        let mut out = String::with_capacity(self.contents.tasks.tasks.len() * json::BYTES_PER_TASK + 256);
-        // Writing to a string does not fail.
-        let _ = json::write(&mut out, &self.contents);
+        let mut out = String::new();
+        self.write_json(&mut out);
         out
+    }
+
+    /// Writes [`to_json`](Self::to_json) behind what `out` has.
+    pub(crate) fn write_json(&self, out: &mut String) {
+        json::write(out, &self.contents);
     }
 }
 
