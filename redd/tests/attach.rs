@@ -179,7 +179,7 @@ fn stacks_metrics_and_samples_are_replies_too() {
     let json = ask("top 50");
     let part = json.split("{\"id\":").find(|part| part.contains("\"sampled\",\"kind\"")).expect(&json);
     assert!(part.contains("\"samples\":") && part.contains("\"each_worker\":[{\"polls\":"), "{part}");
-    assert!(part.contains("\"state\":\"running\"") && part.contains("\"hot\":[{"), "{part}");
+    assert!(part.contains("\"state\":\"running\"") && part.contains("\"each_task\":[{\"spawned_at\":"), "{part}");
     let metrics = ask("metrics");
     assert!(metrics.contains("\",name=\"sampled\"} 2\n"), "{metrics}");
     assert!(metrics.ends_with("# EOF\n"));

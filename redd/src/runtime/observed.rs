@@ -15,7 +15,7 @@ use crate::observe::metrics::{self, RuntimeMetrics};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::rescue::options::Mode;
-use crate::scheduler::rescue::stacks::{has_number, polled_tasks, polling_threads};
+use crate::scheduler::rescue::stacks::{polled_tasks, polling_threads};
 use crate::scheduler::shared::Shared;
 
 /// Applies what the user has set in the environment.
@@ -91,15 +91,12 @@ impl Observed for Shared {
             None => true,
             Some(_) if !threads.is_empty() => true,
             Some(number) => {
-                let tasks = self.slab.describe_live();
-                let task = tasks.iter().find(|task| has_number(task, number));
-                if let Some(task) = task {
-                    let _ = writeln!(
-                        out,
-                        "{task}\n    it is not polled now, so it has no calls: a task that waits is data"
-                    );
+                let dump = Handle { shared: self.arc() }.snapshot();
+                let is_there = dump.write_task(out, number);
+                if is_there {
+                    out.push_str("    it is not polled now, so it has no calls: a task that waits is data\n");
                 }
-                task.is_some()
+                is_there
             }
         }
     }
