@@ -5,6 +5,10 @@
 #![allow(clippy::disallowed_methods, reason = "a client in real time")]
 
 mod attach;
+#[allow(dead_code, reason = "the commands that write pages come next")]
+mod dump_page;
+#[allow(dead_code, reason = "the commands that write pages come next")]
+mod page;
 mod process;
 mod ps;
 mod symbols;
