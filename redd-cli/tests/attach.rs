@@ -247,6 +247,36 @@ fn a_process_in_another_mount_namespace_replies() {
     assert!(dump(&program).contains("`idle`: multi-thread"));
 }
 
+/// As in a container: the process has its own numbers of processes, its own `/proc` and its own `/tmp`, and is asked from the host.
+#[test]
+fn a_process_in_a_container_replies_to_the_host() {
+    let container = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let can = Command::new(container[0]).args(&container[1..]).arg("true").output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        return skip("`unshare --mount --pid --mount-proc` is not here or not permitted");
+    }
+    let shell =
+        [&container[..], &["sh", "-c", "mount -t tmpfs -o mode=1777 tmpfs /dev/shm && exec \"$@\"", "sh"]].concat();
+    let program = Program::start_by("idle", &shell);
+    let outer = program.pid();
+    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+    let inner = children.trim();
+    let status = std::fs::read_to_string(format!("/proc/{inner}/status")).unwrap();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    assert_eq!(numbers.split_whitespace().collect::<Vec<_>>(), [inner, "1"], "it is the first one in its container");
+    let since = Instant::now();
+    let text = loop {
+        let output = redd(&["dump", inner]);
+        if output.status.success() {
+            break String::from_utf8(output.stdout).unwrap();
+        }
+        assert!(since.elapsed() < PATIENCE, "{output:?}");
+    };
+    assert!(text.contains("`idle`: multi-thread"), "{text}");
+    let list = printed(&["ps"]);
+    assert!(list.lines().any(|line| line.split_whitespace().next() == Some(inner)), "{list}");
+}
+
 #[test]
 fn the_next_folder_is_used_where_one_cannot_be_written() {
     // The test program may be below /tmp, so that one cannot be replaced as a whole.
