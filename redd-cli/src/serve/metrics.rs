@@ -27,7 +27,7 @@ pub(crate) fn run(pid: u32, address: SocketAddr) -> Result<Vec<u8>, String> {
     runtime()?.block_on(async {
         let mut ctrl_c = ctrl_c()?;
         let (listener, address) = listen(address).await?;
-        announce(&format!("the metrics of process {pid} are at http://{address}/metrics. Ctrl-C ends this"));
+        announce(&format!("the metrics of process {pid} are at http://{address}/metrics until Ctrl-C"));
         redd::select! {
             () = http::serve(listener, move |asked| answer(asked, ask)) => {}
             _ = ctrl_c.recv() => {}

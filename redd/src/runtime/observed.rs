@@ -11,7 +11,7 @@ use crate::attach::{self, Format, Observed, Sampler, json};
 use crate::observe::coarse;
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
 use crate::observe::metric_blocks::MetricBlocks;
-use crate::observe::metrics::{self, RuntimeMetrics};
+use crate::observe::metrics::{RuntimeMetrics, open_metrics};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::rescue::options::Mode;
@@ -106,7 +106,7 @@ impl Observed for Shared {
     }
 
     fn add_metrics(&self, blocks: &mut MetricBlocks) {
-        metrics::add(blocks, &RuntimeMetrics::new(self.arc()));
+        open_metrics::add(blocks, &RuntimeMetrics::new(self.arc()));
     }
 }
 
