@@ -297,7 +297,7 @@ fn walk_while_a_timer_leaves() {
         leaving
     });
     let mut waiters = Vec::new();
-    timers.collect_by(1, &mut waiters);
+    timers.collect_by(1, || {}, &mut waiters);
     let leaving = thread.join().expect("it does not panic");
     let tasks: Vec<u64> = waiters.iter().map(|waiter| waiter.task).collect();
     assert!(tasks == [7, 8, 9] || tasks == [7, 9], "the walk has lost its way: {tasks:?}");
@@ -322,7 +322,7 @@ fn walk_while_firing() {
     let walking = timers.clone();
     let thread = crate::primitives::checker::thread::spawn(move || {
         let mut waiters = Vec::new();
-        walking.collect_by(1, &mut waiters);
+        walking.collect_by(1, || {}, &mut waiters);
         waiters.len()
     });
     assert_eq!(fire(&timers, 1), 2);

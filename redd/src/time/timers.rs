@@ -53,7 +53,7 @@ use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::reuse_pool::Pool;
-use crate::primitives::{Mutex, ShortMutex};
+use crate::primitives::{Mutex, ShortMutex, thread};
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/time_timers.rs"]
@@ -64,8 +64,9 @@ const NO_DEADLINE: u64 = u64::MAX;
 /// The life of a wheel that serves no runtime.
 const NO_RUNTIME: u64 = 0;
 
-/// How many timers are described under one lock: each costs about as much as a cache miss.
-const COLLECTED_AT_ONCE: usize = 256;
+/// How many timers are described under one lock: each costs about as much as a cache miss. With 256, a worker that armed a timer
+/// meanwhile waited for more than a millisecond: after some 30 µs it sleeps between its attempts (`thread::spin`).
+const COLLECTED_AT_ONCE: usize = 64;
 
 /// Numbers for `one-life`.
 static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NO_RUNTIME + 1);
@@ -179,15 +180,16 @@ impl Timers {
 
     /// Adds the tasks that wait for a timer. Timers that are armed or dropped meanwhile may or may not be among them.
     pub(crate) fn collect(&self, out: &mut Vec<WaiterInfo>) {
-        self.collect_by(COLLECTED_AT_ONCE, out);
+        // The lock is free for as long as a thread that waits for it may pause between two attempts.
+        self.collect_by(COLLECTED_AT_ONCE, || (0..thread::SPINS).for_each(thread::spin), out);
     }
 
-    /// As [`collect`](Self::collect), with this many timers under one lock.
-    fn collect_by(&self, count: usize, out: &mut Vec<WaiterInfo>) {
+    /// As [`collect`](Self::collect), with this many timers under one lock, and `pause` before each.
+    fn collect_by(&self, count: usize, pause: impl Fn(), out: &mut Vec<WaiterInfo>) {
         let _walk = self.walking.lock();
         let now = self.clock.now();
         for wheel in &self.wheels {
-            wheel.collect(count, |tick| self.instant_of(tick).saturating_duration_since(now), out);
+            wheel.collect(count, &pause, |tick| self.instant_of(tick).saturating_duration_since(now), out);
         }
     }
 
@@ -295,10 +297,11 @@ impl LockedWheel {
     }
 
     /// Adds the tasks that wait for a timer of this wheel. The caller holds the lock for the one walk.
-    fn collect(&self, count: usize, remaining: impl Fn(u64) -> Duration, out: &mut Vec<WaiterInfo>) {
+    fn collect(&self, count: usize, pause: impl Fn(), remaining: impl Fn(u64) -> Duration, out: &mut Vec<WaiterInfo>) {
         let (mut walk, mut found) = (WheelWalk::new(), Vec::new());
         let mut is_done = false;
         while !is_done {
+            pause();
             // Memory is allocated outside of the lock.
             found.reserve(count);
             is_done = self.with(|inner| {
