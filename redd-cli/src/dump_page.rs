@@ -21,7 +21,13 @@ mod tests {
     use crate::page::tests::{HOSTILE, assert_is_sound, data_of, keep_for_browser, with_steps};
 
     fn wait(kind: &str, what: &Value) -> Value {
-        json!({ "kind": kind, "at": "src/store.rs:88:31", "since_ms": 12_100, "what": what })
+        let at = match kind {
+            "Mutex" => "src/bank.rs:54:31",
+            "Timer" => "src/server.rs:52:42",
+            "Readable" => "src/main.rs:33:26",
+            _ => "src/jobs.rs:61:20",
+        };
+        json!({ "kind": kind, "at": at, "since_ms": 12_100, "what": what })
     }
 
     fn task(id: u64, name: Option<&str>, spawned_at: &str, waits: &[Value]) -> Value {
@@ -34,12 +40,12 @@ mod tests {
 
     fn lock(object: u64, by: Option<u64>) -> Value {
         let taken =
-            json!({ "task": by, "at": "src/store.rs:140:24", "ago_ms": 12_100, "is_only": true, "is_owned": false });
+            json!({ "task": by, "at": "src/bank.rs:52:31", "ago_ms": 12_100, "is_only": true, "is_owned": false });
         json!({ "type": "lock", "object": object, "taken": taken, "out": 1, "waiting": 2 })
     }
 
-    /// Each kind of state and of wait, a deadlock, and names that would do harm.
-    fn example() -> Value {
+    /// Each kind of state and of wait, a deadlock, and a task with that name.
+    fn example(name: &str) -> Value {
         let timer = wait("Timer", &json!({ "type": "deadline", "remaining_ms": 8_500 }));
         let mut tasks = vec![
             task(
@@ -52,7 +58,7 @@ mod tests {
             task(3, Some("transfer-b"), "src/bank.rs:38:5", &[wait("Mutex", &lock(2, Some(2)))]),
             task(
                 4,
-                Some(HOSTILE),
+                Some(name),
                 "src/main.rs:20:9",
                 &[
                     wait("Join", &json!({ "type": "task", "task": 2 })),
@@ -107,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_page_has_the_dump_and_nothing_that_a_name_could_break() {
-        for dump in [example(), empty()] {
+        for dump in [example(HOSTILE), empty()] {
             let page = write(&dump);
             assert_is_sound(TEMPLATE, &page);
             let read: Value = serde_json::from_str(data_of(&page)).expect("it is JSON");
@@ -117,8 +123,9 @@ mod tests {
 
     #[test]
     fn pages_for_the_browser() {
-        keep_for_browser("dump", &write(&example()), "tasks=311 groups=12 diagnoses=1 rows=12");
+        keep_for_browser("dump", &write(&example(HOSTILE)), "tasks=311 groups=12 diagnoses=1 rows=12");
         keep_for_browser("dump-empty", &write(&empty()), "tasks=0 groups=0 diagnoses=0 rows=0");
+        keep_for_browser("dump-picture", &write(&example("audit")), "tasks=311 groups=12 diagnoses=1 rows=12");
         let steps = "
             const press = text => [...document.querySelectorAll('button')].find(each => each.textContent === text).click();
             const rows = () => document.querySelectorAll('#list tbody tr').length;
@@ -138,7 +145,7 @@ mod tests {
             document.documentElement.dataset.drawn = seen.join(', ');";
         let drawn = "tasks 311, oldest 399, group 300, found 1, task 3 transfer-b, task 2 transfer-a, queued 1, tree 2, \
                      outside 3, escaped true";
-        keep_for_browser("dump-steps", &with_steps(&write(&example()), steps), drawn);
+        keep_for_browser("dump-steps", &with_steps(&write(&example(HOSTILE)), steps), drawn);
         let mut many = empty();
         let timer = wait("Timer", &json!({ "type": "deadline", "remaining_ms": 8_500 }));
         let tasks = (2..20_002).map(|id| task(id, None, "src/server.rs:41:13", std::slice::from_ref(&timer)));

@@ -39,16 +39,17 @@ pub(crate) fn fill(template: &str, data: &str) -> String {
 pub(crate) fn quoted(value: &serde_json::Value) -> String {
     let json = value.to_string();
     let mut out = String::with_capacity(json.len());
-    for mark in json.chars() {
-        match mark {
-            // In JSON they occur only within strings.
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\u{7f}' => {
-                // Writing to a string does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(mark));
-            }
-            _ => out.push(mark),
-        }
+    let mut rest = json.as_str();
+    // In JSON these occur only within strings.
+    while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}', '\u{7f}']) {
+        let (plain, tail) = rest.split_at(at);
+        out.push_str(plain);
+        let mut marks = tail.chars();
+        // Writing to a string does not fail.
+        let _ = marks.next().map(|mark| write!(out, "\\u{:04x}", u32::from(mark)));
+        rest = marks.as_str();
     }
+    out.push_str(rest);
     out
 }
 
