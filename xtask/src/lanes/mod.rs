@@ -12,11 +12,13 @@
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
+//! | `browser` | the pages that `redd` writes, in a browser |
 //!
 //! `outcome` is what a lane returns, and `commands` runs cargo for all of them. They import no lane.
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod browser;
 mod commands;
 mod compatibility;
 mod demos;
@@ -28,6 +30,7 @@ mod outcome;
 mod sanitizers;
 mod tools;
 
+pub(crate) use browser::write_pictures;
 pub(crate) use compatibility::{record_api, run_suites, run_switch};
 pub(crate) use demos::write_demos;
 pub(crate) use models::run_shuttle;
@@ -145,6 +148,11 @@ pub(crate) const DEEP: &[Lane] = &[
         name: "demos",
         purpose: "programs that get stuck, on redd and on Tokio: which lines are named, and the guide's copy",
         run: demos::demos,
+    },
+    Lane {
+        name: "browser",
+        purpose: "the pages that `redd` writes, in headless Chromium without a network",
+        run: browser::browser,
     },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
