@@ -118,7 +118,8 @@ impl Browser {
         if let Some(program) = candidates.into_iter().find(|program| program.is_file()) {
             return Ok(Self { program, unpacked: None });
         }
-        let packages = Packages { name: "browser", whole: &["chromium", "fonts-dejavu-core"], alone: &[] };
+        let packages =
+            Packages { name: "browser", whole: &["chromium", "chromium-common", "fonts-dejavu-core"], alone: &[] };
         let unpacked = Apt::open(target)?.unpack(&packages)?;
         // Debian's script in `usr/bin` looks for the program outside of `target`.
         let browser = Self { program: unpacked.path("usr/lib/chromium/chromium"), unpacked: Some(unpacked) };
@@ -136,7 +137,10 @@ impl Browser {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=5", WATCHDOG_S]).arg(&self.program);
         if let Some(unpacked) = &self.unpacked {
+            // A library of PulseAudio, which Chromium needs to start, is in a folder of its own.
+            command.env("LD_LIBRARY_PATH", unpacked.path("usr/lib/x86_64-linux-gnu/pulseaudio"));
             unpacked.add_libraries(&mut command);
+            // Where it looks for fonts.
             command.env("XDG_DATA_HOME", unpacked.path("usr/share"));
         }
         command
