@@ -15,6 +15,7 @@ const COMPACTION: u64 = 2;
 const FIRST_CONNECTION: u64 = 3;
 const CONNECTIONS: u64 = 24;
 const FIRST_REQUEST: u64 = 100;
+const FIRST_CLOSURE: u64 = 1 << 20;
 /// A poll of so many nanoseconds is reported as late.
 const LATE_NS: u64 = 5_000_000;
 
@@ -123,7 +124,7 @@ impl Play {
                     self.event(at, CLOSURES, What::ClosureEnd { id });
                 }
                 self.closures += 1;
-                let id = self.closures;
+                let id = FIRST_CLOSURE + self.closures;
                 let pause = self.between(200_000, 3_000_000);
                 self.event(at + 1, CLOSURES, What::ClosureStart { id });
                 self.after(at + pause, 300_000, 2_500_000, Step::ClosureEnds(id));

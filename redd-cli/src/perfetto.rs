@@ -373,8 +373,7 @@ impl<'a> Writer<'a> {
         let mut annotations = Vec::new();
         match span.kind {
             SpanKind::Park => {}
-            SpanKind::Closure => annotations.push(("closure", Value::Number(span.id))),
-            SpanKind::Poll => {
+            SpanKind::Closure | SpanKind::Poll => {
                 annotations.push(("task", Value::Number(span.id)));
                 let task = self.tasks.get(&span.id).map(|index| &self.schedule.tasks[*index]);
                 if let Some(task) = task.filter(|task| !task.spawned_at.is_empty()) {
@@ -396,9 +395,8 @@ impl<'a> Writer<'a> {
 
     fn slice_name(&self, span: &Span) -> String {
         match span.kind {
-            SpanKind::Poll => self.label(span.id),
+            SpanKind::Closure | SpanKind::Poll => self.label(span.id),
             SpanKind::Park => "parked".to_owned(),
-            SpanKind::Closure => "closure".to_owned(),
         }
     }
 

@@ -41,7 +41,7 @@ pub(crate) enum SpanKind {
 pub(crate) struct Span {
     pub(crate) kind: SpanKind,
     pub(crate) thread: usize,
-    /// The task or the closure; 0 of a park.
+    /// The task, which may be a closure; 0 of a park.
     pub(crate) id: u64,
     pub(crate) from_ns: u64,
     pub(crate) to_ns: u64,
@@ -96,6 +96,8 @@ pub(crate) struct TaskSums {
     pub(crate) name: Option<String>,
     pub(crate) spawned_at: String,
     pub(crate) parent: Option<u64>,
+    /// It is a closure, and has one span in place of polls.
+    pub(crate) is_closure: bool,
     pub(crate) polls: u64,
     /// The time in its polls, without those of other tasks within them.
     pub(crate) running_ns: u64,
@@ -110,9 +112,10 @@ pub(crate) struct TaskSums {
 }
 
 impl TaskSums {
-    /// `writer`, or `task 7`.
+    /// `writer`, `task 7` or `closure 8`.
     pub(crate) fn label(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("task {}", self.id))
+        let kind = if self.is_closure { "closure" } else { "task" };
+        self.name.clone().unwrap_or_else(|| format!("{kind} {}", self.id))
     }
 }
 
@@ -188,9 +191,13 @@ impl Builder {
             }
             What::Unpark => self.end(at_ns, thread, SpanKind::Park, 0, |_| {}),
             What::ClosureStart { id } => {
+                self.task(id).is_closure = true;
                 self.start(at_ns, thread, SpanKind::Closure, id);
             }
-            What::ClosureEnd { id } => self.end(at_ns, thread, SpanKind::Closure, id, |_| {}),
+            What::ClosureEnd { id } => {
+                self.task(id).is_closure = true;
+                self.end(at_ns, thread, SpanKind::Closure, id, |_| {});
+            }
             What::LockWait { task } => {
                 self.task(task);
                 self.open_waits.insert(task, self.lock_waits.len());
@@ -368,12 +375,12 @@ impl Builder {
         let mut outer: Vec<&Span> = Vec::new();
         for span in spans {
             outer.truncate(span.depth);
-            if let Some(around) = outer.last().filter(|around| around.kind == SpanKind::Poll) {
+            if let Some(around) = outer.last().filter(|around| around.kind != SpanKind::Park) {
                 let task = self.task(around.id);
                 task.running_ns = task.running_ns.saturating_sub(span.ns());
             }
             outer.push(span);
-            if span.kind == SpanKind::Poll {
+            if span.kind != SpanKind::Park {
                 let task = self.task(span.id);
                 task.running_ns += span.ns();
                 task.longest_poll_ns = task.longest_poll_ns.max(span.ns());

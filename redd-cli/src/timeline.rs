@@ -7,7 +7,7 @@
 //!
 //! | numbers | of each |
 //! |---|---|
-//! | spans, thread by thread | start; length; task or closure; flags and, above them, depth |
+//! | spans, thread by thread | start; length; task, or 0 of a park; flags and, above them, depth |
 //! | causes | time; thread and, below it, whether it is a spawn; by which task, or 0; task; poll, or 0 |
 //! | waits for locks | start; task; thread; length until the grant, or 0; by which task; on which thread |
 //! | marks | time; thread and, below it, whether it is a panic; task, or 0 |
@@ -34,7 +34,7 @@ pub(crate) fn write(recording: &Recording) -> String {
         .tasks
         .iter()
         .map(|task| {
-            let flags = u8::from(task.has_ended) | u8::from(task.has_panicked) << 1;
+            let flags = u8::from(task.has_ended) | u8::from(task.has_panicked) << 1 | u8::from(task.is_closure) << 2;
             json!([
                 task.id,
                 task.name,
@@ -115,7 +115,7 @@ impl Columns<'_> {
             let (kind, owner) = match span.kind {
                 SpanKind::Poll => (0, self.index(span.id)),
                 SpanKind::Park => (1, 0),
-                SpanKind::Closure => (2, span.id),
+                SpanKind::Closure => (2, self.index(span.id)),
             };
             let flags = [span.has_start, span.has_end, span.is_last, span.is_late];
             let flags = flags.iter().zip(2..).fold(kind, |all, (flag, bit)| all | u64::from(*flag) << bit);

@@ -190,9 +190,8 @@ fn assert_agrees(recording: &Recording) -> Trace {
     let expected = schedule.spans.iter().map(|span| Slice {
         track: 16 + span.thread as u64,
         name: match span.kind {
-            SpanKind::Poll => label(span.id),
+            SpanKind::Poll | SpanKind::Closure => label(span.id),
             SpanKind::Park => "parked".to_owned(),
-            SpanKind::Closure => "closure".to_owned(),
         },
         from_ns: span.from_ns,
         to_ns: span.to_ns,
@@ -255,10 +254,11 @@ fn a_trace_has_slices_arrows_instants_and_counters() {
             (39, "late poll of the future of block_on"),
         ]
     );
+    assert!(trace.slices.iter().any(|slice| slice.name == "closure 5" && slice.from_ns == 25 && slice.to_ns == 39));
     let counts: Vec<_> = trace.counts.into_iter().collect();
     assert_eq!(counts[0], (2, vec![(0, 1), (5, 0), (20, 1), (32, 0)]), "tasks that wait to run");
     assert_eq!(counts[1..], [(3, vec![(30, 4)]), (4, vec![(31, 3)])]);
-    for name in ["task", "by task", "spawned at", "queued ns", "waited ns", "closure", "not recorded"] {
+    for name in ["task", "by task", "spawned at", "queued ns", "waited ns", "not recorded"] {
         assert!(trace.annotations.contains(name), "{name}: {:?}", trace.annotations);
     }
 }

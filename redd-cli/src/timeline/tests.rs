@@ -59,7 +59,7 @@ fn a_page_has_the_spans_causes_locks_and_marks_of_the_recording() {
     ]));
     let data = read(&page);
     // Start, length, owner, and flags: 4 has a start, 8 has an end, 16 is the last; above them the depth.
-    let spans = vec![0, 310, 0, 12, 4, 296, 3, 4 + 8 + 16 + (1 << 6), 320, 20, 9, 2 + 4];
+    let spans = vec![0, 310, 0, 12, 4, 296, 3, 4 + 8 + 16 + (1 << 6), 320, 20, 4, 2 + 4];
     assert_eq!(numbers(&data["spans"]), (3, spans));
     assert_eq!(
         data["threads"].as_array().expect("a list").iter().map(|of| of["spans"].clone()).collect::<Vec<_>>(),
@@ -70,6 +70,7 @@ fn a_page_has_the_spans_causes_locks_and_marks_of_the_recording() {
     assert_eq!(numbers(&data["marks"]), (2, vec![331, 5, 4, 9, 4, 0]));
     assert_eq!(data["places"], json!(["src/a.rs:1:1", "src/a.rs:2:1", "src/a.rs:3:1", ""]));
     assert_eq!(data["tasks"][3], json!([700, null, 3, null, 1, 296, 296, 2, 2, 0, 3]));
+    assert_eq!(data["tasks"][4], json!([9, null, 3, null, 0, 20, 20, 0, 0, 0, 4]));
     assert_eq!(data["tasks"][0], json!([1, null, 0, null, 1, 14, 310, 0, 0, 20, 0]));
     assert_eq!((&data["end_ns"], &data["events"], &data["lost"]), (&json!(340), &json!(11), &json!(0)));
 }
@@ -85,7 +86,7 @@ fn torn() -> Recording {
         (3_000, 2, What::PollStart { task: 1 }),
         (4_000, 2, What::LatePoll { task: 1 }),
         (5_000, 0, What::LockWait { task: 3 }),
-        (6_000, 0, What::ClosureStart { id: 1 }),
+        (6_000, 0, What::ClosureStart { id: 20 }),
         (7_000, 1, What::Wake { task: 9, by: None }),
     ]);
     recording.lost = 77;
