@@ -125,6 +125,24 @@ mod tests {
     fn pages_for_the_browser() {
         keep_for_browser("dump", &write(&example(HOSTILE)), "tasks=311 groups=12 diagnoses=1 rows=12");
         keep_for_browser("dump-empty", &write(&empty()), "tasks=0 groups=0 diagnoses=0 rows=0");
+        let mut wrong = example(HOSTILE);
+        wrong["diagnoses"] = json!([
+            { "type": "deadlock", "tasks": [2, 3, 99] },
+            {
+                "type": "futurelock", "task": 4, "kind": "Mutex", "granted_at": "src/bank.rs:70:9", "ago_ms": 2_000,
+                "released_by": 3, "waiting": 1, "waits": [wait("Mutex", &lock(1, None))],
+            },
+            { "type": "stranded", "task": 8 },
+            { "type": "nothing_can_happen", "waiting": 311 },
+            { "type": "some_new_kind", "tasks": [5], "why": HOSTILE },
+            { "type": "toString" },
+        ]);
+        let steps = "
+            const text = at('diagnoses').textContent;
+            const words = ['task 99 (not listed)', 'granted: Mutex at src/bank.rs:70:9 2.0 s ago, released by task 3',
+                'nothing can wake this task', '311 tasks wait', 'some new kind', 'why: <', 'toString'];
+            document.documentElement.dataset.drawn = [...words.filter(word => !text.includes(word)), `${at('diagnoses').childElementCount}`].join();";
+        keep_for_browser("dump-wrong", &with_steps(&write(&wrong), steps), "6");
         keep_for_browser("dump-picture", &write(&example("audit")), "tasks=311 groups=12 diagnoses=1 rows=12");
         let steps = "
             const press = text => [...document.querySelectorAll('button')].find(each => each.textContent === text).click();
