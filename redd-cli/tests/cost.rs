@@ -6,6 +6,8 @@
 
 mod programs;
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,6 +44,7 @@ fn many_attaches_leave_descriptors_threads_and_memory_as_they_were() {
     let rounds = std::env::var("REDD_ATTACHES").map_or(200, |count| count.parse().expect("REDD_ATTACHES is a number"));
     let program = Program::start("idle").open();
     let pid = program.pid().to_string();
+    let known = directories();
     for _ in 0..20 {
         printed(&["dump", &pid]);
     }
@@ -54,13 +57,18 @@ fn many_attaches_leave_descriptors_threads_and_memory_as_they_were() {
     let _ = writeln!(std::io::stdout(), "threads, descriptors, KiB before and after {rounds}: {before:?} {after:?}");
     assert_eq!((after.0, after.1), (before.0, before.1));
     assert!(after.2 <= before.2 + 1024, "{before:?} {after:?}");
-    let left = std::fs::read_dir("/tmp").unwrap().flatten();
     // Other tests may be about to meet their programs, and have their directories for some milliseconds.
-    let old = left.filter(|entry| {
-        let is_old = |status: std::fs::Metadata| status.modified().unwrap().elapsed().is_ok_and(|age| age > PATIENCE);
-        entry.file_name().to_string_lossy().starts_with("redd-attach-") && entry.metadata().is_ok_and(is_old)
-    });
-    assert_eq!(old.count(), 0);
+    let since = Instant::now();
+    while directories().iter().any(|directory| !known.contains(directory)) {
+        assert!(since.elapsed() < PATIENCE, "directories are left over: {:?}", directories());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The directories of clients that are there, or were left by clients that were killed.
+fn directories() -> BTreeSet<OsString> {
+    let entries = std::fs::read_dir("/tmp").unwrap().flatten().map(|entry| entry.file_name());
+    entries.filter(|name| name.to_string_lossy().starts_with("redd-attach-")).collect()
 }
 
 /// How long the process is watched.
