@@ -101,6 +101,9 @@ fn top_shows_which_tasks_are_polled() {
     let program = Program::start("idle").open();
     let text = printed(&["top", &program.pid().to_string()]);
     assert!(text.contains("0.0 %") && text.contains("waiting  something outside of redd"), "{text}");
+    let program = Program::start("set").open();
+    let text = printed(&["top", &program.pid().to_string()]);
+    assert!(text.contains("waiting  Timer at "), "tasks of a `LocalSet` are shown: {text}");
 }
 
 #[test]

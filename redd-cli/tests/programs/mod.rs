@@ -143,6 +143,13 @@ fn run(name: &str) {
             ready();
             runtime.block_on(std::future::pending::<()>());
         }
+        "set" => {
+            let runtime = current.name("set").build().unwrap();
+            let set = redd::task::LocalSet::new();
+            set.spawn_local(async { redd::time::sleep(Duration::from_secs(3600)).await });
+            ready();
+            set.block_on(&runtime, std::future::pending::<()>());
+        }
         "one worker" => wait_forever(workers.name("single").worker_threads(1)),
         "workers without rescue" => wait_forever(workers.name("plain").rescue(Rescue::off())),
         "several" => {

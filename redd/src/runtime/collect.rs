@@ -21,11 +21,17 @@ pub(crate) struct Collected {
     pub(crate) waiters: Vec<WaiterInfo>,
 }
 
-pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
+/// The tasks and closures of a runtime that have not ended, and those of the `LocalSet`s that run in it.
+pub(super) fn tasks(shared: &Shared) -> Vec<TaskInfo> {
     let mut tasks = shared.slab.describe_live();
     for slab in local_slabs::of_runtime(ptr::from_ref(&shared.parts).addr()) {
         tasks.extend(slab.describe_live());
     }
+    tasks
+}
+
+pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
+    let mut tasks = tasks(shared);
     // Most tasks have one wait.
     let mut waiters = Vec::with_capacity(tasks.len());
     waiters.extend(tasks.iter_mut().filter_map(|task| task.joined.take().map(|joined| *joined)));
