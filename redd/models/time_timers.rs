@@ -48,7 +48,8 @@ fn one_wheel() -> Arc<Timers> {
 
 fn arm_at(timers: &Timers, timer: &mut Pin<Box<Timer>>, tick: u64, waker: Waker) -> Arming {
     let deadline = timers.instant_of(tick);
-    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker), Some(7))
+    timer.as_mut().begin_wait(7);
+    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker))
 }
 
 fn armed_at(timers: &Timers, tick: u64, witness: &Witness) -> Pin<Box<Timer>> {
@@ -286,7 +287,8 @@ fn walk_while_a_timer_leaves() {
     let [first, mut leaving, last] = [7, 8, 9].map(|task| {
         let mut timer = Box::pin(Timer::new(&timers, Location::caller()));
         let deadline = timers.instant_of(1);
-        let arming = timer.as_mut().arm(timers.wheels[0], deadline, Some(witness.waker()), Some(task));
+        timer.as_mut().begin_wait(task);
+        let arming = timer.as_mut().arm(timers.wheels[0], deadline, Some(witness.waker()));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     });

@@ -520,6 +520,11 @@ impl Timer {
                 let swapped = self.with_waker(|old| {
                     // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
                     self.entry.task.with_mut(|slot| unsafe { *slot = task });
+                    if old.is_none() {
+                        // It was armed by a reset while no task waited.
+                        // SAFETY: as above.
+                        self.entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
+                    }
                     std::mem::swap(old, &mut waker);
                 });
                 swapped.is_some()
@@ -545,15 +550,25 @@ impl Timer {
         })
     }
 
-    /// Links the timer into `wheel`. It must be in no wheel. `task` is the id of the task that begins to wait; `None` if
-    /// the wait, if there is one, is an earlier one.
+    /// The task with this id begins to wait. The timer must be in no wheel.
+    #[inline]
+    pub(super) fn begin_wait(self: Pin<&mut Self>, task: u64) {
+        let entry = &self.entry;
+        debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "`owner-or-lock`");
+        // SAFETY: `owner-or-lock`: not ARMED, and we are the owner.
+        entry.task.with_mut(|slot| unsafe { *slot = task });
+        // SAFETY: as above.
+        entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
+    }
+
+    /// Links the timer into `wheel`. It must be in no wheel. If a task begins to wait, [`begin_wait`](Self::begin_wait) was
+    /// called.
     #[inline]
     pub(super) fn arm(
         self: Pin<&mut Self>,
         wheel: &'static LockedWheel,
         deadline: Instant,
         waker: Option<Waker>,
-        task: Option<u64>,
     ) -> Arming {
         let this = self.project();
         *this.wheel = Some(wheel);
@@ -561,13 +576,7 @@ impl Timer {
         let entry = this.entry.into_ref().get_ref();
         debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
         // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
-        entry.waker.with_mut(|slot| unsafe { *slot = waker });
-        if let Some(task) = task {
-            // SAFETY: `owner-or-lock`, as above.
-            entry.task.with_mut(|slot| unsafe { *slot = task });
-            // SAFETY: as above.
-            entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
-        }
+        entry.waker.with_mut(|slot| unsafe { slot.write(waker) });
         // A timer that is not linked returns its waker.
         let leave = |state| {
             entry.state.store(state, Ordering::Relaxed);
@@ -679,7 +688,8 @@ mod tests {
     #[track_caller]
     fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
         let mut timer = idle(timers);
-        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker), Some(7));
+        timer.as_mut().begin_wait(7);
+        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     }
@@ -735,7 +745,7 @@ mod tests {
         let timers = paused(0);
         let arm = |tick| {
             let mut timer = idle(&timers);
-            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None, None);
+            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None);
             (matches!(arming, Arming::ArmedEarliest), timer)
         };
         let (first, a) = arm(10);
@@ -750,7 +760,7 @@ mod tests {
         let timers = paused(0);
         fire(&timers, 0, 100);
         let mut timer = idle(&timers);
-        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()), None);
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()));
         assert!(matches!(arming, Arming::Due(Some(_))));
         assert!(timer.is_fired());
     }
@@ -766,7 +776,7 @@ mod tests {
         assert_eq!(*log.lock(), [9], "the waiting task is woken");
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(armed.as_mut().poll(&mut cx, || 8), TimerState::Detached);
-        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None, None);
+        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
         assert!(matches!(arming, Arming::Gone(None)));
         drop(timers);
         let other = paused(3);
@@ -782,7 +792,7 @@ mod tests {
         let wheel = gone.wheels[0];
         gone.shutdown();
         wheel.open(u64::MAX, real_start());
-        let arming = timer.as_mut().arm(wheel, real_start(), None, None);
+        let arming = timer.as_mut().arm(wheel, real_start(), None);
         assert!(matches!(arming, Arming::Gone(None)));
         wheel.with(|inner| inner.life = NO_RUNTIME);
     }
@@ -860,7 +870,7 @@ mod tests {
         let line = line!() + 1;
         let second = arm_at(&timers, shared, 1 << 40, Waker::noop().clone());
         let mut unpolled = idle(&timers);
-        let arming = unpolled.as_mut().arm(timers.wheels[own], timers.instant_of(9), None, None);
+        let arming = unpolled.as_mut().arm(timers.wheels[own], timers.instant_of(9), None);
         assert!(matches!(arming, Arming::Armed));
         assert_eq!(collected(&timers), [(7, Duration::from_millis(5)), (7, Duration::from_millis(1 << 40))]);
         let mut waiters = Vec::new();
@@ -871,11 +881,27 @@ mod tests {
         assert_eq!(first.as_mut().poll(&mut Context::from_waker(&waker), || 8), TimerState::Waiting);
         let waker = first.as_mut().disarm();
         assert_eq!(collected(&timers).len(), 1);
-        let arming = first.as_mut().arm(timers.wheels[own], timers.instant_of(6), waker, None);
+        let arming = first.as_mut().arm(timers.wheels[own], timers.instant_of(6), waker);
         assert!(matches!(arming, Arming::ArmedEarliest));
         assert_eq!(collected(&timers)[0], (8, Duration::from_millis(6)));
         drop((first, second));
         assert_eq!(collected(&timers), []);
+    }
+
+    #[test]
+    fn a_wait_for_a_timer_that_was_reset_before_begins_with_the_poll() {
+        let timers = paused(0);
+        // The clock starts at zero, which is also what a new timer has.
+        while coarse::now_ms() == 0 {
+            coarse::refresh();
+        }
+        let mut timer = idle(&timers);
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
+        assert!(matches!(arming, Arming::ArmedEarliest));
+        assert_eq!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop()), || 7), TimerState::Waiting);
+        let mut waiters = Vec::new();
+        timers.collect(&mut waiters);
+        assert!(matches!(waiters[..], [WaiterInfo { task: 7, since_ms: 1.., .. }]), "{waiters:?}");
     }
 
     #[test]
@@ -900,7 +926,7 @@ mod tests {
         for round in 0..rounds {
             let mut timer = idle(&timers);
             let deadline = timers.instant_of(round + round % 5);
-            match timer.as_mut().arm(timers.wheels[0], deadline, None, None) {
+            match timer.as_mut().arm(timers.wheels[0], deadline, None) {
                 Arming::Armed | Arming::ArmedEarliest => {
                     if timer.as_mut().poll(&mut cx, || 8) == TimerState::Fired {
                         fired += 1;

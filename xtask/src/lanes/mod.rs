@@ -109,7 +109,7 @@ pub(crate) const DEEP: &[Lane] = &[
     Lane { name: "fuzz", purpose: "random bytes and sequences against plain models, three minutes", run: fuzz },
     Lane {
         name: "mutants",
-        purpose: "small changes in the state word, wheel, queues and permits: tests notice",
+        purpose: "small changes in the files that matter most, such as the state word and the wheel: tests notice",
         run: mutants,
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
