@@ -16,8 +16,9 @@ mod system;
 mod top;
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -96,16 +97,33 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(text) => {
-            // The reader of a pipe may have had enough.
-            let _ = std::io::stdout().lock().write_all(&text);
-            ExitCode::SUCCESS
-        }
+    let done = run(Arguments::parse().command).and_then(|text| {
+        Output.write_all(&text).map_err(|error| format!("standard output cannot be written: {error}"))
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            let _ = writeln!(std::io::stderr(), "redd: {why}");
+            let _ = writeln!(io::stderr(), "redd: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Standard output. If it is a pipe whose reader has had enough, what is written is dropped.
+struct Output;
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Without the buffer of lines, whose last part would be written when the program ends: then an error has no consequence.
+        let written = File::from(io::stdout().as_fd().try_clone_to_owned()?).write(bytes);
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -115,7 +133,9 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
         Command::Dump { pid, html: Some(file), .. } => write_page(pid, &file),
         Command::Dump { pid, all, json, html: None } => {
             let format = if json { "json" } else { "text" };
-            attach::ask(pid, &format!("dump {format}{}", if all { " all" } else { "" }))
+            // Large dumps are printed while they come.
+            let request = format!("dump {format}{}", if all { " all" } else { "" });
+            attach::pass_on(pid, &request, &mut Output).map(|()| Vec::new())
         }
         Command::Stack { pid, task } => {
             let text = attach::ask(pid, &task.map_or_else(|| "stack all".to_owned(), |task| format!("stack {task}")))?;
@@ -138,7 +158,7 @@ fn write_page(pid: u32, path: &Path) -> Result<Vec<u8>, String> {
     file.write_all(page.as_bytes()).map_err(failed)?;
     // Some file systems say only at the end that there is no room. A pipe has none to say it of.
     match file.sync_all() {
-        Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(failed(error)),
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(failed(error)),
         _ => Ok(Vec::new()),
     }
 }
