@@ -240,6 +240,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::clock;
+    use super::super::thread::{spawn_named, yield_now};
     use super::*;
 
     // The pools are statics, because their records are never freed.
@@ -292,11 +293,13 @@ mod tests {
         loop {
             let held = POOL.idle.lock();
             let since = clock::now();
-            let taker = std::thread::spawn(|| POOL.take_idle(1));
+            let taker = spawn_named("taker".into(), None, || POOL.take_idle(1)).expect("a thread");
             // The taker needs its first turns for less.
-            std::thread::sleep(Duration::from_millis(2));
+            while since.elapsed() < Duration::from_millis(2) {
+                yield_now();
+            }
             drop(held);
-            let held_for = clock::now() - since;
+            let held_for = since.elapsed();
             let mut taken = taker.join().expect("no panic");
             // On a busy machine this thread may itself be held up for longer than the taker waits.
             if held_for < Duration::from_millis(15) {
