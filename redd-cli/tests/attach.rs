@@ -56,6 +56,20 @@ fn the_calls_of_blocked_workers_are_shown_and_a_task_that_waits_has_none() {
 }
 
 #[test]
+fn each_wait_of_a_task_is_shown() {
+    let program = Program::start("three waits").open();
+    let pid = program.pid().to_string();
+    let text = dump(&program);
+    let line = text.lines().find(|line| line.starts_with("task ")).expect(&text);
+    let text = printed(&["stack", &pid, line.split(' ').nth(1).unwrap()]);
+    let waits: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("    waits: ")).collect();
+    for (kind, wait) in ["Notify at ", "Semaphore at ", "Timer at "].iter().zip(&waits) {
+        assert!(wait.starts_with(kind) && wait.contains("mod.rs:"), "{text}");
+    }
+    assert_eq!(waits.len(), 3, "{text}");
+}
+
+#[test]
 fn metrics_are_families_with_a_type_and_samples_of_each_runtime() {
     let program = Program::start("several").open();
     let text = printed(&["metrics", &program.pid().to_string()]);

@@ -143,6 +143,19 @@ fn run(name: &str) {
             ready();
             runtime.block_on(std::future::pending::<()>());
         }
+        "three waits" => {
+            let runtime = workers.name("select").build().unwrap();
+            runtime.spawn(async {
+                let (notify, semaphore) = (redd::sync::Notify::new(), redd::sync::Semaphore::new(0));
+                redd::select! {
+                    () = notify.notified() => {}
+                    _ = semaphore.acquire() => {}
+                    () = redd::time::sleep(Duration::from_secs(3600)) => {}
+                }
+            });
+            ready();
+            runtime.block_on(std::future::pending::<()>());
+        }
         "set" => {
             let runtime = current.name("set").build().unwrap();
             let set = redd::task::LocalSet::new();
