@@ -7,12 +7,14 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::metrics::Sample;
 use super::request::Format;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
 use crate::sys::fork::Process;
 
-/// A runtime that can be asked what it does. Each method is called on the thread that replies, and reads only.
+/// A runtime that can be asked what it does. Each method is called on the thread that replies, and reads only, except
+/// that it may switch the flight recorder.
 pub(crate) trait Observed: Send + Sync {
     /// Writes its kind and size as the members of a JSON object.
     fn write_members(&self, out: &mut String);
@@ -29,6 +31,12 @@ pub(crate) trait Observed: Send + Sync {
 
     /// Begins to sample which tasks its workers poll.
     fn sampler(self: Arc<Self>) -> Box<dyn Sampler>;
+
+    /// Switches full recording.
+    fn set_recorded(&self, is_recorded: bool);
+
+    /// Its tasks and closures, with those of the `LocalSet`s that run in it.
+    fn tasks(&self) -> Vec<TaskInfo>;
 
     /// Its metrics.
     fn samples(&self) -> Vec<Sample>;
