@@ -29,10 +29,15 @@ const START_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Sends a request to a process. Returns the reply, or why there is none.
 pub(crate) fn ask(pid: u32, request: &str) -> Result<Vec<u8>, String> {
+    ask_for(pid, request, Duration::ZERO)
+}
+
+/// As [`ask`], for a reply that takes the process so long.
+pub(crate) fn ask_for(pid: u32, request: &str, time: Duration) -> Result<Vec<u8>, String> {
     let mut attempts = 0;
     let (text, end) = loop {
         attempts += 1;
-        let text = converse(&find(pid)?, request)?;
+        let text = converse(&find(pid)?, request, time)?;
         let end = text.iter().position(|byte| *byte == b'\n');
         match end {
             Some(end) => break (text, end),
@@ -89,7 +94,7 @@ fn why_closed(pid: u32) -> String {
 }
 
 /// The reply, as far as it came.
-fn converse(target: &Target, request: &str) -> Result<Vec<u8>, String> {
+fn converse(target: &Target, request: &str, time: Duration) -> Result<Vec<u8>, String> {
     let pid = target.pid;
     let meeting = Meeting::arrange(target)?;
     system::send(target, meeting.key).map_err(|error| match error.raw_os_error() {
@@ -100,7 +105,7 @@ fn converse(target: &Target, request: &str) -> Result<Vec<u8>, String> {
     let mut reply = Vec::new();
     // An error here is the end of the connection: then the reply lacks something.
     let _ = stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(PATIENCE + time))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
         .and_then(|()| stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()))
         .and_then(|()| stream.read_to_end(&mut reply));

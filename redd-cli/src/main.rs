@@ -7,9 +7,11 @@
 mod attach;
 mod process;
 mod ps;
+mod recording;
 mod symbols;
 mod system;
 mod top;
+mod trace;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -65,6 +67,20 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Record what a process does: polls, wakes, locks, sleeps; and write that to a file
+    ///
+    /// Its polls and wakes are recorded from now on, for the given time. If it was started with REDD_DEBUG=recorder=full, they are
+    /// recorded already: then the file has the time that has passed. With `0s` the file has what the process records always.
+    Trace {
+        /// The process
+        pid: u32,
+        /// For how long, such as `5s` or `200ms`
+        #[arg(long, default_value = "5s", value_parser = trace::time)]
+        last: std::time::Duration,
+        /// The file
+        #[arg(short, long)]
+        output: std::path::PathBuf,
+    },
     /// Print this help, that of a command, or `debug`: the options of the environment variable REDD_DEBUG
     Help {
         /// A command, or `debug`
@@ -99,6 +115,7 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
         }
         Command::Metrics { pid } => attach::ask(pid, "metrics"),
         Command::Top { pid, once } => top::run(pid, once),
+        Command::Trace { pid, last, output } => trace::run(pid, last, &output),
         Command::Help { topic } => help(topic.as_deref()).map(String::into_bytes),
     }
 }
