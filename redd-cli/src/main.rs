@@ -5,15 +5,27 @@
 #![allow(clippy::disallowed_methods, reason = "a client in real time")]
 
 mod attach;
+mod dump;
+mod dump_page;
+#[cfg(test)]
+mod example;
+mod page;
+mod perfetto;
 mod process;
 mod ps;
 mod recording;
+mod schedule;
+mod serve;
 mod symbols;
 mod system;
+mod timeline;
 mod top;
 mod trace;
 
+use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -42,6 +54,9 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Write a page for a browser to this file, with each task
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "json"])]
+        html: Option<PathBuf>,
     },
     /// Print what the threads of a process's workers do, with the calls that they are in
     ///
@@ -56,6 +71,9 @@ enum Command {
     Metrics {
         /// The process
         pid: u32,
+        /// Serve them over HTTP instead, at `/metrics` of this address, until Ctrl-C. A port is one of loopback
+        #[arg(long, value_name = "ADDRESS", value_parser = serve::http::parse_address)]
+        listen: Option<SocketAddr>,
     },
     /// Show what the tasks and workers of a process do, renewed each second
     ///
@@ -77,9 +95,19 @@ enum Command {
         /// For how long, such as `5s` or `200ms`
         #[arg(long, default_value = "5s", value_parser = trace::time)]
         last: std::time::Duration,
-        /// The file
+        /// The file: a page for a browser if its name ends in `.html`, and a trace for Perfetto if it ends in `.pftrace`
         #[arg(short, long)]
-        output: std::path::PathBuf,
+        output: PathBuf,
+    },
+    /// Serve pages with all of this on loopback, until the process ends or Ctrl-C
+    ///
+    /// The address that is printed has a random part. Only who knows it gets the pages.
+    Web {
+        /// The process
+        pid: u32,
+        /// The port. By default the system chooses a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
     },
     /// Print this help, that of a command, or `debug`: the options of the environment variable REDD_DEBUG
     Help {
@@ -105,7 +133,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Vec<u8>, String> {
     match command {
         Command::Ps => Ok(ps::list().into_bytes()),
-        Command::Dump { pid, all, json } => {
+        Command::Dump { pid, html: Some(file), .. } => write_page(pid, &file),
+        Command::Dump { pid, all, json, html: None } => {
             let format = if json { "json" } else { "text" };
             attach::ask(pid, &format!("dump {format}{}", if all { " all" } else { "" }))
         }
@@ -113,10 +142,26 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
             let text = attach::ask(pid, &task.map_or_else(|| "stack all".to_owned(), |task| format!("stack {task}")))?;
             Ok(symbols::name_addresses(pid, &String::from_utf8_lossy(&text)).into_bytes())
         }
-        Command::Metrics { pid } => attach::ask(pid, "metrics"),
+        Command::Metrics { pid, listen: None } => attach::ask(pid, "metrics"),
+        Command::Metrics { pid, listen: Some(address) } => serve::metrics::run(pid, address),
+        Command::Web { pid, port } => serve::web::run(pid, port),
         Command::Top { pid, once } => top::run(pid, once),
         Command::Trace { pid, last, output } => trace::run(pid, last, &output),
         Command::Help { topic } => help(topic.as_deref()).map(String::into_bytes),
+    }
+}
+
+/// Writes the page of a dump to a file.
+fn write_page(pid: u32, path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error| format!("{} cannot be written: {error}", path.display());
+    // Before the process is asked, which costs it something.
+    let mut file = File::create(path).map_err(failed)?;
+    let page = dump::page(pid, &attach::ask(pid, "dump json all")?)?;
+    file.write_all(page.as_bytes()).map_err(failed)?;
+    // Some file systems say only at the end that there is no room. A pipe has none to say it of.
+    match file.sync_all() {
+        Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(failed(error)),
+        _ => Ok(Vec::new()),
     }
 }
 

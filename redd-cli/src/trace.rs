@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::recording::{Event, Recording, Task, Thread, What};
-use crate::{attach, process};
+use crate::{attach, perfetto, process, timeline};
 
 /// Records a process for some time, and writes what it did to a file.
 pub(crate) fn run(pid: u32, last: Duration, out: &std::path::Path) -> Result<Vec<u8>, String> {
@@ -35,8 +35,9 @@ pub(crate) fn run(pid: u32, last: Duration, out: &std::path::Path) -> Result<Vec
 /// What writes a recording to a file with this ending.
 fn writer_for(out: &std::path::Path) -> Result<fn(&Recording) -> Vec<u8>, String> {
     match out.extension().and_then(|ending| ending.to_str()) {
-        Some("json") => Ok(|recording| format!("{recording:#?}\n").into_bytes()),
-        _ => Err(format!("{} must end in .json", out.display())),
+        Some("html") => Ok(|recording| timeline::write(recording).into_bytes()),
+        Some("pftrace") => Ok(perfetto::write),
+        _ => Err(format!("the name {} must end in .html, or in .pftrace for Perfetto", out.display())),
     }
 }
 

@@ -95,7 +95,7 @@ model_and_mistake!(
     loom_records_two_threads_that_lock_a_list_first_get_one,
     loom_records_catch_a_second_record_for_one_list,
     "a second record for one list",
-    "the waiter is woken",
+    "`waiting-bit`",
     || {
         let _pool = ModelPool::<ListRecord>::new();
         let notify = Arc::new(Notify::new());

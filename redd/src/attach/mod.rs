@@ -26,13 +26,11 @@
 //! has none.
 
 pub(crate) mod json;
-mod metrics;
 mod registry;
 mod request;
 mod server;
 mod trace;
 
-pub(crate) use metrics::{Family, FamilyKind, Sample};
 pub(crate) use registry::{Listed, Observed, Sampler, count_hidden, list};
 pub(crate) use request::Format;
 pub(crate) use server::{is_listening, listen};

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use super::registry::{Observed, runtimes};
 use super::request::{Command, Format, LINE_MAX, PROTOCOL, parse};
-use super::{metrics, trace};
+use super::trace;
 use crate::observe::debug_options::{AttachOption, debug_options};
+use crate::observe::metric_blocks::MetricBlocks;
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
@@ -221,7 +222,11 @@ fn reply(command: Command, runtimes: &[Arc<dyn Observed>], hidden: usize) -> Res
             out.push_str(",\"dump\":");
             runtime.write_dump(out, Format::Json, is_whole);
         }),
-        Command::Metrics => metrics::write(&runtimes.iter().flat_map(|runtime| runtime.samples()).collect::<Vec<_>>()),
+        Command::Metrics => {
+            let mut blocks = MetricBlocks::default();
+            runtimes.iter().for_each(|runtime| runtime.add_metrics(&mut blocks));
+            blocks.finish()
+        }
         Command::Stack(task) => return stacks(runtimes, task),
         Command::Top(ms) => top(runtimes, hidden, ms),
         Command::Trace(_) => unreachable!("`converse` replies to it"),

@@ -25,19 +25,19 @@ pub(super) struct ReadyQueue {
     pub(super) created_at: &'static Location<'static>,
 }
 
-#[derive(Default)]
 struct QueueAndWaker {
     queue: VecDeque<usize>,
     waker: Option<Waker>,
     /// The number of entries that were ever in the queue.
     pushed: usize,
-    /// Dumps know of this set.
-    is_listed: bool,
+    /// While `pushed` is less than this, the set has fewer than `LISTED_MIN` finished tasks. `usize::MAX`: dumps know of it.
+    list_at: usize,
 }
 
 impl ReadyQueue {
     pub(super) fn new(created_at: &'static Location<'static>) -> Arc<Self> {
-        Arc::new(Self { inner: Mutex::new(QueueAndWaker::default()), joined: AtomicUsize::new(0), created_at })
+        let inner = QueueAndWaker { queue: VecDeque::new(), waker: None, pushed: 0, list_at: LISTED_MIN };
+        Arc::new(Self { inner: Mutex::new(inner), joined: AtomicUsize::new(0), created_at })
     }
 
     /// Adds an entry and wakes the waiting task. `once-in-ready`: a task ends once, so its waker is called once.
@@ -46,20 +46,35 @@ impl ReadyQueue {
             let mut inner = self.inner.lock();
             inner.queue.push_back(index);
             inner.pushed += 1;
-            let is_large = !inner.is_listed && self.finished_of(inner.pushed) >= LISTED_MIN;
-            inner.is_listed |= is_large;
-            (inner.waker.take(), is_large)
+            let becomes_large = inner.pushed >= inner.list_at && self.becomes_large(&mut inner);
+            (inner.waker.take(), becomes_large)
         };
         if becomes_large {
-            let set: Weak<Self> = Arc::downgrade(self);
-            unjoined::list(set);
+            self.list();
         }
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
+    /// Whether dumps have to know of this set from now on. Otherwise they need not before some more entries were pushed.
+    #[cold]
+    fn becomes_large(&self, inner: &mut QueueAndWaker) -> bool {
+        let finished = self.finished_of(inner.pushed);
+        let is_large = finished >= LISTED_MIN;
+        // More entries leave the set, so this comes too early, and never too late.
+        inner.list_at = if is_large { usize::MAX } else { inner.pushed + (LISTED_MIN - finished) };
+        is_large
+    }
+
+    #[cold]
+    fn list(self: &Arc<Self>) {
+        let set: Weak<Self> = Arc::downgrade(self);
+        unjoined::list(set);
+    }
+
     /// An entry has left the set. Called only by the owner of the set.
+    #[inline]
     pub(super) fn count_joined(&self) {
         // Only one thread writes, so no read-modify-write is needed.
         self.joined.store(self.joined.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

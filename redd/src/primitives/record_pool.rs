@@ -222,6 +222,8 @@ impl<T: Sync> RecordPool<T> {
 mod tests {
     use super::*;
 
+    // The pools are statics, because their records are never freed.
+
     fn values(pool: &RecordPool<u32>) -> Vec<u32> {
         let mut values = Vec::new();
         pool.for_each(|value| values.push(*value));
@@ -230,32 +232,32 @@ mod tests {
 
     #[test]
     fn records_are_listed_once_and_taken_in_the_reverse_order() {
-        let pool = RecordPool::new();
-        assert!(pool.take_idle(1).pop().is_none());
+        static POOL: RecordPool<u32> = RecordPool::new();
+        assert!(POOL.take_idle(1).pop().is_none());
         let mut chain = Chain::new();
         for value in 0..5 {
-            chain.push(pool.make(value));
+            chain.push(POOL.make(value));
         }
-        assert!(pool.put(chain).is_ok());
-        let mut taken = pool.take_idle(2);
+        assert!(POOL.put(chain).is_ok());
+        let mut taken = POOL.take_idle(2);
         assert_eq!(taken.len(), 2);
         let order: Vec<u32> = std::iter::from_fn(|| taken.pop()).map(|record| *record.value()).collect();
         assert_eq!((order, taken.len()), (vec![1, 0], 0), "`put` reverses the chain, and so does `take_idle`");
-        assert_eq!(pool.take_idle(9).len(), 3);
-        assert_eq!(values(&pool), [4, 3, 2, 1, 0]);
+        assert_eq!(POOL.take_idle(9).len(), 3);
+        assert_eq!(values(&POOL), [4, 3, 2, 1, 0]);
     }
 
     #[test]
     fn nothing_waits_for_a_thread_that_holds_the_lock() {
-        let pool = RecordPool::new();
+        static POOL: RecordPool<u32> = RecordPool::new();
         let mut chain = Chain::new();
-        chain.push(pool.make(1));
-        let held = pool.idle.lock();
-        let refused = pool.put(chain).expect_err("the lock is taken");
+        chain.push(POOL.make(1));
+        let held = POOL.idle.lock();
+        let refused = POOL.put(chain).expect_err("the lock is taken");
         assert_eq!(refused.len(), 1);
-        assert_eq!(pool.take_idle(1).len(), 0);
+        assert_eq!(POOL.take_idle(1).len(), 0);
         drop(held);
-        assert!(pool.put(refused).is_ok());
-        assert_eq!(pool.take_idle(2).len(), 1);
+        assert!(POOL.put(refused).is_ok());
+        assert_eq!(POOL.take_idle(2).len(), 1);
     }
 }

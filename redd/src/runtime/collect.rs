@@ -23,7 +23,9 @@ pub(crate) struct Collected {
 
 pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
     let mut tasks = describe_tasks(shared);
-    let mut waiters: Vec<_> = tasks.iter_mut().filter_map(|task| task.joined.take()).collect();
+    // Most tasks have one wait.
+    let mut waiters = Vec::with_capacity(tasks.len());
+    waiters.extend(tasks.iter_mut().filter_map(|task| task.joined.take().map(|joined| *joined)));
     shared.parts.timers.collect(&mut waiters);
     shared.parts.driver.collect(&mut waiters);
     shared.describe_running(&mut tasks);

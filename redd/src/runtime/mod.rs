@@ -14,7 +14,6 @@ mod local;
 #[path = "../../models/runtime_block_on.rs"]
 mod models;
 mod observed;
-mod samples;
 mod shutdown;
 mod spawn;
 mod top;

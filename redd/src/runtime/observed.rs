@@ -7,18 +7,18 @@ use std::sync::{Arc, Weak};
 
 use super::collect::describe_tasks;
 use super::handle::Handle;
-use super::samples::samples;
 use super::top::{self, Samples};
-use crate::attach::{self, Format, Observed, Sample, Sampler, json};
+use crate::attach::{self, Format, Observed, Sampler, json};
 use crate::observe::coarse;
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
-use crate::observe::metrics::RuntimeMetrics;
+use crate::observe::metric_blocks::MetricBlocks;
+use crate::observe::metrics::{RuntimeMetrics, open_metrics};
 use crate::observe::recorder;
 use crate::observe::task_info::TaskInfo;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::rescue::options::Mode;
-use crate::scheduler::rescue::stacks::{has_number, polled_tasks, polling_threads};
+use crate::scheduler::rescue::stacks::{polled_tasks, polling_threads};
 use crate::scheduler::shared::Shared;
 
 /// Applies what the user has set in the environment.
@@ -77,7 +77,10 @@ impl Observed for Shared {
         let _ = match format {
             Format::Text if is_whole => write!(out, "{dump:#}"),
             Format::Text => write!(out, "{dump}"),
-            Format::Json => write!(out, "{}", dump.to_json()),
+            Format::Json => {
+                dump.write_json(out);
+                Ok(())
+            }
         };
     }
 
@@ -95,15 +98,12 @@ impl Observed for Shared {
             None => true,
             Some(_) if !threads.is_empty() => true,
             Some(number) => {
-                let tasks = self.slab.describe_live();
-                let task = tasks.iter().find(|task| has_number(task, number));
-                if let Some(task) = task {
-                    let _ = writeln!(
-                        out,
-                        "{task}\n    it is not polled now, so it has no calls: a task that waits is data"
-                    );
+                let dump = Handle { shared: self.arc() }.snapshot();
+                let is_there = dump.write_task(out, number);
+                if is_there {
+                    out.push_str("    it is not polled now, so it has no calls: a task that waits is data\n");
                 }
-                task.is_some()
+                is_there
             }
         }
     }
@@ -120,8 +120,8 @@ impl Observed for Shared {
         describe_tasks(self)
     }
 
-    fn samples(&self) -> Vec<Sample> {
-        samples(&RuntimeMetrics::new(self.arc()), &self.id.to_string(), self.config.name.as_deref())
+    fn add_metrics(&self, blocks: &mut MetricBlocks) {
+        open_metrics::add(blocks, &RuntimeMetrics::new(self.arc()));
     }
 }
 

@@ -118,6 +118,11 @@ mod tests {
     /// What dumps show of the permits that the waiter at `line` waits for: the acquisition's task and line, `out`,
     /// `waiting`. Other tests of this process have waiters, too.
     fn shown(line: u32) -> (Option<(u64, u32)>, Option<usize>, usize) {
+        let (taken, out, waiting) = permits(line);
+        (taken.map(|taken| (taken.task, taken.location.expect("all tests know it").line())), out, waiting)
+    }
+
+    fn permits(line: u32) -> (Option<Taken>, Option<usize>, usize) {
         let mut waiters = Vec::new();
         collect(&mut waiters);
         let is_here = |location: &Location<'_>| location.file() == file!() && location.line() == line;
@@ -125,8 +130,7 @@ mod tests {
         let [WaiterInfo { subject: Subject::Permits { taken, out, waiting, .. }, .. }] = &waiters[..] else {
             panic!("one waiter for permits, not {waiters:?}");
         };
-        let taken = taken.map(|taken| (taken.task, taken.location.expect("all tests know it").line()));
-        (taken, *out, *waiting)
+        (*taken, *out, *waiting)
     }
 
     fn pending<F: Future>(future: F) -> Pin<Box<F>> {
@@ -181,6 +185,36 @@ mod tests {
         drop(third);
         drop(fourth);
         assert!(mutex.try_lock().is_ok());
+    }
+
+    #[test]
+    fn a_waiter_that_leaves_is_no_longer_counted() {
+        let mutex = Mutex::new(());
+        let guard = mutex.try_lock().expect("free");
+        let second = pending(mutex.lock());
+        let (_third, line) = (pending(mutex.lock()), line!());
+        assert_eq!(shown(line).2, 2);
+        drop(second);
+        assert_eq!(shown(line).2, 1);
+        drop(guard);
+    }
+
+    #[test]
+    fn an_acquisition_says_whether_its_guard_owns_the_lock() {
+        let mutex = std::sync::Arc::new(Mutex::new(()));
+        let is_owned = |line| permits(line).0.expect("it is taken").is_owned;
+        let first = std::sync::Arc::clone(&mutex).try_lock_owned().expect("free");
+        let borrowing = pending(mutex.lock());
+        let owning = pending(std::sync::Arc::clone(&mutex).lock_owned());
+        let (_last, line) = (pending(mutex.lock()), line!());
+        assert!(is_owned(line));
+        drop(first);
+        assert!(!is_owned(line), "it is granted to `borrowing`");
+        drop(borrowing);
+        assert!(is_owned(line), "it is granted to `owning`");
+        drop(owning);
+        let guard = mutex.try_lock();
+        assert!(guard.is_err(), "it is granted to the last");
     }
 
     #[test]

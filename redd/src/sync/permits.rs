@@ -140,21 +140,27 @@ impl Permits {
         // Acquire: pairs with Release in `Permits::close`.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            if word & CLOSED != 0 {
-                return Err(TryAcquireError::Closed);
-            }
-            if count == 0 {
-                return Ok(());
-            }
-            // `no-overtaking`
-            if word & WAITERS != 0 || word / ONE < count {
-                return Err(TryAcquireError::NoPermits);
+            if word & (CLOSED | WAITERS) != 0 || word / ONE < count {
+                return Self::refuse(word, count);
             }
             // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
             match self.word.compare_exchange_weak(word, word - count * ONE, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(current) => word = current,
             }
+        }
+    }
+
+    /// The result of [`try_acquire`](Self::try_acquire) if it has seen a `word` from which it takes nothing.
+    #[cold]
+    fn refuse(word: usize, count: usize) -> Result<(), TryAcquireError> {
+        if word & CLOSED != 0 {
+            Err(TryAcquireError::Closed)
+        } else if count == 0 {
+            Ok(())
+        } else {
+            // `no-overtaking`
+            Err(TryAcquireError::NoPermits)
         }
     }
 
@@ -458,6 +464,7 @@ impl Permits {
         count: usize,
         cx: &Context<'_>,
     ) -> Poll<Result<(), TryAcquireError>> {
+        waiter.begin();
         let waker = cx.waker().clone();
         let mut guard = self.waiters.lock();
         // Acquire: pairs with Release in `Permits::close`.

@@ -38,7 +38,7 @@ impl TaskSlab {
     /// Returns descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         coarse::refresh();
-        let mut tasks = Vec::new();
+        let mut tasks = Vec::with_capacity(self.alive());
         self.for_each_live(|task| tasks.push(task.info()));
         tasks.retain(|task| !task.is_complete);
         tasks
@@ -82,7 +82,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         parent: Some(Id(extra.parent())).filter(|parent| parent.0 != 0),
         polls,
         since_polled: (polls > 0).then(|| coarse::age(polled_ms)),
-        joined: if state.has_join_waker() { joined(header, extra) } else { None },
+        joined: if state.has_join_waker() { joined(header, extra).map(Box::new) } else { None },
         waiting: header.waiting(),
         is_running: state.is_running(),
         is_complete: state.is_complete(),

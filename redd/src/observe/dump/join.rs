@@ -42,21 +42,29 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
         let trace = Trace { info, waits: Vec::new() };
         if trace.info.is_root { roots.push(Root { trace }) } else { tasks.push(Task { trace }) }
     }
-    tasks.sort_unstable_by_key(Task::id);
+    // Mostly they are in the order in which they were spawned.
+    if !tasks.is_sorted_by_key(Task::id) {
+        tasks.sort_unstable_by_key(Task::id);
+    }
+    // Apart from the tasks, so that a search stays in the cache.
+    let ids: Vec<Id> = tasks.iter().map(Task::id).collect();
     let mut outside = Vec::new();
     let mut convert = Convert { now_ms, objects: HashMap::new() };
     for waiter in waiters {
         let id = task_id(waiter.task);
-        let index = id.and_then(|id| tasks.binary_search_by_key(&id, Task::id).ok());
+        let index = id.and_then(|id| ids.binary_search(&id).ok());
         match (id, index) {
             (None, _) => outside.push(convert.wait(waiter)),
             (Some(_), Some(index)) => {
                 let mut wait = convert.wait(waiter);
                 if let What::Task(joined) = wait.what {
-                    let joined = tasks.binary_search_by_key(&joined, Task::id);
+                    let joined = ids.binary_search(&joined);
                     wait.joined_at = joined.ok().map(|index| tasks[index].spawned_at());
                 }
-                tasks[index].trace.waits.push(wait);
+                let waits = &mut tasks[index].trace.waits;
+                // Most tasks have one. A vector would make room for four.
+                waits.reserve_exact(usize::from(waits.is_empty()));
+                waits.push(wait);
             }
             (Some(_), None) => {}
         }
@@ -91,6 +99,7 @@ fn add_note(trace: &mut Trace, is_any_left_out: bool) {
         let is_found = if kind == WaitKind::Join { locate_join(same, location) } else { locate(same, location) };
         if !is_found && (is_any_left_out || has_leaves_without_waiter(kind)) {
             let what = What::Unknown;
+            trace.waits.reserve_exact(usize::from(trace.waits.is_empty()));
             trace.waits.push(Wait { kind, location, since: None, is_direct: false, joined_at: None, what });
         }
     }

@@ -216,10 +216,20 @@ impl Dump {
     /// # task.abort(); });
     /// ```
     pub fn to_json(&self) -> String {
-        let mut out = String::with_capacity(self.contents.tasks.tasks.len() * json::BYTES_PER_TASK + 256);
-        // Writing to a string does not fail.
-        let _ = json::write(&mut out, &self.contents);
+        let mut out = String::new();
+        self.write_json(&mut out);
         out
+    }
+
+    /// Writes one task with all of its waits. False if there is none with this number.
+    pub(crate) fn write_task(&self, out: &mut String, number: u64) -> bool {
+        let task = self.contents.tasks.iter().find(|task| task.id().number() == number);
+        task.is_some_and(|task| text::write_task(out, task, &self.contents.tasks).is_ok())
+    }
+
+    /// Writes [`to_json`](Self::to_json) behind what `out` has.
+    pub(crate) fn write_json(&self, out: &mut String) {
+        json::write(out, &self.contents);
     }
 }
 

@@ -40,6 +40,11 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Res
     }
 }
 
+/// Writes one task, each of its waits on a line of its own.
+pub(super) fn write_task(out: &mut String, task: &Task, tasks: &Tasks) -> fmt::Result {
+    writeln!(out, "{}", GroupText { group: &Group::of(task.trace()), tasks: Some(tasks), shows_parent: true })
+}
+
 /// Writes what is wrong: for a deadlock, what each task waits on.
 fn write_diagnosis(f: &mut fmt::Formatter<'_>, diagnosis: &Diagnosis, tasks: &Tasks) -> fmt::Result {
     let Diagnosis::Deadlock(ids) = diagnosis;

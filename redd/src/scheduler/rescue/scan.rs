@@ -9,6 +9,7 @@ use super::detector::{DISARMED, NEVER, ScanState, Seen, StallDetector};
 use super::options::Mode;
 use super::{monitor_thread, poll_mark};
 use crate::attach;
+use crate::observe::coarse;
 use crate::primitives::atomic::{Ordering, fence};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::pace::{RAPID_REARMS_MAX, SHORT_LIFE_MS};
@@ -122,12 +123,12 @@ impl StallDetector {
 
     #[cold]
     fn bound_first_sleep(&self, shared: &Shared, timeout: Option<Duration>) -> Option<Duration> {
-        if !shared.config.observe || attach::is_listening() {
+        // `coarse-is-close`: if this turn of the loop was long, the sleep may be longer by as much.
+        let left = Duration::from_millis(SHORT_LIFE_MS).saturating_sub(coarse::age(shared.started_coarse_ms));
+        if timeout.is_some_and(|timeout| timeout <= left) || !shared.config.observe || attach::is_listening() {
             return timeout;
         }
-        let age = shared.ms_at(crate::time::clock::real_now());
-        let left = Duration::from_millis(SHORT_LIFE_MS.saturating_sub(age));
-        Some(timeout.map_or(left, |timeout| timeout.min(left)))
+        Some(left)
     }
 
     /// Registers the runtime with the monitor thread.
