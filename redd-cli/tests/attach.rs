@@ -451,7 +451,7 @@ fn what_was_recorded_before_is_there_if_the_process_records_everything() {
     .open();
     printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", file.path()]);
     let text = std::fs::read_to_string(file.path()).unwrap();
-    assert!(text.contains("attach.rs:"), "the page names where the task was spawned: {text}");
+    assert!(text.contains("programs/mod.rs:"), "the page names where the task was spawned: {text}");
     let perfetto = Scratch::new("full.pftrace");
     printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", perfetto.path()]);
     assert!(std::fs::metadata(&perfetto.0).unwrap().len() > 0);

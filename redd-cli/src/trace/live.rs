@@ -252,9 +252,15 @@ const EDGE_NS: u64 = 20_000_000;
 /// A task that was woken is polled before it is woken again.
 fn check_wakes(recording: &Recording) {
     let end = recording.events.last().unwrap().at_ns;
+    // A thread whose first events were overwritten is seen later than others.
+    let first_poll = |events: &Vec<&Event>| {
+        events.iter().find(|event| matches!(event.what, What::PollStart { .. })).map(|event| event.at_ns)
+    };
+    let start = by_thread(recording).values().filter_map(first_poll).max().unwrap();
     let mut woken = BTreeSet::new();
     let mut checked = 0;
-    let inner = recording.events.iter().filter(|event| (EDGE_NS..end.saturating_sub(EDGE_NS)).contains(&event.at_ns));
+    let inner =
+        recording.events.iter().filter(|event| (start + EDGE_NS..end.saturating_sub(EDGE_NS)).contains(&event.at_ns));
     for event in inner {
         match event.what {
             What::Wake { task, .. } | What::Spawn { task, .. } => {
@@ -264,7 +270,7 @@ fn check_wakes(recording: &Recording) {
             _ => {}
         }
     }
-    assert!(recording.lost > 0 || checked > 10, "{checked} wakes");
+    assert!(checked > 0 || start + 2 * EDGE_NS >= end, "{checked} wakes");
 }
 
 #[test]
