@@ -1,5 +1,7 @@
 //! Traces of runtimes in this process: it asks itself.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test is about few of the events")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -172,13 +172,12 @@ fn converse(stream: &UnixStream, requests: Option<&Requests>) -> io::Result<()> 
                 .to_owned(),
         ),
         None => Err(format!("a request is one line of at most {LINE_MAX} bytes")),
-        Some(line) => parse(&line).and_then(|command| match command {
-            Command::Trace(ms) => trace::trace(ms, |time| pause(stream, requests, time)),
-            command => {
-                let (runtimes, hidden) = runtimes();
-                let text = reply(command, &runtimes, hidden)?;
-                Ok((text, Vec::new()))
+        Some(line) => parse(&line).and_then(|command| {
+            if let Command::Trace(ms) = command {
+                return trace::trace(ms, |time| pause(stream, requests, time));
             }
+            let (runtimes, hidden) = runtimes();
+            Ok((reply(command, &runtimes, hidden)?, Vec::new()))
         }),
     };
     match reply {

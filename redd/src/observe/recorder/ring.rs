@@ -51,7 +51,7 @@ impl Ring {
         // Release fence: `head` is published before the words of this event overwrite those of an older one. Pairs with the
         // Acquire fence in `Ring::copy` (`drop-overwritten`).
         fence(Ordering::Release);
-        let at = 2 * head as usize & (self.slots.len() - 1);
+        let at = (2 * head) as usize & (self.slots.len() - 1);
         if let Some([to_first, to_second]) = self.slots.get(at..at + 2) {
             to_first.store(first, Ordering::Relaxed);
             to_second.store(second, Ordering::Relaxed);
