@@ -32,16 +32,25 @@ const START_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Sends a request to a process. Returns the reply, or why there is none.
 pub(crate) fn ask(pid: u32, request: &str) -> Result<Vec<u8>, String> {
+    ask_for(pid, request, Duration::ZERO)
+}
+
+/// As [`ask`], for a reply that takes the process so long.
+pub(crate) fn ask_for(pid: u32, request: &str, time: Duration) -> Result<Vec<u8>, String> {
     let mut reply = Vec::new();
-    pass_on(pid, request, &mut reply).map(|()| reply)
+    pass_on_after(pid, request, time, &mut reply).map(|()| reply)
 }
 
 /// As [`ask`], for a reply that is written to `out` as it comes. If it ends early, a part has been written.
 pub(crate) fn pass_on(pid: u32, request: &str, out: &mut impl Write) -> Result<(), String> {
+    pass_on_after(pid, request, Duration::ZERO, out)
+}
+
+fn pass_on_after(pid: u32, request: &str, time: Duration, out: &mut impl Write) -> Result<(), String> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match converse(&find(pid)?, request, out)? {
+        match converse(&find(pid)?, request, time, out)? {
             Reply::Whole => return Ok(()),
             Reply::Refused(sentence) => return Err(format!("process {pid} refuses: {}", sentence.escape_debug())),
             // The process waits for a request for a second. On a machine that is overloaded this may be too short for this process.
@@ -103,8 +112,8 @@ fn why_closed(pid: u32) -> String {
     )
 }
 
-/// Writes the reply to `out`, as far as it came.
-fn converse(target: &Target, request: &str, out: &mut impl Write) -> Result<Reply, String> {
+/// Writes the reply to `out`, as far as it came. The process needs `time` for it.
+fn converse(target: &Target, request: &str, time: Duration, out: &mut impl Write) -> Result<Reply, String> {
     let pid = target.pid;
     let meeting = Meeting::arrange(target)?;
     system::send(target, meeting.key).map_err(|error| match error.raw_os_error() {
@@ -115,7 +124,7 @@ fn converse(target: &Target, request: &str, out: &mut impl Write) -> Result<Repl
     let mut first = Vec::new();
     // An error, here and below, is the end of the connection: then the reply lacks something.
     let _ = stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(PATIENCE + time))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
         .and_then(|()| stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()));
     let mut stream = BufReader::new(stream);

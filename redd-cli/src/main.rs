@@ -7,13 +7,20 @@
 mod attach;
 mod dump;
 mod dump_page;
+#[cfg(test)]
+mod example;
 mod page;
+mod perfetto;
 mod process;
 mod ps;
+mod recording;
+mod schedule;
 mod serve;
 mod symbols;
 mod system;
+mod timeline;
 mod top;
+mod trace;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -78,6 +85,20 @@ enum Command {
         /// Print one picture and end
         #[arg(long)]
         once: bool,
+    },
+    /// Record what a process does: polls, wakes, locks, sleeps; and write that to a file
+    ///
+    /// Its polls and wakes are recorded from now on, for the given time. If it was started with REDD_DEBUG=recorder=full, they are
+    /// recorded already: then the file has the time that has passed. With `0s` the file has what the process records always.
+    Trace {
+        /// The process
+        pid: u32,
+        /// For how long, such as `5s` or `200ms`
+        #[arg(long, default_value = "5s", value_parser = trace::time)]
+        last: std::time::Duration,
+        /// The file: a page for a browser if its name ends in `.html`, and a trace for Perfetto if it ends in `.pftrace`
+        #[arg(short, long)]
+        output: PathBuf,
     },
     /// Serve pages with all of this on loopback, until the process ends or Ctrl-C
     ///
@@ -145,6 +166,7 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
         Command::Metrics { pid, listen: Some(address) } => serve::metrics::run(pid, address),
         Command::Web { pid, port } => serve::web::run(pid, port),
         Command::Top { pid, once } => top::run(pid, once),
+        Command::Trace { pid, last, output } => trace::run(pid, last, &output),
         Command::Help { topic } => help(topic.as_deref()).map(String::into_bytes),
     }
 }

@@ -83,7 +83,8 @@ pub(crate) mod tests {
         rest.split_once("</script>").expect("its end").0
     }
 
-    /// Leaves a page where the lane `browser` finds it, with what the page has to say that it drew.
+    /// Leaves a page where the lane `browser` finds it, with what the page has to say that it drew. If the name begins with
+    /// `wrong-`, `drawn` is instead what the lane has to find wrong.
     ///
     /// Without the variable of that lane it only checks that the page can say it.
     pub(crate) fn keep_for_browser(name: &str, page: &str, drawn: &str) {
@@ -108,6 +109,30 @@ pub(crate) mod tests {
     fn each_place_is_filled_once_and_parts_are_not_filled_again() {
         let page = fill("a {{policy}} b {{style}} c {{data}} d {{script}} e", "{{script}}");
         assert_eq!(page, format!("a {POLICY} b {STYLE} c {{{{script}}}} d {SCRIPT} e"));
+    }
+
+    /// Pages that are wrong: the lane has to notice each.
+    #[test]
+    fn wrong_pages_for_the_browser() {
+        let template = "<!doctype html>\n<html><meta http-equiv=\"Content-Security-Policy\" content=\"{{policy}}\">\
+                        <style>{{style}}</style><body><script type=\"application/json\" id=\"data\">{{data}}</script><script>{{script}}\
+                        document.documentElement.dataset.drawn = 'x';</script></body></html>\n";
+        let page = fill(template, "{}");
+        keep_for_browser("right", &page, "x");
+        for (name, steps, noticed) in [
+            ("wrong-error", "null.x", "Cannot read properties of null"),
+            ("wrong-markup", "document.body.innerHTML = '<b>x</b>'", "'TrustedHTML' assignment"),
+            ("wrong-script", "eval('1')", "'unsafe-eval'"),
+            (
+                "wrong-request",
+                "document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/'}))",
+                "img-src",
+            ),
+            ("wrong-message", "console.error('something')", "something"),
+            ("wrong-drawn", "document.documentElement.dataset.drawn = 'y'", "drew `y`"),
+        ] {
+            keep_for_browser(name, &with_steps(&page, steps), noticed);
+        }
     }
 
     #[test]
