@@ -8,7 +8,7 @@
 //! The directory is gone again once the process has connected.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -24,19 +24,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a process is asked if it ends the connection without a reply.
 const ATTEMPTS: u32 = 5;
 
-/// Room for a reply is made at once up to this size. The length comes from another process.
-const RESERVED_MAX: usize = 256 << 20;
+/// How much of a reply is read at once.
+const BUFFER: usize = 256 * 1024;
 
 /// How long a process that has just been started may take until it takes requests.
 const START_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Sends a request to a process. Returns the reply, or why there is none.
 pub(crate) fn ask(pid: u32, request: &str) -> Result<Vec<u8>, String> {
+    ask_for(pid, request, Duration::ZERO)
+}
+
+/// As [`ask`], for a reply that takes the process so long.
+pub(crate) fn ask_for(pid: u32, request: &str, time: Duration) -> Result<Vec<u8>, String> {
+    let mut reply = Vec::new();
+    pass_on_after(pid, request, time, &mut reply).map(|()| reply)
+}
+
+/// As [`ask`], for a reply that is written to `out` as it comes. If it ends early, a part has been written.
+pub(crate) fn pass_on(pid: u32, request: &str, out: &mut impl Write) -> Result<(), String> {
+    pass_on_after(pid, request, Duration::ZERO, out)
+}
+
+fn pass_on_after(pid: u32, request: &str, time: Duration, out: &mut impl Write) -> Result<(), String> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        match converse(&find(pid)?, request)? {
-            Reply::Whole(text) => return Ok(text),
+        match converse(&find(pid)?, request, time, out)? {
+            Reply::Whole => return Ok(()),
             Reply::Refused(sentence) => return Err(format!("process {pid} refuses: {}", sentence.escape_debug())),
             // The process waits for a request for a second. On a machine that is overloaded this may be too short for this process.
             Reply::None if attempts < ATTEMPTS => {}
@@ -49,7 +64,7 @@ pub(crate) fn ask(pid: u32, request: &str) -> Result<Vec<u8>, String> {
 
 /// What a process sends.
 enum Reply {
-    Whole(Vec<u8>),
+    Whole,
     /// A sentence.
     Refused(String),
     /// The connection ended in the middle.
@@ -97,8 +112,8 @@ fn why_closed(pid: u32) -> String {
     )
 }
 
-/// The reply, as far as it came.
-fn converse(target: &Target, request: &str) -> Result<Reply, String> {
+/// Writes the reply to `out`, as far as it came. The process needs `time` for it.
+fn converse(target: &Target, request: &str, time: Duration, out: &mut impl Write) -> Result<Reply, String> {
     let pid = target.pid;
     let meeting = Meeting::arrange(target)?;
     system::send(target, meeting.key).map_err(|error| match error.raw_os_error() {
@@ -109,7 +124,7 @@ fn converse(target: &Target, request: &str) -> Result<Reply, String> {
     let mut first = Vec::new();
     // An error, here and below, is the end of the connection: then the reply lacks something.
     let _ = stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(PATIENCE + time))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
         .and_then(|()| stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()));
     let mut stream = BufReader::new(stream);
@@ -118,9 +133,12 @@ fn converse(target: &Target, request: &str) -> Result<Reply, String> {
     let Some(len) = first.strip_prefix("ok ").and_then(|len| len.parse::<usize>().ok()) else {
         return Ok(Reply::Refused(first.strip_prefix("error: ").unwrap_or(&first).to_owned()));
     };
-    let mut text = Vec::with_capacity(len.min(RESERVED_MAX));
-    let _ = stream.read_to_end(&mut text);
-    Ok(if text.len() == len { Reply::Whole(text) } else { Reply::Part })
+    let (mut buffer, mut got) = (vec![0; BUFFER], 0);
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        got += read;
+        out.write_all(&buffer[..read]).map_err(|error| format!("the reply cannot be written: {error}"))?;
+    }
+    Ok(if got == len { Reply::Whole } else { Reply::Part })
 }
 
 /// A directory with a socket, which goes away with this value.

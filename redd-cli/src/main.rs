@@ -10,24 +10,22 @@ mod dump_page;
 #[cfg(test)]
 mod example;
 mod page;
-#[allow(dead_code, reason = "the command that records comes next")]
 mod perfetto;
 mod process;
 mod ps;
-#[allow(dead_code, reason = "the command that records comes next")]
 mod recording;
-#[allow(dead_code, reason = "the command that records comes next")]
 mod schedule;
 mod serve;
 mod symbols;
 mod system;
-#[allow(dead_code, reason = "the command that records comes next")]
 mod timeline;
 mod top;
+mod trace;
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,6 +86,20 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Record what a process does: polls, wakes, locks, sleeps; and write that to a file
+    ///
+    /// Its polls and wakes are recorded from now on, for the given time. If it was started with REDD_DEBUG=recorder=full, they are
+    /// recorded already: then the file has the time that has passed. With `0s` the file has what the process records always.
+    Trace {
+        /// The process
+        pid: u32,
+        /// For how long, such as `5s` or `200ms`
+        #[arg(long, default_value = "5s", value_parser = trace::time)]
+        last: std::time::Duration,
+        /// The file: a page for a browser if its name ends in `.html`, and a trace for Perfetto if it ends in `.pftrace`
+        #[arg(short, long)]
+        output: PathBuf,
+    },
     /// Serve pages with all of this on loopback, until the process ends or Ctrl-C
     ///
     /// The address that is printed has a random part. Only who knows it gets the pages.
@@ -106,16 +118,33 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(text) => {
-            // The reader of a pipe may have had enough.
-            let _ = std::io::stdout().lock().write_all(&text);
-            ExitCode::SUCCESS
-        }
+    let done = run(Arguments::parse().command).and_then(|text| {
+        Output.write_all(&text).map_err(|error| format!("standard output cannot be written: {error}"))
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            let _ = writeln!(std::io::stderr(), "redd: {why}");
+            let _ = writeln!(io::stderr(), "redd: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Standard output. If it is a pipe whose reader has had enough, what is written is dropped.
+struct Output;
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Without the buffer of lines, whose last part would be written when the program ends: then an error has no consequence.
+        let written = File::from(io::stdout().as_fd().try_clone_to_owned()?).write(bytes);
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -125,7 +154,9 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
         Command::Dump { pid, html: Some(file), .. } => write_page(pid, &file),
         Command::Dump { pid, all, json, html: None } => {
             let format = if json { "json" } else { "text" };
-            attach::ask(pid, &format!("dump {format}{}", if all { " all" } else { "" }))
+            // Large dumps are printed while they come.
+            let request = format!("dump {format}{}", if all { " all" } else { "" });
+            attach::pass_on(pid, &request, &mut Output).map(|()| Vec::new())
         }
         Command::Stack { pid, task } => {
             let text = attach::ask(pid, &task.map_or_else(|| "stack all".to_owned(), |task| format!("stack {task}")))?;
@@ -135,6 +166,7 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
         Command::Metrics { pid, listen: Some(address) } => serve::metrics::run(pid, address),
         Command::Web { pid, port } => serve::web::run(pid, port),
         Command::Top { pid, once } => top::run(pid, once),
+        Command::Trace { pid, last, output } => trace::run(pid, last, &output),
         Command::Help { topic } => help(topic.as_deref()).map(String::into_bytes),
     }
 }
@@ -148,7 +180,7 @@ fn write_page(pid: u32, path: &Path) -> Result<Vec<u8>, String> {
     file.write_all(page.as_bytes()).map_err(failed)?;
     // Some file systems say only at the end that there is no room. A pipe has none to say it of.
     match file.sync_all() {
-        Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => Err(failed(error)),
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(failed(error)),
         _ => Ok(Vec::new()),
     }
 }

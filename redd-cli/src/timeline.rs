@@ -1,6 +1,6 @@
 //! A recording as a page of HTML: which thread ran which task when, what woke what, and what had to wait.
 //!
-//! Called for `redd trace --html`.
+//! Called for `redd trace`.
 //!
 //! The page gets texts as JSON, and spans, causes and waits for locks as numbers, in groups of seven bits each and those in base64:
 //! eight to ten bytes for each. Times are differences from the one before.

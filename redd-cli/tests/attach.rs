@@ -56,6 +56,20 @@ fn the_calls_of_blocked_workers_are_shown_and_a_task_that_waits_has_none() {
 }
 
 #[test]
+fn each_wait_of_a_task_is_shown() {
+    let program = Program::start("three waits").open();
+    let pid = program.pid().to_string();
+    let text = dump(&program);
+    let line = text.lines().find(|line| line.starts_with("task ")).expect(&text);
+    let text = printed(&["stack", &pid, line.split(' ').nth(1).unwrap()]);
+    let waits: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("    waits: ")).collect();
+    for (kind, wait) in ["Notify at ", "Semaphore at ", "Timer at "].iter().zip(&waits) {
+        assert!(wait.starts_with(kind) && wait.contains("mod.rs:"), "{text}");
+    }
+    assert_eq!(waits.len(), 3, "{text}");
+}
+
+#[test]
 fn metrics_are_families_with_a_type_and_samples_of_each_runtime() {
     let program = Program::start("several").open();
     let text = printed(&["metrics", &program.pid().to_string()]);
@@ -101,6 +115,9 @@ fn top_shows_which_tasks_are_polled() {
     let program = Program::start("idle").open();
     let text = printed(&["top", &program.pid().to_string()]);
     assert!(text.contains("0.0 %") && text.contains("waiting  something outside of redd"), "{text}");
+    let program = Program::start("set").open();
+    let text = printed(&["top", &program.pid().to_string()]);
+    assert!(text.contains("waiting  Timer at "), "tasks of a `LocalSet` are shown: {text}");
 }
 
 #[test]
@@ -374,4 +391,85 @@ fn a_program_that_has_ended_is_said_to_have_ended() {
     let mut rest = String::new();
     program.out.read_to_string(&mut rest).unwrap();
     assert!(refused(&["dump", &pid.to_string()]).contains(&format!("there is no process {pid}")));
+}
+
+/// A file that goes away with this value.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("redd-trace-{}-{name}", std::process::id())))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_process_is_traced_while_others_ask_it_and_a_client_that_dies_ends_its_trace() {
+    let mut program = Program::start("several").open();
+    let pid = program.pid().to_string();
+    let file = Scratch::new("several.html");
+    let text = printed(&["trace", &pid, "--last", "50ms", "-o", file.path()]);
+    assert!(text.contains(" events of ") && text.contains(file.path()), "{text}");
+    assert!(std::fs::metadata(file.path()).unwrap().len() > 0);
+
+    let endless = ["trace", &pid, "--last", "60s", "-o", file.path()];
+    let mut client = Command::new(env!("CARGO_BIN_EXE_redd")).args(endless).spawn().unwrap();
+    let since = Instant::now();
+    let busy = loop {
+        let output = redd(&["trace", &pid, "--last", "0s", "-o", file.path()]);
+        if !output.status.success() {
+            break String::from_utf8(output.stderr).unwrap();
+        }
+        assert!(since.elapsed() < PATIENCE, "the first trace does not begin");
+    };
+    assert!(busy.contains("it is being traced for another client"), "{busy}");
+    assert!(dump(&program).contains("`first`"), "another request is served meanwhile");
+    assert!(client.try_wait().unwrap().is_none(), "the trace goes on");
+    client.kill().unwrap();
+    client.wait().unwrap();
+    let since = Instant::now();
+    while !redd(&["trace", &pid, "--last", "0s", "-o", file.path()]).status.success() {
+        assert!(since.elapsed() < PATIENCE, "the trace of the client that has died goes on");
+    }
+    assert!(program.is_alive());
+}
+
+#[test]
+fn a_process_that_may_not_be_traced_says_why() {
+    let file = Scratch::new("refused.html");
+    let program = Program::start_as("idle", |command| {
+        command.env("REDD_DEBUG", "recorder=off");
+    })
+    .open();
+    let why = refused(&["trace", &program.pid().to_string(), "-o", file.path()]);
+    assert!(why.contains("REDD_DEBUG=recorder=off"), "{why}");
+    let program = Program::start("idle").open();
+    let pid = program.pid().to_string();
+    assert!(refused(&["trace", &pid, "-o", "trace.txt"]).contains("must end in"));
+    assert!(refused(&["trace", &pid, "--last", "61s", "-o", file.path()]).contains("the longest time is 60s"));
+    assert!(!std::path::Path::new("trace.txt").exists() && !file.0.exists());
+}
+
+#[test]
+fn what_was_recorded_before_is_there_if_the_process_records_everything() {
+    let file = Scratch::new("full.html");
+    let program = Program::start_as("idle", |command| {
+        command.env("REDD_DEBUG", "recorder=full");
+    })
+    .open();
+    printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", file.path()]);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert!(text.contains("programs/mod.rs:"), "the page names where the task was spawned: {text}");
+    let perfetto = Scratch::new("full.pftrace");
+    printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", perfetto.path()]);
+    assert!(std::fs::metadata(&perfetto.0).unwrap().len() > 0);
 }

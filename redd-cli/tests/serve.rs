@@ -165,6 +165,12 @@ fn a_page_that_cannot_be_written_is_an_error() {
     if std::path::Path::new("/dev/full").exists() {
         assert!(refused(&["dump", &pid, "--html", "/dev/full"]).contains("/dev/full cannot be written: No space left"));
     }
+    if let Ok(full) = std::fs::File::options().write(true).open("/dev/full") {
+        let mut client = Command::new(env!("CARGO_BIN_EXE_redd"));
+        let output = client.args(["dump", &pid]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && why.contains("cannot be written: No space left"), "{why}");
+    }
     let output = redd(&["dump", "4194304", "--html", "/no/such/folder/x.html"]);
     let why = String::from_utf8(output.stderr).unwrap();
     assert!(why.contains("x.html cannot be written"), "the file is opened before the process is asked: {why}");

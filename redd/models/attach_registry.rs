@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use super::{Listed, Observed, Registry, Sampler};
 use crate::attach::Format;
 use crate::observe::metric_blocks::MetricBlocks;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitives::checker::thread;
 use crate::primitives::{mistake, model};
@@ -66,6 +67,12 @@ impl Observed for Fake {
 
     fn sampler(self: Arc<Self>) -> Box<dyn Sampler> {
         unreachable!("no client samples")
+    }
+
+    fn set_recorded(&self, _: bool) {}
+
+    fn tasks(&self) -> Vec<TaskInfo> {
+        Vec::new()
     }
 
     fn add_metrics(&self, _: &mut MetricBlocks) {}

@@ -8,7 +8,7 @@ use crate::top::snapshot::{COLUMNS, Snapshot, Worker};
 
 const STYLE: &str = "body{font:14px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fff}\
     pre,table{font-family:ui-monospace,monospace;font-size:13px}table{border-collapse:collapse;margin:.5rem 0 1.5rem}\
-    th,td{text-align:left;padding:.1rem .8rem .1rem 0;vertical-align:top}tr.busy td{color:#b35900}nav a{margin-right:1rem}\
+    h1{font-size:1.4rem}h2{font-size:1.05rem}th,td{text-align:left;padding:.1rem .8rem .1rem 0;vertical-align:top}tr.busy td{color:#b35900}nav a{margin-right:1rem}\
     @media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8ab4f8}tr.busy td{color:#ffb454}}";
 
 /// The pages that the others lead to: their addresses and names.
@@ -48,9 +48,11 @@ pub(super) fn top(pid: u32, snapshot: &Snapshot) -> String {
             runtime.workers.iter().enumerate().map(|(index, worker)| (false, worker_cells(index, worker))),
         );
         table(&mut body, &COLUMNS, runtime.groups.iter().map(|row| (row.is_busy(), row.cells())));
-        if !runtime.tasks.is_empty() {
-            body.push_str("<h3>Single tasks</h3>\n");
-            table(&mut body, &COLUMNS, runtime.tasks.iter().map(|row| (row.is_busy(), row.cells())));
+        // The page of the dump has all others.
+        let mut polled = runtime.tasks.iter().filter(|row| row.busy > 0).peekable();
+        if polled.peek().is_some() {
+            body.push_str("<h3>Single tasks that were polled</h3>\n");
+            table(&mut body, &COLUMNS, polled.map(|row| (row.is_busy(), row.cells())));
         }
     }
     page(pid, "Busy tasks and workers", Some(RELOAD_S), &body)
@@ -79,7 +81,8 @@ fn table<const N: usize>(body: &mut String, heads: &[&str; N], rows: impl Iterat
 
 fn page(pid: u32, title: &str, reload_s: Option<u32>, body: &str) -> String {
     let reload = reload_s.map(|s| format!("<meta http-equiv=\"refresh\" content=\"{s}\">\n")).unwrap_or_default();
-    let links: String = PAGES.iter().map(|(page, name)| format!("<a href=\"{page}\">{name}</a>")).collect();
+    let links = PAGES.iter().map(|(page, name)| format!("<a href=\"{page}\">{name}</a>"));
+    let links: String = std::iter::once("<a href=\"./\">All</a>".to_owned()).chain(links).collect();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{reload}<title>{title}, process {pid}</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n<nav>{links}</nav>\n<h1>{title}, process {pid}</h1>\n{body}</body>\n</html>\n"
@@ -120,12 +123,14 @@ mod tests {
             heading: hostile.to_owned(),
             workers: vec![Worker { busy_ns: 1_250_000_000, ..Worker::default() }],
             groups: vec![Row { busy: 900, ..row.clone() }],
-            tasks: vec![row],
+            tasks: vec![Row { busy: 1, ..row.clone() }, row],
         };
         for page in [top(7, &Snapshot { runtimes: vec![runtime.clone()] }), metrics(7, hostile), failure(7, hostile)] {
             assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(&#39;1&#39;)"), "{page}");
         }
         let page = top(7, &Snapshot { runtimes: vec![runtime] });
+        assert_eq!(page.matches("<td>0.1 %</td>").count(), 1, "{page}");
+        assert!(!page.contains("<td>0.0 %</td>"), "{page}");
         assert!(page.contains("<td>1.2 s</td>") && page.matches("class=\"busy\"").count() == 1, "{page}");
         assert!(top(7, &Snapshot::default()).contains("No runtime is there now"));
     }

@@ -143,6 +143,26 @@ fn run(name: &str) {
             ready();
             runtime.block_on(std::future::pending::<()>());
         }
+        "three waits" => {
+            let runtime = workers.name("select").build().unwrap();
+            runtime.spawn(async {
+                let (notify, semaphore) = (redd::sync::Notify::new(), redd::sync::Semaphore::new(0));
+                redd::select! {
+                    () = notify.notified() => {}
+                    _ = semaphore.acquire() => {}
+                    () = redd::time::sleep(Duration::from_secs(3600)) => {}
+                }
+            });
+            ready();
+            runtime.block_on(std::future::pending::<()>());
+        }
+        "set" => {
+            let runtime = current.name("set").build().unwrap();
+            let set = redd::task::LocalSet::new();
+            set.spawn_local(async { redd::time::sleep(Duration::from_secs(3600)).await });
+            ready();
+            set.block_on(&runtime, std::future::pending::<()>());
+        }
         "one worker" => wait_forever(workers.name("single").worker_threads(1)),
         "workers without rescue" => wait_forever(workers.name("plain").rescue(Rescue::off())),
         "several" => {

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use super::request::Format;
 use crate::observe::metric_blocks::MetricBlocks;
+use crate::observe::task_info::TaskInfo;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
@@ -20,7 +21,8 @@ use crate::sys::fork::Process;
 #[path = "../../models/attach_registry.rs"]
 mod models;
 
-/// A runtime that can be asked what it does. Each method is called on the thread that replies, and reads only.
+/// A runtime that can be asked what it does. Each method is called on the thread that replies, and reads only, except
+/// that it may switch the flight recorder.
 pub(crate) trait Observed: Send + Sync {
     /// Writes its kind and size as the members of a JSON object.
     fn write_members(&self, out: &mut String);
@@ -37,6 +39,12 @@ pub(crate) trait Observed: Send + Sync {
 
     /// Begins to sample which tasks its workers poll.
     fn sampler(self: Arc<Self>) -> Box<dyn Sampler>;
+
+    /// Switches full recording.
+    fn set_recorded(&self, is_recorded: bool);
+
+    /// Its tasks and closures, with those of the `LocalSet`s that run in it.
+    fn tasks(&self) -> Vec<TaskInfo>;
 
     /// Adds its metrics.
     fn add_metrics(&self, blocks: &mut MetricBlocks);

@@ -47,6 +47,12 @@ pub const DEBUG_OPTIONS: &[DebugOption] = &[
         meaning: "off: late polls are not printed. A time: after it a poll is late, also where the program has switched reports \
                   off. stack: a report has the calls that the thread is in",
     },
+    DebugOption {
+        name: "recorder",
+        values: "off, quiet, full",
+        meaning: "what `redd trace` finds. quiet, the default: what threads did last, without polls and wakes; these are \
+                  recorded while it asks. full: always with polls and wakes. off: nothing",
+    },
 ];
 
 /// What the variable asks for.
@@ -55,6 +61,16 @@ pub(crate) struct DebugOptions {
     pub(crate) attach: AttachOption,
     pub(crate) dump_on: Option<c_int>,
     pub(crate) late_poll: LatePollOption,
+    pub(crate) recorder: RecorderLevel,
+}
+
+/// How much the flight recorder records. See [`DEBUG_OPTIONS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RecorderLevel {
+    Off = 0,
+    #[default]
+    Quiet = 1,
+    Full = 2,
 }
 
 /// See [`DEBUG_OPTIONS`].
@@ -128,6 +144,9 @@ fn set(options: &mut DebugOptions, name: &str, value: &str) -> bool {
             Some(time) => options.late_poll.report_after = Some(time),
             None => return false,
         },
+        ("recorder", "off") => options.recorder = RecorderLevel::Off,
+        ("recorder", "quiet") => options.recorder = RecorderLevel::Quiet,
+        ("recorder", "full") => options.recorder = RecorderLevel::Full,
         _ => return false,
     }
     true
@@ -162,12 +181,17 @@ mod tests {
         let (options, problems) = parse("attach=off, dump_on=QUIT,late_poll=250ms,late_poll=stack,,late_poll=2s");
         assert_eq!(problems, [""; 0]);
         let late_poll = LatePollOption { is_off: false, report_after: Some(Duration::from_secs(2)), with_stack: true };
-        assert_eq!(options, DebugOptions { attach: AttachOption::Off, dump_on: Some(libc::SIGQUIT), late_poll });
-        let (options, problems) = parse("attach=on,dump_on=SIGUSR2,late_poll=off");
+        let recorder = RecorderLevel::Quiet;
+        assert_eq!(
+            options,
+            DebugOptions { attach: AttachOption::Off, dump_on: Some(libc::SIGQUIT), late_poll, recorder }
+        );
+        let (options, problems) = parse("attach=on,dump_on=SIGUSR2,late_poll=off,recorder=full");
         assert_eq!(problems, [""; 0]);
         assert_eq!(options.attach, AttachOption::AtOnce);
         assert_eq!(options.dump_on, Some(libc::SIGUSR2));
         assert!(options.late_poll.is_off);
+        assert_eq!(options.recorder, RecorderLevel::Full);
         assert_eq!(parse(""), (DebugOptions::default(), Vec::new()));
     }
 
@@ -180,6 +204,7 @@ mod tests {
             ("dump_on=KILL", "it takes QUIT, USR1, USR2"),
             ("late_poll=100", "`late_poll=100`"),
             ("late_poll=-1ms", "`late_poll=-1ms`"),
+            ("recorder=on", "it takes off, quiet, full"),
             ("late_poll=99999999999999999999s", "a time such as 100ms"),
             ("\u{1b}[2J", "there is no option `\\u{1b}[2J`"),
         ] {

@@ -215,7 +215,7 @@ fn spill<T: Recorded>(cache: &Cache<T>, record: OwnedRecord<T>) {
     let mut surplus = Chain::new();
     if !open(cache) {
         surplus.push(record);
-        // If the lock is taken, the record stays unused: a thread that ends must not wait (`no-wait`).
+        // If the lock is taken, the record stays unused: a thread that ends must not wait forever (`bounded-wait`).
         drop(T::pool().put(surplus));
         return;
     }
@@ -254,7 +254,7 @@ impl<T: Recorded> Drop for Flush<T> {
             while let Some(record) = cache.pop() {
                 records.push(record);
             }
-            // If the lock is taken, the records stay unused: a thread that ends must not wait (`no-wait`).
+            // If the lock is taken, the records stay unused: a thread that ends must not wait forever (`bounded-wait`).
             drop(T::pool().put(records));
         });
     }

@@ -22,10 +22,7 @@ pub(crate) struct Collected {
 }
 
 pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
-    let mut tasks = shared.slab.describe_live();
-    for slab in local_slabs::of_runtime(ptr::from_ref(&shared.parts).addr()) {
-        tasks.extend(slab.describe_live());
-    }
+    let mut tasks = describe_tasks(shared);
     // Most tasks have one wait.
     let mut waiters = Vec::with_capacity(tasks.len());
     waiters.extend(tasks.iter_mut().filter_map(|task| task.joined.take().map(|joined| *joined)));
@@ -34,6 +31,15 @@ pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
     shared.describe_running(&mut tasks);
     tasks.extend(shared.roots.describe().into_iter().map(describe_root));
     Collected { tasks, waiters }
+}
+
+/// The tasks and closures of a runtime, and the tasks of the `LocalSet`s that run in it.
+pub(super) fn describe_tasks(shared: &Shared) -> Vec<TaskInfo> {
+    let mut tasks = shared.slab.describe_live();
+    for slab in local_slabs::of_runtime(ptr::from_ref(&shared.parts).addr()) {
+        tasks.extend(slab.describe_live());
+    }
+    tasks
 }
 
 /// The future of a `block_on` as a task.

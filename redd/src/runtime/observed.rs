@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 
+use super::collect::describe_tasks;
 use super::handle::Handle;
 use super::top::{self, Samples};
 use crate::attach::{self, Format, Observed, Sampler, json};
@@ -12,6 +13,8 @@ use crate::observe::coarse;
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
 use crate::observe::metric_blocks::MetricBlocks;
 use crate::observe::metrics::{RuntimeMetrics, open_metrics};
+use crate::observe::recorder;
+use crate::observe::task_info::TaskInfo;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::rescue::options::Mode;
@@ -43,6 +46,10 @@ pub(super) fn begin(shared: &Arc<Shared>) {
     shared.listed.get_or_init(|| {
         if is_seen { attach::list(Arc::downgrade(shared) as Weak<dyn Observed>) } else { attach::count_hidden() }
     });
+    if is_seen {
+        recorder::enable();
+        recorder::tell_new_runtime(|is_full| shared.instrumentation.set_recorded(is_full));
+    }
     let options = debug_options();
     let is_asked_for = options.attach == AttachOption::AtOnce || options.dump_on.is_some();
     if is_seen && (is_asked_for || shared.config.flavor == Flavor::MultiThread) {
@@ -103,6 +110,14 @@ impl Observed for Shared {
 
     fn sampler(self: Arc<Self>) -> Box<dyn Sampler> {
         Box::new(TaskSampler { shared: self, samples: Samples::new() })
+    }
+
+    fn set_recorded(&self, is_recorded: bool) {
+        self.instrumentation.set_recorded(is_recorded);
+    }
+
+    fn tasks(&self) -> Vec<TaskInfo> {
+        describe_tasks(self)
     }
 
     fn add_metrics(&self, blocks: &mut MetricBlocks) {

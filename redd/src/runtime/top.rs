@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::panic::Location;
 use std::sync::Arc;
 
+use super::collect::describe_tasks;
 use crate::attach::json;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::observe::report::ShortLocation;
@@ -58,7 +59,7 @@ pub(super) fn write(out: &mut String, shared: &Shared, metrics: &RuntimeMetrics,
         metrics.blocking_queue_depth(),
         metrics.late_polls(),
     );
-    let tasks = shared.slab.describe_live();
+    let tasks = describe_tasks(shared);
     let sampled = |task: &TaskInfo| samples.get(&Some(task.id)).copied().unwrap_or_default();
     out.push_str(",\"groups\":");
     let root = samples.get(&None).zip(shared.root()).map(|(sampled, location)| {

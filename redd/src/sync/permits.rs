@@ -30,11 +30,12 @@ use pin_project_lite::pin_project;
 use super::last_taken::LastTaken;
 use super::wait_list::{CallSite, Guard, Notification, PermitsState, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::observe::recorder::{self, EventKind, pair};
 use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::const_fn;
-use crate::task::coop;
+use crate::task::{coop, current};
 
 /// The permits are closed: every acquire fails.
 const CLOSED: usize = 0b01;
@@ -401,6 +402,7 @@ impl Permits {
         if let Some(taker) = guard.front_taker() {
             let is_writer = self.total > 1 && self.is_all(taker.count);
             self.last_taken.store_as(taker.task, taker.location, is_writer, taker.is_owned);
+            recorder::here(EventKind::LockGrant, pair(taker.task, current::id_or_zero()));
         }
         match guard.notify_one(Notification::First) {
             Some(waker) => Served::Notified(waker),
@@ -495,6 +497,8 @@ impl Permits {
         unsafe { guard.push_back(waiter, Some(waker), need) };
         guard.set_count(waiter, count);
         self.show(&mut guard);
+        drop(guard);
+        recorder::here(EventKind::LockWait, current::id_or_zero());
         Poll::Pending
     }
 }

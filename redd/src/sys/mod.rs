@@ -25,6 +25,7 @@ pub(crate) mod stderr;
 pub(crate) mod thread;
 #[cfg(any(miri, test))]
 pub(crate) mod thread_alarm;
+pub(crate) mod ticks;
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -60,6 +60,7 @@ pub(crate) mod local_slabs;
 mod models;
 pub(crate) mod poll;
 pub(crate) mod queue_link;
+pub(crate) mod recorded;
 pub(crate) mod runnable;
 pub(crate) mod slab;
 mod state;

@@ -6,7 +6,7 @@
 //! `write!` costs more than a microsecond for a task, most of it for numbers and for the locations, of which a program has few.
 //! So numbers are written here, and the text of each location is made once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::panic::Location;
 use std::ptr;
@@ -26,7 +26,7 @@ const BYTES_PER_TASK: usize = 360;
 pub(super) fn write(out: &mut String, contents: &Contents) {
     let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
     out.reserve(tasks.tasks.len() * BYTES_PER_TASK + 256);
-    let mut json = Json { out, locations: HashMap::new() };
+    let mut json = Json { out, locations: BTreeMap::new(), kinds: BTreeMap::new() };
     json.raw("{\"format\":\"redd-dump/1\",\"diagnoses\":");
     json.list(diagnoses, Json::diagnosis);
     json.raw(",\"tasks\":");
@@ -44,8 +44,10 @@ pub(super) fn write(out: &mut String, contents: &Contents) {
 /// The text so far.
 struct Json<'a> {
     out: &'a mut String,
-    /// The text of each location, in quotes.
-    locations: HashMap<*const Location<'static>, Box<str>>,
+    /// The text of each location, in quotes. There are few, so a search takes less time than a hash.
+    locations: BTreeMap<*const Location<'static>, Box<str>>,
+    /// The name of each kind, in quotes.
+    kinds: BTreeMap<u8, Box<str>>,
 }
 
 impl Json<'_> {
@@ -95,7 +97,9 @@ impl Json<'_> {
     }
 
     fn wait(&mut self, wait: &Wait) {
-        let _ = write!(self.out, "{{\"kind\":\"{:?}\"", wait.kind); // writing to a string does not fail
+        self.raw("{\"kind\":");
+        let kind = self.kinds.entry(wait.kind as u8).or_insert_with(|| format!("\"{:?}\"", wait.kind).into());
+        self.out.push_str(kind);
         self.optional(",\"at\":", wait.location, Self::at);
         self.optional(",\"since_ms\":", wait.since, Self::ms);
         self.raw(",\"what\":");
@@ -116,7 +120,7 @@ impl Json<'_> {
             What::Deadline(remaining) => self.number("{\"type\":\"deadline\",\"remaining_ms\":", ms(*remaining)),
             What::Descriptor { fd, about } => {
                 self.raw("{\"type\":\"descriptor\",\"fd\":");
-                let _ = write!(self.out, "{fd}");
+                let _ = write!(self.out, "{fd}"); // writing to a string does not fail
                 self.optional(",\"about\":", Some(about).filter(|about| !about.is_empty()), |json, about| {
                     json.string(about)
                 });
