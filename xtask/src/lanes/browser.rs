@@ -2,15 +2,16 @@
 //!
 //! Called by `cargo xtask browser`.
 //!
-//! Tests of `redd-cli` write the pages, and beside each what it has to say that it drew. The browser has no network. A page fails if it
+//! Two pages are of a program that runs: what it did, and its tasks. They have to draw something. The others are known exactly: tests of `redd-cli` write the pages, and beside each what it has to say that it drew. The browser has no network. A page fails if it
 //! says something else, if a script fails or writes a message, or if the page's policy refuses what it asks for. Pages whose
 //! names begin with `wrong-` have such a mistake, and the text beside them is in the message with which this lane has to notice it.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::commands::{cargo, run_tests, target_dir};
+use super::commands::{cargo, passes, run_tests, target_dir};
 use super::outcome::Outcome;
 use crate::packages::{Apt, Packages};
 
@@ -20,6 +21,12 @@ const PICTURES: [(&str, &str); 2] =
 
 /// What a page that is wrong says that it drew, unless that is what is wrong with it.
 const WRONG_DRAWN: &str = "x";
+
+/// The program that `redd` asks: a server that has answered fifty clients when it prints its first line.
+const ASKED: &str = "growing_set";
+
+/// The pages about it, with what each says that it drew at least so often.
+const LIVE: [(&str, &str, u64); 2] = [("live-timeline", "spans", 100), ("live-dump", "tasks", 1)];
 
 /// A picture is at most so large, and one of less shows nothing.
 const PICTURE_BYTES: std::ops::Range<u64> = 20_000..200_000;
@@ -84,6 +91,18 @@ fn check(root: &Path, browser: &Browser, writes: bool) -> Result<Outcome, String
             findings.push(format!("{name}: {}", faults.join("; ")));
         }
     }
+    write_live_pages(root, &folder)?;
+    for (name, counted, least) in LIVE {
+        let opened = browser.open(&folder, &folder.join(format!("{name}.html")))?;
+        let text = attribute(&opened.document, "data-drawn").unwrap_or_default();
+        let mut faults = faults(&opened, text);
+        if number(text, counted) < Some(least) {
+            faults.push(format!("drew `{text}`"));
+        }
+        println!("  {name}: {}", if faults.is_empty() { text.to_owned() } else { faults.join("; ") });
+        drawn += usize::from(faults.is_empty());
+        findings.extend(faults.iter().map(|fault| format!("{name}: {fault}")));
+    }
     for (page, picture) in PICTURES {
         for is_dark in [false, true] {
             let suffix = if is_dark { "-dark" } else { "" };
@@ -102,6 +121,46 @@ fn check(root: &Path, browser: &Browser, writes: bool) -> Result<Outcome, String
     findings.iter().for_each(|finding| println!("{finding}"));
     let note = format!("{version}: {drawn} pages drawn, {noticed} mistakes noticed, {} findings", findings.len());
     Ok(Outcome { passed: findings.is_empty() && drawn > 0 && noticed > 0, note })
+}
+
+/// Runs a program with its polls recorded, and lets `redd` write the pages about it.
+fn write_live_pages(root: &Path, folder: &Path) -> Result<(), String> {
+    let build = ["build", "--quiet", "-p", "demos", "-p", "redd-cli", "--bin", ASKED, "--bin", "redd"];
+    if !passes(&mut cargo(root, &build)) {
+        return Err(format!("`{ASKED}` and `redd` do not build"));
+    }
+    let programs = target_dir(root).join("debug");
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", WATCHDOG_S]).arg(programs.join(ASKED));
+    // It prints its report when this lane is over.
+    command.env("DEMO_AFTER_MS", "600000").env("REDD_DEBUG", "recorder=full");
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("`{ASKED}`: {error}"))?;
+    let written = child.stdout.take().map_or(Ok(0), |out| BufReader::new(out).read_line(&mut String::new()));
+    let asked =
+        written.map_err(|error| error.to_string()).and_then(|_| ask(&programs.join("redd"), child.id(), folder));
+    // The command `timeout` passes it on to the program.
+    let _ = Command::new("kill").arg(child.id().to_string()).status();
+    child.wait().map_err(|error| error.to_string())?;
+    asked
+}
+
+/// Writes the pages about the child of the command `timeout` that has this number.
+fn ask(redd: &Path, timeout: u32, folder: &Path) -> Result<(), String> {
+    let children = format!("/proc/{timeout}/task/{timeout}/children");
+    let children = std::fs::read_to_string(&children).map_err(|error| format!("{children}: {error}"))?;
+    let pid = children.trim();
+    let [timeline, dump] = LIVE.map(|(name, ..)| folder.join(format!("{name}.html")));
+    let mut trace = Command::new(redd);
+    trace.args(["trace", pid, "--last", "60s", "-o"]).arg(timeline);
+    let mut dumped = Command::new(redd);
+    dumped.args(["dump", pid, "--html"]).arg(dump);
+    if passes(&mut trace) && passes(&mut dumped) { Ok(()) } else { Err(format!("`redd` has no page of `{ASKED}`")) }
+}
+
+/// The number behind `name=` in what a page says that it drew.
+fn number(drawn: &str, name: &str) -> Option<u64> {
+    drawn.split(' ').find_map(|part| part.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
 }
 
 /// Chromium: this machine's, or Debian's package unpacked into `target`.
@@ -229,6 +288,13 @@ fn attribute<'a>(document: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_found_by_their_whole_name() {
+        assert_eq!(number("spans=7 tasks=12", "tasks"), Some(12));
+        assert_eq!(number("spans=7 tasks=12", "s"), None);
+        assert_eq!(number("", "tasks"), None);
+    }
 
     #[test]
     fn each_fault_of_a_page_is_found() {
