@@ -473,3 +473,18 @@ fn what_was_recorded_before_is_there_if_the_process_records_everything() {
     printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", perfetto.path()]);
     assert!(std::fs::metadata(&perfetto.0).unwrap().len() > 0);
 }
+
+#[test]
+fn a_trace_gives_its_memory_back() {
+    let file = Scratch::new("memory.html");
+    let program = Program::start("all workers sleep").open();
+    let pid = program.pid().to_string();
+    let trace = || printed(&["trace", &pid, "--last", "10ms", "-o", file.path()]);
+    trace();
+    let (before, descriptors, threads) = (program.resident_kib(), program.descriptors(), program.threads().len());
+    (0..20).for_each(|_| drop(trace()));
+    let after = program.resident_kib();
+    // Each of its rings has 4 MiB while it is needed.
+    assert!(after < before + 2048, "{before} KiB, then {after} KiB");
+    assert_eq!((program.descriptors(), program.threads().len()), (descriptors, threads));
+}

@@ -55,9 +55,9 @@ model_and_mistake!(
     || {
         let ring = Arc::new(Ring::new(4));
         let other = Arc::clone(&ring);
-        let writer = thread::spawn(move || write(&other, 0..2));
-        assert!(read(&ring) <= 2);
-        writer.join().unwrap();
+        let reader = thread::spawn(move || assert!(read(&other) <= 2));
+        write(&ring, 0..2);
+        reader.join().unwrap();
         assert_eq!(read(&ring), 2);
     }
 );
