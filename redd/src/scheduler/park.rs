@@ -16,7 +16,7 @@ use super::shared::{Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{spares, start};
 use crate::observe::counters::add;
-use crate::observe::report;
+use crate::observe::{looks, report};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
 use crate::primitives::thread;
@@ -157,6 +157,7 @@ impl Worker {
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.stall_detector.on_park(shared);
+        looks::on_park();
         let has_token = self.sleep(shared, root, key);
         let woken_by_push = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

@@ -30,6 +30,7 @@ use pin_project_lite::pin_project;
 use super::last_taken::LastTaken;
 use super::wait_list::{CallSite, Guard, Notification, PermitsState, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::observe::looks;
 use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
@@ -262,6 +263,7 @@ impl Permits {
         if count > Self::MAX {
             panic_too_many(count);
         }
+        looks::on_wait();
         self.serve(self.waiters.lock(), count);
     }
 
@@ -396,6 +398,7 @@ impl Permits {
             let is_writer = self.total > 1 && self.is_all(taker.count);
             self.last_taken.store_as(taker.task, taker.location, is_writer, taker.is_owned);
         }
+        guard.follow_grant();
         match guard.notify_one(Notification::First) {
             Some(waker) => Served::Notified(waker),
             None => Served::NoWaiter,
@@ -422,7 +425,7 @@ impl Permits {
             // If there is only one permit, its owner is always alone.
             _ => self.last_taken.load(out == Some(total) && total > 1),
         };
-        guard.set_permits(PermitsState { taken, out });
+        guard.set_permits(PermitsState { taken, out, address: std::ptr::from_ref(self).addr() });
     }
 
     /// Clears the bit, because the list is empty, puts `spare` into the word and releases the lock.
@@ -488,6 +491,8 @@ impl Permits {
         unsafe { guard.push_back(waiter, Some(waker), need) };
         guard.set_count(waiter, count);
         self.show(&mut guard);
+        drop(guard);
+        looks::on_wait();
         Poll::Pending
     }
 }
@@ -557,6 +562,7 @@ impl Acquire<'_> {
             this.permits.last_taken.clear();
         }
         let (_, unused) = guard.remove(waiter);
+        this.permits.waiters.hear(&waiter);
         waiter.acknowledge();
         let collected = *this.count - waiter.need();
         // Also with nothing collected: the list may be empty now (`waiters-bit`).
@@ -604,7 +610,11 @@ impl Future for Acquire<'_> {
             }
         }
         match outcome {
-            Ok(()) => waiter.acknowledge(),
+            Ok(()) if waiter.stage() != WaitStage::Idle => {
+                this.permits.waiters.hear(&waiter);
+                waiter.acknowledge();
+            }
+            Ok(()) => {}
             Err(_) if waiter.stage() != WaitStage::Idle => self.leave(),
             Err(_) => {}
         }

@@ -9,14 +9,15 @@
 use std::collections::HashMap;
 use std::panic::Location;
 
-use super::diagnosis::{self, Diagnosis};
+use super::diagnosis::Diagnosis;
+use super::rules::{self, Grant};
 use super::task::{Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::coarse::age_at;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
-use crate::observe::waiter::{Subject, WaiterInfo};
+use crate::observe::waiter::{Granted, Subject, WaiterInfo};
 use crate::task::Id;
 
 type At = Option<&'static Location<'static>>;
@@ -30,6 +31,8 @@ pub(super) struct Contents {
     pub(super) outside: Vec<Wait>,
     pub(super) unjoined: Vec<Unjoined>,
     pub(super) diagnoses: Vec<Diagnosis>,
+    /// What was granted and not noticed. Not shown but in a diagnosis.
+    pub(super) grants: Vec<Grant>,
     /// The number of waiters of the process that were not read.
     pub(super) left_out: usize,
 }
@@ -43,9 +46,13 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
         if trace.info.is_root { roots.push(Root { trace }) } else { tasks.push(Task { trace }) }
     }
     tasks.sort_unstable_by_key(Task::id);
-    let mut outside = Vec::new();
+    let (mut outside, mut grants) = (Vec::new(), Vec::new());
     let mut convert = Convert { now_ms, objects: HashMap::new() };
     for waiter in waiters {
+        if let Subject::Granted(granted) = waiter.subject {
+            grants.push(convert.grant(granted));
+            continue;
+        }
         let id = task_id(waiter.task);
         let index = id.and_then(|id| tasks.binary_search_by_key(&id, Task::id).ok());
         match (id, index) {
@@ -70,8 +77,10 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
     }
     outside.sort_by(in_order);
     let tasks = Tasks { tasks };
-    let diagnoses = diagnosis::find(&tasks);
-    Contents { tasks, roots, outside, unjoined: Vec::new(), diagnoses, left_out }
+    let (unjoined, diagnoses) = (Vec::new(), Vec::new());
+    let mut contents = Contents { tasks, roots, outside, unjoined, diagnoses, grants, left_out };
+    contents.diagnoses = rules::find(&contents);
+    contents
 }
 
 fn task_id(number: u64) -> Option<Id> {
@@ -164,6 +173,21 @@ impl Convert {
             }
             Subject::Process(id) => What::Process(id),
             Subject::Signal(number) => What::Signal(number),
+            Subject::Granted(_) => What::Unknown,
+        }
+    }
+
+    fn grant(&mut self, granted: Granted) -> Grant {
+        let Granted { object, task, kind, location, at_ms, by, is_woken_directly, waiting } = granted;
+        Grant {
+            object: self.object(object),
+            task: task_id(task),
+            ago: age_at(self.now_ms, at_ms),
+            is_woken_directly,
+            waiting,
+            released_by: task_id(by),
+            kind,
+            location,
         }
     }
 

@@ -18,14 +18,9 @@ pub(super) const BYTES_PER_TASK: usize = 320;
 
 /// Writes the whole dump.
 pub(super) fn write(out: &mut String, contents: &Contents) -> fmt::Result {
-    let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
+    let Contents { tasks, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
     out.push_str("{\"format\":\"redd-dump/1\",\"diagnoses\":");
-    write_list(out, diagnoses, |out, Diagnosis::Deadlock(ids)| {
-        out.push_str("{\"type\":\"deadlock\",\"tasks\":");
-        write_list(out, ids, |out, id| write!(out, "{id}"))?;
-        out.push('}');
-        Ok(())
-    })?;
+    write_list(out, diagnoses, write_diagnosis)?;
     out.push_str(",\"tasks\":");
     write_list(out, &tasks.tasks, write_task)?;
     out.push_str(",\"roots\":");
@@ -37,6 +32,27 @@ pub(super) fn write(out: &mut String, contents: &Contents) -> fmt::Result {
         write!(out, "{{\"created_at\":{},\"sets\":{sets},\"tasks\":{tasks}}}", At(created_at))
     })?;
     writeln!(out, ",\"left_out\":{left_out}}}")
+}
+
+fn write_diagnosis(out: &mut String, diagnosis: &Diagnosis) -> fmt::Result {
+    match diagnosis {
+        Diagnosis::Deadlock { tasks } => {
+            out.push_str("{\"type\":\"deadlock\",\"tasks\":");
+            write_list(out, tasks, |out, task| write!(out, "{}", task.id))?;
+        }
+        Diagnosis::Futurelock { task, kind, granted_at, ago, released_by, waiting, waits } => {
+            write!(out, "{{\"type\":\"futurelock\",\"task\":{},\"kind\":\"{kind:?}\"", Nullable(*task))?;
+            write!(out, ",\"granted_at\":{},\"ago_ms\":{}", Nullable(granted_at.map(At)), Ms(*ago))?;
+            write!(out, ",\"released_by\":{},\"waiting\":{waiting},\"waits\":", Nullable(*released_by))?;
+            write_list(out, waits, write_wait)?;
+        }
+        Diagnosis::Stranded { task } => write!(out, "{{\"type\":\"stranded\",\"task\":{}", task.id)?,
+        Diagnosis::NothingCanHappen { waiting } => {
+            write!(out, "{{\"type\":\"nothing_can_happen\",\"waiting\":{waiting}")?;
+        }
+    }
+    out.push('}');
+    Ok(())
 }
 
 fn write_task(out: &mut String, task: &Task) -> fmt::Result {

@@ -7,12 +7,13 @@
 //! |---|---|
 //! | `wait` | one wait of a task, and what it waits for |
 //! | `task` | one task, and all of them by their ids |
-//! | `join` | tasks and waiters, joined into tasks with their waits |
 //! | `groups` | equal tasks, counted |
 //! | `text` | groups as lines |
+//! | `diagnosis` | something that is wrong with them |
+//! | `rules` | what is wrong, and how it is known |
+//! | `join` | tasks and waiters, joined into tasks with their waits |
 //! | `tree` | tasks below those that spawned them |
 //! | `json` | all of it as JSON |
-//! | `diagnosis` | tasks that can never run again |
 //! | `snapshot` | the dump |
 //!
 //! # Why not otherwise
@@ -24,6 +25,7 @@ mod diagnosis;
 mod groups;
 mod join;
 mod json;
+pub(crate) mod rules;
 mod snapshot;
 mod task;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -33,7 +35,8 @@ mod tree;
 mod wait;
 
 pub use super::unjoined::Unjoined;
-pub use diagnosis::Diagnosis;
+pub(crate) use diagnosis::DiagnosisHook;
+pub use diagnosis::{Diagnosis, StuckTask};
 pub use snapshot::Dump;
 pub use task::{Root, Task, TaskState, Tasks, Trace};
 pub use tree::Tree;

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::diagnosis::Diagnosis;
 use super::groups::{Group, Holders, WaitLine, group};
 use super::join::Contents;
 use super::task::{Task, Tasks, Trace};
@@ -21,8 +20,8 @@ const LISTED_MAX: usize = 3;
 
 /// Writes all of a dump: the tasks in groups, or with `{:#}` each for itself.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Result {
-    let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
-    diagnoses.iter().try_for_each(|diagnosis| write_diagnosis(f, diagnosis, tasks))?;
+    let Contents { tasks, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
+    diagnoses.iter().try_for_each(|diagnosis| writeln!(f, "{diagnosis}"))?;
     let traces = tasks.iter().map(Task::trace);
     let groups = if f.alternate() { traces.map(Group::of).collect() } else { group(traces, &Holders::of(tasks)) };
     for group in &groups {
@@ -38,25 +37,6 @@ pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Res
         0 => Ok(()),
         waits => writeln!(f, "not all was read of {}", Count(*waits as u64, "further wait", "further waits")),
     }
-}
-
-/// Writes what is wrong: for a deadlock, what each task waits on.
-fn write_diagnosis(f: &mut fmt::Formatter<'_>, diagnosis: &Diagnosis, tasks: &Tasks) -> fmt::Result {
-    let Diagnosis::Deadlock(ids) = diagnosis;
-    match ids.len() {
-        1 => writeln!(f, "deadlock: a task waits for itself")?,
-        tasks => writeln!(f, "deadlock: {} tasks wait for each other", Grouped(tasks as u64))?,
-    }
-    for task in ids.iter().filter_map(|id| tasks.get(*id)) {
-        f.write_str("    ")?;
-        write_named(f, task.id(), Some(tasks))?;
-        for line in &Group::of(task.trace()).lines {
-            f.write_char(' ')?;
-            write_wait(f, line, 1, Some(tasks))?;
-        }
-        f.write_char('\n')?;
-    }
-    Ok(())
 }
 
 /// Writes the waits that no task registered.
@@ -169,7 +149,7 @@ fn write_tasks_of_group(f: &mut fmt::Formatter<'_>, tasks: &[&Trace]) -> fmt::Re
 }
 
 /// Writes the waits of one line, which `tasks_waiting` tasks have.
-fn write_wait(
+pub(super) fn write_wait(
     f: &mut fmt::Formatter<'_>,
     line: &WaitLine<'_>,
     tasks_waiting: usize,
@@ -303,7 +283,7 @@ impl fmt::Display for SpawnedAt<'_> {
 }
 
 /// A time as dumps show it: two units at most. The clock of ages has a resolution of milliseconds.
-struct Age(Duration);
+pub(super) struct Age(pub(super) Duration);
 
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
