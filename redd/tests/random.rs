@@ -945,6 +945,7 @@ static DUMPS: AtomicU64 = AtomicU64::new(0);
 fn take_dumps() {
     std::thread::spawn(|| {
         loop {
+            std::thread::sleep(Duration::from_micros(100));
             let handle = RUNS_ON.lock().unwrap().clone();
             let Some(dump) = handle.map(|handle| handle.snapshot()) else { continue };
             DUMPS.fetch_add(1, Ordering::Relaxed);
@@ -953,7 +954,6 @@ fn take_dumps() {
             let wrong: Vec<_> =
                 dump.diagnoses().iter().filter(is_wrong).map(|one| format!("{one}\n{dump:#}")).collect();
             DIAGNOSES.lock().unwrap().extend(wrong);
-            std::thread::sleep(Duration::from_micros(100));
         }
     });
 }

@@ -177,9 +177,12 @@ impl OnAlarm for Looks {
             schedule.due_ms = None;
             schedule.repeats
         };
+        let runtimes = watched();
+        if runtimes.is_empty() {
+            return; // The next runtime begins anew.
+        }
         // `asked-until-looked` of `observe::looks`.
         looks::begin(ask);
-        let runtimes = watched();
         let (next_ms, reports) = self.state.lock().look(&runtimes, begun_ms, repeats, &self.strict);
         let now = sys::monotonic_ms();
         let rest_ms = (now - begun_ms) * COST_FACTOR;

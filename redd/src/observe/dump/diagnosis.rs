@@ -201,12 +201,14 @@ impl fmt::Display for Diagnosis {
                      the waker dropped it. If the task is to wait forever, keep its `JoinHandle`.",
                 )
             }
-            Self::NothingCanHappen { waiting } => write!(
-                f,
-                "nothing can happen: no task runs or is ready, and no timer, descriptor, signal, process or closure can wake {}. \
-                 Only a thread outside of the runtime can.",
-                Count(*waiting as u64, "the one that waits", "that wait")
-            ),
+            Self::NothingCanHappen { waiting } => {
+                f.write_str("nothing can happen: no task runs or is ready, and no timer, descriptor, signal, process or closure ")?;
+                match waiting {
+                    1 => f.write_str("can wake what waits")?,
+                    waiting => write!(f, "can wake one of the {} that wait", Grouped(*waiting as u64))?,
+                }
+                f.write_str(". Only a thread outside of the runtime can.")
+            }
         }
     }
 }
