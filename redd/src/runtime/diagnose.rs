@@ -124,8 +124,9 @@ pub(super) fn begin(shared: &Arc<Shared>) {
 
 /// Asks for a look.
 fn ask(reason: Reason) {
-    // No thread waits here for another one. So none does in a child of `fork`, in which the other one does not exist.
-    if IS_ASKED.swap(true, Ordering::Acquire) {
+    // No thread waits here for another one. So none does in a child of `fork`, in which the other one does not exist. Relaxed, here
+    // and below: the lock orders what is done under it.
+    if IS_ASKED.swap(true, Ordering::Relaxed) {
         return looks::ask_again(reason);
     }
     let schedule = &mut *all().schedule.lock();
@@ -141,8 +142,7 @@ fn ask(reason: Reason) {
             }
         }
     }
-    // Release: the next thread in here sees nothing of this one but through the lock; it only must not come before.
-    IS_ASKED.store(false, Ordering::Release);
+    IS_ASKED.store(false, Ordering::Relaxed);
 }
 
 impl Schedule {

@@ -55,7 +55,14 @@ pub(super) fn glance(runtimes: &[Arc<Shared>]) -> Glanced {
                 let taken = taken.filter(|taken| taken.task != 0 && waiter.task != 0 && !taken.is_owned);
                 next.extend(taken.map(|taken| (waiter.task, taken.task)));
             }
-            _ => {}
+            Subject::Granted(_)
+            | Subject::Unknown
+            | Subject::Task(_)
+            | Subject::Deadline { .. }
+            | Subject::Descriptor { .. }
+            | Subject::Channel { .. }
+            | Subject::Process(_)
+            | Subject::Signal(_) => {}
         }
     }
     for runtime in runtimes {

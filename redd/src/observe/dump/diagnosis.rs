@@ -166,10 +166,12 @@ impl fmt::Display for Diagnosis {
         match self {
             Self::Deadlock { tasks } => write_deadlock(f, tasks),
             Self::Futurelock { task, kind, granted_at, ago, released_by, waiting, waits } => {
-                let (object, verb) = match kind {
-                    WaitKind::Mutex | WaitKind::RwLock => ("a lock", "was"),
-                    WaitKind::MpscSend => ("room in a channel", "was"),
-                    _ => ("permits", "were"),
+                let (object, verb) = if matches!(kind, WaitKind::Mutex | WaitKind::RwLock) {
+                    ("a lock", "was")
+                } else if *kind == WaitKind::MpscSend {
+                    ("room in a channel", "was")
+                } else {
+                    ("permits", "were")
                 };
                 writeln!(f, "futurelock: {object} {verb} granted to a future that {} does not poll", Holder(*task))?;
                 write!(f, "    granted: {kind:?}")?;

@@ -132,7 +132,7 @@ fn futurelock(contents: &Contents, next: &HashMap<Id, Id>, grant: &Grant) -> Opt
             let was_polled = task
                 .since_polled()
                 .is_some_and(|since| since < grant.ago || grant.is_woken_directly && since == grant.ago);
-            if !is_certain && !(was_polled && grant.ago > UNHEARD) {
+            if !(is_certain || was_polled && grant.ago > UNHEARD) {
                 return None;
             }
             task.waits().to_vec()
