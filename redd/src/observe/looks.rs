@@ -87,7 +87,7 @@ pub(crate) fn ask_again(reason: Reason) {
     }
 }
 
-/// Begins to ask for looks, or goes on with it when a look begins. The first call decides what takes the requests.
+/// Begins to ask for looks, or goes on with it when a look begins (`quiet-at-rest`: it asks for none itself). The first call decides what takes the requests.
 pub(crate) fn begin(ask: fn(Reason)) {
     ASK.get_or_init(|| ask);
     for mark in &MARKS.0 {

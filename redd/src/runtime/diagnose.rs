@@ -193,6 +193,7 @@ impl OnAlarm for Looks {
             match next_ms {
                 Next::Confirm => schedule.set_by(now + CONFIRM_MS, false),
                 Next::Repeat => {
+                    // `quiet-at-rest` of `observe::looks`: fewer than before.
                     let after_ms = 1000 << (REPEATS - repeats);
                     schedule.repeats = schedule.repeats.min(repeats - 1);
                     schedule.set_by(now + rest_ms.max(after_ms), false);

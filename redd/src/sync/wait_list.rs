@@ -1,5 +1,7 @@
 //! The wait list: the waiters of every primitive of `sync`.
 //!
+//! Long because the waiters, the lists, their lock and the record with all of it are one protocol.
+//!
 //! Called by `permits`, `notify`, `wait_until` and the types that use the latter. A waiter is a node inside the future
 //! that waits. So waiting allocates no memory for it, and a dropped future leaves the list in constant time.
 //!

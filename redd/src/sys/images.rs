@@ -20,8 +20,8 @@ impl Images {
 /// Returns what is loaded now.
 pub(crate) fn loaded() -> Images {
     let mut segments: Vec<Range<usize>> = Vec::new();
-    // Miri and the models have no loader.
-    #[cfg(not(any(miri, loom, shuttle)))]
+    // Miri has no loader.
+    #[cfg(not(miri))]
     // SAFETY: the callback gets the pointer to `segments`, which outlives the call.
     unsafe {
         libc::dl_iterate_phdr(Some(add), (&raw mut segments).cast());
@@ -34,7 +34,7 @@ pub(crate) fn loaded() -> Images {
 ///
 /// # Safety
 /// `info` is from the loader, and `segments` points to a `Vec<Range<usize>>` that nothing else uses.
-#[cfg_attr(any(miri, loom, shuttle), expect(dead_code, reason = "there is no loader"))]
+#[cfg_attr(miri, expect(dead_code, reason = "there is no loader"))]
 unsafe extern "C" fn add(info: *mut libc::dl_phdr_info, _size: usize, segments: *mut c_void) -> c_int {
     // SAFETY: by the safety contract.
     let (info, segments) = unsafe { (&*info, &mut *segments.cast::<Vec<Range<usize>>>()) };

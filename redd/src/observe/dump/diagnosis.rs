@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::groups::WaitLine;
-use super::text::{Age, write_wait};
 use super::wait::{Wait, What};
+use super::wait_text::{Age, write_wait};
 use crate::observe::WaitKind;
 use crate::observe::report::{Count, Grouped, Printable, ShortLocation};
 use crate::task::Id;

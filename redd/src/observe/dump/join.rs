@@ -8,9 +8,9 @@
 
 use std::collections::HashMap;
 use std::panic::Location;
+use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
-use super::rules::{self, Grant};
 use super::task::{Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
@@ -35,6 +35,20 @@ pub(super) struct Contents {
     pub(super) grants: Vec<Grant>,
     /// The number of waiters of the process that were not read.
     pub(super) left_out: usize,
+}
+
+/// A grant that its future has not noticed.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) object: u32,
+    pub(super) task: Option<Id>,
+    pub(super) ago: Duration,
+    pub(super) is_woken_directly: bool,
+    pub(super) waiting: usize,
+    pub(super) released_by: Option<Id>,
+    /// The wait that it ended.
+    pub(super) kind: WaitKind,
+    pub(super) location: Option<&'static Location<'static>>,
 }
 
 /// Waiters of tasks that are not in `infos` are left out: those belong to other runtimes. `now_ms` is the coarse clock of the
@@ -78,9 +92,7 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
     outside.sort_by(in_order);
     let tasks = Tasks { tasks };
     let (unjoined, diagnoses) = (Vec::new(), Vec::new());
-    let mut contents = Contents { tasks, roots, outside, unjoined, diagnoses, grants, left_out };
-    contents.diagnoses = rules::find(&contents);
-    contents
+    Contents { tasks, roots, outside, unjoined, diagnoses, grants, left_out }
 }
 
 fn task_id(number: u64) -> Option<Id> {

@@ -8,10 +8,11 @@
 //! | `wait` | one wait of a task, and what it waits for |
 //! | `task` | one task, and all of them by their ids |
 //! | `groups` | equal tasks, counted |
-//! | `text` | groups as lines |
+//! | `wait_text` | a wait as text |
 //! | `diagnosis` | something that is wrong with them |
-//! | `rules` | what is wrong, and how it is known |
 //! | `join` | tasks and waiters, joined into tasks with their waits |
+//! | `rules` | what is wrong, and how it is known |
+//! | `text` | groups as lines |
 //! | `tree` | tasks below those that spawned them |
 //! | `json` | all of it as JSON |
 //! | `snapshot` | the dump |
@@ -33,6 +34,7 @@ mod tests;
 mod text;
 mod tree;
 mod wait;
+mod wait_text;
 
 pub use super::unjoined::Unjoined;
 pub(crate) use diagnosis::DiagnosisHook;

@@ -1,7 +1,6 @@
 //! The rules of diagnoses: which tasks can never run again, or keep others from running.
 //!
-//! Called by `join`, by `snapshot`, and by `runtime::diagnose`. The latter two look twice: the parts of a dump are of slightly
-//! different moments.
+//! Called by `snapshot` and by `runtime::diagnose`, which look twice: the parts of a dump are of slightly different moments.
 //!
 //! # Invariants
 //! - `one-way-out`: a task is in a ring only if one waker of it is alive, and that one is in the list of the lock, or in the
@@ -18,11 +17,10 @@
 //! on a path that each contended lock takes.
 
 use std::collections::{HashMap, HashSet};
-use std::panic::Location;
 use std::time::Duration;
 
 use super::diagnosis::{Diagnosis, StuckTask};
-use super::join::Contents;
+use super::join::{Contents, Grant};
 use super::task::{Task, TaskState, Trace};
 use super::wait::{Wait, What};
 use crate::observe::WaitKind;
@@ -30,20 +28,6 @@ use crate::task::Id;
 
 /// For how long a future may leave a grant unnoticed. Not measured: one that is polled in turns with others is polled sooner.
 const UNHEARD: Duration = Duration::from_secs(1);
-
-/// A grant that its future has not noticed.
-#[derive(Clone, Debug)]
-pub(super) struct Grant {
-    pub(super) object: u32,
-    pub(super) task: Option<Id>,
-    pub(super) ago: Duration,
-    pub(super) is_woken_directly: bool,
-    pub(super) waiting: usize,
-    pub(super) released_by: Option<Id>,
-    /// The wait that it ended.
-    pub(super) kind: WaitKind,
-    pub(super) location: Option<&'static Location<'static>>,
-}
 
 /// Returns what is wrong.
 pub(super) fn find(contents: &Contents) -> Vec<Diagnosis> {

@@ -52,7 +52,9 @@ impl Dump {
     /// Joins the tasks of a runtime and the waiters of the process. So many waiters were `left_out`. `now_ms` is the
     /// coarse clock of the process.
     pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usize, now_ms: u32) -> Self {
-        Self { contents: join(infos, waiters, left_out, now_ms) }
+        let mut contents = join(infos, waiters, left_out, now_ms);
+        contents.diagnoses = rules::find(&contents);
+        Self { contents }
     }
 
     /// Removes the diagnoses that a dump of a later moment does not confirm.
@@ -89,8 +91,8 @@ impl Dump {
     /// Returns what is wrong: tasks that wait for each other, and others that can never run again or keep others from running.
     ///
     /// - A ring is found if each task in it waits on one thing only: on a lock that the next one has taken, or for the end of the next
-    ///   one. It is not found if one of the tasks has another waker or an `AbortHandle`, or if a guard in it owns its lock, or the lock
-    ///   is a `static`: another task may have the guard by now. Nor are rings through read locks and semaphores found.
+    ///   one. It is not found if one of the tasks has another waker or an `AbortHandle`. Nor is it found if a guard in it owns its lock, or
+    ///   the lock is a `static`: another task may have the guard by now. Rings through read locks and semaphores are not found.
     /// - A guard of a lock that was leaked (`Box::leak`) can be moved to another task, too. If that was done, tasks may be reported that
     ///   can go on.
     /// - [`Diagnosis::NothingCanHappen`] is there only without another one. A thread outside of the runtime may still wake a task.
