@@ -1,6 +1,7 @@
 //! A runtime reports by itself what can never run again, with the lines that a person needs. The near misses are in
 //! `diagnoses_silent.rs`.
 
+#![allow(clippy::disallowed_methods, reason = "the threads of a program use the standard library")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::future::{Future, pending, poll_fn};

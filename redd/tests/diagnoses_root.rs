@@ -1,6 +1,7 @@
 //! RFD 609's futurelock in the future of `block_on`. It is in a process of its own: such a future has no id that tells it from those
 //! of other tests.
 
+#![allow(clippy::disallowed_methods, reason = "the threads of a program use the standard library")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::pin::pin;
