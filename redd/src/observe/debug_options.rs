@@ -37,6 +37,11 @@ pub const DEBUG_OPTIONS: &[DebugOption] = &[
                   current-thread runtime otherwise starts the thread for that at an age of 100 ms",
     },
     DebugOption {
+        name: "diagnose",
+        values: "off",
+        meaning: "off: redd does not look by itself for deadlocks, futurelocks and stranded tasks, also not in strict tests",
+    },
+    DebugOption {
         name: "dump_on",
         values: "QUIT, USR1, USR2",
         meaning: "the signal makes the process print its tasks to standard error, unless the program handles it",
@@ -59,6 +64,7 @@ pub const DEBUG_OPTIONS: &[DebugOption] = &[
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DebugOptions {
     pub(crate) attach: AttachOption,
+    pub(crate) no_diagnoses: bool,
     pub(crate) dump_on: Option<c_int>,
     pub(crate) late_poll: LatePollOption,
     pub(crate) recorder: RecorderLevel,
@@ -132,6 +138,7 @@ fn set(options: &mut DebugOptions, name: &str, value: &str) -> bool {
     match (name, value) {
         ("attach", "off") => options.attach = AttachOption::Off,
         ("attach", "on") => options.attach = AttachOption::AtOnce,
+        ("diagnose", "off") => options.no_diagnoses = true,
         ("dump_on", value) => match value.trim_start_matches("SIG") {
             "QUIT" => options.dump_on = Some(libc::SIGQUIT),
             "USR1" => options.dump_on = Some(libc::SIGUSR1),
@@ -181,13 +188,13 @@ mod tests {
         let (options, problems) = parse("attach=off, dump_on=QUIT,late_poll=250ms,late_poll=stack,,late_poll=2s");
         assert_eq!(problems, [""; 0]);
         let late_poll = LatePollOption { is_off: false, report_after: Some(Duration::from_secs(2)), with_stack: true };
-        let recorder = RecorderLevel::Quiet;
-        assert_eq!(
-            options,
-            DebugOptions { attach: AttachOption::Off, dump_on: Some(libc::SIGQUIT), late_poll, recorder }
-        );
-        let (options, problems) = parse("attach=on,dump_on=SIGUSR2,late_poll=off,recorder=full");
+        let (no_diagnoses, recorder) = (false, RecorderLevel::Quiet);
+        let dump_on = Some(libc::SIGQUIT);
+        let expected = DebugOptions { attach: AttachOption::Off, no_diagnoses, dump_on, late_poll, recorder };
+        assert_eq!(options, expected);
+        let (options, problems) = parse("attach=on,diagnose=off,dump_on=SIGUSR2,late_poll=off,recorder=full");
         assert_eq!(problems, [""; 0]);
+        assert!(options.no_diagnoses);
         assert_eq!(options.attach, AttachOption::AtOnce);
         assert_eq!(options.dump_on, Some(libc::SIGUSR2));
         assert!(options.late_poll.is_off);
@@ -201,6 +208,7 @@ mod tests {
             ("colour=on", "there is no option `colour`"),
             ("attach", "`attach=` is not understood, it takes off, on"),
             ("attach=maybe", "`attach=maybe`"),
+            ("diagnose=on", "`diagnose=on` is not understood, it takes off"),
             ("dump_on=KILL", "it takes QUIT, USR1, USR2"),
             ("late_poll=100", "`late_poll=100`"),
             ("late_poll=-1ms", "`late_poll=-1ms`"),

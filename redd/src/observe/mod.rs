@@ -7,6 +7,7 @@ pub(crate) mod dump;
 pub(crate) mod histogram;
 pub(crate) mod hooks;
 pub(crate) mod late_poll;
+pub(crate) mod looks;
 pub(crate) mod metric_blocks;
 pub(crate) mod metrics;
 pub(crate) mod recorder;

@@ -40,6 +40,8 @@ pub(crate) struct TaskInfo {
     /// The future of a `block_on`. It has no id of its own: the waits of all of them are those of task 0. Its polls are not
     /// counted.
     pub(crate) is_root: bool,
+    /// Its `JoinHandle` exists.
+    pub(crate) has_handle: bool,
     /// The number of its wakers and `AbortHandle`s, if it waits.
     pub(crate) wakers: Option<u64>,
     /// The system's id of the thread that polls it, if it runs and that is known.

@@ -10,6 +10,8 @@ use crate::observe::coarse;
 use crate::observe::roots::RootInfo;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::WaiterInfo;
+use crate::scheduler::choices::Flavor;
+use crate::scheduler::rescue::sleeps_with_root;
 use crate::scheduler::shared::Shared;
 use crate::task::{Id, local_slabs};
 
@@ -29,7 +31,10 @@ pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
     shared.parts.timers.collect(&mut waiters);
     shared.parts.driver.collect(&mut waiters);
     shared.describe_running(&mut tasks);
-    tasks.extend(shared.roots.describe().into_iter().map(describe_root));
+    // The polls of a future on the thread that runs the tasks have no mark.
+    let may_run = shared.config.flavor != Flavor::MultiThread && !sleeps_with_root(shared);
+    let describe = |root: RootInfo| describe_root(RootInfo { is_polled: root.is_polled || may_run, ..root });
+    tasks.extend(shared.roots.describe().into_iter().map(describe));
     Collected { tasks, waiters }
 }
 
@@ -60,6 +65,7 @@ fn describe_root(root: RootInfo) -> TaskInfo {
         is_blocking: false,
         is_internal: false,
         is_root: true,
+        has_handle: false,
         wakers: None,
         thread: None,
     }

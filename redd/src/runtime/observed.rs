@@ -23,6 +23,9 @@ use crate::scheduler::shared::Shared;
 
 /// Applies what the user has set in the environment.
 pub(super) fn apply_debug_options(config: &mut Config) {
+    if debug_options().no_diagnoses {
+        (config.diagnose, config.fails_on_diagnosis) = (false, false);
+    }
     let LatePollOption { is_off, report_after, with_stack } = debug_options().late_poll;
     if is_off && config.on_late_poll.is_none() {
         config.on_late_poll = Some(Arc::new(|_| {}));

@@ -17,7 +17,7 @@ use super::slot::WorkerSlot;
 use super::{spares, start};
 use crate::observe::counters::add;
 use crate::observe::recorder::{self, EventKind};
-use crate::observe::report;
+use crate::observe::{looks, report};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
 use crate::primitives::thread;
@@ -170,6 +170,7 @@ impl Worker {
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.stall_detector.on_park(shared);
+        looks::on_park();
         let is_recorded = shared.config.observe && recorder::begin_sleep();
         let has_token = self.sleep(shared, root, key);
         let woken_at = if is_recorded { recorder::now() } else { 0 };

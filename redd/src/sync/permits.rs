@@ -30,6 +30,7 @@ use pin_project_lite::pin_project;
 use super::last_taken::LastTaken;
 use super::wait_list::{CallSite, Guard, Notification, PermitsState, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::observe::looks;
 use crate::observe::recorder::{self, EventKind, pair};
 use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
@@ -269,6 +270,7 @@ impl Permits {
         if count > Self::MAX {
             panic_too_many(count);
         }
+        looks::on_wait();
         self.serve(self.waiters.lock(), count);
     }
 
@@ -404,6 +406,7 @@ impl Permits {
             self.last_taken.store_as(taker.task, taker.location, is_writer, taker.is_owned);
             recorder::here(EventKind::LockGrant, pair(taker.task, current::id_or_zero()));
         }
+        guard.follow_grant();
         match guard.notify_one(Notification::First) {
             Some(waker) => Served::Notified(waker),
             None => Served::NoWaiter,
@@ -430,7 +433,7 @@ impl Permits {
             // If there is only one permit, its owner is always alone.
             _ => self.last_taken.load(out == Some(total) && total > 1),
         };
-        guard.set_permits(PermitsState { taken, out });
+        guard.set_permits(PermitsState { taken, out, address: std::ptr::from_ref(self).addr() });
     }
 
     /// Clears the bit, because the list is empty, puts `spare` into the word and releases the lock.
@@ -499,6 +502,7 @@ impl Permits {
         self.show(&mut guard);
         drop(guard);
         recorder::here(EventKind::LockWait, current::id_or_zero());
+        looks::on_wait();
         Poll::Pending
     }
 }
@@ -568,6 +572,7 @@ impl Acquire<'_> {
             this.permits.last_taken.clear();
         }
         let (_, unused) = guard.remove(waiter);
+        this.permits.waiters.hear(&waiter);
         waiter.acknowledge();
         let collected = *this.count - waiter.need();
         // Also with nothing collected: the list may be empty now (`waiters-bit`).
@@ -615,7 +620,11 @@ impl Future for Acquire<'_> {
             }
         }
         match outcome {
-            Ok(()) => waiter.acknowledge(),
+            Ok(()) if waiter.stage() != WaitStage::Idle => {
+                this.permits.waiters.hear(&waiter);
+                waiter.acknowledge();
+            }
+            Ok(()) => {}
             Err(_) if waiter.stage() != WaitStage::Idle => self.leave(),
             Err(_) => {}
         }

@@ -17,6 +17,7 @@ pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;
+pub(crate) mod images;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;

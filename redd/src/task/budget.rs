@@ -177,10 +177,13 @@ pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreO
 /// Whether this is the waker of the task or `block_on` future that this thread is polling.
 #[cold]
 fn is_own(waker: &Waker) -> bool {
-    current::is_of_current(waker).unwrap_or_else(|| {
-        // Relaxed: the address is only compared.
-        std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
-    })
+    current::is_of_current(waker).unwrap_or_else(|| is_of_root(waker))
+}
+
+/// Whether this is the waker of a `block_on` on a thread that also runs tasks.
+pub(crate) fn is_of_root(waker: &Waker) -> bool {
+    // Relaxed: the address is only compared.
+    std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
 }
 
 /// Records the table of the wakers of `block_on`, which identifies them: all of them have the same one.

@@ -16,15 +16,17 @@ use super::diagnosis::Diagnosis;
 use super::join::Contents;
 use super::task::{Root, Task, TaskState};
 use super::wait::{Taken, Wait, What};
+use crate::observe::WaitKind;
 use crate::observe::report::{ShortLocation, is_unprintable};
 use crate::observe::unjoined::Unjoined;
+use crate::task::Id;
 
 /// About as long is the text of a task with one wait.
 const BYTES_PER_TASK: usize = 360;
 
 /// Writes the whole dump.
 pub(super) fn write(out: &mut String, contents: &Contents) {
-    let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
+    let Contents { tasks, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
     out.reserve(tasks.tasks.len() * BYTES_PER_TASK + 256);
     let mut json = Json { out, locations: BTreeMap::new(), kinds: BTreeMap::new() };
     json.raw("{\"format\":\"redd-dump/1\",\"diagnoses\":");
@@ -51,17 +53,46 @@ struct Json<'a> {
 }
 
 impl Json<'_> {
-    fn diagnosis(&mut self, Diagnosis::Deadlock(ids): &Diagnosis) {
-        self.raw("{\"type\":\"deadlock\",\"tasks\":");
-        self.list(ids, |json, id| json.number("", id.number()));
+    fn diagnosis(&mut self, diagnosis: &Diagnosis) {
+        match diagnosis {
+            Diagnosis::Deadlock { tasks } => {
+                self.raw("{\"type\":\"deadlock\",\"tasks\":");
+                self.list(tasks, |json, task| json.number("", task.id.number()));
+            }
+            Diagnosis::Futurelock { task, kind, granted_at, ago, released_by, waiting, waits } => {
+                self.optional("{\"type\":\"futurelock\",\"task\":", *task, Self::id);
+                self.raw(",\"kind\":");
+                self.kind(*kind);
+                self.optional(",\"granted_at\":", *granted_at, Self::at);
+                self.number(",\"ago_ms\":", ms(*ago));
+                self.optional(",\"released_by\":", *released_by, Self::id);
+                self.number(",\"waiting\":", *waiting);
+                self.raw(",\"waits\":");
+                self.list(waits, Self::wait);
+            }
+            Diagnosis::Stranded { task } => self.number("{\"type\":\"stranded\",\"task\":", task.id.number()),
+            Diagnosis::NothingCanHappen { waiting } => {
+                self.number("{\"type\":\"nothing_can_happen\",\"waiting\":", *waiting);
+            }
+        }
         self.raw("}");
+    }
+
+    fn id(&mut self, id: Id) {
+        self.number("", id.number());
+    }
+
+    /// Writes the name of a kind as a string.
+    fn kind(&mut self, kind: WaitKind) {
+        let name = self.kinds.entry(kind as u8).or_insert_with(|| format!("\"{kind:?}\"").into());
+        self.out.push_str(name);
     }
 
     fn task(&mut self, task: &Task) {
         self.number("\n{\"id\":", task.id().number());
         self.optional(",\"name\":", task.name(), Self::string);
         self.flag(",\"is_blocking\":", task.is_blocking());
-        self.optional(",\"parent\":", task.parent(), |json, id| json.number("", id.number()));
+        self.optional(",\"parent\":", task.parent(), Self::id);
         self.raw(",\"spawned_at\":");
         self.at(task.spawned_at());
         self.number(",\"age_ms\":", ms(task.age()));
@@ -98,8 +129,7 @@ impl Json<'_> {
 
     fn wait(&mut self, wait: &Wait) {
         self.raw("{\"kind\":");
-        let kind = self.kinds.entry(wait.kind as u8).or_insert_with(|| format!("\"{:?}\"", wait.kind).into());
-        self.out.push_str(kind);
+        self.kind(wait.kind);
         self.optional(",\"at\":", wait.location, Self::at);
         self.optional(",\"since_ms\":", wait.since, Self::ms);
         self.raw(",\"what\":");
@@ -140,7 +170,7 @@ impl Json<'_> {
     }
 
     fn taken(&mut self, taken: &Taken) {
-        self.optional("{\"task\":", taken.by, |json, id| json.number("", id.number()));
+        self.optional("{\"task\":", taken.by, Self::id);
         self.optional(",\"at\":", taken.location, Self::at);
         self.number(",\"ago_ms\":", ms(taken.ago));
         self.flag(",\"is_only\":", taken.is_only);
