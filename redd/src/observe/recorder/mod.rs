@@ -12,7 +12,7 @@
 //! # Invariants
 //! - `owned-by-thread`: while `RING` of a thread points to rings, no other thread writes to them. Their memory is never freed.
 //! - `no-wait`: a thread that records waits for no other thread: if a lock stays taken, it loses the event, or it has no rings of its
-//!   own yet. So a child process works that was forked while another thread held the lock.
+//!   own yet. One that ends waits for a moment. So a child process works that was forked while another thread held the lock.
 //! - `switched-in-order`: full recording is switched, and a runtime that is new is told of it, under the lock `SWITCH`. So no
 //!   runtime is left behind.
 //!
@@ -56,6 +56,9 @@ const NAMES_KEPT: usize = 8;
 
 /// How long a thread tries to take a lock (`no-wait`). A holder that runs has a few steps to go.
 const TURNS: u32 = 64;
+/// How long a thread that ends tries to give its rings back, which otherwise stay unused: 20 ms or more, as each turn behind the
+/// first 128 sleeps for at least 50 µs. So a preempted holder of the lock costs no memory.
+const TURNS_AT_END: u32 = 128 + 400;
 
 /// How much is recorded, a [`Level`]. It is `Off` until [`enable`] is called.
 static LEVEL: fixed::AtomicU32 = fixed::AtomicU32::new(Level::Off as u32);
@@ -122,8 +125,8 @@ impl Drop for Owner {
         if rings.addr() > HIDDEN {
             // SAFETY: rings are never freed.
             let rings = unsafe { &*rings };
-            // `no-wait`: otherwise they stay as they are, unused.
-            if let Some(mut all) = all_rings().lock_within(TURNS) {
+            // `no-wait`
+            if let Some(mut all) = all_rings().lock_within(TURNS_AT_END) {
                 let ended = if rings.takes_full { &mut all.ended } else { &mut all.ended_small };
                 ended.push_back(rings);
             }
