@@ -72,7 +72,7 @@ enum Command {
     Metrics {
         /// The process
         pid: u32,
-        /// Serve them over HTTP instead, at `/metrics` of this address, until Ctrl-C. A port is one of loopback
+        /// Serve them over HTTP instead, at `/metrics` of this address, until Ctrl-C. `9100` is `127.0.0.1:9100`
         #[arg(long, value_name = "ADDRESS", value_parser = serve::http::parse_address)]
         listen: Option<SocketAddr>,
     },
@@ -86,23 +86,25 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Record what a process does: polls, wakes, locks, sleeps; and write that to a file
+    /// Record what a process does (polls, wakes, locks, sleeps) and write it to a file
     ///
-    /// Its polls and wakes are recorded from now on, for the given time. If it was started with REDD_DEBUG=recorder=full, they are
-    /// recorded already: then the file has the time that has passed. With `0s` the file has what the process records always.
+    /// The recording starts now and takes the given time.
+    /// If the process was started with REDD_DEBUG=recorder=full, the file has the time before now instead.
+    /// With `--last 0s` the file has what every process records: no polls and wakes, but all the rest.
+    #[command(verbatim_doc_comment)]
     Trace {
         /// The process
         pid: u32,
         /// For how long, such as `5s` or `200ms`
-        #[arg(long, default_value = "5s", value_parser = trace::time)]
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = trace::time)]
         last: std::time::Duration,
         /// The file: a page for a browser if its name ends in `.html`, and a trace for Perfetto if it ends in `.pftrace`
-        #[arg(short, long)]
+        #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
     /// Serve pages with all of this on loopback, until the process ends or Ctrl-C
     ///
-    /// The address that is printed has a random part. Only who knows it gets the pages.
+    /// The address that is printed has a random part. A request without it gets no page.
     Web {
         /// The process
         pid: u32,
@@ -187,6 +189,8 @@ fn write_page(pid: u32, path: &Path) -> Result<Vec<u8>, String> {
 
 fn help(topic: Option<&str>) -> Result<String, String> {
     let mut whole = Arguments::command();
+    // So that the usage of a command begins with `redd`.
+    whole.build();
     match topic {
         None => Ok(format!("{}\n", whole.render_long_help())),
         Some("debug") => Ok(help_debug()),

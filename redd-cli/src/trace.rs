@@ -47,7 +47,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let time = match (text.strip_suffix("ms").and_then(number), text.strip_suffix('s').and_then(number)) {
         (Some(ms), _) => Duration::from_millis(ms),
         (None, Some(seconds)) => Duration::from_secs(seconds),
-        (None, None) => return Err("it is no time such as `5s` or `200ms`".to_owned()),
+        (None, None) => return Err("a time is written as `5s` or `200ms`".to_owned()),
     };
     if time > LAST_MAX { Err("the longest time is 60s".to_owned()) } else { Ok(time) }
 }

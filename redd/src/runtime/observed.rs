@@ -104,7 +104,7 @@ impl Observed for Shared {
                 let dump = Handle { shared: self.arc() }.snapshot();
                 let is_there = dump.write_task(out, number);
                 if is_there {
-                    out.push_str("    it is not polled now, so it has no calls: a task that waits is data\n");
+                    out.push_str("    it is not polled now. A task that waits has no stack\n");
                 }
                 is_there
             }
