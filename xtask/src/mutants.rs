@@ -345,6 +345,12 @@ mod observe {
     pub(crate) mod waiter;
     pub(crate) mod waiting;
     mod report { pub(super) fn is_in_redd(_: &str) -> bool { false } }
+    pub(crate) mod looks { pub(crate) fn on_wait() {} }
+    pub(crate) mod recorder {
+        pub(crate) enum EventKind { LockWait, LockGrant }
+        pub(crate) fn pair(_: u64, _: u64) -> u64 { 0 }
+        pub(crate) fn here(_: EventKind, _: u64) {}
+    }
 }
 mod sync;
 mod time {
@@ -416,6 +422,11 @@ mod sys {
         impl Epoll {
             pub(crate) fn wait(&self, _: &mut EventBuffer, _: Option<std::time::Duration>) -> std::io::Result<()> { Ok(()) }
         }
+    }
+    pub(crate) mod images {
+        pub(crate) struct Images;
+        impl Images { pub(crate) fn contain(&self, _: usize) -> bool { false } }
+        pub(crate) fn loaded() -> Images { Images }
     }
     pub(crate) mod emulation { pub(crate) fn rounds<T>(count: T) -> T { count } }
     pub(crate) mod faults {

@@ -5,7 +5,7 @@
 //! # Invariants
 //! - `never-fatal`: only the thread that takes requests has a name with the number of the signal. It gets that name after it has
 //!   blocked all signals. A blocked signal stays pending, and ends no process whatever its disposition is. The same holds inside
-//!   of `sigwaitinfo`.
+//!   of `sigtimedwait`.
 //! - `own-mask`: the mask is that of one thread, which starts no other thread and runs no code of the program. So the program
 //!   sees no change: no handler, no other mask, no interrupted call.
 //!

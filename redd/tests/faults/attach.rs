@@ -35,7 +35,7 @@ const POINTS: &[(&str, &FaultPoint, i32)] = &[
     ("write", &SEND, libc::EPIPE),
     ("write", &SEND, libc::EAGAIN),
     ("write", &SEND, libc::EINTR),
-    ("sigwaitinfo", &SIGNAL_WAIT, libc::EINTR),
+    ("sigtimedwait", &SIGNAL_WAIT, libc::EINTR),
 ];
 
 /// The whole reply to a client whom nothing disturbs.

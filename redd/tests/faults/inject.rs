@@ -199,7 +199,7 @@ functions! {
     RECV: fn read(fd: c_int, buf: *mut c_void, len: usize) -> isize;
     SEND: fn writev(fd: c_int, parts: *const c_void, count: c_int) -> isize;
     RECV: fn recvfrom(fd: c_int, buf: *mut c_void, len: usize, flags: c_int, from: *mut c_void, size: *mut c_void) -> isize;
-    SIGNAL_WAIT: fn sigwaitinfo(signals: *const c_void, info: *mut c_void) -> c_int;
+    SIGNAL_WAIT: fn sigtimedwait(signals: *const c_void, info: *mut c_void, timeout: *const c_void) -> c_int;
     // The mode is there for files that are created. It is passed in the same register as if the function had no dots.
     OPEN: fn open64(path: *const c_void, flags: c_int, mode: c_int) -> c_int;
     STATUS: fn statx(fd: c_int, path: *const c_void, flags: c_int, mask: u32, status: *mut c_void) -> c_int;
