@@ -29,7 +29,13 @@ pub(crate) fn run(pid: u32, last: Duration, out: &std::path::Path) -> Result<Vec
         0 => String::new(),
         lost => format!(" {lost} older events were overwritten before they could be read."),
     };
-    Ok(format!("{}: {events} events of {tasks} tasks and {threads} threads.{lost}\n", out.display()).into_bytes())
+    // A poll has its event when it begins, so one that goes on all the time is missing.
+    let hint = if tasks == 0 {
+        format!(" No poll began meanwhile. `redd stack {pid}` shows those that go on.")
+    } else {
+        String::new()
+    };
+    Ok(format!("{}: {events} events of {tasks} tasks and {threads} threads.{lost}{hint}\n", out.display()).into_bytes())
 }
 
 /// What writes a recording to a file with this ending.

@@ -460,6 +460,18 @@ fn a_process_that_may_not_be_traced_says_why() {
 }
 
 #[test]
+fn a_trace_without_a_poll_says_where_to_look_instead() {
+    let file = Scratch::new("no-poll.html");
+    let program = Program::start("all workers sleep").open();
+    let pid = program.pid().to_string();
+    let since = Instant::now();
+    // On a busy machine a spare worker may begin the poll of another sleeper meanwhile.
+    while !printed(&["trace", &pid, "--last", "50ms", "-o", file.path()]).contains(&format!("`redd stack {pid}`")) {
+        assert!(since.elapsed() < PATIENCE, "each trace has a poll");
+    }
+}
+
+#[test]
 fn what_was_recorded_before_is_there_if_the_process_records_everything() {
     let file = Scratch::new("full.html");
     let program = Program::start_as("idle", |command| {
