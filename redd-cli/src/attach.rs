@@ -99,7 +99,7 @@ fn find(pid: u32) -> Result<Target, String> {
 fn why_closed(pid: u32) -> String {
     let options = process::variable(pid, "REDD_DEBUG").unwrap_or_default();
     if options.split(',').any(|option| option.trim() == "attach=off") {
-        return format!("process {pid} may not be asked: it was started with REDD_DEBUG={options}");
+        return format!("process {pid} may not be asked: it was started with REDD_DEBUG={}", options.escape_debug());
     }
     let runs_redd = process::threads(pid).iter().any(|(_, name)| name.starts_with("redd-"));
     if runs_redd {
@@ -121,6 +121,8 @@ fn converse(target: &Target, request: &str, time: Duration, out: &mut impl Write
         _ => format!("process {pid} cannot be signalled: {error}"),
     })?;
     let mut stream = meeting.wait(pid)?;
+    // Now, as this process may be ended before the reply has come.
+    drop(meeting);
     let mut first = Vec::new();
     // An error, here and below, is the end of the connection: then the reply lacks something.
     let _ = stream

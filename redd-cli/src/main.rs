@@ -121,7 +121,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = run(Arguments::parse().command).and_then(|text| {
-        Output.write_all(&text).map_err(|error| format!("standard output cannot be written: {error}"))
+        Output::default().write_all(&text).map_err(|error| format!("standard output cannot be written: {error}"))
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -133,15 +133,39 @@ fn main() -> ExitCode {
 }
 
 /// Standard output. If it is a pipe whose reader has had enough, what is written is dropped.
-struct Output;
+///
+/// A process sends no control characters but ends of lines and tabs. One of another user may pretend to run on redd, and send what
+/// controls root's terminal. So all others are replaced.
+#[derive(Debug, Default)]
+struct Output {
+    /// The last byte so far: a control character may have two.
+    last: u8,
+}
+
+impl Output {
+    fn printable(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let replace = |byte: &u8| {
+            let last = std::mem::replace(&mut self.last, *byte);
+            match byte {
+                b'\n' | b'\t' => *byte,
+                0..=0x1f | 0x7f => b'?',
+                // U+0080 to U+009F. Together with the byte before, it becomes a dot in the middle of the line.
+                0x80..=0x9f if last == 0xc2 => 0xb7,
+                _ => *byte,
+            }
+        };
+        bytes.iter().map(replace).collect()
+    }
+}
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let printable = self.printable(bytes);
         // Without the buffer of lines, whose last part would be written when the program ends: then an error has no consequence.
-        let written = File::from(io::stdout().as_fd().try_clone_to_owned()?).write(bytes);
+        let written = File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(&printable);
         match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
-            written => written,
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(bytes.len()),
         }
     }
 
@@ -158,7 +182,7 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
             let format = if json { "json" } else { "text" };
             // Large dumps are printed while they come.
             let request = format!("dump {format}{}", if all { " all" } else { "" });
-            attach::pass_on(pid, &request, &mut Output).map(|()| Vec::new())
+            attach::pass_on(pid, &request, &mut Output::default()).map(|()| Vec::new())
         }
         Command::Stack { pid, task } => {
             let text = attach::ask(pid, &task.map_or_else(|| "stack all".to_owned(), |task| format!("stack {task}")))?;
@@ -176,9 +200,14 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
 /// Writes the page of a dump to a file.
 fn write_page(pid: u32, path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error| format!("{} cannot be written: {error}", path.display());
-    // Before the process is asked, which costs it something.
-    let mut file = File::create(path).map_err(failed)?;
+    // Before the process is asked, which costs it something. What the file has stays until there is a reply.
+    let mut file = File::options().write(true).create(true).truncate(false).open(path).map_err(failed)?;
     let page = dump::page(pid, &attach::ask(pid, "dump json all")?)?;
+    // A pipe has no length.
+    match file.set_len(0) {
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => return Err(failed(error)),
+        _ => {}
+    }
     file.write_all(page.as_bytes()).map_err(failed)?;
     // Some file systems say only at the end that there is no room. A pipe has none to say it of.
     match file.sync_all() {
@@ -225,4 +254,22 @@ fn wrapped(text: &str) -> String {
         len += 1 + word.len();
     }
     lines + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_character_of_a_process_reaches_the_terminal() {
+        let mut output = Output::default();
+        let text = "a\tb\n\u{1b}]0;title\u{7} \u{9b}31m \u{7f} r\u{e9}sum\u{e9} \u{301c}\r";
+        // In two parts, whatever the place: one character may have bytes in both.
+        for at in 0..=text.len() {
+            let (first, second) = text.as_bytes().split_at(at);
+            let printed = [output.printable(first), output.printable(second)].concat();
+            let expected = "a\tb\n?]0;title? \u{b7}31m ? r\u{e9}sum\u{e9} \u{301c}?";
+            assert_eq!(String::from_utf8(printed).as_deref(), Ok(expected), "{at}");
+        }
+    }
 }

@@ -412,6 +412,21 @@ impl Drop for Scratch {
     }
 }
 
+/// The directory in which a client has met the process.
+fn directory_of(client: u32) -> String {
+    let fds = std::fs::read_dir(format!("/proc/{client}/fd")).unwrap();
+    let sockets: Vec<_> = fds
+        .filter_map(|fd| {
+            std::fs::read_link(fd.unwrap().path()).ok()?.to_str()?.strip_prefix("socket:[").map(str::to_owned)
+        })
+        .map(|socket| format!(" {} ", socket.trim_end_matches(']')))
+        .collect();
+    let all = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let mut lines = all.lines().filter(|line| sockets.iter().any(|socket| line.contains(socket.as_str())));
+    let name = lines.find_map(|line| line.split('/').find(|part| part.starts_with("redd-attach-")));
+    format!("/tmp/{}", name.expect("it has a connection"))
+}
+
 #[test]
 fn a_process_is_traced_while_others_ask_it_and_a_client_that_dies_ends_its_trace() {
     let mut program = Program::start("several").open();
@@ -434,6 +449,9 @@ fn a_process_is_traced_while_others_ask_it_and_a_client_that_dies_ends_its_trace
     assert!(busy.contains("it is being traced for another client"), "{busy}");
     assert!(dump(&program).contains("`first`"), "another request is served meanwhile");
     assert!(client.try_wait().unwrap().is_none(), "the trace goes on");
+    // The connection has the name of the socket in the directory, which is gone as soon as the process has connected.
+    let directory = directory_of(client.id());
+    assert!(!std::fs::exists(&directory).unwrap(), "{directory} would stay");
     client.kill().unwrap();
     client.wait().unwrap();
     let since = Instant::now();
@@ -441,6 +459,20 @@ fn a_process_is_traced_while_others_ask_it_and_a_client_that_dies_ends_its_trace
         assert!(since.elapsed() < PATIENCE, "the trace of the client that has died goes on");
     }
     assert!(program.is_alive());
+}
+
+#[test]
+fn the_file_of_a_page_keeps_what_it_has_until_there_is_a_reply() {
+    let file = Scratch::new("kept.html");
+    let before = "before".repeat(1 << 20);
+    std::fs::write(file.path(), &before).unwrap();
+    assert!(refused(&["dump", "4294967295", "--html", file.path()]).contains("there is no process"));
+    assert!(std::fs::read_to_string(file.path()).unwrap() == before);
+    let program = Program::start("several").open();
+    printed(&["dump", &program.pid().to_string(), "--html", file.path()]);
+    let page = std::fs::read_to_string(file.path()).unwrap();
+    assert!(page.contains("first"), "{page}");
+    assert!(!page.contains("before".repeat(2).as_str()));
 }
 
 #[test]

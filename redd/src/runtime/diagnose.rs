@@ -14,6 +14,8 @@
 //! # Invariants
 //! - `hundredth-of-a-cpu`: after a look, the next one comes no sooner than a hundred times the time that it took.
 //! - `fewer-for-parks`: if no task waits in a list, the time between looks that parks ask for doubles up to `PARK_GAP_MAX_MS`.
+//! - `one-looks`: one thread of a process looks at a time, the monitor thread. If a child of `fork` finds the lock of its state taken, then by
+//!   a thread of its parent, and forever. So no look waits for that lock, and there are none in that child.
 //! - `hook-last`: the program's hook runs at the end of a look and without a lock, and a panic in it is caught there.
 
 use std::collections::HashSet;
@@ -62,7 +64,7 @@ static IS_ASKED: AtomicBool = AtomicBool::new(false);
 #[derive(Default)]
 struct Looks {
     schedule: Mutex<Schedule>,
-    /// Of the thread that looks.
+    /// Of the thread that looks (`one-looks`).
     state: Mutex<State>,
     strict: Mutex<Vec<Arc<Failure>>>,
 }
@@ -172,6 +174,8 @@ impl Schedule {
 impl OnAlarm for Looks {
     fn on_alarm(self: Arc<Self>) {
         let begun_ms = sys::monotonic_ms();
+        // `one-looks`
+        let Some(mut state) = self.state.try_lock() else { return };
         let repeats = {
             let schedule = &mut *self.schedule.lock();
             schedule.due_ms = None;
@@ -183,11 +187,14 @@ impl OnAlarm for Looks {
         }
         // `asked-until-looked` of `observe::looks`.
         looks::begin(ask);
-        let (next_ms, reports) = self.state.lock().look(&runtimes, begun_ms, repeats, &self.strict);
+        let (next_ms, reports) = state.look(&runtimes, begun_ms, repeats, &self.strict);
         let now = sys::monotonic_ms();
         let rest_ms = (now - begun_ms) * COST_FACTOR;
         {
-            let (park_gap_ms, schedule) = (self.state.lock().park_gap_ms, &mut *self.schedule.lock());
+            let park_gap_ms = state.park_gap_ms;
+            // `hook-last`
+            drop(state);
+            let schedule = &mut *self.schedule.lock();
             schedule.waits_from_ms = now + rest_ms;
             schedule.parks_from_ms = now + rest_ms.max(park_gap_ms);
             match next_ms {
@@ -369,5 +376,28 @@ impl Failure {
     /// The future has been polled, and waits there.
     pub(super) fn set_wait(&self, location: Option<&'static Location<'static>>) {
         self.failed.lock().2 = location;
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_does_not_wait_for_one_that_never_ends() {
+        let _runtime = crate::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let looks = Arc::new(Looks::default());
+        // As in a child that was forked during a look.
+        let taken = looks.state.lock();
+        let (told, tells) = std::sync::mpsc::channel();
+        let other = Arc::clone(&looks);
+        let thread = crate::primitives::thread::spawn_named("looks".to_owned(), None, move || {
+            other.on_alarm();
+            told.send(())
+        });
+        let has_ended = tells.recv_timeout(Duration::from_secs(60)).is_ok();
+        drop(taken);
+        thread.expect("it starts").join().expect("no panic").expect("it is awaited");
+        assert!(has_ended);
     }
 }
