@@ -146,6 +146,30 @@ fn guards_that_moved(kept: &mut Kept) {
         sender.send(guard).unwrap();
         drop(STATIC.lock().await);
     });
+    // A lock that is never freed is as good as a static.
+    let leaked: &'static Mutex<()> = Box::leak(Box::default());
+    kept.spawn(async move {
+        let guard = leaked.lock().await;
+        drop(redd::spawn(async move {
+            let _guard = guard;
+            sleep(HOUR).await;
+        }));
+        drop(leaked.lock().await);
+    });
+    // What takes too long goes on in the background.
+    let lock = Lock::default();
+    kept.spawn(async move {
+        let other = lock.clone();
+        let mut long = Box::pin(async move {
+            let _guard = other.lock().await;
+            sleep(Duration::from_millis(30)).await;
+            sleep(HOUR).await;
+        });
+        assert!(timeout(Duration::from_millis(10), &mut long).await.is_err());
+        drop(redd::spawn(long));
+        sleep(Duration::from_millis(100)).await;
+        drop(lock.lock().await);
+    });
     // In a channel that nothing reads.
     let lock = Lock::default();
     let (sender, receiver) = mpsc::channel(1);

@@ -7,6 +7,8 @@
 //!   task, for which it waits. So no timer, descriptor, channel or other library can wake it, and no `AbortHandle` of it exists.
 //! - `holder-holds`: a lock leads to the task that took it only if its guard borrows the lock, and the lock is no `static`. Another guard
 //!   may be in a channel or in another task.
+//! - `no-heir`: the guard, or the future that has it, may have been moved into a task that was spawned after the lock was taken. So there
+//!   is no ring while such a task of the one that took the lock is alive, unless it is in the ring, too.
 //! - `not-polled-between`: each task of a diagnosis was idle in both looks and not polled between them. So all of its waits were
 //!   there at the same time.
 //! - `polled-since`: a grant is a futurelock only if its task was polled after it, and the future was not. So a task whose worker is
@@ -35,6 +37,9 @@ pub(super) fn find(contents: &Contents) -> Vec<Diagnosis> {
     let next: HashMap<Id, Id> = tasks.iter().filter_map(|task| Some((task.id(), only_way(task)?))).collect();
     let mut found: Vec<_> = grants.iter().filter_map(|grant| futurelock(contents, &next, grant)).collect();
     for ring in rings(&next, tasks.iter().map(Task::id)) {
+        if has_heir(contents, &ring) {
+            continue;
+        }
         // The first lines of a futurelock say more.
         let is_known = |one: &Diagnosis| ring.len() == 1 && one.tasks() == ring;
         if !found.iter().any(is_known) {
@@ -99,6 +104,20 @@ fn only_way(task: &Task) -> Option<Id> {
     }
     let What::Lock { taken: Some(taken), .. } = &wait.what else { return None };
     if taken.is_only && !taken.is_owned { taken.by } else { None }
+}
+
+/// Whether a task outside of the ring may have one of its guards (`no-heir`).
+fn has_heir(contents: &Contents, ring: &[Id]) -> bool {
+    let waits = ring.iter().filter_map(|id| contents.tasks.get(*id)).flat_map(|task| task.waits());
+    let mut taken = waits.filter_map(|wait| {
+        let What::Lock { taken, .. } = &wait.what else { return None };
+        taken.as_ref()
+    });
+    taken.any(|taken| {
+        // The times are in milliseconds.
+        let is_heir = |task: &Task| task.parent() == taken.by && task.age() <= taken.ago && !ring.contains(&task.id());
+        contents.tasks.iter().any(is_heir)
+    })
 }
 
 fn futurelock(contents: &Contents, next: &HashMap<Id, Id>, grant: &Grant) -> Option<Diagnosis> {
