@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use crate::process::{self, Target};
 use crate::system;
 
-/// How long the process may take. It serves one client after the other, each for at most six seconds.
+/// How long the process may take. It serves one client after the other. Each may take six seconds, and one that does not read a long
+/// trace longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a process is asked if it ends the connection without a reply.

@@ -59,6 +59,9 @@ pub(crate) type DiagnosisHook = Arc<dyn Fn(&Diagnosis) + Send + Sync>;
 pub enum Diagnosis {
     /// Each of these tasks waits for the next one, and the last for the first: for a lock that it has taken, or for its end. None of
     /// them can be woken in another way.
+    ///
+    /// redd knows which task polled the future that took a lock. If that future, with its guard, is driven by an older task now,
+    /// as futures that several tasks share may be, a ring is shown that is none.
     #[non_exhaustive]
     Deadlock {
         /// The tasks, in the order in which they wait for each other.
@@ -227,7 +230,7 @@ fn write_deadlock(f: &mut fmt::Formatter<'_>, tasks: &[StuckTask]) -> fmt::Resul
     f.write_str(match tasks.len() {
         1 => {
             "    It has taken that lock before. The guard is still in a variable, or in a future that nothing polls now: drop it \
-             first."
+             first. If another task drives that future now, this is no deadlock."
         }
         _ if has_join => "    Release the lock before awaiting a task that takes it.",
         _ => "    Take the locks in the same order everywhere, or release one before waiting for the other.",

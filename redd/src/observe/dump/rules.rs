@@ -8,7 +8,8 @@
 //! - `holder-holds`: a lock leads to the task that took it only if its guard borrows the lock, and the lock is no `static`. Another guard
 //!   may be in a channel or in another task.
 //! - `no-heir`: the guard, or the future that has it, may have been moved into a task that was spawned after the lock was taken. So there
-//!   is no ring while such a task of the one that took the lock is alive, unless it is in the ring, too.
+//!   is no ring while such a task of the one that took the lock is alive, unless it is in the ring, too. Not covered: a future that has
+//!   a guard and is driven by an older task later, as several tasks can with `futures::future::Shared`.
 //! - `not-polled-between`: each task of a diagnosis was idle in both looks and not polled between them. So all of its waits were
 //!   there at the same time.
 //! - `polled-since`: a grant is a futurelock only if its task was polled after it, and the future was not. So a task whose worker is
