@@ -202,10 +202,11 @@ fn no_thread_for_attach_requests() {
         let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
         names.filter(|name| name.starts_with("redd-attach")).count()
     };
-    // After those of the two workers and of the monitor.
-    THREAD.fail(3, 1, libc::EAGAIN);
+    // After those of the two workers and of the monitor. On a busy machine the monitor asks again already.
+    THREAD.fail(3, u64::MAX, libc::EAGAIN);
     let runtime = Builder::new_multi_thread().worker_threads(2).on_thread_start(|| {}).enable_all().build().unwrap();
-    assert_eq!((THREAD.calls(), taker()), (4, 0));
+    assert!(THREAD.calls() > 3);
+    assert_eq!(taker(), 0);
     THREAD.restore();
     serve_twenty(&runtime);
     serve_twenty(&workers(2));
