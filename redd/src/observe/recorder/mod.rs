@@ -183,7 +183,7 @@ pub(crate) fn on_worker(kind: EventKind, argument: u64) {
     let rings = RING.get();
     if rings.addr() > HIDDEN {
         // SAFETY: `owned-by-thread`.
-        unsafe { &*rings }.quiet.push(words(ticks::now(), kind, argument));
+        unsafe { &*rings }.of_worker(is_full()).push(words(ticks::now(), kind, argument));
     } else {
         on_new_thread(kind, argument, true);
     }
@@ -227,7 +227,7 @@ pub(crate) fn end_sleep(woken_at: u64, count: u64) {
         // SAFETY: `owned-by-thread`.
         let rings = unsafe { &*rings };
         let ticks = woken_at.wrapping_sub(rings.parked_at.load(Ordering::Relaxed));
-        rings.quiet.push(words(woken_at, EventKind::Sleep, slept(ticks, count)));
+        rings.of_worker(is_full()).push(words(woken_at, EventKind::Sleep, slept(ticks, count)));
         rings.parked_at.store(0, Ordering::Relaxed);
     }
 }
@@ -348,6 +348,13 @@ impl Rings {
         }
     }
 
+    /// The ring for the quiet events of a worker. During full recording that is the large one, so that a worker which sleeps
+    /// thousands of times a second has them for as long as its polls.
+    #[inline]
+    fn of_worker(&self, is_full: bool) -> &Ring {
+        if is_full { self.full.get_or_make() } else { &self.quiet }
+    }
+
     /// The events from now on are those of this thread. Called by the writer. False if it was this thread before.
     fn set_thread(&self) -> bool {
         let (thread, before) = (current_thread(), self.thread.load(Ordering::Relaxed));
@@ -414,4 +421,23 @@ fn moment() -> (u64, u64) {
         (after.wrapping_sub(before), (before.wrapping_add(after.wrapping_sub(before) / 2), ns))
     });
     pairs.min_by_key(|(gap, _)| *gap).map_or((0, 0), |(_, pair)| pair)
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_sleeps_often_during_full_recording_keeps_its_first_sleeps() {
+        let rings = Rings::new(true);
+        rings.of_worker(false).push([1, 1]);
+        for number in 0..2 * QUIET as u64 {
+            rings.of_worker(true).push([number, 0]);
+        }
+        let mut events = Vec::new();
+        assert_eq!(rings.full.get_or_make().copy(0, &mut events), 0);
+        assert_eq!((events.len(), events[0]), (2 * QUIET, [0, 0]));
+        events.clear();
+        assert_eq!((rings.quiet.copy(0, &mut events), events), (0, vec![[1, 1]]), "those before are kept, too");
+    }
 }
