@@ -352,7 +352,12 @@ impl Rings {
     /// thousands of times a second has them for as long as its polls.
     #[inline]
     fn of_worker(&self, is_full: bool) -> &Ring {
-        if is_full { self.full.get_or_make() } else { &self.quiet }
+        if is_full { self.full_of_worker() } else { &self.quiet }
+    }
+
+    #[cold]
+    fn full_of_worker(&self) -> &'static Ring {
+        self.full.get_or_make()
     }
 
     /// The events from now on are those of this thread. Called by the writer. False if it was this thread before.
