@@ -25,6 +25,7 @@ fn prepare(builder: &mut Builder) -> Runtime {
         .global_queue_interval(5)
         .event_interval(5)
         .rescue(Rescue::off())
+        .diagnose(false)
         .observe(false)
         .max_blocking_threads(2)
         .enable_time()
