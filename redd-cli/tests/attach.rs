@@ -221,7 +221,10 @@ fn another_user_is_refused() {
     // The folder of the build may be closed to other users.
     let folder = tempdir();
     let client = folder.0.join("redd");
-    std::fs::copy(env!("CARGO_BIN_EXE_redd"), &client).unwrap();
+    // By another process: a child of another test may inherit the descriptor that is written to, and then the file is busy.
+    assert!(
+        Command::new("cp").args([env!("CARGO_BIN_EXE_redd").as_ref(), client.as_os_str()]).status().unwrap().success()
+    );
     let output =
         Command::new(&client).args(["dump", &program.pid().to_string()]).uid(NOBODY).gid(NOBODY).output().unwrap();
     let why = String::from_utf8(output.stderr).unwrap();
