@@ -8,7 +8,7 @@
 //! The directory is gone again once the process has connected.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -18,35 +18,60 @@ use std::time::{Duration, Instant};
 use crate::process::{self, Target};
 use crate::system;
 
-/// How long the process may take. It serves one client after the other, each for at most six seconds.
+/// How long the process may take. It serves one client after the other. Each may take six seconds, and one that does not read a long
+/// trace longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a process is asked if it ends the connection without a reply.
 const ATTEMPTS: u32 = 5;
+
+/// How much of a reply is read at once.
+const BUFFER: usize = 256 * 1024;
 
 /// How long a process that has just been started may take until it takes requests.
 const START_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Sends a request to a process. Returns the reply, or why there is none.
 pub(crate) fn ask(pid: u32, request: &str) -> Result<Vec<u8>, String> {
+    ask_for(pid, request, Duration::ZERO)
+}
+
+/// As [`ask`], for a reply that takes the process so long.
+pub(crate) fn ask_for(pid: u32, request: &str, time: Duration) -> Result<Vec<u8>, String> {
+    let mut reply = Vec::new();
+    pass_on_after(pid, request, time, &mut reply).map(|()| reply)
+}
+
+/// As [`ask`], for a reply that is written to `out` as it comes. If it ends early, a part has been written.
+pub(crate) fn pass_on(pid: u32, request: &str, out: &mut impl Write) -> Result<(), String> {
+    pass_on_after(pid, request, Duration::ZERO, out)
+}
+
+fn pass_on_after(pid: u32, request: &str, time: Duration, out: &mut impl Write) -> Result<(), String> {
     let mut attempts = 0;
-    let (text, end) = loop {
+    loop {
         attempts += 1;
-        let text = converse(&find(pid)?, request)?;
-        let end = text.iter().position(|byte| *byte == b'\n');
-        match end {
-            Some(end) => break (text, end),
+        match converse(&find(pid)?, request, time, out)? {
+            Reply::Whole => return Ok(()),
+            Reply::Refused(sentence) => return Err(format!("process {pid} refuses: {}", sentence.escape_debug())),
             // The process waits for a request for a second. On a machine that is overloaded this may be too short for this process.
-            None if attempts < ATTEMPTS => {}
-            None => return Err(incomplete(pid)),
+            Reply::None if attempts < ATTEMPTS => {}
+            Reply::None | Reply::Part => {
+                return Err(format!("process {pid} ended the connection before it had replied in full"));
+            }
         }
-    };
-    let (first, rest) = (&text[..end], &text[end + 1..]);
-    let sentence = String::from_utf8_lossy(first);
-    if let Some(len) = sentence.strip_prefix("ok ").and_then(|len| len.parse::<usize>().ok()) {
-        return if rest.len() == len { Ok(rest.to_vec()) } else { Err(incomplete(pid)) };
     }
-    Err(format!("process {pid} refuses: {}", sentence.strip_prefix("error: ").unwrap_or(&sentence).escape_debug()))
+}
+
+/// What a process sends.
+enum Reply {
+    Whole,
+    /// A sentence.
+    Refused(String),
+    /// The connection ended in the middle.
+    Part,
+    /// It ended before the first line.
+    None,
 }
 
 /// The process as one that can be asked.
@@ -75,7 +100,7 @@ fn find(pid: u32) -> Result<Target, String> {
 fn why_closed(pid: u32) -> String {
     let options = process::variable(pid, "REDD_DEBUG").unwrap_or_default();
     if options.split(',').any(|option| option.trim() == "attach=off") {
-        return format!("process {pid} may not be asked: it was started with REDD_DEBUG={options}");
+        return format!("process {pid} may not be asked: it was started with REDD_DEBUG={}", options.escape_debug());
     }
     let runs_redd = process::threads(pid).iter().any(|(_, name)| name.starts_with("redd-"));
     if runs_redd {
@@ -88,8 +113,8 @@ fn why_closed(pid: u32) -> String {
     )
 }
 
-/// The reply, as far as it came.
-fn converse(target: &Target, request: &str) -> Result<Vec<u8>, String> {
+/// Writes the reply to `out`, as far as it came. The process needs `time` for it.
+fn converse(target: &Target, request: &str, time: Duration, out: &mut impl Write) -> Result<Reply, String> {
     let pid = target.pid;
     let meeting = Meeting::arrange(target)?;
     system::send(target, meeting.key).map_err(|error| match error.raw_os_error() {
@@ -97,18 +122,26 @@ fn converse(target: &Target, request: &str) -> Result<Vec<u8>, String> {
         _ => format!("process {pid} cannot be signalled: {error}"),
     })?;
     let mut stream = meeting.wait(pid)?;
-    let mut reply = Vec::new();
-    // An error here is the end of the connection: then the reply lacks something.
+    // Now, as this process may be ended before the reply has come.
+    drop(meeting);
+    let mut first = Vec::new();
+    // An error, here and below, is the end of the connection: then the reply lacks something.
     let _ = stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(PATIENCE + time))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
-        .and_then(|()| stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()))
-        .and_then(|()| stream.read_to_end(&mut reply));
-    Ok(reply)
-}
-
-fn incomplete(pid: u32) -> String {
-    format!("process {pid} ended the connection before it had replied in full")
+        .and_then(|()| stream.write_all(format!("redd-attach/1 {request}\n").as_bytes()));
+    let mut stream = BufReader::new(stream);
+    let _ = stream.read_until(b'\n', &mut first);
+    let Some(first) = first.strip_suffix(b"\n").map(String::from_utf8_lossy) else { return Ok(Reply::None) };
+    let Some(len) = first.strip_prefix("ok ").and_then(|len| len.parse::<usize>().ok()) else {
+        return Ok(Reply::Refused(first.strip_prefix("error: ").unwrap_or(&first).to_owned()));
+    };
+    let (mut buffer, mut got) = (vec![0; BUFFER], 0);
+    while let Ok(read @ 1..) = stream.read(&mut buffer) {
+        got += read;
+        out.write_all(&buffer[..read]).map_err(|error| format!("the reply cannot be written: {error}"))?;
+    }
+    Ok(if got == len { Reply::Whole } else { Reply::Part })
 }
 
 /// A directory with a socket, which goes away with this value.

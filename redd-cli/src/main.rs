@@ -5,13 +5,28 @@
 #![allow(clippy::disallowed_methods, reason = "a client in real time")]
 
 mod attach;
+mod dump;
+mod dump_page;
+#[cfg(test)]
+mod example;
+mod page;
+mod perfetto;
 mod process;
 mod ps;
+mod recording;
+mod schedule;
+mod serve;
 mod symbols;
 mod system;
+mod timeline;
 mod top;
+mod trace;
 
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -40,6 +55,9 @@ enum Command {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Write a page for a browser to this file, with each task
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "json"])]
+        html: Option<PathBuf>,
     },
     /// Print what the threads of a process's workers do, with the calls that they are in
     ///
@@ -54,6 +72,9 @@ enum Command {
     Metrics {
         /// The process
         pid: u32,
+        /// Serve them over HTTP instead, at `/metrics` of this address, until Ctrl-C. `9100` is `127.0.0.1:9100`
+        #[arg(long, value_name = "ADDRESS", value_parser = serve::http::parse_address)]
+        listen: Option<SocketAddr>,
     },
     /// Show what the tasks and workers of a process do, renewed each second
     ///
@@ -65,6 +86,32 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
+    /// Record what a process does (polls, wakes, locks, sleeps) and write it to a file
+    ///
+    /// The recording starts now and takes the given time.
+    /// If the process was started with REDD_DEBUG=recorder=full, the file has the time before now instead.
+    /// With `--last 0s` the file has what every process records: no polls and wakes, but all the rest.
+    #[command(verbatim_doc_comment)]
+    Trace {
+        /// The process
+        pid: u32,
+        /// For how long, such as `5s` or `200ms`
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = trace::time)]
+        last: std::time::Duration,
+        /// The file: a page for a browser if its name ends in `.html`, and a trace for Perfetto if it ends in `.pftrace`
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Serve pages with all of this on loopback, until the process ends or Ctrl-C
+    ///
+    /// The address that is printed has a random part. A request without it gets no page.
+    Web {
+        /// The process
+        pid: u32,
+        /// The port. By default the system chooses a free one
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+    },
     /// Print this help, that of a command, or `debug`: the options of the environment variable REDD_DEBUG
     Help {
         /// A command, or `debug`
@@ -73,38 +120,106 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
-        Ok(text) => {
-            // The reader of a pipe may have had enough.
-            let _ = std::io::stdout().lock().write_all(&text);
-            ExitCode::SUCCESS
-        }
+    let done = run(Arguments::parse().command).and_then(|text| {
+        Output::default().write_all(&text).map_err(|error| format!("standard output cannot be written: {error}"))
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            let _ = writeln!(std::io::stderr(), "redd: {why}");
+            let _ = writeln!(io::stderr(), "redd: {why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Standard output. If it is a pipe whose reader has had enough, what is written is dropped.
+///
+/// A process sends no control characters but ends of lines and tabs. One of another user may pretend to run on redd, and send what
+/// controls root's terminal. So all others are replaced.
+#[derive(Debug, Default)]
+struct Output {
+    /// The last byte so far: a control character may have two.
+    last: u8,
+}
+
+impl Output {
+    fn printable(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let replace = |byte: &u8| {
+            let last = std::mem::replace(&mut self.last, *byte);
+            match byte {
+                b'\n' | b'\t' => *byte,
+                0..=0x1f | 0x7f => b'?',
+                // U+0080 to U+009F. Together with the byte before, it becomes a dot in the middle of the line.
+                0x80..=0x9f if last == 0xc2 => 0xb7,
+                _ => *byte,
+            }
+        };
+        bytes.iter().map(replace).collect()
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let printable = self.printable(bytes);
+        // Without the buffer of lines, whose last part would be written when the program ends: then an error has no consequence.
+        let written = File::from(io::stdout().as_fd().try_clone_to_owned()?).write_all(&printable);
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(bytes.len()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 fn run(command: Command) -> Result<Vec<u8>, String> {
     match command {
         Command::Ps => Ok(ps::list().into_bytes()),
-        Command::Dump { pid, all, json } => {
+        Command::Dump { pid, html: Some(file), .. } => write_page(pid, &file),
+        Command::Dump { pid, all, json, html: None } => {
             let format = if json { "json" } else { "text" };
-            attach::ask(pid, &format!("dump {format}{}", if all { " all" } else { "" }))
+            // Large dumps are printed while they come.
+            let request = format!("dump {format}{}", if all { " all" } else { "" });
+            attach::pass_on(pid, &request, &mut Output::default()).map(|()| Vec::new())
         }
         Command::Stack { pid, task } => {
             let text = attach::ask(pid, &task.map_or_else(|| "stack all".to_owned(), |task| format!("stack {task}")))?;
             Ok(symbols::name_addresses(pid, &String::from_utf8_lossy(&text)).into_bytes())
         }
-        Command::Metrics { pid } => attach::ask(pid, "metrics"),
+        Command::Metrics { pid, listen: None } => attach::ask(pid, "metrics"),
+        Command::Metrics { pid, listen: Some(address) } => serve::metrics::run(pid, address),
+        Command::Web { pid, port } => serve::web::run(pid, port),
         Command::Top { pid, once } => top::run(pid, once),
+        Command::Trace { pid, last, output } => trace::run(pid, last, &output),
         Command::Help { topic } => help(topic.as_deref()).map(String::into_bytes),
+    }
+}
+
+/// Writes the page of a dump to a file.
+fn write_page(pid: u32, path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error| format!("{} cannot be written: {error}", path.display());
+    // Before the process is asked, which costs it something. What the file has stays until there is a reply.
+    let mut file = File::options().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let page = dump::page(pid, &attach::ask(pid, "dump json all")?)?;
+    // A pipe has no length.
+    match file.set_len(0) {
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => return Err(failed(error)),
+        _ => {}
+    }
+    file.write_all(page.as_bytes()).map_err(failed)?;
+    // Some file systems say only at the end that there is no room. A pipe has none to say it of.
+    match file.sync_all() {
+        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(failed(error)),
+        _ => Ok(Vec::new()),
     }
 }
 
 fn help(topic: Option<&str>) -> Result<String, String> {
     let mut whole = Arguments::command();
+    // So that the usage of a command begins with `redd`.
+    whole.build();
     match topic {
         None => Ok(format!("{}\n", whole.render_long_help())),
         Some("debug") => Ok(help_debug()),
@@ -139,4 +254,22 @@ fn wrapped(text: &str) -> String {
         len += 1 + word.len();
     }
     lines + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_control_character_of_a_process_reaches_the_terminal() {
+        let mut output = Output::default();
+        let text = "a\tb\n\u{1b}]0;title\u{7} \u{9b}31m \u{7f} r\u{e9}sum\u{e9} \u{301c}\r";
+        // In two parts, whatever the place: one character may have bytes in both.
+        for at in 0..=text.len() {
+            let (first, second) = text.as_bytes().split_at(at);
+            let printed = [output.printable(first), output.printable(second)].concat();
+            let expected = "a\tb\n?]0;title? \u{b7}31m ? r\u{e9}sum\u{e9} \u{301c}?";
+            assert_eq!(String::from_utf8(printed).as_deref(), Ok(expected), "{at}");
+        }
+    }
 }

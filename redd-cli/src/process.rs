@@ -83,6 +83,14 @@ pub(crate) fn user(pid: u32) -> Option<User> {
     Some(User { uid: effective("Uid")?, gid: effective("Gid")? })
 }
 
+/// When a process started, in ticks since the system did: with the number it tells a process from all others. `None` if there is no
+/// such process.
+pub(crate) fn started_at(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, which may have spaces and brackets, is the second of the fields. The time is the 22nd.
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
 /// The command line, in one line.
 pub(crate) fn command(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -138,6 +146,8 @@ mod tests {
         assert!(user(pid).is_some());
         assert!(!command(pid).is_empty());
         assert!(!threads(pid).is_empty());
+        assert!(started_at(pid).is_some_and(|ticks| ticks > 0));
+        assert_eq!(started_at(0), None);
         assert_eq!(taker(pid), None);
         assert_eq!(user(0), None);
         assert_eq!(user_name(0), "root");

@@ -44,25 +44,57 @@ pub(crate) struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// `by`: the task that was polled on this thread.
-    Spawn { task: u64, by: Option<u64> },
-    PollStart { task: u64 },
-    PollEnd { task: u64, has_ended: bool },
-    Wake { task: u64, by: Option<u64> },
+    Spawn {
+        task: u64,
+        by: Option<u64>,
+    },
+    PollStart {
+        task: u64,
+    },
+    PollEnd {
+        task: u64,
+        has_ended: bool,
+    },
+    Wake {
+        task: u64,
+        by: Option<u64>,
+    },
     Park,
     Unpark,
     /// The driver returned this many events of descriptors.
-    DriverEvents { count: u64 },
-    TimersFired { count: u64 },
+    DriverEvents {
+        count: u64,
+    },
+    TimersFired {
+        count: u64,
+    },
     /// Taken from the queue that the workers share.
-    SharedBatch { count: u64 },
-    Steal { count: u64 },
-    ClosureStart { id: u64 },
-    ClosureEnd { id: u64 },
+    SharedBatch {
+        count: u64,
+    },
+    Steal {
+        count: u64,
+    },
+    ClosureStart {
+        id: u64,
+    },
+    ClosureEnd {
+        id: u64,
+    },
     /// The task waits for a lock or permits that others have.
-    LockWait { task: u64 },
+    LockWait {
+        task: u64,
+    },
     /// A release handed it over.
-    LockGrant { task: u64, by: Option<u64> },
-    LatePoll { task: u64 },
+    LockGrant {
+        task: u64,
+        by: Option<u64>,
+    },
+    LatePoll {
+        task: u64,
+    },
     SpareStarted,
-    Panic { task: u64 },
+    Panic {
+        task: u64,
+    },
 }

@@ -1,10 +1,16 @@
 //! Names for the addresses in a stack. A program without the feature `stack` writes `file+0x…`, and this process reads that file.
+//!
+//! # Invariants
+//! - `rights-of-the-process`: which files are opened depends on what the process sends, and on what these files name. So root opens them
+//!   with the rights of the process's user: to open a device may be enough to make it do something.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
 use addr2line::Loader;
+
+use crate::{process, system};
 
 /// The runtime's own code, in which a poll begins. An inlined function may have the last part of its name only.
 const BELOW_THE_TASK: [&str; 2] = ["redd::task::cell::", "/src/task/cell.rs:"];
@@ -14,6 +20,12 @@ const INDENT: &str = "    ";
 
 /// Replaces addresses by functions, and leaves out the runtime's own calls below the task.
 pub(crate) fn name_addresses(pid: u32, text: &str) -> String {
+    // `rights-of-the-process`
+    let Some(user) = process::user(pid) else { return text.to_owned() };
+    system::as_user(user, || name_as_user(pid, text)).unwrap_or_else(|_| text.to_owned())
+}
+
+fn name_as_user(pid: u32, text: &str) -> String {
     let mut files = Files { pid, loaded: HashMap::new() };
     let mut named = String::new();
     let mut is_below = false;
@@ -115,6 +127,9 @@ fn without_hash(name: &str) -> &str {
 mod tests {
     use super::*;
 
+    /// Set for a test that runs alone.
+    const ALONE: &str = "REDD_TEST_ALONE";
+
     #[test]
     fn an_address_of_this_program_gets_its_function_and_other_lines_stay() {
         let own = std::env::args().next().expect("it has a name");
@@ -127,6 +142,42 @@ mod tests {
         let lines: Vec<_> = named.lines().collect();
         assert_eq!((lines[0], lines[2], lines[3]), ("worker 0", "    /no/such/file+0x10", "end"));
         assert!(lines[1].contains("symbols::name_addresses"), "{named}");
+    }
+
+    #[test]
+    fn root_reads_only_what_the_user_of_the_process_may_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::process::CommandExt as _;
+        use std::process::{Command, Stdio};
+
+        if system::own_user().uid != 0 {
+            return; // Only root can take the rights of another user.
+        }
+        if std::env::var_os(ALONE).is_none() {
+            // In a process of its own: the rights are those of all its threads.
+            let name = "symbols::tests::root_reads_only_what_the_user_of_the_process_may_read";
+            let mut alone = Command::new(std::env::current_exe().expect("it has a file"));
+            assert!(alone.args([name, "--exact"]).env(ALONE, "").status().expect("it starts").success());
+            return;
+        }
+        let maps = fs::read_to_string("/proc/self/maps").expect("there is /proc");
+        let base = maps.lines().next().and_then(|line| line.split('-').next()).expect("it has a base");
+        let here = name_addresses as fn(u32, &str) -> String as usize as u64
+            - u64::from_str_radix(base, 16).expect("a number");
+        let copy = std::env::temp_dir().join(format!("redd-symbols-{}", std::process::id()));
+        fs::copy(std::env::current_exe().expect("it has a file"), &copy).expect("the folder can be written");
+        let child = Command::new("cat").uid(65_534).gid(65_534).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let mut child = child.expect("`cat` is everywhere");
+        let text = format!("{INDENT}{}+{here:#x}\n", copy.display());
+        let named = [0o600, 0o644].map(|mode| {
+            fs::set_permissions(&copy, fs::Permissions::from_mode(mode)).expect("it is ours");
+            name_addresses(child.id(), &text)
+        });
+        drop(child.stdin.take());
+        child.wait().expect("it is a child");
+        fs::remove_file(&copy).expect("it is ours");
+        assert_eq!(named[0], text);
+        assert!(named[1].contains("symbols::name_addresses"), "{}", named[1]);
     }
 
     #[test]

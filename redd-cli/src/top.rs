@@ -4,11 +4,11 @@
 //! computed, or blocked its worker.
 
 mod screen;
-mod snapshot;
+pub(crate) mod snapshot;
 
 use std::io::IsTerminal as _;
 
-use crate::attach;
+use crate::{attach, symbols};
 use snapshot::{Snapshot, Sort};
 
 /// How long the process samples for one picture.
@@ -20,11 +20,27 @@ pub(crate) fn run(pid: u32, once: bool) -> Result<Vec<u8>, String> {
     if once || !std::io::stdout().is_terminal() {
         return Ok(first.text(Sort::Busy).into_bytes());
     }
-    screen::show(pid, first, move || fetch(pid)).map(|()| Vec::new())
+    screen::show(pid, first, move || fetch(pid), move |task| look_at(pid, task)).map(|()| Vec::new())
 }
 
 fn fetch(pid: u32) -> Result<Snapshot, String> {
-    let text = attach::ask(pid, &format!("top {PERIOD_MS}"))?;
-    Snapshot::parse(&text)
+    parse(pid, &attach::ask(pid, &request())?)
+}
+
+/// All waits of a task, or its calls while it is polled.
+fn look_at(pid: u32, task: u64) -> String {
+    match attach::ask(pid, &format!("stack {task}")) {
+        Ok(text) => symbols::name_addresses(pid, &String::from_utf8_lossy(&text)),
+        Err(why) => why,
+    }
+}
+
+/// What the process is asked.
+pub(crate) fn request() -> String {
+    format!("top {PERIOD_MS}")
+}
+
+pub(crate) fn parse(pid: u32, reply: &[u8]) -> Result<Snapshot, String> {
+    Snapshot::parse(reply)
         .ok_or_else(|| format!("the reply of process {pid} is not understood: it is of another version"))
 }

@@ -1,268 +1,17 @@
-//! The program `redd` asks programs that are in all kinds of trouble. Each runs in a process of its own: this test program once
-//! more, with the name of what it is to do in a variable.
+//! The program `redd` asks programs that are in all kinds of trouble.
 
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of programs that are in trouble")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(unsafe_code, reason = "system calls")]
 
+mod programs;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redd::runtime::{Builder, LocalOptions, Rescue};
-
-/// The variable with the name of the program.
-const PROGRAM: &str = "REDD_TEST_PROGRAM";
-
-/// How long anything may take. Generous: the machine may be busy with ten other things.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Not a test: what the other processes run.
-#[test]
-fn program() {
-    let Ok(name) = std::env::var(PROGRAM) else { return };
-    // It ends with the test that has started it.
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        std::process::exit(0);
-    });
-    run(&name);
-}
-
-/// The test waits for this line.
-fn ready() {
-    let mut out = std::io::stdout();
-    out.write_all(b"ready\n").unwrap();
-    out.flush().unwrap();
-}
-
-fn run(name: &str) {
-    let mut workers = Builder::new_multi_thread();
-    workers.worker_threads(2).enable_all();
-    let mut current = Builder::new_current_thread();
-    current.enable_all();
-    match name {
-        "idle" => {
-            let runtime = workers.name("idle").build().unwrap();
-            runtime.spawn(std::future::pending::<()>());
-            runtime.block_on(redd::task::yield_now());
-            ready();
-            std::thread::park();
-        }
-        "all workers sleep" => {
-            let runtime = workers.name("sleepy").on_late_poll(|_| {}).build().unwrap();
-            for _ in 0..8 {
-                runtime.spawn(async { std::thread::sleep(Duration::from_secs(60)) });
-            }
-            std::thread::sleep(Duration::from_millis(300));
-            ready();
-            std::thread::park();
-        }
-        "current-thread" => wait_forever(current.name("alone")),
-        "current-thread without rescue" => wait_forever(current.name("alone").rescue(Rescue::off())),
-        "current-thread, blocked" => {
-            let runtime = current.name("blocked").rescue(Rescue::off()).build().unwrap();
-            ready();
-            runtime.block_on(async { std::thread::sleep(Duration::from_secs(60)) });
-        }
-        "paused" => wait_forever(current.name("paused").start_paused(true)),
-        "local" => {
-            let runtime = current.name("local").build_local(LocalOptions::default()).unwrap();
-            ready();
-            runtime.block_on(std::future::pending::<()>());
-        }
-        "one worker" => wait_forever(workers.name("single").worker_threads(1)),
-        "workers without rescue" => wait_forever(workers.name("plain").rescue(Rescue::off())),
-        "several" => {
-            let first = workers.name("first").build().unwrap();
-            let second = current.name("second").build().unwrap();
-            let hidden = current.name("hidden").observe(false).build().unwrap();
-            first.spawn(std::future::pending::<()>());
-            second.spawn(std::future::pending::<()>());
-            ready();
-            hidden.block_on(std::future::pending::<()>());
-        }
-        "hidden" => wait_forever(workers.name("hidden").observe(false)),
-        "handles a signal" => {
-            extern "C" fn handle(_: i32) {}
-            // SAFETY: the handler does nothing.
-            unsafe { libc::signal(libc::SIGUSR1, handle as extern "C" fn(i32) as usize) };
-            wait_forever(&mut workers);
-        }
-        "without signal handlers" => {
-            let runtime = workers.name("reset").build().unwrap();
-            runtime.block_on(redd::task::yield_now());
-            reset_all_signals();
-            ready();
-            std::thread::park();
-        }
-        "not dumpable" => {
-            let runtime = workers.build().unwrap();
-            // SAFETY: no pointers are passed.
-            assert_eq!(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0) }, 0);
-            ready();
-            runtime.block_on(std::future::pending::<()>());
-        }
-        "no redd" => {
-            ready();
-            std::thread::park();
-        }
-        _ => panic!("there is no program `{name}`"),
-    }
-}
-
-fn wait_forever(builder: &mut Builder) {
-    let runtime = builder.build().unwrap();
-    runtime.spawn(std::future::pending::<()>());
-    ready();
-    runtime.block_on(std::future::pending::<()>());
-}
-
-/// Every signal gets its default, and then the real-time ones are ignored.
-fn reset_all_signals() {
-    for signal in (1..32).chain(libc::SIGRTMIN()..=libc::SIGRTMAX()) {
-        // SAFETY: no handler is installed. Those that cannot be set are errors.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
-    for signal in libc::SIGRTMIN()..=libc::SIGRTMAX() - 3 {
-        // SAFETY: as above.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
-}
-
-/// A program under test. It is killed when this is dropped.
-struct Program {
-    process: Child,
-    out: BufReader<std::process::ChildStdout>,
-}
-
-impl Program {
-    fn start(name: &str) -> Self {
-        Self::start_as(name, |_| {})
-    }
-
-    fn start_as(name: &str, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        prepare(&mut command);
-        Self::spawn(name, command)
-    }
-
-    /// By `shell`, which runs the program as `"$@"`.
-    fn start_by(name: &str, shell: &[&str]) -> Self {
-        let mut command = Command::new(shell[0]);
-        command.args(&shell[1..]).arg(std::env::current_exe().unwrap());
-        Self::spawn(name, command)
-    }
-
-    fn spawn(name: &str, mut command: Command) -> Self {
-        command.args(["program", "--exact", "--nocapture"]).env(PROGRAM, name);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().expect("the test program starts");
-        let mut out = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        // The test harness of the program may have begun the line.
-        while !line.trim_end().ends_with("ready") {
-            line.clear();
-            assert!(out.read_line(&mut line).unwrap() > 0, "`{name}` ended before it was ready");
-        }
-        Self { process, out }
-    }
-
-    fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.process.try_wait().unwrap().is_none()
-    }
-
-    /// Ends the program. Returns what it has written to standard error.
-    fn end(mut self) -> String {
-        self.process.kill().unwrap();
-        let mut text = String::new();
-        self.process.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
-
-    /// Once it can be asked: its thread gets a CPU, and a current-thread runtime becomes old enough.
-    fn open(self) -> Self {
-        self.wait_until_it_takes_requests();
-        self
-    }
-
-    fn wait_until_it_takes_requests(&self) {
-        let since = Instant::now();
-        while !self.threads().iter().any(|name| name.starts_with("redd-attach:")) {
-            assert!(since.elapsed() < PATIENCE, "its threads: {:?}", self.threads());
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn threads(&self) -> Vec<String> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap().flatten();
-        tasks
-            .filter_map(|task| Some(std::fs::read_to_string(task.path().join("comm")).ok()?.trim().to_owned()))
-            .collect()
-    }
-
-    fn catches(&self, signal: i32) -> bool {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        u64::from_str_radix(mask.trim(), 16).unwrap() & 1 << (signal - 1) != 0
-    }
-
-    fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
-    }
-
-    fn resident_kib(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn redd(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_redd")).args(arguments).output().expect("the client starts")
-}
-
-/// What the client prints about a program that replies.
-#[track_caller]
-fn printed(arguments: &[&str]) -> String {
-    let output = redd(arguments);
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && error.is_empty(), "redd {arguments:?}: {} {error}", output.status);
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What it says about one that does not.
-#[track_caller]
-fn refused(arguments: &[&str]) -> String {
-    let output = redd(arguments);
-    assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
-
-fn dump(program: &Program) -> String {
-    printed(&["dump", &program.pid().to_string()])
-}
-
-fn is_root() -> bool {
-    // SAFETY: no pointers are passed, and it cannot fail.
-    unsafe { libc::geteuid() == 0 }
-}
-
-fn skip(why: &str) {
-    let _ = writeln!(std::io::stdout(), "SKIPPED: {why}");
-}
+use programs::{NOBODY, PATIENCE, Program, dump, is_root, printed, redd, refused, skip, tempdir};
 
 #[test]
 fn a_process_whose_workers_all_sleep_in_the_system_replies_at_once() {
@@ -273,10 +22,10 @@ fn a_process_whose_workers_all_sleep_in_the_system_replies_at_once() {
         let text = dump(&program);
         times.push(since.elapsed());
         assert!(text.contains("`sleepy`: multi-thread, workers: 2, tasks: 8"), "{text}");
-        assert!(text.contains("8 tasks (spawned at ") && text.matches("attach.rs:").count() == 1, "{text}");
+        assert!(text.contains("8 tasks (spawned at ") && text.matches("mod.rs:").count() == 1, "{text}");
     }
     let text = printed(&["dump", "--all", &program.pid().to_string()]);
-    assert_eq!(text.matches("attach.rs:").count(), 8, "{text}");
+    assert_eq!(text.matches("mod.rs:").count(), 8, "{text}");
     let _ = writeln!(std::io::stdout(), "a dump, client included: {times:?}");
     assert!(times.iter().all(|time| *time < Duration::from_secs(30)), "the workers sleep for 60 s: {times:?}");
 }
@@ -290,7 +39,7 @@ fn the_calls_of_blocked_workers_are_shown_and_a_task_that_waits_has_none() {
     let heads: Vec<_> = text.lines().filter(|line| line.starts_with("worker ")).collect();
     assert!(heads.len() >= 2, "{text}");
     for head in &heads {
-        assert!(head.contains("off the CPU in clock_nanosleep, polls task ") && head.contains("attach.rs:"), "{text}");
+        assert!(head.contains("off the CPU in clock_nanosleep, polls task ") && head.contains("mod.rs:"), "{text}");
     }
     assert!(text.lines().filter(|line| line.starts_with("    ")).count() > heads.len(), "{text}");
     let number = |line: &str| line.split("task ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
@@ -304,6 +53,20 @@ fn the_calls_of_blocked_workers_are_shown_and_a_task_that_waits_has_none() {
     let waiting = text.lines().find(|line| line.contains("spawned at")).unwrap();
     let text = printed(&["stack", &pid, &number(waiting)]);
     assert!(text.contains("it is not polled now"), "{text}");
+}
+
+#[test]
+fn each_wait_of_a_task_is_shown() {
+    let program = Program::start("three waits").open();
+    let pid = program.pid().to_string();
+    let text = dump(&program);
+    let line = text.lines().find(|line| line.starts_with("task ")).expect(&text);
+    let text = printed(&["stack", &pid, line.split(' ').nth(1).unwrap()]);
+    let waits: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("    waits: ")).collect();
+    for (kind, wait) in ["Notify at ", "Semaphore at ", "Timer at "].iter().zip(&waits) {
+        assert!(wait.starts_with(kind) && wait.contains("mod.rs:"), "{text}");
+    }
+    assert_eq!(waits.len(), 3, "{text}");
 }
 
 #[test]
@@ -352,6 +115,9 @@ fn top_shows_which_tasks_are_polled() {
     let program = Program::start("idle").open();
     let text = printed(&["top", &program.pid().to_string()]);
     assert!(text.contains("0.0 %") && text.contains("waiting  something outside of redd"), "{text}");
+    let program = Program::start("set").open();
+    let text = printed(&["top", &program.pid().to_string()]);
+    assert!(text.contains("waiting  Timer at "), "tasks of a `LocalSet` are shown: {text}");
 }
 
 #[test]
@@ -446,9 +212,6 @@ fn a_process_that_is_not_dumpable_refuses() {
     assert!(program.is_alive());
 }
 
-/// A user who is not root and owns nothing here.
-const NOBODY: u32 = 65534;
-
 #[test]
 fn another_user_is_refused() {
     if !is_root() {
@@ -458,7 +221,10 @@ fn another_user_is_refused() {
     // The folder of the build may be closed to other users.
     let folder = tempdir();
     let client = folder.0.join("redd");
-    std::fs::copy(env!("CARGO_BIN_EXE_redd"), &client).unwrap();
+    // By another process: a child of another test may inherit the descriptor that is written to, and then the file is busy.
+    assert!(
+        Command::new("cp").args([env!("CARGO_BIN_EXE_redd").as_ref(), client.as_os_str()]).status().unwrap().success()
+    );
     let output =
         Command::new(&client).args(["dump", &program.pid().to_string()]).uid(NOBODY).gid(NOBODY).output().unwrap();
     let why = String::from_utf8(output.stderr).unwrap();
@@ -484,26 +250,6 @@ fn root_may_ask_a_process_of_another_user() {
     assert!(dump(&program).contains("`idle`: multi-thread"));
 }
 
-struct Folder(std::path::PathBuf);
-
-/// A folder that every user may enter.
-fn tempdir() -> Folder {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("redd-cli-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    let path = std::env::temp_dir().join(name);
-    std::fs::create_dir(&path).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Folder(path)
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The program in a mount namespace of its own, after some mounts; `None` if the system does not allow that.
 fn in_own_mounts(mounts: &str) -> Option<Program> {
     let can = Command::new("unshare").args(["--mount", "true"]).output().is_ok_and(|output| output.status.success());
@@ -521,6 +267,36 @@ fn a_process_in_another_mount_namespace_replies() {
     assert!(dump(&program).contains("`idle`: multi-thread"));
 }
 
+/// As in a container: the process has its own numbers of processes, its own `/proc` and its own `/tmp`, and is asked from the host.
+#[test]
+fn a_process_in_a_container_replies_to_the_host() {
+    let container = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let can = Command::new(container[0]).args(&container[1..]).arg("true").output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        return skip("`unshare --mount --pid --mount-proc` is not here or not permitted");
+    }
+    let shell =
+        [&container[..], &["sh", "-c", "mount -t tmpfs -o mode=1777 tmpfs /dev/shm && exec \"$@\"", "sh"]].concat();
+    let program = Program::start_by("idle", &shell);
+    let outer = program.pid();
+    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+    let inner = children.trim();
+    let status = std::fs::read_to_string(format!("/proc/{inner}/status")).unwrap();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    assert_eq!(numbers.split_whitespace().collect::<Vec<_>>(), [inner, "1"], "it is the first one in its container");
+    let since = Instant::now();
+    let text = loop {
+        let output = redd(&["dump", inner]);
+        if output.status.success() {
+            break String::from_utf8(output.stdout).unwrap();
+        }
+        assert!(since.elapsed() < PATIENCE, "{output:?}");
+    };
+    assert!(text.contains("`idle`: multi-thread"), "{text}");
+    let list = printed(&["ps"]);
+    assert!(list.lines().any(|line| line.split_whitespace().next() == Some(inner)), "{list}");
+}
+
 #[test]
 fn the_next_folder_is_used_where_one_cannot_be_written() {
     // The test program may be below /tmp, so that one cannot be replaced as a whole.
@@ -536,59 +312,6 @@ fn the_next_folder_is_used_where_one_cannot_be_written() {
     let Some(program) = in_own_mounts(mounts) else { return };
     let why = refused(&["dump", &program.pid().to_string()]);
     assert!(why.contains("/dev/shm") && why.contains("must be writable"), "{why}");
-}
-
-#[test]
-fn many_attaches_leave_descriptors_threads_and_memory_as_they_were() {
-    let rounds = std::env::var("REDD_ATTACHES").map_or(200, |count| count.parse().expect("REDD_ATTACHES is a number"));
-    let program = Program::start("idle").open();
-    let pid = program.pid().to_string();
-    for _ in 0..20 {
-        printed(&["dump", &pid]);
-    }
-    let before = (program.threads().len(), program.descriptors(), program.resident_kib());
-    for round in 0..rounds {
-        let arguments: &[&str] = if round % 2 == 0 { &["dump", &pid] } else { &["dump", "--json", "--all", &pid] };
-        printed(arguments);
-    }
-    let after = (program.threads().len(), program.descriptors(), program.resident_kib());
-    let _ = writeln!(std::io::stdout(), "threads, descriptors, KiB before and after {rounds}: {before:?} {after:?}");
-    assert_eq!((after.0, after.1), (before.0, before.1));
-    assert!(after.2 <= before.2 + 1024, "{before:?} {after:?}");
-    let left = std::fs::read_dir("/tmp").unwrap().flatten();
-    // Other tests may be about to meet their programs, and have their directories for some milliseconds.
-    let old = left.filter(|entry| {
-        let is_old = |status: std::fs::Metadata| status.modified().unwrap().elapsed().is_ok_and(|age| age > PATIENCE);
-        entry.file_name().to_string_lossy().starts_with("redd-attach-") && entry.metadata().is_ok_and(is_old)
-    });
-    assert_eq!(old.count(), 0);
-}
-
-#[test]
-fn an_idle_process_that_nobody_asks_makes_no_system_call() {
-    let can =
-        Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|output| output.status.success());
-    if !can {
-        return skip("`strace` is not here or not permitted");
-    }
-    let program = Program::start("idle").open();
-    // The monitor's last look at the workers.
-    std::thread::sleep(Duration::from_millis(500));
-    let folder = tempdir();
-    let file = folder.0.join("calls");
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-q", "-ttt", "-o"]).arg(&file).args(["-p", &program.pid().to_string()]);
-    let mut strace = strace.stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(3));
-    // SAFETY: no pointers are passed; the process is a child that was not waited for.
-    unsafe { libc::kill(strace.id() as i32, libc::SIGINT) };
-    strace.wait().unwrap();
-    let calls = std::fs::read_to_string(&file).unwrap();
-    // A line begins with the thread and the time. strace interrupts each wait when it attaches, which the program notices.
-    let time = |line: &str| line.split_whitespace().nth(1).and_then(|time| time.parse::<f64>().ok()).unwrap();
-    let first = calls.lines().map(time).next().expect("the waits of the threads");
-    let later: Vec<_> = calls.lines().filter(|line| time(line) > first + 1.0 && !line.contains("<detached")).collect();
-    assert_eq!(later, [""; 0], "{calls}");
 }
 
 #[test]
@@ -671,4 +394,144 @@ fn a_program_that_has_ended_is_said_to_have_ended() {
     let mut rest = String::new();
     program.out.read_to_string(&mut rest).unwrap();
     assert!(refused(&["dump", &pid.to_string()]).contains(&format!("there is no process {pid}")));
+}
+
+/// A file that goes away with this value.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("redd-trace-{}-{name}", std::process::id())))
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The directory in which a client has met the process.
+fn directory_of(client: u32) -> String {
+    let fds = std::fs::read_dir(format!("/proc/{client}/fd")).unwrap();
+    let sockets: Vec<_> = fds
+        .filter_map(|fd| {
+            std::fs::read_link(fd.unwrap().path()).ok()?.to_str()?.strip_prefix("socket:[").map(str::to_owned)
+        })
+        .map(|socket| format!(" {} ", socket.trim_end_matches(']')))
+        .collect();
+    let all = std::fs::read_to_string("/proc/net/unix").unwrap();
+    let mut lines = all.lines().filter(|line| sockets.iter().any(|socket| line.contains(socket.as_str())));
+    let name = lines.find_map(|line| line.split('/').find(|part| part.starts_with("redd-attach-")));
+    format!("/tmp/{}", name.expect("it has a connection"))
+}
+
+#[test]
+fn a_process_is_traced_while_others_ask_it_and_a_client_that_dies_ends_its_trace() {
+    let mut program = Program::start("several").open();
+    let pid = program.pid().to_string();
+    let file = Scratch::new("several.html");
+    let text = printed(&["trace", &pid, "--last", "50ms", "-o", file.path()]);
+    assert!(text.contains(" events of ") && text.contains(file.path()), "{text}");
+    assert!(std::fs::metadata(file.path()).unwrap().len() > 0);
+
+    let endless = ["trace", &pid, "--last", "60s", "-o", file.path()];
+    let mut client = Command::new(env!("CARGO_BIN_EXE_redd")).args(endless).spawn().unwrap();
+    let since = Instant::now();
+    let busy = loop {
+        let output = redd(&["trace", &pid, "--last", "0s", "-o", file.path()]);
+        if !output.status.success() {
+            break String::from_utf8(output.stderr).unwrap();
+        }
+        assert!(since.elapsed() < PATIENCE, "the first trace does not begin");
+    };
+    assert!(busy.contains("it is being traced for another client"), "{busy}");
+    assert!(dump(&program).contains("`first`"), "another request is served meanwhile");
+    assert!(client.try_wait().unwrap().is_none(), "the trace goes on");
+    // The connection has the name of the socket in the directory, which is gone as soon as the process has connected.
+    let directory = directory_of(client.id());
+    assert!(!std::fs::exists(&directory).unwrap(), "{directory} would stay");
+    client.kill().unwrap();
+    client.wait().unwrap();
+    let since = Instant::now();
+    while !redd(&["trace", &pid, "--last", "0s", "-o", file.path()]).status.success() {
+        assert!(since.elapsed() < PATIENCE, "the trace of the client that has died goes on");
+    }
+    assert!(program.is_alive());
+}
+
+#[test]
+fn the_file_of_a_page_keeps_what_it_has_until_there_is_a_reply() {
+    let file = Scratch::new("kept.html");
+    let before = "before".repeat(1 << 20);
+    std::fs::write(file.path(), &before).unwrap();
+    assert!(refused(&["dump", "4294967295", "--html", file.path()]).contains("there is no process"));
+    assert!(std::fs::read_to_string(file.path()).unwrap() == before);
+    let program = Program::start("several").open();
+    printed(&["dump", &program.pid().to_string(), "--html", file.path()]);
+    let page = std::fs::read_to_string(file.path()).unwrap();
+    assert!(page.contains("first"), "{page}");
+    assert!(!page.contains("before".repeat(2).as_str()));
+}
+
+#[test]
+fn a_process_that_may_not_be_traced_says_why() {
+    let file = Scratch::new("refused.html");
+    let program = Program::start_as("idle", |command| {
+        command.env("REDD_DEBUG", "recorder=off");
+    })
+    .open();
+    let why = refused(&["trace", &program.pid().to_string(), "-o", file.path()]);
+    assert!(why.contains("REDD_DEBUG=recorder=off"), "{why}");
+    let program = Program::start("idle").open();
+    let pid = program.pid().to_string();
+    assert!(refused(&["trace", &pid, "-o", "trace.txt"]).contains("must end in"));
+    assert!(refused(&["trace", &pid, "--last", "61s", "-o", file.path()]).contains("the longest time is 60s"));
+    assert!(!std::path::Path::new("trace.txt").exists() && !file.0.exists());
+}
+
+#[test]
+fn a_trace_without_a_poll_says_where_to_look_instead() {
+    let file = Scratch::new("no-poll.html");
+    let program = Program::start("all workers sleep").open();
+    let pid = program.pid().to_string();
+    let since = Instant::now();
+    // On a busy machine a spare worker may begin the poll of another sleeper meanwhile.
+    while !printed(&["trace", &pid, "--last", "50ms", "-o", file.path()]).contains(&format!("`redd stack {pid}`")) {
+        assert!(since.elapsed() < PATIENCE, "each trace has a poll");
+    }
+}
+
+#[test]
+fn what_was_recorded_before_is_there_if_the_process_records_everything() {
+    let file = Scratch::new("full.html");
+    let program = Program::start_as("idle", |command| {
+        command.env("REDD_DEBUG", "recorder=full");
+    })
+    .open();
+    printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", file.path()]);
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    assert!(text.contains("programs/mod.rs:"), "the page names where the task was spawned: {text}");
+    let perfetto = Scratch::new("full.pftrace");
+    printed(&["trace", &program.pid().to_string(), "--last", "60s", "-o", perfetto.path()]);
+    assert!(std::fs::metadata(&perfetto.0).unwrap().len() > 0);
+}
+
+#[test]
+fn a_trace_gives_its_memory_back() {
+    let file = Scratch::new("memory.html");
+    let program = Program::start("all workers sleep").open();
+    let pid = program.pid().to_string();
+    let trace = || printed(&["trace", &pid, "--last", "10ms", "-o", file.path()]);
+    trace();
+    let (before, descriptors, threads) = (program.resident_kib(), program.descriptors(), program.threads().len());
+    (0..20).for_each(|_| drop(trace()));
+    let after = program.resident_kib();
+    // Each of its rings has 4 MiB while it is needed.
+    assert!(after < before + 2048, "{before} KiB, then {after} KiB");
+    assert_eq!((program.descriptors(), program.threads().len()), (descriptors, threads));
 }

@@ -61,6 +61,7 @@ struct Options {
     start_paused: Option<(bool, Span)>,
     unhandled_panic: Option<(TokenStream, Span)>,
     name: Option<(String, Span)>,
+    is_strict: Option<((), Span)>,
     krate: Option<(Path, Span)>,
 }
 
@@ -136,6 +137,10 @@ fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
     for meta in metas {
         let at = meta.path().to_token_stream();
         let name = at.to_string().replace(' ', "");
+        if let (Meta::Path(_), "strict", Kind::Test) = (&meta, name.as_str(), kind) {
+            set(&mut options.is_strict, (), &meta)?;
+            continue;
+        }
         let Meta::NameValue(pair) = &meta else {
             return Err(Error::new_spanned(&meta, bare_argument(&name, kind)));
         };
@@ -150,17 +155,25 @@ fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
             "core_threads" => {
                 return Err(Error::new_spanned(at, "`core_threads` is called `worker_threads`"));
             }
-            _ => return Err(Error::new_spanned(at, unknown_argument(&name))),
+            "strict" => return Err(Error::new_spanned(&meta, strict_argument(kind))),
+            _ => return Err(Error::new_spanned(at, unknown_argument(&name, kind))),
         }
     }
     Ok(options)
 }
 
-fn unknown_argument(name: &str) -> String {
+fn unknown_argument(name: &str, kind: Kind) -> String {
+    let last = if kind == Kind::Test { "`name`, `strict` and `crate`" } else { "`name` and `crate`" };
     format!(
-        "unknown argument `{name}`; the arguments are `flavor`, `worker_threads`, `start_paused`, `unhandled_panic`, \
-         `name` and `crate`"
+        "unknown argument `{name}`; the arguments are `flavor`, `worker_threads`, `start_paused`, `unhandled_panic`, {last}"
     )
+}
+
+fn strict_argument(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Main => "`strict` is for tests; a program calls `Builder::fail_on_diagnosis`",
+        Kind::Test => "`strict` takes no value: `#[test(strict)]`",
+    }
 }
 
 fn bare_argument(name: &str, kind: Kind) -> String {
@@ -171,7 +184,8 @@ fn bare_argument(name: &str, kind: Kind) -> String {
         "flavor" | "worker_threads" | "start_paused" | "unhandled_panic" | "name" | "crate" => {
             return format!("`{name}` needs a value: `{name} = …`");
         }
-        _ => return unknown_argument(name),
+        "strict" => return strict_argument(kind).to_owned(),
+        _ => return unknown_argument(name, kind),
     };
     format!("the runtime's flavor is set with `#[{}(flavor = \"{flavor}\")]`", kind.name())
 }
@@ -300,6 +314,9 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
     if let Some((name, _)) = &options.name {
         steps.extend(quote_spanned!(own() => .name(#name)));
     }
+    if options.is_strict.is_some() {
+        steps.extend(quote_spanned!(own() => .fail_on_diagnosis(true)));
+    }
     let new = match flavor {
         Flavor::MultiThread => quote_spanned!(own() => new_multi_thread()),
         Flavor::CurrentThread | Flavor::Local => quote_spanned!(own() => new_current_thread()),
@@ -417,6 +434,11 @@ mod tests {
             (Kind::Test, "worker_threads = 2", f, "needstheflavormulti_thread"),
             (Kind::Main, "start_paused = true", f, "needstheflavorcurrent_thread"),
             (Kind::Test, "unhandled_panic = \"foo\"", f, "shutdown_runtime"),
+            (Kind::Main, "strict", f, "Builder::fail_on_diagnosis"),
+            (Kind::Main, "strict = true", f, "Builder::fail_on_diagnosis"),
+            (Kind::Test, "strict = true", f, "takesnovalue"),
+            (Kind::Test, "strict, strict", f, "settwice"),
+            (Kind::Test, "foo = 1", f, "`strict`"),
             (Kind::Test, "crate = 456", f, "apath"),
             (Kind::Test, "crate = \"a b\"", f, "apath"),
         ] {
@@ -430,6 +452,8 @@ mod tests {
         let main = expanded("worker_threads = 2", "pub async fn f<T>(x: T) -> T { x }", Kind::Main);
         assert!(main.contains("::redd::runtime::Builder::new_multi_thread().enable_all().worker_threads(2usize)"));
         assert!(main.contains("pubfnf<T>(x:T)->T{"));
+        let strict = expanded("strict", "async fn f() {}", Kind::Test);
+        assert!(strict.contains(".enable_all().fail_on_diagnosis(true).build()"), "{strict}");
         let test = expanded("crate = \"a::b\"", "async fn f() { #![allow(unused)] }", Kind::Test);
         assert!(test.contains("a::b::runtime::Builder::new_current_thread()"));
         assert!(test.contains("#[::core::prelude::v1::test]fnf(){#![allow(unused)]letbody"));

@@ -72,6 +72,10 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// Takes the arguments of [`macro@main`]. The default flavor is `"current_thread"`. The function takes no arguments and
 /// may return any type that a test may return.
 ///
+/// With `strict`, which takes no value, the test also fails if its tasks have a deadlock or a futurelock, if a task can never run
+/// again, or if nothing can happen for five seconds. The failure has the lines that are to blame and a dump of all tasks. It is
+/// `Builder::fail_on_diagnosis` of the runtime.
+///
 /// # Examples
 /// ```
 /// use redd::time::{Duration, Instant, sleep};
@@ -87,6 +91,18 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn tasks_run_on_two_workers() -> Result<(), redd::task::JoinError> {
 ///     assert_eq!(redd::spawn(async { 7 }).await?, 7);
 ///     Ok(())
+/// }
+///
+/// #[redd::test(strict)]
+/// #[should_panic(expected = "deadlock: a task waits for itself")]
+/// async fn a_task_must_not_take_its_lock_twice() {
+///     let lock = redd::sync::Mutex::new(());
+///     redd::spawn(async move {
+///         let _first = lock.lock().await;
+///         let _second = lock.lock().await;
+///     })
+///     .await
+///     .unwrap();
 /// }
 /// ```
 #[proc_macro_attribute]

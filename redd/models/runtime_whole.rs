@@ -25,6 +25,7 @@ fn prepare(builder: &mut Builder) -> Runtime {
         .global_queue_interval(5)
         .event_interval(5)
         .rescue(Rescue::off())
+        .diagnose(false)
         .observe(false)
         .max_blocking_threads(2)
         .enable_time()
@@ -258,6 +259,41 @@ model!(shuttle_a_runtime_ends_behind_threads_that_wake_its_tasks, || end_behind_
 model!(shuttle_a_current_thread_runtime_ends_behind_threads_that_wake_its_tasks, || end_behind_threads_outside(
     current_thread
 ));
+
+/// An attach request describes the runtime while it ends: the handle of the thread that replies may be the last one.
+fn end_while_it_is_described(runtime: fn() -> Runtime) {
+    let census = Census::default();
+    let runtime = runtime();
+    let shared = Arc::downgrade(&runtime.handle().shared);
+    for kind in 0..3 {
+        let life = census.life();
+        runtime.spawn(async move {
+            let _life = life;
+            match kind {
+                0 => sleep(Duration::from_secs(3600)).await,
+                1 => drop(crate::spawn(pending::<()>()).await),
+                _ => yield_now().await,
+            }
+        });
+    }
+    let handle = runtime.handle().clone();
+    let reader = thread::spawn(move || {
+        for _ in 0..2 {
+            let dump = handle.snapshot();
+            assert!(dump.tasks().iter().count() <= 4, "{dump}");
+            assert!(handle.metrics().open_metrics().ends_with("# EOF\n"));
+        }
+    });
+    runtime.block_on(yield_now());
+    drop(runtime);
+    reader.join().expect("it does not panic");
+    census.assert_all_ended(3);
+    assert_eq!(shared.strong_count(), 0, "the reader has let go of the runtime");
+}
+
+model!(shuttle_a_runtime_ends_while_it_is_described, || end_while_it_is_described(|| workers(2)));
+
+model!(shuttle_a_current_thread_runtime_ends_while_it_is_described, || end_while_it_is_described(current_thread));
 
 fn channels_and_permits() {
     let runtime = workers(2);

@@ -16,6 +16,7 @@ pub(crate) fn worker_that_never_runs() -> Box<Worker> {
     Box::new(Worker {
         local: Box::new(Local {
             shared: ptr::null(),
+            direct: Cell::new(ptr::null()),
             index: 0,
             slot: ptr::null(),
             queue: LocalQueue::Private { ready: Fifo::new(), yielded: Fifo::new() },

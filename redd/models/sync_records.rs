@@ -19,7 +19,7 @@ use crate::primitives::record_pool::{Chain, OwnedRecord, RecordPool};
 use crate::primitives::reuse_pool::ModelPool;
 use crate::primitives::{Arc, mistake, model};
 use crate::sync::testing::{Wakes, poll_once};
-use crate::sync::{Mutex, Notify, RwLock};
+use crate::sync::{Mutex, Notify, RwLock, Semaphore};
 
 /// A test of a model and one of the same model with a mistake.
 macro_rules! model_and_mistake {
@@ -95,7 +95,7 @@ model_and_mistake!(
     loom_records_two_threads_that_lock_a_list_first_get_one,
     loom_records_catch_a_second_record_for_one_list,
     "a second record for one list",
-    "the waiter is woken",
+    "`waiting-bit`",
     || {
         let _pool = ModelPool::<ListRecord>::new();
         let notify = Arc::new(Notify::new());
@@ -227,5 +227,57 @@ model_and_mistake!(
             assert!(!is_before, "the writer or none");
         }
         writer.join().unwrap();
+    }
+);
+
+/// Whether a grant is shown that its future has not noticed.
+fn shows_grant() -> bool {
+    let mut waiters = Vec::new();
+    collect(&mut waiters);
+    waiters.iter().any(|waiter| matches!(waiter.subject, Subject::Granted(_)))
+}
+
+model_and_mistake!(
+    loom_records_show_a_grant_until_it_is_noticed,
+    loom_records_catch_a_grant_that_stays,
+    "a grant that stays",
+    "it was noticed",
+    || {
+        let _pool = ModelPool::<ListRecord>::new();
+        let mutex = std::sync::Arc::new(Mutex::new(()));
+        let guard = std::sync::Arc::clone(&mutex).try_lock_owned().unwrap();
+        let mut waiting = pin!(mutex.lock());
+        assert!(poll_once(waiting.as_mut()).is_pending());
+        let reader = thread::spawn(shows_grant);
+        let owner = thread::spawn(move || drop(guard));
+        let is_noticed = poll_once(waiting.as_mut()).is_ready();
+        owner.join().unwrap();
+        if !is_noticed {
+            assert!(shows_grant(), "it was granted");
+            assert!(poll_once(waiting).is_ready());
+        }
+        assert!(!shows_grant(), "it was noticed");
+        let _either: bool = reader.join().unwrap();
+    }
+);
+
+model_and_mistake!(
+    loom_records_follow_one_grant_at_a_time,
+    loom_records_catch_a_second_grant_that_is_followed,
+    "a second grant that is followed",
+    "the first one was not noticed",
+    || {
+        let _pool = ModelPool::<ListRecord>::new();
+        let semaphore = std::sync::Arc::new(Semaphore::new(0));
+        let (mut first, mut second) = (Box::pin(semaphore.acquire()), pin!(semaphore.acquire()));
+        assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
+        let other = std::sync::Arc::clone(&semaphore);
+        let owner = thread::spawn(move || other.add_permits(2));
+        let is_noticed = poll_once(second.as_mut()).is_ready();
+        owner.join().unwrap();
+        assert!(is_noticed || poll_once(second).is_ready());
+        assert!(shows_grant(), "the first one was not noticed");
+        drop(first);
+        assert!(!shows_grant());
     }
 );

@@ -29,24 +29,39 @@ model_and_mistake!(
     "a task of the next wait",
     "the parts belong together",
     || {
-        let record = Arc::new(CellRecord::new());
-        let other = Arc::clone(&record);
-        let places = [Location::caller(), other_place()];
-        let reader = thread::spawn(move || {
-            if let Some(wait) = other.read() {
-                let parts = (wait.task, wait.kind, wait.location.map(Location::line));
-                let is_first = parts == (1, WaitKind::Oneshot, Some(places[0].line()));
-                let is_second = parts == (2, WaitKind::MpscReceive, Some(places[1].line()));
-                assert!(is_first || is_second, "the parts belong together");
-            }
+        two_waits(|record, location| {
+            record.end();
+            record.begin(2, WaitKind::MpscReceive, Some(location));
         });
-        record.begin(1, WaitKind::Oneshot, Some(places[0]));
-        record.end();
-        record.begin(2, WaitKind::MpscReceive, Some(places[1]));
-        reader.join().unwrap();
-        assert!(record.read().is_some());
     }
 );
+
+model_and_mistake!(
+    loom_cells_show_a_wait_that_goes_on_elsewhere_as_one,
+    loom_cells_catch_a_wait_that_does_not_end_before_the_next,
+    "a wait that does not end before the next",
+    "the parts belong together",
+    || two_waits(|record, location| record.begin_again(2, WaitKind::MpscReceive, Some(location)))
+);
+
+/// A reader beside a wait and the next one, which `begin_next` begins at the location.
+fn two_waits(begin_next: impl FnOnce(&CellRecord, &'static Location<'static>)) {
+    let record = Arc::new(CellRecord::new());
+    let other = Arc::clone(&record);
+    let places = [Location::caller(), other_place()];
+    let reader = thread::spawn(move || {
+        if let Some(wait) = other.read() {
+            let parts = (wait.task, wait.kind, wait.location.map(Location::line));
+            let is_first = parts == (1, WaitKind::Oneshot, Some(places[0].line()));
+            let is_second = parts == (2, WaitKind::MpscReceive, Some(places[1].line()));
+            assert!(is_first || is_second, "the parts belong together");
+        }
+    });
+    record.begin(1, WaitKind::Oneshot, Some(places[0]));
+    begin_next(&record, places[1]);
+    reader.join().unwrap();
+    assert!(record.read().is_some());
+}
 
 #[track_caller]
 fn other_place() -> &'static Location<'static> {

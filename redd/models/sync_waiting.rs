@@ -369,7 +369,7 @@ model_and_mistake!(
     loom_notify_one_beside_a_waiter_that_leaves_is_kept,
     loom_notify_catches_a_notification_that_does_not_look_again,
     "a notification that does not look again",
-    "the permit is kept",
+    "`waiting-bit`",
     || {
         let notify = Arc::new(Notify::new());
         let other = Arc::clone(&notify);

@@ -478,7 +478,7 @@ model!(loom_a_dump_that_sees_a_join_waker_knows_the_joiner, || describe_while_jo
 
 mistake!(loom_a_joiner_that_is_recorded_after_its_waker_is_caught, "the joiner is known", || {
     describe_while_joined(|handle| {
-        assert!(handle.set_waker(Waker::noop()));
+        assert!(handle.give_waker(Waker::noop().clone()));
         handle.mark_joined();
     });
 });

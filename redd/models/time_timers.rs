@@ -48,7 +48,8 @@ fn one_wheel() -> Arc<Timers> {
 
 fn arm_at(timers: &Timers, timer: &mut Pin<Box<Timer>>, tick: u64, waker: Waker) -> Arming {
     let deadline = timers.instant_of(tick);
-    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker), Some(7))
+    timer.as_mut().begin_wait(7);
+    timer.as_mut().arm(timers.wheels[0], deadline, Some(waker))
 }
 
 fn armed_at(timers: &Timers, tick: u64, witness: &Witness) -> Pin<Box<Timer>> {
@@ -286,7 +287,8 @@ fn walk_while_a_timer_leaves() {
     let [first, mut leaving, last] = [7, 8, 9].map(|task| {
         let mut timer = Box::pin(Timer::new(&timers, Location::caller()));
         let deadline = timers.instant_of(1);
-        let arming = timer.as_mut().arm(timers.wheels[0], deadline, Some(witness.waker()), Some(task));
+        timer.as_mut().begin_wait(task);
+        let arming = timer.as_mut().arm(timers.wheels[0], deadline, Some(witness.waker()));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     });
@@ -295,7 +297,7 @@ fn walk_while_a_timer_leaves() {
         leaving
     });
     let mut waiters = Vec::new();
-    timers.collect_by(1, &mut waiters);
+    timers.collect_by(1, || {}, &mut waiters);
     let leaving = thread.join().expect("it does not panic");
     let tasks: Vec<u64> = waiters.iter().map(|waiter| waiter.task).collect();
     assert!(tasks == [7, 8, 9] || tasks == [7, 9], "the walk has lost its way: {tasks:?}");
@@ -320,7 +322,7 @@ fn walk_while_firing() {
     let walking = timers.clone();
     let thread = crate::primitives::checker::thread::spawn(move || {
         let mut waiters = Vec::new();
-        walking.collect_by(1, &mut waiters);
+        walking.collect_by(1, || {}, &mut waiters);
         waiters.len()
     });
     assert_eq!(fire(&timers, 1), 2);

@@ -40,9 +40,15 @@
 //! | `tracing` | no | late polls as `tracing` events, tasks as spans |
 //! | `stack` | no | function names in the stack of a late poll |
 //!
+//! # A program that hangs
+//! - [`Handle::snapshot`](runtime::Handle::snapshot) lists each task, what it waits for, and which task has that.
+//! - The program `redd` of the package `redd-cli` prints the same of a running process, which needs no change.
+//! - Deadlocks and futurelocks are reported on standard error; see [`Builder::diagnose`](runtime::Builder::diagnose).
+//! - The environment variable `REDD_DEBUG` has [options](observe::DEBUG_OPTIONS).
+//!
 //! # Where to read on
-//! The guide is in the repository, in `docs/guide`: spawning tasks, what happens when a task blocks, and how to switch a
-//! program from Tokio.
+//! The guide is in the repository, in `docs/guide`: spawning tasks, what happens when a task blocks, seeing inside a program that
+//! hangs, and how to switch a program from Tokio.
 
 // A reading order for contributors: this file, `task/mod.rs`, `task/state.rs`, `scheduler/worker.rs`,
 // `scheduler/idle.rs`.

@@ -37,8 +37,8 @@ async fn dump() -> Dump {
 /// The ring of the one deadlock, sorted.
 #[track_caller]
 fn ring(dump: &Dump) -> Vec<Id> {
-    let [Diagnosis::Deadlock(ring)] = dump.diagnoses() else { panic!("one deadlock, not {dump:#}") };
-    let mut ring = ring.clone();
+    let [deadlock @ Diagnosis::Deadlock { .. }] = dump.diagnoses() else { panic!("one deadlock, not {dump:#}") };
+    let mut ring = deadlock.tasks();
     ring.sort_unstable();
     ring
 }

@@ -8,6 +8,7 @@
 //! - Every message that was sent is received, in order.
 //! - At the end no task is alive, and no waker is used after its end.
 //! - The program ends. One in four is cut off by the shutdown of its runtime.
+//! - No task is diagnosed as stuck: neither by the runtime, nor in the dumps that another thread takes all the time.
 //!
 //! `cargo xtask random --seeds N --from S` runs more of them. A failure prints the command that replays its seed. On
 //! several workers that is the same program, but not the same schedule, so it may take a few runs.
@@ -28,6 +29,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use redd::runtime::dump::Diagnosis;
 use redd::runtime::{Builder, Handle, RngSeed, Runtime};
 use redd::sync::{Barrier, Notify, OnceCell, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use redd::task::{self, JoinError, JoinHandle, JoinSet, LocalSet};
@@ -680,7 +682,8 @@ impl Kind {
                 builder
             }
         };
-        builder.enable_all().max_blocking_threads(4).rng_seed(RngSeed::from_bytes(&seed.to_le_bytes())).build().unwrap()
+        builder.enable_all().max_blocking_threads(4).rng_seed(RngSeed::from_bytes(&seed.to_le_bytes()));
+        builder.on_diagnosis(|diagnosis| DIAGNOSES.lock().unwrap().push(diagnosis.to_string())).build().unwrap()
     }
 }
 
@@ -932,6 +935,29 @@ async fn local_tasks(world: &Arc<World>, rng: &mut Rng) {
     }
 }
 
+/// What was diagnosed, which is wrong: each program ends.
+static DIAGNOSES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The dumps that [`take_dumps`] has taken.
+static DUMPS: AtomicU64 = AtomicU64::new(0);
+
+/// Takes dumps of the programs that run, and keeps what they diagnose.
+fn take_dumps() {
+    std::thread::spawn(|| {
+        loop {
+            std::thread::sleep(Duration::from_micros(100));
+            let handle = RUNS_ON.lock().unwrap().clone();
+            let Some(dump) = handle.map(|handle| handle.snapshot()) else { continue };
+            DUMPS.fetch_add(1, Ordering::Relaxed);
+            // The threads of a program may act where its tasks cannot.
+            let is_wrong = |diagnosis: &&Diagnosis| !matches!(diagnosis, Diagnosis::NothingCanHappen { .. });
+            let wrong: Vec<_> =
+                dump.diagnoses().iter().filter(is_wrong).map(|one| format!("{one}\n{dump:#}")).collect();
+            DIAGNOSES.lock().unwrap().extend(wrong);
+        }
+    });
+}
+
 /// The runtime of the current program, for the watchdog.
 static RUNS_ON: Mutex<Option<Handle>> = Mutex::new(None);
 
@@ -975,6 +1001,7 @@ fn main() {
     let from = number_from("REDD_FROM").unwrap_or(0);
     let current = Arc::new(AtomicU64::new(0));
     watch_over(Arc::clone(&current));
+    take_dumps();
     let mut runtimes: [Option<Runtime>; 4] = Default::default();
     let mut uses = [0; 4];
     let (mut passed, mut failed) = (0, 0);
@@ -987,7 +1014,9 @@ fn main() {
         if kind == 0 || uses[kind] % REUSE == 0 {
             runtimes[kind] = None;
         }
-        match run(seed, &mut runtimes[kind], &mut sums) {
+        let outcome = run(seed, &mut runtimes[kind], &mut sums);
+        let diagnosed = std::mem::take(&mut *DIAGNOSES.lock().unwrap());
+        match outcome.and_then(|()| diagnosed.into_iter().next().map_or(Ok(()), Err)) {
             Ok(()) => passed += 1,
             Err(why) => {
                 failed += 1;
@@ -999,8 +1028,12 @@ fn main() {
         }
     }
     println!(
-        "random programs from seed {from}: {} tasks, {} operations, {} messages, {} watched wakers",
-        sums.tasks, sums.operations, sums.messages, sums.wakers
+        "random programs from seed {from}: {} tasks, {} operations, {} messages, {} watched wakers, {} dumps",
+        sums.tasks,
+        sums.operations,
+        sums.messages,
+        sums.wakers,
+        DUMPS.load(Ordering::Relaxed)
     );
     println!("{passed} cases passed, {failed} failed");
     std::process::exit(i32::from(failed > 0));

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
+        ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
@@ -91,6 +92,7 @@ fn usage() -> bool {
     eprintln!("lanes with options:");
     for (call, purpose) in [
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
+        ("browser --write", "put the pictures of pages into the guide"),
         ("demos --write", "put the output of the programs into the guide"),
         ("instructions --bless", "store the current counts"),
         ("loom --shadow", "the models with shadows: the lane `loom-shadow`"),

@@ -16,11 +16,17 @@ use std::time::{Duration, Instant};
 /// The files that are changed, and the filter of the tests that look at them.
 const TARGETS: &[(&str, &str)] = &[
     ("task/state.rs", "task::state::"),
+    ("task/header.rs", "task::header::"),
     ("time/wheel.rs", "time::wheel::"),
     ("scheduler/run_queue.rs", "scheduler::run_queue::"),
     ("scheduler/injector.rs", "scheduler::injector::"),
     ("scheduler/idle.rs", "scheduler::idle::"),
-    ("sync/permits.rs", "sync::permits::"),
+    ("sync/permits.rs", "sync::"),
+    ("sync/last_taken.rs", "sync::last_taken::"),
+    ("sync/wait_cell.rs", "sync::wait_cell::"),
+    ("sync/wait_list.rs", "sync::"),
+    ("primitives/record_pool.rs", "primitives::"),
+    ("primitives/reuse_pool.rs", "primitives::"),
 ];
 
 /// What else these files need, as it is.
@@ -28,14 +34,17 @@ const BESIDE: &[&str] = &[
     "format_macros.rs",
     "primitives",
     "collections",
+    "observe/coarse.rs",
     "observe/counters.rs",
+    "observe/waiter.rs",
     "observe/waiting.rs",
     "observe/resources.rs",
     "observe/resources",
     "task/budget.rs",
+    "task/id.rs",
     "task/queue_link.rs",
     "scheduler/run_queue",
-    "sync/wait_list.rs",
+    "sync",
 ];
 
 /// How long the tests of one change may take.
@@ -181,7 +190,10 @@ fn try_file(folder: &Path, file: &str, filter: &str, known: &BTreeSet<&str>, tot
 /// Each change of each line of code before the tests, with the number of its line.
 fn mutants(source: &str) -> Vec<(usize, String)> {
     let lines: Vec<&str> = source.lines().collect();
-    let end = lines.iter().position(|line| line.starts_with("#[cfg(") && line.contains("test")).unwrap_or(lines.len());
+    // A file may begin with its models, which are in a file of their own.
+    let starts_tests =
+        |line: &str| line.starts_with("#[cfg(") && line.contains("test") && !line.contains("(test, any(");
+    let end = lines.iter().position(|line| starts_tests(line)).unwrap_or(lines.len());
     let mut mutants = Vec::new();
     for (number, line) in lines[..end].iter().enumerate() {
         let code = line.split(" //").next().unwrap_or(line);
@@ -271,32 +283,7 @@ fn prepare(root: &Path, folder: &Path) -> io::Result<()> {
     }
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
     fs::write(folder.join("Cargo.toml"), MANIFEST)?;
-    // What the files find in their parents.
-    let testing = item(&from.join("sync/mod.rs"), "pub(crate) mod testing {")?;
-    fs::write(
-        to.join("lib.rs"),
-        format!(
-            "{LIB}
-mod observe {{
-    pub(crate) mod counters;
-    pub(crate) mod resources;
-    pub(crate) mod waiting;
-}}
-mod sync {{
-    pub(crate) mod permits;
-    pub(crate) mod wait_list;
-    {testing}
-}}
-"
-        ),
-    )
-}
-
-/// The item of a file that begins so, at the file's top level.
-fn item(file: &Path, start: &str) -> io::Result<String> {
-    let text = fs::read_to_string(file)?;
-    let whole = text.find(start).and_then(|at| Some(&text[at..at + text[at..].find("\n}")? + 2]));
-    whole.map(str::to_owned).ok_or_else(|| io::Error::other(format!("{} has no `{start}`", file.display())))
+    fs::write(to.join("lib.rs"), LIB)
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -327,23 +314,86 @@ proptest = { version = "1", default-features = false, features = ["std"] }
 debug = false
 "#;
 
-/// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason.
+/// What the files find around them. Nothing sleeps here: a futex that returns at once is one that woke for no reason. A task
+/// is polled by its handle.
 const LIB: &str = r#"
 #[macro_use]
 mod format_macros;
 pub(crate) mod primitives;
 pub(crate) mod collections;
 mod task {
+    pub(crate) mod header;
     mod state;
     pub(crate) mod budget;
     pub(crate) use budget as coop;
+    pub(crate) mod id;
     pub(crate) mod queue_link;
-    mod current {
+    pub(crate) mod current {
         pub(super) fn yield_current(_: &std::task::Waker) -> bool { false }
         pub(super) fn is_of_current(_: &std::task::Waker) -> Option<bool> { None }
+        thread_local! { pub(crate) static CURRENT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) }; }
+        pub(crate) fn id_or_zero() -> u64 { CURRENT.get() }
+    }
+    pub(crate) mod waker {
+        pub(crate) fn task_of(_: &std::task::Waker) -> Option<super::id::Id> { None }
     }
 }
-mod time { mod wheel; }
+mod observe {
+    pub(crate) mod coarse;
+    pub(crate) mod counters;
+    pub(crate) mod resources;
+    pub(crate) mod waiter;
+    pub(crate) mod waiting;
+    mod report { pub(super) fn is_in_redd(_: &str) -> bool { false } }
+    pub(crate) mod looks { pub(crate) fn on_wait() {} }
+    pub(crate) mod recorder {
+        pub(crate) enum EventKind { LockWait, LockGrant }
+        pub(crate) fn pair(_: u64, _: u64) -> u64 { 0 }
+        pub(crate) fn here(_: EventKind, _: u64) {}
+    }
+}
+mod sync;
+mod time {
+    mod wheel;
+    pub(crate) async fn timeout<F: Future>(_: std::time::Duration, future: F) -> Result<F::Output, ()> {
+        Ok(future.await)
+    }
+}
+mod runtime {
+    pub(crate) struct Builder;
+    impl Builder {
+        pub(crate) fn new_current_thread() -> Self { Self }
+        pub(crate) fn build(self) -> std::io::Result<Self> { Ok(self) }
+        pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+            let mut future = std::pin::pin!(future);
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            loop {
+                if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut cx) { return output; }
+            }
+        }
+    }
+}
+pub(crate) struct JoinHandle<T> { id: u64, future: std::pin::Pin<Box<dyn Future<Output = T>>> }
+impl<T> JoinHandle<T> {
+    pub(crate) fn id(&self) -> task::id::Id { task::id::Id(self.id) }
+}
+impl<T> Future for JoinHandle<T> {
+    type Output = std::io::Result<T>;
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<T>> {
+        let before = task::current::CURRENT.replace(self.id);
+        let result = self.future.as_mut().poll(cx);
+        task::current::CURRENT.set(before);
+        result.map(Ok)
+    }
+}
+fn spawn<F: Future + 'static>(future: F) -> JoinHandle<F::Output> {
+    static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let id = 1 + LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    JoinHandle { id, future: Box::pin(future) }
+}
 mod scheduler {
     pub(crate) mod idle;
     pub(crate) mod injector;
@@ -352,6 +402,7 @@ mod scheduler {
 mod current {
     pub(crate) struct Parts { pub(crate) forced_yields: crate::primitives::atomic::AtomicU64 }
     pub(crate) fn with_parts<R>(_: impl FnOnce(&Parts) -> R) {}
+    pub(crate) fn forbid_blocking(_: &str) {}
 }
 mod sys {
     use crate::primitives::atomic::AtomicU32;
@@ -372,6 +423,11 @@ mod sys {
             pub(crate) fn wait(&self, _: &mut EventBuffer, _: Option<std::time::Duration>) -> std::io::Result<()> { Ok(()) }
         }
     }
+    pub(crate) mod images {
+        pub(crate) struct Images;
+        impl Images { pub(crate) fn contain(&self, _: usize) -> bool { false } }
+        pub(crate) fn loaded() -> Images { Images }
+    }
     pub(crate) mod emulation { pub(crate) fn rounds<T>(count: T) -> T { count } }
     pub(crate) mod faults {
         pub(crate) enum Call { ThreadStart }
@@ -386,10 +442,14 @@ mod tests {
 
     #[test]
     fn code_is_changed_and_comments_and_tests_are_not() {
-        let source = "fn a() -> bool {\n    b == c // d == e\n}\n// f == g\n#[cfg(test)]\nmod tests { h == i }\n";
-        let mutants = mutants(source);
-        assert_eq!(mutants.len(), 1);
-        assert_eq!(mutants[0].0, 1);
-        assert!(mutants[0].1.contains("    b != c // d == e\n"));
+        const MODELS: &str = "#[cfg(all(test, any(loom, shuttle)))]\nmod models;\n";
+        const SOURCE: &str =
+            "fn a() -> bool {\n    b == c // d == e\n}\n// f == g\n#[cfg(test)]\nmod tests { h == i }\n";
+        for (models, line) in [("", 1), (MODELS, 3)] {
+            let mutants = mutants(&format!("{models}{SOURCE}"));
+            assert_eq!(mutants.len(), 1);
+            assert_eq!(mutants[0].0, line);
+            assert!(mutants[0].1.contains("    b != c // d == e\n"));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Packages of the Debian release that this machine runs, unpacked below `target`. Nothing is installed.
 //!
-//! Called by the lanes that need another compiler, a linker or an emulator: `tsan`, `aarch64`, `msrv`.
+//! Called by the lanes that need another compiler, a linker, an emulator or a browser: `tsan`, `aarch64`, `msrv`, `browser`.
 //!
 //! # Invariants
 //! - `own-lists`: apt works on lists and a cache of its own, so neither the machine's lists nor its architectures change.

@@ -6,46 +6,49 @@ use serde_json::Value;
 
 /// What a process did in the last moment.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Snapshot {
-    pub(super) runtimes: Vec<Runtime>,
+pub(crate) struct Snapshot {
+    pub(crate) runtimes: Vec<Runtime>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Runtime {
+pub(crate) struct Runtime {
     /// Its kind and counts, in one line.
-    pub(super) heading: String,
-    pub(super) workers: Vec<Worker>,
-    pub(super) groups: Vec<Row>,
-    pub(super) hot: Vec<Row>,
+    pub(crate) heading: String,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) groups: Vec<Row>,
+    /// Single tasks: those that were polled, then others, as far as the process lists them.
+    pub(crate) tasks: Vec<Row>,
 }
 
 /// Counters of a worker since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Worker {
-    pub(super) polls: u64,
-    pub(super) busy_ns: u64,
-    pub(super) parks: u64,
-    pub(super) stolen: u64,
-    pub(super) queued: u64,
+pub(crate) struct Worker {
+    pub(crate) polls: u64,
+    pub(crate) busy_ns: u64,
+    pub(crate) parks: u64,
+    pub(crate) stolen: u64,
+    pub(crate) queued: u64,
 }
 
 /// One task, or several that are alike.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// In thousandths of one worker.
-    pub(super) busy: u64,
-    pub(super) tasks: u64,
+    pub(crate) busy: u64,
+    pub(crate) tasks: u64,
     /// Of one task.
-    pub(super) id: Option<u64>,
-    pub(super) age_ms: u64,
-    pub(super) state: String,
-    pub(super) wait: String,
-    pub(super) spawned_at: String,
+    pub(crate) id: Option<u64>,
+    /// The oldest task of several that are alike.
+    pub(crate) oldest: Option<u64>,
+    pub(crate) age_ms: u64,
+    pub(crate) state: String,
+    pub(crate) wait: String,
+    pub(crate) spawned_at: String,
 }
 
 /// By what rows are in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(crate) enum Sort {
     Busy,
     Tasks,
     Age,
@@ -55,7 +58,7 @@ pub(super) enum Sort {
 }
 
 impl Sort {
-    pub(super) const ALL: [(char, Self, &'static str); 6] = [
+    pub(crate) const ALL: [(char, Self, &'static str); 6] = [
         ('b', Self::Busy, "busy"),
         ('n', Self::Tasks, "number"),
         ('a', Self::Age, "age"),
@@ -64,7 +67,7 @@ impl Sort {
         ('l', Self::Location, "location"),
     ];
 
-    pub(super) fn sort(self, rows: &mut [Row]) {
+    pub(crate) fn sort(self, rows: &mut [Row]) {
         match self {
             Self::Busy => rows.sort_by_key(|row| Reverse((row.busy, row.tasks))),
             Self::Tasks => rows.sort_by_key(|row| Reverse((row.tasks, row.busy))),
@@ -77,10 +80,20 @@ impl Sort {
 }
 
 /// The columns of rows.
-pub(super) const COLUMNS: [&str; 6] = ["BUSY", "TASKS", "AGE", "STATE", "WAITS FOR", "SPAWNED AT"];
+pub(crate) const COLUMNS: [&str; 6] = ["BUSY", "TASKS", "AGE", "STATE", "WAITS FOR", "SPAWNED AT"];
 
 impl Row {
-    pub(super) fn cells(&self) -> [String; 6] {
+    /// Whether it had at least half of a worker.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy >= 500
+    }
+
+    /// The task to look at: this one, or the oldest of several.
+    pub(crate) fn task(&self) -> Option<u64> {
+        self.id.or(self.oldest)
+    }
+
+    pub(crate) fn cells(&self) -> [String; 6] {
         let number = self.id.map_or_else(|| self.tasks.to_string(), |id| format!("#{id}"));
         let busy = format!("{}.{} %", self.busy / 10, self.busy % 10);
         [busy, number, age(self.age_ms), self.state.clone(), self.wait.clone(), self.spawned_at.clone()]
@@ -96,6 +109,7 @@ impl Row {
             busy: number("sampled")? * 1000 / samples.max(1),
             tasks: number("tasks").unwrap_or(1),
             id: number("id"),
+            oldest: number("oldest"),
             age_ms: number("oldest_ms").or_else(|| number("age_ms"))?,
             wait: match (&*wait, &*at) {
                 ("", _) if state == "waiting" => "something outside of redd".to_owned(),
@@ -109,14 +123,14 @@ impl Row {
 }
 
 impl Snapshot {
-    pub(super) fn parse(text: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(text).ok()?;
         let runtimes = value["runtimes"].as_array()?.iter().map(Runtime::parse).collect::<Option<_>>()?;
         Some(Self { runtimes })
     }
 
     /// The picture as text.
-    pub(super) fn text(&self, sort: Sort) -> String {
+    pub(crate) fn text(&self, sort: Sort) -> String {
         let mut text = String::new();
         for runtime in &self.runtimes {
             text += &format!("{}\n", runtime.heading);
@@ -162,7 +176,7 @@ impl Runtime {
             heading,
             workers: value["each_worker"].as_array()?.iter().map(worker).collect::<Option<_>>()?,
             groups: rows("groups")?,
-            hot: rows("hot")?,
+            tasks: rows("each_task")?,
         })
     }
 }
@@ -190,17 +204,17 @@ fn age(ms: u64) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(in super::super) const REPLY: &str = r#"{"format":"redd-attach/1","runtimes":[{"id":1,"name":"web","kind":"multi-thread","workers":2,
+    pub(crate) const REPLY: &str = r#"{"format":"redd-attach/1","runtimes":[{"id":1,"name":"web","kind":"multi-thread","workers":2,
         "tasks":301,"samples":90,"each_worker":[{"polls":10,"busy_ns":5000000000,"parks":3,"stolen":1,"queued":0},
         {"polls":20,"busy_ns":100,"parks":4,"stolen":0,"queued":7}],"injector":0,
         "blocking":{"threads":2,"idle":1,"queued":0},"late_polls":1,
         "groups":[{"spawned_at":"src/main.rs:3:4","name":null,"state":"waiting","wait":"Timer","at":"src/main.rs:9:9","tasks":300,
-        "oldest_ms":1500,"sampled":0},{"spawned_at":"src/main.rs:5:6","name":"loop","state":"running","wait":null,"at":null,
-        "tasks":1,"oldest_ms":61000,"sampled":45}],
-        "hot":[{"spawned_at":"src/main.rs:5:6","name":"loop","state":"running","wait":null,"at":null,"id":7,"age_ms":61000,
+        "oldest":3,"oldest_ms":1500,"sampled":0},{"spawned_at":"src/main.rs:5:6","name":"loop","state":"running","wait":null,"at":null,
+        "tasks":1,"oldest":7,"oldest_ms":61000,"sampled":45}],
+        "each_task":[{"spawned_at":"src/main.rs:5:6","name":"loop","state":"running","wait":null,"at":null,"id":7,"age_ms":61000,
         "sampled":45}]}]}"#;
 
     #[test]

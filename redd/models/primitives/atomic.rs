@@ -122,3 +122,8 @@ mod shadowed {
 pub(crate) mod fixed {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 }
+
+/// Atomics that are all zero.
+pub(crate) fn zeroed(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}

@@ -32,6 +32,10 @@ impl<T: ?Sized> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok()
+    }
+
     /// As [`lock`](Self::lock): that it takes too long is a matter of time, which no model has.
     #[expect(clippy::unnecessary_wraps, reason = "the product's may fail")]
     pub(crate) fn lock_within(&self, _turns: u32) -> Option<MutexGuard<'_, T>> {

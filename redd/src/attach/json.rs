@@ -29,6 +29,14 @@ pub(crate) fn write_optional(out: &mut String, text: Option<&str>) {
     }
 }
 
+/// Writes a number, or `null`.
+pub(crate) fn write_number(out: &mut String, number: Option<u64>) {
+    match number {
+        Some(number) => drop(write!(out, "{number}")),
+        None => out.push_str("null"),
+    }
+}
+
 /// Writes the items between brackets, with commas between them.
 pub(crate) fn write_list<T>(out: &mut String, items: impl IntoIterator<Item = T>, write: impl Fn(&mut String, T)) {
     out.push('[');

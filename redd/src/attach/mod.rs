@@ -13,10 +13,12 @@
 //! 4. The client sends a line, see `request`. The reply begins with a line: `ok` and the number of bytes that follow, or `error:` and a
 //!    sentence.
 //!
-//! Step 2 needs the right to send a signal to the process, which the kernel checks. A request only reads.
+//! Step 2 needs the right to send a signal to the process, which the kernel checks. A request only reads. The one for a trace
+//! has polls and wakes recorded until it ends.
 //!
 //! # Invariants
 //! - `bounded-reply`: a client that says nothing, or that does not read, keeps the thread for a bounded time. Its runtimes do not notice.
+//!   A trace takes as long as its client asks for, and other clients are served meanwhile.
 //!
 //! # Why not otherwise
 //! A socket that is always open is a file for each process, which stays when the process is killed, and a port is open to all
@@ -24,12 +26,11 @@
 //! has none.
 
 pub(crate) mod json;
-mod metrics;
 mod registry;
 mod request;
 mod server;
+mod trace;
 
-pub(crate) use metrics::{Family, FamilyKind, Sample};
 pub(crate) use registry::{Listed, Observed, Sampler, count_hidden, list};
 pub(crate) use request::Format;
 pub(crate) use server::{is_listening, listen};

@@ -11,6 +11,9 @@ pub(super) const LINE_MAX: usize = 256;
 /// How long a client may have tasks sampled at once: others wait meanwhile.
 pub(super) const TOP_MS_MAX: u64 = 1000;
 
+/// How long polls and wakes may be recorded for one client.
+pub(super) const TRACE_MS_MAX: u64 = 60_000;
+
 /// How a dump is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -31,10 +34,12 @@ pub(super) enum Command {
     Metrics,
     /// What the tasks do in the next moment, of so many milliseconds.
     Top(u64),
+    /// What the flight recorder has, after so many milliseconds of full recording.
+    Trace(u64),
 }
 
 /// What there is, for the error about anything else.
-const COMMANDS: &str = "`info`, `dump text`, `dump json`, each `dump` also with `all`, `stack all`, `stack` and the number of a task, `metrics`, `top` and a time in milliseconds";
+const COMMANDS: &str = "`info`, `dump text`, `dump json`, each `dump` also with `all`, `stack all`, `stack` and the number of a task, `metrics`, `top` and `trace`, each with a time in milliseconds";
 
 /// Parses a line without its end. An error is a sentence for the client.
 pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
@@ -64,6 +69,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
             Ok(ms @ 0..=TOP_MS_MAX) => Ok(Command::Top(ms)),
             _ => Err(format!("`{}` is no time from 0 to {TOP_MS_MAX} ms", time.escape_debug())),
         },
+        ["trace", time] => match time.parse() {
+            Ok(ms @ 0..=TRACE_MS_MAX) => Ok(Command::Trace(ms)),
+            _ => Err(format!("`{}` is no time from 0 to {TRACE_MS_MAX} ms", time.escape_debug())),
+        },
         words => {
             Err(format!("this process knows no request `{}`; it knows {COMMANDS}", words.join(" ").escape_debug()))
         }
@@ -90,6 +99,12 @@ mod tests {
         assert_eq!(parse(b"redd-attach/1 stack 17"), Ok(Command::Stack(Some(17))));
         assert_eq!(parse(b"redd-attach/1 top 1000"), Ok(Command::Top(1000)));
         assert!(parse(b"redd-attach/1 top 1001").is_err_and(|error| error.contains("0 to 1000 ms")));
+        assert_eq!(parse(b"redd-attach/1 trace 0"), Ok(Command::Trace(0)));
+        assert_eq!(parse(b"redd-attach/1 trace 60000"), Ok(Command::Trace(60_000)));
+        for time in ["60001", "-1", "5s", "18446744073709551616"] {
+            let line = format!("redd-attach/1 trace {time}");
+            assert!(parse(line.as_bytes()).is_err_and(|error| error.contains("0 to 60000 ms")), "{time}");
+        }
         assert!(parse(b"redd-attach/1 stack -1").is_err_and(|error| error.contains("`-1` is no number of a task")));
         for line in [
             "redd-attach/1",

@@ -14,10 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::metrics;
 use super::registry::{Observed, runtimes};
 use super::request::{Command, Format, LINE_MAX, PROTOCOL, parse};
+use super::trace;
 use crate::observe::debug_options::{AttachOption, debug_options};
+use crate::observe::metric_blocks::MetricBlocks;
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::{Mutex, thread};
@@ -30,6 +31,11 @@ use crate::sys::{self};
 const REQUEST_PATIENCE: Duration = Duration::from_secs(1);
 /// How long it may take to read the reply.
 const REPLY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much longer for each MiB of a trace.
+const PATIENCE_PER_MIB: Duration = Duration::from_millis(100);
+/// How long it may take until a trace ends whose client is gone.
+const HANG_UP_CHECK: Duration = Duration::from_millis(100);
 
 /// The time between two samples of `top`: no divisor of the intervals that programs choose.
 const SAMPLE_GAP: Duration = Duration::from_micros(9_973);
@@ -80,15 +86,43 @@ fn take_requests() {
     }
     loop {
         match requests.wait() {
-            Ok(Received::Attach(key)) if is_open => attend(|| reply_to(key)),
-            Ok(Received::Signal) => attend(print_dump),
-            Ok(Received::Attach(_) | Received::Other) => {}
+            Ok(received) => serve(received, &requests),
             Err(error) => {
                 return report::report(
                     ReportKind::Own,
                     format_args!("the thread for attach requests ends: waiting for a signal failed: {error}."),
                 );
             }
+        }
+    }
+}
+
+/// Does what a signal asks for.
+fn serve(received: Received, requests: &Requests) {
+    match received {
+        Received::Attach(key) if debug_options().attach != AttachOption::Off => attend(|| reply_to(key, requests)),
+        Received::Signal => attend(print_dump),
+        Received::Attach(_) | Received::Other => {}
+    }
+}
+
+/// Waits for a part of a trace, and serves other clients meanwhile. False if the client of the trace is gone.
+fn pause(stream: &UnixStream, requests: Option<&Requests>, time: Duration) -> bool {
+    let ends_at_ms = sys::monotonic_ms() + time.as_millis() as u64;
+    loop {
+        let left = Duration::from_millis(ends_at_ms.saturating_sub(sys::monotonic_ms()));
+        if system::has_hung_up(stream) {
+            return false;
+        }
+        if left.is_zero() {
+            return true;
+        }
+        let step = left.min(HANG_UP_CHECK);
+        match requests.map(|requests| (requests, requests.wait_for(Some(step)))) {
+            Some((requests, Ok(Some(received)))) => serve(received, requests),
+            Some((_, Ok(None))) => {}
+            // No thread wakes it.
+            Some((_, Err(_))) | None => drop(sys::futex_wait(&AtomicU32::new(0), 0, Some(step))),
         }
     }
 }
@@ -119,18 +153,18 @@ fn folders() -> impl Iterator<Item = PathBuf> {
 }
 
 /// Connects to the client with this key and replies. A client that cannot be reached, or that is not to be trusted, gets nothing.
-fn reply_to(key: u64) {
+fn reply_to(key: u64, requests: &Requests) {
     let name = format!("redd-attach-{key:016x}");
     // A client that dies in the middle is no reason for a report.
-    let _ = folders().find_map(|folder| connect(&folder, &name).ok()).map(|stream| converse(&stream));
+    let _ = folders().find_map(|folder| connect(&folder, &name).ok()).map(|stream| converse(&stream, Some(requests)));
 }
 
 fn connect(folder: &Path, name: &str) -> io::Result<UnixStream> {
     system::connect(&system::open_rendezvous(folder, name)?)
 }
 
-/// Reads the request, and writes the reply.
-fn converse(stream: &UnixStream) -> io::Result<()> {
+/// Reads the request, and writes the reply. `requests`: what is served during a trace.
+fn converse(stream: &UnixStream, requests: Option<&Requests>) -> io::Result<()> {
     let reply = match read_line(&Bounded::new(stream, REQUEST_PATIENCE))? {
         _ if system::is_protected() => Err(
             "the process is not dumpable: it runs with the rights of its file's owner, or has changed its user, or asked the system \
@@ -139,17 +173,22 @@ fn converse(stream: &UnixStream) -> io::Result<()> {
         ),
         None => Err(format!("a request is one line of at most {LINE_MAX} bytes")),
         Some(line) => parse(&line).and_then(|command| {
+            if let Command::Trace(ms) = command {
+                return trace::trace(ms, |time| pause(stream, requests, time));
+            }
             let (runtimes, hidden) = runtimes();
-            reply(command, &runtimes, hidden)
+            Ok((reply(command, &runtimes, hidden)?, Vec::new()))
         }),
     };
-    let mut bounded = Bounded::new(stream, REPLY_PATIENCE);
     match reply {
-        Ok(text) => {
-            bounded.write_all(format!("ok {}\n", text.len()).as_bytes())?;
-            bounded.write_all(text.as_bytes())
+        Ok((text, data)) => {
+            let patience = REPLY_PATIENCE + PATIENCE_PER_MIB * (data.len() >> 20) as u32;
+            let mut bounded = Bounded::new(stream, patience);
+            bounded.write_all(format!("ok {}\n", text.len() + data.len()).as_bytes())?;
+            bounded.write_all(text.as_bytes())?;
+            bounded.write_all(&data)
         }
-        Err(sentence) => bounded.write_all(format!("error: {sentence}\n").as_bytes()),
+        Err(sentence) => Bounded::new(stream, REPLY_PATIENCE).write_all(format!("error: {sentence}\n").as_bytes()),
     }
 }
 
@@ -182,9 +221,14 @@ fn reply(command: Command, runtimes: &[Arc<dyn Observed>], hidden: usize) -> Res
             out.push_str(",\"dump\":");
             runtime.write_dump(out, Format::Json, is_whole);
         }),
-        Command::Metrics => metrics::write(&runtimes.iter().flat_map(|runtime| runtime.samples()).collect::<Vec<_>>()),
+        Command::Metrics => {
+            let mut blocks = MetricBlocks::default();
+            runtimes.iter().for_each(|runtime| runtime.add_metrics(&mut blocks));
+            blocks.finish()
+        }
         Command::Stack(task) => return stacks(runtimes, task),
         Command::Top(ms) => top(runtimes, hidden, ms),
+        Command::Trace(_) => unreachable!("`converse` replies to it"),
     })
 }
 
@@ -335,7 +379,7 @@ mod tests {
         let stream = connect(&std::env::temp_dir(), &directory.file_name().expect("it has one").to_string_lossy());
         let is_connected = stream.is_ok();
         if let Ok(stream) = stream {
-            let _ = converse(&stream);
+            let _ = converse(&stream, None);
         } else {
             // So that the client ends. It may have a connection that was refused afterwards.
             let _ = UnixStream::connect(directory.join("s"));

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use super::pool::{Pool, Work};
 use crate::observe::coarse;
+use crate::observe::recorder::{self, EventKind};
 use crate::task::poll::Ran;
 use crate::task::{Runnable, coop};
 
@@ -71,10 +72,13 @@ impl Work for BlockingTask {
     fn run(self) {
         // For dumps: workers may have slept for long while it waited for a thread.
         coarse::refresh();
+        let id = self.runnable.header().id().number();
+        recorder::on_closure_thread(EventKind::ClosureStart, id);
         match self.runnable.run() {
             Ran::Done => {}
             Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
         }
+        recorder::on_closure_thread(EventKind::ClosureEnd, id);
     }
 
     fn cancel(self) {

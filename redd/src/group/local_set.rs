@@ -23,6 +23,7 @@ use std::task::{Context, Poll};
 
 use crate::current::{self, Entered};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
+use crate::observe::recorder::{self, EventKind, pair};
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
@@ -34,9 +35,10 @@ use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
 use crate::task::local_slabs::ListedSlab;
 use crate::task::poll::Ran;
+use crate::task::recorded::RecordedPoll;
 use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;
-use crate::task::{JoinHandle, Runnable, coop};
+use crate::task::{self, JoinHandle, Runnable, coop};
 
 /// The number of tasks that a set runs before its host yields. The value is Tokio's.
 const TASKS_PER_TICK: usize = 61;
@@ -97,8 +99,16 @@ thread_local! {
     static CURRENT: Cell<*const Inner> = const { Cell::new(ptr::null()) };
 }
 
+/// Records what happens to a task, while the flight recorder records all of that.
+fn record(kind: EventKind, runnable: &Runnable) {
+    if recorder::is_full() {
+        recorder::full(kind, pair(runnable.header().id().number(), task::current::id_or_zero()));
+    }
+}
+
 impl Schedule for LocalSetState {
     fn schedule(&self, runnable: Runnable) {
+        record(EventKind::Wake, &runnable);
         // SAFETY: `current-is-alive`; it is not used after the waker below, which is user code.
         if let Some(inner) = unsafe { CURRENT.get().as_ref() } {
             if ptr::eq(&raw const *inner.shared, self) {
@@ -354,6 +364,7 @@ impl Inner {
     {
         // SAFETY: `own-thread`: the set is here, and neither it nor the handle of an output that is not `Send` leaves.
         let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.slab, future, name, location) };
+        record(EventKind::Spawn, &runnable);
         if self.shared.remote.lock().is_none() {
             runnable.cancel();
         } else {
@@ -420,7 +431,12 @@ impl Inner {
             let Some(runnable) = self.next() else {
                 return false;
             };
-            match runnable.run() {
+            let recorded = recorder::is_full().then(|| RecordedPoll::begin(&runnable));
+            let ran = runnable.run();
+            if let Some(recorded) = recorded {
+                recorded.end(&ran);
+            }
+            match ran {
                 Ran::Done => {}
                 Ran::Requeue(runnable) | Ran::Yielded(runnable) => self.queue.borrow_mut().push_back(runnable),
             }

@@ -49,8 +49,8 @@ struct SetInner<T> {
     waker: Option<Waker>,
     /// The number of tasks that have ended.
     pushed: usize,
-    /// Dumps know of this set.
-    is_listed: bool,
+    /// While `pushed` is less than this, the set has fewer than `LISTED_MIN` finished tasks. `usize::MAX`: dumps know of it.
+    list_at: usize,
 }
 
 enum SetEntry<T> {
@@ -82,12 +82,13 @@ impl<T> SetState<T> {
             ended: ResultQueue::new(),
             waker: None,
             pushed: 0,
-            is_listed: false,
+            list_at: LISTED_MIN,
         };
         Arc::new(Self { inner: ShortMutex::new(inner), joined: AtomicUsize::new(0), created_at })
     }
 
     /// An output has left the set. Called only by the owner of the set.
+    #[inline]
     pub(super) fn count_joined(&self) {
         // Only one thread writes, so no read-modify-write is needed.
         self.joined.store(self.joined.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -204,17 +205,31 @@ impl<T: 'static> SetState<T> {
                 return;
             }
             inner.pushed += 1;
-            let is_large = !inner.is_listed && self.finished_of(inner.pushed) >= LISTED_MIN;
-            inner.is_listed |= is_large;
-            (inner.waker.take(), is_large)
+            let becomes_large = inner.pushed >= inner.list_at && self.becomes_large(&mut inner);
+            (inner.waker.take(), becomes_large)
         };
         if becomes_large {
-            let set: Weak<Self> = Arc::downgrade(self);
-            unjoined::list(set);
+            self.list();
         }
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Whether dumps have to know of this set from now on. Otherwise they need not before some more tasks have ended.
+    #[cold]
+    fn becomes_large(&self, inner: &mut SetInner<T>) -> bool {
+        let finished = self.finished_of(inner.pushed);
+        let is_large = finished >= LISTED_MIN;
+        // Outputs leave the set meanwhile, so this comes too early, and never too late.
+        inner.list_at = if is_large { usize::MAX } else { inner.pushed + (LISTED_MIN - finished) };
+        is_large
+    }
+
+    #[cold]
+    fn list(self: &Arc<Self>) {
+        let set: Weak<Self> = Arc::downgrade(self);
+        unjoined::list(set);
     }
 }
 

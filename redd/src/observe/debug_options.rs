@@ -37,6 +37,11 @@ pub const DEBUG_OPTIONS: &[DebugOption] = &[
                   current-thread runtime otherwise starts the thread for that at an age of 100 ms",
     },
     DebugOption {
+        name: "diagnose",
+        values: "off",
+        meaning: "off: redd does not look by itself for deadlocks, futurelocks and stranded tasks, also not in strict tests",
+    },
+    DebugOption {
         name: "dump_on",
         values: "QUIT, USR1, USR2",
         meaning: "the signal makes the process print its tasks to standard error, unless the program handles it",
@@ -47,14 +52,31 @@ pub const DEBUG_OPTIONS: &[DebugOption] = &[
         meaning: "off: late polls are not printed. A time: after it a poll is late, also where the program has switched reports \
                   off. stack: a report has the calls that the thread is in",
     },
+    DebugOption {
+        name: "recorder",
+        values: "off, quiet, full",
+        meaning: "what `redd trace` finds. quiet, the default: what threads did last, without polls and wakes; these are \
+                  recorded while it asks. full: always with polls and wakes. off: nothing",
+    },
 ];
 
 /// What the variable asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DebugOptions {
     pub(crate) attach: AttachOption,
+    pub(crate) no_diagnoses: bool,
     pub(crate) dump_on: Option<c_int>,
     pub(crate) late_poll: LatePollOption,
+    pub(crate) recorder: RecorderLevel,
+}
+
+/// How much the flight recorder records. See [`DEBUG_OPTIONS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RecorderLevel {
+    Off = 0,
+    #[default]
+    Quiet = 1,
+    Full = 2,
 }
 
 /// See [`DEBUG_OPTIONS`].
@@ -116,6 +138,7 @@ fn set(options: &mut DebugOptions, name: &str, value: &str) -> bool {
     match (name, value) {
         ("attach", "off") => options.attach = AttachOption::Off,
         ("attach", "on") => options.attach = AttachOption::AtOnce,
+        ("diagnose", "off") => options.no_diagnoses = true,
         ("dump_on", value) => match value.trim_start_matches("SIG") {
             "QUIT" => options.dump_on = Some(libc::SIGQUIT),
             "USR1" => options.dump_on = Some(libc::SIGUSR1),
@@ -128,6 +151,9 @@ fn set(options: &mut DebugOptions, name: &str, value: &str) -> bool {
             Some(time) => options.late_poll.report_after = Some(time),
             None => return false,
         },
+        ("recorder", "off") => options.recorder = RecorderLevel::Off,
+        ("recorder", "quiet") => options.recorder = RecorderLevel::Quiet,
+        ("recorder", "full") => options.recorder = RecorderLevel::Full,
         _ => return false,
     }
     true
@@ -162,12 +188,17 @@ mod tests {
         let (options, problems) = parse("attach=off, dump_on=QUIT,late_poll=250ms,late_poll=stack,,late_poll=2s");
         assert_eq!(problems, [""; 0]);
         let late_poll = LatePollOption { is_off: false, report_after: Some(Duration::from_secs(2)), with_stack: true };
-        assert_eq!(options, DebugOptions { attach: AttachOption::Off, dump_on: Some(libc::SIGQUIT), late_poll });
-        let (options, problems) = parse("attach=on,dump_on=SIGUSR2,late_poll=off");
+        let (no_diagnoses, recorder) = (false, RecorderLevel::Quiet);
+        let dump_on = Some(libc::SIGQUIT);
+        let expected = DebugOptions { attach: AttachOption::Off, no_diagnoses, dump_on, late_poll, recorder };
+        assert_eq!(options, expected);
+        let (options, problems) = parse("attach=on,diagnose=off,dump_on=SIGUSR2,late_poll=off,recorder=full");
         assert_eq!(problems, [""; 0]);
+        assert!(options.no_diagnoses);
         assert_eq!(options.attach, AttachOption::AtOnce);
         assert_eq!(options.dump_on, Some(libc::SIGUSR2));
         assert!(options.late_poll.is_off);
+        assert_eq!(options.recorder, RecorderLevel::Full);
         assert_eq!(parse(""), (DebugOptions::default(), Vec::new()));
     }
 
@@ -177,9 +208,11 @@ mod tests {
             ("colour=on", "there is no option `colour`"),
             ("attach", "`attach=` is not understood, it takes off, on"),
             ("attach=maybe", "`attach=maybe`"),
+            ("diagnose=on", "`diagnose=on` is not understood, it takes off"),
             ("dump_on=KILL", "it takes QUIT, USR1, USR2"),
             ("late_poll=100", "`late_poll=100`"),
             ("late_poll=-1ms", "`late_poll=-1ms`"),
+            ("recorder=on", "it takes off, quiet, full"),
             ("late_poll=99999999999999999999s", "a time such as 100ms"),
             ("\u{1b}[2J", "there is no option `\\u{1b}[2J`"),
         ] {

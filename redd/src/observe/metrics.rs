@@ -3,7 +3,7 @@
 //! Called by programs. `display` and `open_metrics` are the two texts that have all of them.
 
 mod display;
-mod open_metrics;
+pub(crate) mod open_metrics;
 
 use std::fmt;
 use std::ops::Range;

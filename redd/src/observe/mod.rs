@@ -1,4 +1,4 @@
-//! Observing a running runtime: metrics, dumps, wait kinds, reports, hooks, and what tokio-console shows: tasks (`spans`) and resources.
+//! Observing a running runtime: metrics, dumps, wait kinds, reports, hooks, the flight recorder, and what tokio-console shows: tasks (`spans`) and resources.
 
 pub(crate) mod coarse;
 pub(crate) mod counters;
@@ -7,7 +7,10 @@ pub(crate) mod dump;
 pub(crate) mod histogram;
 pub(crate) mod hooks;
 pub(crate) mod late_poll;
+pub(crate) mod looks;
+pub(crate) mod metric_blocks;
 pub(crate) mod metrics;
+pub(crate) mod recorder;
 pub(crate) mod report;
 pub(crate) mod resources;
 pub(crate) mod roots;

@@ -28,6 +28,8 @@ use crate::sys::stderr::Attempt;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ReportKind {
     LatePoll,
+    /// A task that can never run again.
+    Diagnosis,
     /// A panic that was not joined.
     Panic,
     Shutdown,

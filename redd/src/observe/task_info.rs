@@ -26,8 +26,8 @@ pub(crate) struct TaskInfo {
     pub(crate) polls: u32,
     /// The time since its last poll began. `None` if it was never polled.
     pub(crate) since_polled: Option<Duration>,
-    /// The wait for its end, if a task awaits its `JoinHandle`.
-    pub(crate) joined: Option<WaiterInfo>,
+    /// The wait for its end, if a task awaits its `JoinHandle`. In a box because few tasks have one, and a dump may have many tasks.
+    pub(crate) joined: Option<Box<WaiterInfo>>,
     /// What it recorded when its last poll returned `Pending`, and the location in the program.
     pub(crate) waiting: Option<(WaitKind, Option<&'static Location<'static>>)>,
     pub(crate) is_running: bool,
@@ -40,6 +40,8 @@ pub(crate) struct TaskInfo {
     /// The future of a `block_on`. It has no id of its own: the waits of all of them are those of task 0. Its polls are not
     /// counted.
     pub(crate) is_root: bool,
+    /// Its `JoinHandle` exists.
+    pub(crate) has_handle: bool,
     /// The number of its wakers and `AbortHandle`s, if it waits.
     pub(crate) wakers: Option<u64>,
     /// The system's id of the thread that polls it, if it runs and that is known.

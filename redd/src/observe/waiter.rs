@@ -66,6 +66,27 @@ pub(crate) enum Subject {
     Process(u32),
     /// A signal.
     Signal(i32),
+    /// No wait: permits were granted to the waiter, and its future has not been polled since.
+    Granted(Granted),
+}
+
+/// A grant of permits that the future has not noticed, for lack of a poll.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granted {
+    /// As in [`Subject::Permits`].
+    pub(crate) object: usize,
+    /// The id of the task that polled the future last. 0 if that was no task.
+    pub(crate) task: u64,
+    pub(crate) kind: WaitKind,
+    pub(crate) location: Option<&'static Location<'static>>,
+    /// On the coarse clock of the process.
+    pub(crate) at_ms: u32,
+    /// The id of the task that released the permits. 0 if that was no task.
+    pub(crate) by: u64,
+    /// The grant woke that task itself, or the future of `block_on`, and not a set of futures in between.
+    pub(crate) is_woken_directly: bool,
+    /// The number of tasks that wait for the same object.
+    pub(crate) waiting: usize,
 }
 
 /// An acquisition of permits.

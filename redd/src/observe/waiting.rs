@@ -103,88 +103,104 @@ pub(crate) trait Locate: Sync + fmt::Debug {
     fn locate(&self, number: u64, location: &'static Location<'static>);
 }
 
-thread_local! {
-    /// `note-is-cheap`: a plain cell, without a destructor.
-    static LAST: Cell<Option<Waiting>> = const { Cell::new(None) };
+/// The note of a thread. In one thread-local, because the address of each is computed on its own.
+struct Note {
+    last: Cell<Option<Waiting>>,
     /// The cell for the location of the waiter that the leaf of the last note has left; null if there is none. It means
     /// nothing if there is no note.
-    static CELL: Cell<*const AtomicPtr<Location<'static>>> = const { Cell::new(ptr::null()) };
+    cell: Cell<*const AtomicPtr<Location<'static>>>,
     /// The waiter of the last note is the one with this number.
-    static NUMBERED: Cell<Option<(&'static dyn Locate, u64)>> = const { Cell::new(None) };
+    numbered: Cell<Option<(&'static dyn Locate, u64)>>,
 }
 
-/// Its address in `CELL`: see `NUMBERED`.
+thread_local! {
+    /// `note-is-cheap`: plain cells, without a destructor.
+    static NOTE: Note =
+        const { Note { last: Cell::new(None), cell: Cell::new(ptr::null()), numbered: Cell::new(None) } };
+}
+
+/// Its address in `Note::cell`: see `Note::numbered`.
 static IS_NUMBERED: u64 = 0;
 
 /// Records that the current task is about to wait. `location` is that of the user's call, if known.
 #[inline]
 pub(crate) fn record(kind: WaitKind, location: Option<&'static Location<'static>>) {
-    LAST.set(Some(Waiting { kind, location }));
-    CELL.set(ptr::null());
+    NOTE.with(|note| {
+        note.last.set(Some(Waiting { kind, location }));
+        note.cell.set(ptr::null());
+    });
 }
 
 /// The leaf that has recorded the wait, and does not know the location of the user's call, has left a waiter with this cell
 /// for it.
 #[inline]
 pub(crate) fn left_waiter(cell: &'static AtomicPtr<Location<'static>>) {
-    CELL.set(cell);
+    NOTE.with(|note| note.cell.set(cell));
 }
 
 /// As [`left_waiter`], for a waiter without a cell of its own.
 pub(crate) fn left_numbered(waiters: &'static dyn Locate, number: u64) {
-    NUMBERED.set(Some((waiters, number)));
-    CELL.set(numbered());
+    NOTE.with(|note| {
+        note.numbered.set(Some((waiters, number)));
+        note.cell.set(numbered());
+    });
 }
 
+#[inline]
 fn numbered() -> *const AtomicPtr<Location<'static>> {
     ptr::from_ref(&IS_NUMBERED).cast()
 }
 
 /// The last note of this poll is for a wait of this kind, which its leaf did not know.
 pub(crate) fn rename(kind: WaitKind, location: Option<&'static Location<'static>>) {
-    if LAST.get().is_none() {
-        return record(kind, location);
-    }
-    LAST.set(Some(Waiting { kind, location: None }));
-    if let Some(location) = location {
-        set_location(kind, location);
-    }
+    NOTE.with(|note| {
+        if note.last.get().is_none() {
+            return record(kind, location);
+        }
+        note.last.set(Some(Waiting { kind, location: None }));
+        if let Some(location) = location {
+            note.set_location(kind, location);
+        }
+    });
 }
 
-/// Sets the location of the last note, which is of this kind, and of its waiter.
-#[inline]
-fn set_location(kind: WaitKind, location: &'static Location<'static>) {
-    LAST.set(Some(Waiting { kind, location: Some(location) }));
-    let cell = CELL.get();
-    if cell == numbered() {
-        locate_numbered(location);
-    } else {
-        // SAFETY: it is null or comes from a `&'static`.
-        if let Some(cell) = unsafe { cell.as_ref() } {
-            // Relaxed: it is only shown.
-            cell.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+impl Note {
+    /// Sets the location of the last note, which is of this kind, and of its waiter.
+    #[inline]
+    fn set_location(&self, kind: WaitKind, location: &'static Location<'static>) {
+        self.last.set(Some(Waiting { kind, location: Some(location) }));
+        let cell = self.cell.get();
+        if cell == numbered() {
+            self.locate_numbered(location);
+        } else {
+            // SAFETY: it is null or comes from a `&'static`.
+            if let Some(cell) = unsafe { cell.as_ref() } {
+                // Relaxed: it is only shown.
+                cell.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+            }
         }
     }
-}
 
-#[inline(never)]
-fn locate_numbered(location: &'static Location<'static>) {
-    if let Some((waiters, number)) = NUMBERED.get() {
-        waiters.locate(number, location);
+    #[cold]
+    #[inline(never)]
+    fn locate_numbered(&self, location: &'static Location<'static>) {
+        if let Some((waiters, number)) = self.numbered.get() {
+            waiters.locate(number, location);
+        }
     }
 }
 
 /// Returns the last note of this poll.
 #[inline]
 pub(crate) fn last() -> Option<Waiting> {
-    LAST.get()
+    NOTE.with(|note| note.last.get())
 }
 
 /// Takes the last note of this poll. It is called before a poll starts and after it ends, so that no note is left for
 /// the next poll.
 #[inline]
 pub(crate) fn take() -> Option<Waiting> {
-    LAST.take()
+    NOTE.with(|note| note.last.take())
 }
 
 /// Holds the last note of a task while the task polls other tasks. Its drop restores the note.
@@ -199,7 +215,7 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        LAST.set(self.0);
+        NOTE.with(|note| note.last.set(self.0));
     }
 }
 
@@ -208,9 +224,11 @@ impl Drop for Kept {
 pub(crate) fn locate<T>(polled: Poll<T>, location: &'static Location<'static>) -> Poll<T> {
     // `ready-is-free`
     if polled.is_pending() {
-        if let Some(Waiting { kind, location: None }) = LAST.get() {
-            set_location(kind, location);
-        }
+        NOTE.with(|note| {
+            if let Some(Waiting { kind, location: None }) = note.last.get() {
+                note.set_location(kind, location);
+            }
+        });
     }
     polled
 }
@@ -244,9 +262,11 @@ impl<F: Future> Future for Located<F> {
         let polled = this.future.poll(cx);
         // `ready-is-free`
         if polled.is_pending() {
-            if let Some(Waiting { kind, .. }) = LAST.get() {
-                set_location(kind, this.location);
-            }
+            NOTE.with(|note| {
+                if let Some(Waiting { kind, .. }) = note.last.get() {
+                    note.set_location(kind, this.location);
+                }
+            });
         }
         polled
     }

@@ -10,8 +10,10 @@
 //!   one thread. Only the owner reads and writes the link of the chain.
 //! - `listed-once`: `make` puts a record into the list of all records, and it stays there. So `older` does not change
 //!   after that.
-//! - `no-wait`: no function here waits for another thread. If the lock is taken, `take_idle` finds nothing and `put`
-//!   fails. So a child process works that was forked while another thread held the lock.
+//! - `bounded-wait`: the lock is held for some hundred instructions. A thread that waits longer than its holder is likely to
+//!   be preempted gives up: `take_idle` finds nothing, and `put` fails. Until the lock has been free again, no thread waits for it.
+//!   So a child process works that was forked while another thread held the lock. And as giving up is that rare, the records
+//!   that `make` adds meanwhile are few.
 //!
 //! # Why not otherwise
 //! A list of idle records without a lock must handle a record that is taken and put back while another thread takes it.
@@ -20,12 +22,13 @@
 
 use std::ptr;
 
-use super::atomic::{AtomicPtr, Ordering};
+use super::atomic::{AtomicPtr, Ordering, fixed};
 use super::cell::UnsafeCell;
-use super::{ShortMutex, const_fn};
+use super::{ShortMutex, ShortMutexGuard, const_fn};
 
-/// How long a thread tries to take the lock of the idle records: less than the system takes to run another thread.
-const TURNS: u32 = 16;
+/// How long a thread tries to take the lock of the idle records (`bounded-wait`). Behind the first 128 turns each is a sleep
+/// of at least 50 µs, so these are 20 ms or more: a preempted thread runs again within a few.
+const TURNS: u32 = 128 + 400;
 
 /// A value and the links of its record. On cache lines of its own, as its neighbours in memory have other users.
 #[repr(align(64))]
@@ -163,12 +166,18 @@ pub(crate) struct RecordPool<T: 'static> {
     /// The record that was made last.
     newest: AtomicPtr<Record<T>>,
     idle: ShortMutex<Chain<T>>,
+    /// A thread has given up waiting for the lock, and it was not free since.
+    is_abandoned: fixed::AtomicBool,
 }
 
 impl<T: Sync> RecordPool<T> {
     const_fn! {
         pub(crate) const fn new() -> Self {
-            Self { newest: AtomicPtr::new(ptr::null_mut()), idle: ShortMutex::new(Chain::new()) }
+            Self {
+                newest: AtomicPtr::new(ptr::null_mut()),
+                idle: ShortMutex::new(Chain::new()),
+                is_abandoned: fixed::AtomicBool::new(false),
+            }
         }
     }
 
@@ -190,8 +199,7 @@ impl<T: Sync> RecordPool<T> {
     /// Takes up to `count` idle records.
     pub(crate) fn take_idle(&self, count: usize) -> Chain<T> {
         let mut taken = Chain::new();
-        // `no-wait`
-        if let Some(mut idle) = self.idle.lock_within(TURNS) {
+        if let Some(mut idle) = self.lock_idle() {
             taken.take_from(&mut idle, count);
         }
         taken
@@ -199,11 +207,20 @@ impl<T: Sync> RecordPool<T> {
 
     /// Gives records back. Fails if the lock is taken.
     pub(crate) fn put(&self, mut records: Chain<T>) -> Result<(), Chain<T>> {
-        // `no-wait`
-        let Some(mut idle) = self.idle.lock_within(TURNS) else { return Err(records) };
+        let Some(mut idle) = self.lock_idle() else { return Err(records) };
         let count = records.len();
         idle.take_from(&mut records, count);
         Ok(())
+    }
+
+    /// `bounded-wait`
+    fn lock_idle(&self) -> Option<ShortMutexGuard<'_, Chain<T>>> {
+        let was_abandoned = self.is_abandoned.load(Ordering::Relaxed);
+        let idle = self.idle.lock_within(if was_abandoned { 0 } else { TURNS });
+        if was_abandoned != idle.is_none() {
+            self.is_abandoned.store(idle.is_none(), Ordering::Relaxed);
+        }
+        idle
     }
 
     /// Calls `f` with the value of each record, used or idle.
@@ -220,7 +237,13 @@ impl<T: Sync> RecordPool<T> {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::clock;
+    use super::super::thread::{spawn_named, yield_now};
     use super::*;
+
+    // The pools are statics, because their records are never freed.
 
     fn values(pool: &RecordPool<u32>) -> Vec<u32> {
         let mut values = Vec::new();
@@ -230,32 +253,59 @@ mod tests {
 
     #[test]
     fn records_are_listed_once_and_taken_in_the_reverse_order() {
-        let pool = RecordPool::new();
-        assert!(pool.take_idle(1).pop().is_none());
+        static POOL: RecordPool<u32> = RecordPool::new();
+        assert!(POOL.take_idle(1).pop().is_none());
         let mut chain = Chain::new();
         for value in 0..5 {
-            chain.push(pool.make(value));
+            chain.push(POOL.make(value));
         }
-        assert!(pool.put(chain).is_ok());
-        let mut taken = pool.take_idle(2);
+        assert!(POOL.put(chain).is_ok());
+        let mut taken = POOL.take_idle(2);
         assert_eq!(taken.len(), 2);
         let order: Vec<u32> = std::iter::from_fn(|| taken.pop()).map(|record| *record.value()).collect();
         assert_eq!((order, taken.len()), (vec![1, 0], 0), "`put` reverses the chain, and so does `take_idle`");
-        assert_eq!(pool.take_idle(9).len(), 3);
-        assert_eq!(values(&pool), [4, 3, 2, 1, 0]);
+        assert_eq!(POOL.take_idle(9).len(), 3);
+        assert_eq!(values(&POOL), [4, 3, 2, 1, 0]);
     }
 
     #[test]
-    fn nothing_waits_for_a_thread_that_holds_the_lock() {
-        let pool = RecordPool::new();
+    fn a_lock_that_is_never_released_is_given_up() {
+        static POOL: RecordPool<u32> = RecordPool::new();
         let mut chain = Chain::new();
-        chain.push(pool.make(1));
-        let held = pool.idle.lock();
-        let refused = pool.put(chain).expect_err("the lock is taken");
+        chain.push(POOL.make(1));
+        let held = POOL.idle.lock();
+        let refused = POOL.put(chain).expect_err("the lock is taken");
         assert_eq!(refused.len(), 1);
-        assert_eq!(pool.take_idle(1).len(), 0);
+        assert!(POOL.is_abandoned.load(Ordering::Relaxed));
+        assert_eq!(POOL.take_idle(1).len(), 0);
         drop(held);
-        assert!(pool.put(refused).is_ok());
-        assert_eq!(pool.take_idle(2).len(), 1);
+        assert!(POOL.put(refused).is_ok());
+        assert!(!POOL.is_abandoned.load(Ordering::Relaxed));
+        assert_eq!(POOL.take_idle(2).len(), 1);
+    }
+
+    #[test]
+    fn a_preempted_holder_of_the_lock_makes_no_thread_make_records() {
+        static POOL: RecordPool<u32> = RecordPool::new();
+        let mut chain = Chain::new();
+        chain.push(POOL.make(1));
+        assert!(POOL.put(chain).is_ok());
+        loop {
+            let held = POOL.idle.lock();
+            let since = clock::now();
+            let taker = spawn_named("taker".into(), None, || POOL.take_idle(1)).expect("a thread");
+            // The taker needs its first turns for less.
+            while since.elapsed() < Duration::from_millis(2) {
+                yield_now();
+            }
+            drop(held);
+            let held_for = since.elapsed();
+            let mut taken = taker.join().expect("no panic");
+            // On a busy machine this thread may itself be held up for longer than the taker waits.
+            if held_for < Duration::from_millis(15) {
+                return assert!(taken.pop().is_some());
+            }
+            assert!(POOL.put(taken).is_ok());
+        }
     }
 }

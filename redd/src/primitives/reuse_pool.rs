@@ -92,7 +92,7 @@ const CACHED: isize = 32;
 /// Takes an idle record, or makes one.
 #[inline]
 pub(crate) fn take<T: Recorded>() -> OwnedRecord<T> {
-    T::cache().with(Cache::take_top).unwrap_or_else(take_below)
+    T::cache().with(|cache| cache.take_top(take_below))
 }
 
 /// Gives a record back.
@@ -132,15 +132,16 @@ impl<T> Cache<T> {
         Self { top: Cell::new(closed), first: Cell::new(ptr::null_mut()), room: Cell::new(0) }
     }
 
+    /// Takes the record on top. Calls `otherwise` if there is none.
     #[inline]
-    fn take_top(&self) -> Option<OwnedRecord<T>> {
+    fn take_top<R: From<OwnedRecord<T>>>(&self, otherwise: impl FnOnce() -> R) -> R {
         let top = self.top.get();
         if top.addr() <= CLOSED {
-            return None;
+            return otherwise();
         }
         self.top.set(ptr::null_mut());
         // SAFETY: from `into_raw` in `give_back`, and it leaves the cache.
-        Some(unsafe { OwnedRecord::from_raw(top) })
+        unsafe { OwnedRecord::from_raw(top) }.into()
     }
 
     fn push(&self, record: OwnedRecord<T>) {
@@ -214,7 +215,7 @@ fn spill<T: Recorded>(cache: &Cache<T>, record: OwnedRecord<T>) {
     let mut surplus = Chain::new();
     if !open(cache) {
         surplus.push(record);
-        // If the lock is taken, the record stays unused: a thread that ends must not wait (`no-wait`).
+        // If the lock is taken, the record stays unused: a thread that ends must not wait forever (`bounded-wait`).
         drop(T::pool().put(surplus));
         return;
     }
@@ -245,13 +246,15 @@ impl<T: Recorded> Drop for Flush<T> {
     fn drop(&mut self) {
         T::cache().with(|cache| {
             let mut records = Chain::new();
-            cache.take_top().into_iter().for_each(|record| records.push(record));
+            if let Some(record) = cache.take_top(|| None) {
+                records.push(record);
+            }
             // `cache-ends-first`
             cache.top.set(ptr::without_provenance_mut(CLOSED));
             while let Some(record) = cache.pop() {
                 records.push(record);
             }
-            // If the lock is taken, the records stay unused: a thread that ends must not wait (`no-wait`).
+            // If the lock is taken, the records stay unused: a thread that ends must not wait forever (`bounded-wait`).
             drop(T::pool().put(records));
         });
     }
@@ -274,6 +277,36 @@ mod tests {
         let mut count = 0;
         for_each::<Number>(|_| count += 1);
         count
+    }
+
+    #[test]
+    fn a_thread_keeps_idle_records_up_to_a_bound_and_then_gives_half_of_them_away() {
+        struct Letter(());
+        recorded!(Letter, Letter(()));
+
+        /// The number of records in the cache, without the one on top.
+        fn kept() -> isize {
+            Letter::cache().with(|cache| {
+                let mut records: Vec<_> = std::iter::from_fn(|| cache.pop()).collect();
+                let count = records.len() as isize;
+                assert_eq!(cache.room.get(), CACHED, "an empty cache has room for all");
+                while let Some(record) = records.pop() {
+                    cache.push(record);
+                }
+                assert_eq!(cache.room.get(), CACHED - count);
+                count
+            })
+        }
+
+        let mut records: Vec<_> = (0..3 * CACHED).map(|_| take::<Letter>()).collect();
+        // The first takes the place on top.
+        give_back(records.remove(0));
+        let mut expected = 0;
+        for record in records {
+            give_back(record);
+            expected = if expected == CACHED { CACHED / 2 + 1 } else { expected + 1 };
+            assert_eq!(kept(), expected);
+        }
     }
 
     /// One test, as the pool is one for the process.

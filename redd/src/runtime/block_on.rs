@@ -172,17 +172,22 @@ impl Drop for CoreGuard<'_> {
         if let Some(worker) = self.core.take() {
             core.worker = Some(worker);
         }
-        let waiters = if wakes { mem::take(&mut core.waiters) } else { Vec::new() };
+        let waiters = if wakes && !core.waiters.is_empty() { mem::take(&mut core.waiters) } else { Vec::new() };
         let old_spare = match spare {
             Some(spare) => core.spare.replace(spare),
             None => None,
         };
         drop(core);
         drop(old_spare);
-        for waiter in waiters {
-            waiter.parker.unpark();
+        if !waiters.is_empty() {
+            unpark_all(waiters);
         }
     }
+}
+
+#[cold]
+fn unpark_all(waiters: Vec<Arc<RootWaker>>) {
+    waiters.into_iter().for_each(|waiter| waiter.parker.unpark());
 }
 
 struct RootPoll<'a, F: Future> {

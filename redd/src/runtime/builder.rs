@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::lifecycle::Runtime;
 use super::local::{LocalOptions, LocalRuntime};
+use crate::observe::dump::Diagnosis;
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::late_poll::LatePoll;
@@ -158,6 +159,9 @@ impl Builder {
                 rescue: Rescue::off(),
                 on_late_poll: None,
                 observe: true,
+                diagnose: true,
+                on_diagnosis: None,
+                fails_on_diagnosis: false,
             },
             seed: None,
             poll_times: Wanted::default(),
@@ -1078,6 +1082,95 @@ impl Builder {
     /// ```
     pub fn observe(&mut self, is_seen: bool) -> &mut Self {
         self.config.observe = is_seen;
+        self
+    }
+
+    /// Whether the runtime looks by itself for tasks that can never run again. Default: yes.
+    ///
+    /// It finds deadlocks and futurelocks within about two seconds, and stranded tasks: see [`Diagnosis`]. Each line that has one is
+    /// reported once, on standard error or to [`on_diagnosis`](Self::on_diagnosis). A report changes nothing else.
+    ///
+    /// - A look needs a reason: a task has waited for a lock or for permits, or a worker has parked. A process in which nothing happens
+    ///   has no looks and no wake-ups for them. Looks take at most a hundredth of one CPU.
+    /// - The monitor thread of the process does it. A runtime without rescue starts that thread when a task first waits for a lock; a
+    ///   current-thread runtime not before an age of 100 ms.
+    /// - The environment variable `REDD_DEBUG=diagnose=off` switches it off for all runtimes of a process.
+    ///
+    /// [`Handle::snapshot`](super::Handle::snapshot) has the diagnoses in any case.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_current_thread().diagnose(false).build()?;
+    /// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn diagnose(&mut self, looks: bool) -> &mut Self {
+        self.config.diagnose = looks;
+        self
+    }
+
+    /// Calls `f` for each diagnosis, instead of writing it to standard error; see [`diagnose`](Self::diagnose).
+    ///
+    /// - It is called once for each line that has a deadlock, a futurelock or a stranded task. A diagnosis with tasks of several
+    ///   runtimes goes to the one with the first task. [`Diagnosis::NothingCanHappen`] is not reported: a thread outside may wake a
+    ///   task. Only a [strict](Self::fail_on_diagnosis) test fails with it.
+    /// - It runs on the monitor thread of the process. No worker of any runtime is rescued while it runs, so it must not block for
+    ///   long.
+    /// - A panic in it is printed, and the monitor continues.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Builder;
+    /// use redd::runtime::dump::Diagnosis;
+    /// use redd::sync::Mutex;
+    /// use std::sync::{Arc, mpsc};
+    ///
+    /// let (report, reports) = mpsc::channel();
+    /// let runtime = Builder::new_multi_thread()
+    ///     .worker_threads(2)
+    ///     .on_diagnosis(move |diagnosis: &Diagnosis| drop(report.send(diagnosis.to_string())))
+    ///     .build()?;
+    /// let lock = Arc::new(Mutex::new(()));
+    /// runtime.spawn(async move {
+    ///     let _first = lock.lock().await;
+    ///     let _second = lock.lock().await;
+    /// });
+    /// assert!(reports.recv().unwrap().starts_with("deadlock: a task waits for itself\n"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_diagnosis<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&Diagnosis) + Send + Sync + 'static,
+    {
+        self.config.on_diagnosis = Some(Arc::new(f));
+        self
+    }
+
+    /// Whether a diagnosis makes [`Runtime::block_on`] panic, with the report and a dump of all tasks. Default: no. It is for tests:
+    /// `#[redd::test(strict)]` sets it.
+    ///
+    /// - The look of [`diagnose`](Self::diagnose) takes place each second, and once more when the future of `block_on` has ended.
+    /// - It also fails if [nothing can happen](Diagnosis::NothingCanHappen) for five seconds. So a test that waits longer than that for a
+    ///   thread of its own should not be strict.
+    /// - A task that is left over when the future ends is a diagnosis if it can never run again and its `JoinHandle` was dropped, such
+    ///   as a detached `pending()`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_current_thread().fail_on_diagnosis(true).build()?;
+    /// let failure = std::panic::catch_unwind(|| {
+    ///     runtime.block_on(async {
+    ///         drop(redd::spawn(std::future::pending::<()>()));
+    ///         redd::task::yield_now().await;
+    ///     });
+    /// });
+    /// assert!(failure.unwrap_err().downcast::<String>().unwrap().contains("can never run again"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn fail_on_diagnosis(&mut self, fails: bool) -> &mut Self {
+        self.config.fails_on_diagnosis = fails;
         self
     }
 

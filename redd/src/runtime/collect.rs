@@ -10,6 +10,8 @@ use crate::observe::coarse;
 use crate::observe::roots::RootInfo;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::WaiterInfo;
+use crate::scheduler::choices::Flavor;
+use crate::scheduler::rescue::sleeps_with_root;
 use crate::scheduler::shared::Shared;
 use crate::task::{Id, local_slabs};
 
@@ -22,16 +24,27 @@ pub(crate) struct Collected {
 }
 
 pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
+    let mut tasks = describe_tasks(shared);
+    // Most tasks have one wait.
+    let mut waiters = Vec::with_capacity(tasks.len());
+    waiters.extend(tasks.iter_mut().filter_map(|task| task.joined.take().map(|joined| *joined)));
+    shared.parts.timers.collect(&mut waiters);
+    shared.parts.driver.collect(&mut waiters);
+    shared.describe_running(&mut tasks);
+    // The polls of a future on the thread that runs the tasks have no mark.
+    let may_run = shared.config.flavor != Flavor::MultiThread && !sleeps_with_root(shared);
+    let describe = |root: RootInfo| describe_root(RootInfo { is_polled: root.is_polled || may_run, ..root });
+    tasks.extend(shared.roots.describe().into_iter().map(describe));
+    Collected { tasks, waiters }
+}
+
+/// The tasks and closures of a runtime, and the tasks of the `LocalSet`s that run in it.
+pub(super) fn describe_tasks(shared: &Shared) -> Vec<TaskInfo> {
     let mut tasks = shared.slab.describe_live();
     for slab in local_slabs::of_runtime(ptr::from_ref(&shared.parts).addr()) {
         tasks.extend(slab.describe_live());
     }
-    let mut waiters: Vec<_> = tasks.iter_mut().filter_map(|task| task.joined.take()).collect();
-    shared.parts.timers.collect(&mut waiters);
-    shared.parts.driver.collect(&mut waiters);
-    shared.describe_running(&mut tasks);
-    tasks.extend(shared.roots.describe().into_iter().map(describe_root));
-    Collected { tasks, waiters }
+    tasks
 }
 
 /// The future of a `block_on` as a task.
@@ -52,6 +65,7 @@ fn describe_root(root: RootInfo) -> TaskInfo {
         is_blocking: false,
         is_internal: false,
         is_root: true,
+        has_handle: false,
         wakers: None,
         thread: None,
     }

@@ -162,7 +162,7 @@ impl Handle {
             let Collected { tasks, mut waiters } = collect(&self.shared);
             let left_out = waits::collect(&mut waiters);
             waiters.iter_mut().for_each(WaiterInfo::hide_internal_lines);
-            Dump::new(tasks, waiters, left_out, coarse::now_ms()).with_unjoined(unjoined::count())
+            Dump::new(tasks, waiters, left_out, coarse::now_ms()).with_stillness().with_unjoined(unjoined::count())
         };
         let mut dump = look();
         dump.confirm(look);

@@ -6,10 +6,9 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use super::block_on;
 use super::handle::Handle;
-use super::observed;
 use super::shutdown::{self, UnfinishedWork};
+use super::{block_on, diagnose, observed, strict};
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
@@ -75,6 +74,7 @@ impl Runtime {
             }
         }
         observed::begin(&shared);
+        diagnose::begin(&shared);
         Ok(Self { handle: Handle { shared } })
     }
 
@@ -126,6 +126,14 @@ impl Runtime {
 
     #[track_caller]
     fn run<F: Future>(&self, future: F) -> F::Output {
+        if self.handle.shared.config.fails_on_diagnosis {
+            return self.run_any(strict::strictly(self.handle.shared.arc(), future));
+        }
+        self.run_any(future)
+    }
+
+    #[track_caller]
+    fn run_any<F: Future>(&self, future: F) -> F::Output {
         match self.handle.shared.config.flavor {
             Flavor::MultiThread => block_on::on_parker(&self.handle.shared, "`Runtime::block_on`", future),
             Flavor::CurrentThread | Flavor::Local => block_on::on_core(&self.handle.shared, future),

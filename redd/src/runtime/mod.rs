@@ -7,16 +7,18 @@ mod block_on;
 mod builder;
 mod collect;
 mod defaults;
+mod diagnose;
 mod handle;
 mod lifecycle;
 mod local;
+mod look;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/runtime_block_on.rs"]
 mod models;
 mod observed;
-mod samples;
 mod shutdown;
 mod spawn;
+mod strict;
 mod top;
 mod waits;
 #[cfg(all(test, shuttle))]
@@ -51,7 +53,7 @@ pub mod dump {
     //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
     pub use crate::observe::dump::{
-        Diagnosis, Dump, Root, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
+        Diagnosis, Dump, Root, StuckTask, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
     };
 }
 

@@ -5,21 +5,27 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 
+use super::collect::describe_tasks;
 use super::handle::Handle;
-use super::samples::samples;
 use super::top::{self, Samples};
-use crate::attach::{self, Format, Observed, Sample, Sampler, json};
+use crate::attach::{self, Format, Observed, Sampler, json};
 use crate::observe::coarse;
 use crate::observe::debug_options::{AttachOption, LatePollOption, debug_options};
-use crate::observe::metrics::RuntimeMetrics;
+use crate::observe::metric_blocks::MetricBlocks;
+use crate::observe::metrics::{RuntimeMetrics, open_metrics};
+use crate::observe::recorder;
+use crate::observe::task_info::TaskInfo;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
 use crate::scheduler::rescue::options::Mode;
-use crate::scheduler::rescue::stacks::{has_number, polled_tasks, polling_threads};
+use crate::scheduler::rescue::stacks::{polled_tasks, polling_threads};
 use crate::scheduler::shared::Shared;
 
 /// Applies what the user has set in the environment.
 pub(super) fn apply_debug_options(config: &mut Config) {
+    if debug_options().no_diagnoses {
+        (config.diagnose, config.fails_on_diagnosis) = (false, false);
+    }
     let LatePollOption { is_off, report_after, with_stack } = debug_options().late_poll;
     if is_off && config.on_late_poll.is_none() {
         config.on_late_poll = Some(Arc::new(|_| {}));
@@ -43,6 +49,10 @@ pub(super) fn begin(shared: &Arc<Shared>) {
     shared.listed.get_or_init(|| {
         if is_seen { attach::list(Arc::downgrade(shared) as Weak<dyn Observed>) } else { attach::count_hidden() }
     });
+    if is_seen {
+        recorder::enable();
+        recorder::tell_new_runtime(|is_full| shared.instrumentation.set_recorded(is_full));
+    }
     let options = debug_options();
     let is_asked_for = options.attach == AttachOption::AtOnce || options.dump_on.is_some();
     if is_seen && (is_asked_for || shared.config.flavor == Flavor::MultiThread) {
@@ -70,7 +80,10 @@ impl Observed for Shared {
         let _ = match format {
             Format::Text if is_whole => write!(out, "{dump:#}"),
             Format::Text => write!(out, "{dump}"),
-            Format::Json => write!(out, "{}", dump.to_json()),
+            Format::Json => {
+                dump.write_json(out);
+                Ok(())
+            }
         };
     }
 
@@ -88,15 +101,12 @@ impl Observed for Shared {
             None => true,
             Some(_) if !threads.is_empty() => true,
             Some(number) => {
-                let tasks = self.slab.describe_live();
-                let task = tasks.iter().find(|task| has_number(task, number));
-                if let Some(task) = task {
-                    let _ = writeln!(
-                        out,
-                        "{task}\n    it is not polled now, so it has no calls: a task that waits is data"
-                    );
+                let dump = Handle { shared: self.arc() }.snapshot();
+                let is_there = dump.write_task(out, number);
+                if is_there {
+                    out.push_str("    it is not polled now. A task that waits has no stack\n");
                 }
-                task.is_some()
+                is_there
             }
         }
     }
@@ -105,8 +115,16 @@ impl Observed for Shared {
         Box::new(TaskSampler { shared: self, samples: Samples::new() })
     }
 
-    fn samples(&self) -> Vec<Sample> {
-        samples(&RuntimeMetrics::new(self.arc()), &self.id.to_string(), self.config.name.as_deref())
+    fn set_recorded(&self, is_recorded: bool) {
+        self.instrumentation.set_recorded(is_recorded);
+    }
+
+    fn tasks(&self) -> Vec<TaskInfo> {
+        describe_tasks(self)
+    }
+
+    fn add_metrics(&self, blocks: &mut MetricBlocks) {
+        open_metrics::add(blocks, &RuntimeMetrics::new(self.arc()));
     }
 }
 

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::panic::Location;
 use std::sync::Arc;
 
+use super::collect::describe_tasks;
 use crate::attach::json;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::observe::report::ShortLocation;
@@ -40,6 +41,7 @@ struct Kind {
 struct Group {
     kind: Kind,
     tasks: usize,
+    oldest: Id,
     oldest_ms: u128,
     sampled: u32,
 }
@@ -57,22 +59,26 @@ pub(super) fn write(out: &mut String, shared: &Shared, metrics: &RuntimeMetrics,
         metrics.blocking_queue_depth(),
         metrics.late_polls(),
     );
-    let tasks = shared.slab.describe_live();
+    let tasks = describe_tasks(shared);
     let sampled = |task: &TaskInfo| samples.get(&Some(task.id)).copied().unwrap_or_default();
     out.push_str(",\"groups\":");
     let root = samples.get(&None).zip(shared.root()).map(|(sampled, location)| {
         let kind = Kind { location, name: Some("block_on".into()), state: "running", wait: None, at: None };
-        Group { kind, tasks: 1, oldest_ms: 0, sampled: *sampled }
+        Group { kind, tasks: 1, oldest: Id::OUTSIDE, oldest_ms: 0, sampled: *sampled }
     });
     json::write_list(out, root.into_iter().chain(grouped(&tasks, sampled)), |out, group| {
-        let Group { kind, tasks, oldest_ms, sampled } = group;
+        let Group { kind, tasks, oldest, oldest_ms, sampled } = group;
         kind.write(out);
+        out.push_str(",\"oldest\":");
+        // The future of `block_on` has no number.
+        json::write_number(out, Some(oldest.number()).filter(|number| *number > 0));
         let _ = write!(out, ",\"tasks\":{tasks},\"oldest_ms\":{oldest_ms},\"sampled\":{sampled}}}");
     });
-    let mut hot: Vec<_> = tasks.iter().filter(|task| sampled(task) > 0).collect();
-    hot.sort_by_key(|task| Reverse(sampled(task)));
-    out.push_str(",\"hot\":");
-    json::write_list(out, hot.into_iter().take(LINES_MAX), |out, task| {
+    // Those that were polled most first, then those that may be polled soon, then the oldest.
+    let mut each: Vec<_> = tasks.iter().collect();
+    each.sort_by_cached_key(|task| Reverse((sampled(task), task.is_running, task.is_queued, task.age)));
+    out.push_str(",\"each_task\":");
+    json::write_list(out, each.into_iter().take(LINES_MAX), |out, task| {
         Kind::of(task).write(out);
         let (id, age, sampled) = (task.id, task.age.as_millis(), sampled(task));
         let _ = write!(out, ",\"id\":{id},\"age_ms\":{age},\"sampled\":{sampled}}}");
@@ -85,9 +91,11 @@ fn grouped(tasks: &[TaskInfo], sampled: impl Fn(&TaskInfo) -> u32) -> impl Itera
     for task in tasks {
         let kind = Kind::of(task);
         let key = (kind.location, kind.name.clone(), kind.state, kind.wait.map(|wait| wait as u8), kind.at);
-        let group = groups.entry(key).or_insert(Group { kind, tasks: 0, oldest_ms: 0, sampled: 0 });
+        let group = groups.entry(key).or_insert(Group { kind, tasks: 0, oldest: task.id, oldest_ms: 0, sampled: 0 });
         group.tasks += 1;
-        group.oldest_ms = group.oldest_ms.max(task.age.as_millis());
+        if task.age.as_millis() > group.oldest_ms {
+            (group.oldest, group.oldest_ms) = (task.id, task.age.as_millis());
+        }
         group.sampled += sampled(task);
     }
     let mut groups: Vec<_> = groups.into_values().collect();

@@ -12,6 +12,7 @@ use super::enter::enter;
 use super::shared::Shared;
 use crate::blocking::pool::{Refusal, Refused, Work};
 use crate::blocking::task::{BlockingTask, Closure, ClosureHost, Urgency};
+use crate::observe::recorder;
 use crate::primitives::thread;
 use crate::task::JoinHandle;
 use crate::task::cell;
@@ -96,6 +97,9 @@ fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinH
     let mine = Arc::clone(shared);
     let name = shared.config.name_thread();
     thread::spawn_named(name, shared.config.thread_stack_size, move || {
+        if !mine.config.observe {
+            recorder::hide_thread();
+        }
         let _entered = enter(Arc::clone(&mine));
         mine.config.hooks.start();
         mine.blocking.run_thread(number, &|number| start_thread(&mine, number));

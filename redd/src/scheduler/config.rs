@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::choices::{DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
 use super::rescue::options::Rescue;
+use crate::observe::dump::DiagnosisHook;
 use crate::observe::histogram::HistogramConfiguration;
 use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
@@ -44,6 +45,11 @@ pub(crate) struct Config {
     pub(crate) on_late_poll: Option<LatePollHook>,
     /// Whether attach requests see the runtime.
     pub(crate) observe: bool,
+    /// Whether it is looked for tasks that can never run again.
+    pub(crate) diagnose: bool,
+    pub(crate) on_diagnosis: Option<DiagnosisHook>,
+    /// A diagnosis makes `block_on` panic.
+    pub(crate) fails_on_diagnosis: bool,
 }
 
 impl Config {

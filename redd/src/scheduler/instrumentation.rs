@@ -1,6 +1,7 @@
-//! Hooks and measurements around each poll. By default there are none, which costs one test per poll.
+//! Hooks and measurements around each poll, and full recording. By default there are none, which costs one test per poll.
 //!
-//! Called by `worker` (each poll of an instrumented runtime) and by `submit` (each queueing, if latency is tracked).
+//! Called by `worker` (each poll of an instrumented runtime) and by `submit` (each queueing, if latency is tracked; each wake and
+//! spawn, if they are recorded).
 //!
 //! # Invariants
 //! - `stamped-when-queued`: while a task of a runtime that tracks latency is queued, its header has the time when it was queued.
@@ -10,15 +11,21 @@ use std::time::{Duration, Instant};
 
 use super::config::Config;
 use crate::observe::histogram::Histogram;
+use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::task::Runnable;
 use crate::task::poll::Ran;
+use crate::task::recorded::RecordedPoll;
 use crate::time::clock::real_now;
 
 /// The hooks and histograms of a runtime.
 #[derive(Debug)]
 pub(crate) struct PollInstrumentation {
-    /// Whether polls go through [`run`](Self::run).
-    pub(super) is_on: bool,
+    /// Whether polls go through [`run`](Self::run): something is measured, or recorded.
+    is_on: AtomicBool,
+    /// Whether the runtime was built with hooks or measurements.
+    is_measured: bool,
+    /// Whether each poll, wake and spawn is recorded.
+    is_recorded: AtomicBool,
     pub(super) tracks_latency: bool,
     /// One for each worker; spares share them. Empty if not wanted.
     pub(crate) poll_times: Box<[Histogram]>,
@@ -35,13 +42,31 @@ impl PollInstrumentation {
         let poll_times: Box<[_]> = for_workers(&config.poll_times);
         let latencies: Box<[_]> = for_workers(&config.latencies);
         let tracks_latency = config.tracks_latency || !latencies.is_empty();
+        let is_measured = config.task_hooks.has_poll_hooks() || !poll_times.is_empty() || tracks_latency;
         Self {
-            is_on: config.task_hooks.has_poll_hooks() || !poll_times.is_empty() || tracks_latency,
+            is_on: AtomicBool::new(is_measured),
+            is_measured,
+            is_recorded: AtomicBool::new(false),
             tracks_latency,
             poll_times,
             latencies,
             started,
         }
+    }
+
+    #[inline]
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_recorded(&self) -> bool {
+        self.is_recorded.load(Ordering::Relaxed)
+    }
+
+    /// Switches full recording. The workers notice it at their next poll.
+    pub(crate) fn set_recorded(&self, is_recorded: bool) {
+        self.is_recorded.store(is_recorded, Ordering::Relaxed);
+        self.is_on.store(is_recorded || self.is_measured, Ordering::Relaxed);
     }
 
     fn now(&self) -> Duration {
@@ -53,8 +78,7 @@ impl PollInstrumentation {
         runnable.header().set_queued_at(self.now().as_nanos() as u64);
     }
 
-    /// Polls a task as a worker does, with hooks and measurements around it.
-    #[cold]
+    /// Polls a task as a worker does, with hooks and measurements around it, and records the poll.
     pub(super) fn run(&self, config: &Config, worker: usize, runnable: Runnable) -> Ran {
         let hooks = &config.task_hooks;
         let latency = runnable.header().queued_at().filter(|_| self.tracks_latency).map(|queued| {
@@ -67,6 +91,7 @@ impl PollInstrumentation {
         if let Some(hook) = &hooks.before_poll {
             runnable.task().call_hook(hook, latency);
         }
+        let recorded = self.is_recorded().then(|| RecordedPoll::begin(&runnable));
         let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.task().clone()));
         let ran = match self.poll_times.get(worker % config.workers) {
             Some(histogram) => {
@@ -77,6 +102,9 @@ impl PollInstrumentation {
             }
             None => runnable.run(),
         };
+        if let Some(recorded) = recorded {
+            recorded.end(&ran);
+        }
         if let Some((hook, task)) = keep {
             task.call_hook(hook, latency);
         }

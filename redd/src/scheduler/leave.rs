@@ -16,6 +16,7 @@ use super::enter;
 use super::running_loops::LoopAction;
 use super::shared::Shared;
 use crate::observe::counters::add;
+use crate::observe::recorder;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::thread_local;
 use crate::task::Runnable;
@@ -59,6 +60,9 @@ impl Shared {
 /// This thread is counted as a worker until [`leave_here`]: a shutdown that its hooks begin must not wait for it.
 pub(super) fn arrive_here(shared: &Shared) {
     WORKER_OF.set(ptr::from_ref(shared).addr());
+    if !shared.config.observe {
+        recorder::hide_thread();
+    }
 }
 
 /// As [`leave`], for the worker that this thread was.

@@ -175,6 +175,11 @@ impl Local {
 }
 
 impl Local {
+    /// Notices whether wakes and spawns are recorded.
+    pub(super) fn follow_recording(&self, shared: &Shared) {
+        self.direct.set(if shared.instrumentation.is_recorded() { ptr::null() } else { shared });
+    }
+
     /// `one-ahead`: this thread is about to run user code.
     pub(super) fn leave_clean(&self, shared: &Shared) {
         if self.is_clean.replace(false) {

@@ -16,7 +16,8 @@ use super::shared::{Shared, Worker};
 use super::slot::WorkerSlot;
 use super::{spares, start};
 use crate::observe::counters::add;
-use crate::observe::report;
+use crate::observe::recorder::{self, EventKind};
+use crate::observe::{looks, report};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
 use crate::primitives::thread;
@@ -85,8 +86,19 @@ impl Worker {
 
     /// The second half: it wakes the tasks that wait for the events.
     fn dispatch_events(&mut self, shared: &Shared) {
-        shared.parts.driver.dispatch(&mut self.events, &mut self.wakers);
+        let count = shared.parts.driver.dispatch(&mut self.events, &mut self.wakers);
+        if count > 0 {
+            self.record(shared, EventKind::DriverEvents, count as u64);
+        }
         self.wakers.wake_all();
+    }
+
+    /// Records a quiet event of the flight recorder. Not inlined into the loop.
+    #[inline(never)]
+    pub(super) fn record(&self, shared: &Shared, kind: EventKind, argument: u64) {
+        if shared.config.observe {
+            recorder::on_worker(kind, argument);
+        }
     }
 
     /// Fires the expired timers of this worker's wheel and of the wheels that no active worker owns.
@@ -96,7 +108,8 @@ impl Worker {
             if let Some(deadline) = shared.parts.timers.next_deadline(wheel) {
                 let now = shared.parts.timers.now_tick();
                 if deadline <= now {
-                    shared.parts.timers.expire(wheel, now, &mut self.wakers);
+                    let count = shared.parts.timers.expire(wheel, now, &mut self.wakers);
+                    self.record(shared, EventKind::TimersFired, count as u64);
                     self.wakers.wake_all();
                 }
             }
@@ -157,12 +170,19 @@ impl Worker {
         slot.parks.store(slot.parks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         shared.stall_detector.on_park(shared);
+        looks::on_park();
+        let is_recorded = shared.config.observe && recorder::begin_sleep();
         let has_token = self.sleep(shared, root, key);
+        let woken_at = if is_recorded { recorder::now() } else { 0 };
         let woken_by_push = has_token && (root.is_woken() || !shared.injector.is_empty());
         slot.unparks.store(slot.unparks.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.searching = shared.idle.leave_park(has_token);
         // After `leave_park`: a task that this wakes must not count this worker as parked.
-        self.dispatch_events(shared);
+        let count = shared.parts.driver.dispatch(&mut self.events, &mut self.wakers);
+        if is_recorded {
+            recorder::end_sleep(woken_at, count as u64);
+        }
+        self.wakers.wake_all();
         self.expire(shared);
         shared.config.hooks.unpark();
         woken_by_push

@@ -9,6 +9,7 @@ use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX};
 use super::park::has_work_for_others;
 use super::shared::{Shared, Worker};
 use crate::observe::counters::add;
+use crate::observe::recorder::EventKind;
 use crate::task::Runnable;
 
 impl Worker {
@@ -74,8 +75,9 @@ impl Worker {
     /// Separate from `pop_injected`, so that the check of an empty injector needs no call. That saves 18 instructions of each yield.
     #[inline(never)]
     fn pop_batch(&mut self, shared: &Shared, batch: usize) -> Option<Runnable> {
-        let mut first = None;
+        let (mut first, mut count) = (None, 0);
         shared.injector.pop_batch(batch, |task| {
+            count += 1;
             if first.is_none() {
                 first = Some(task);
             } else {
@@ -84,6 +86,7 @@ impl Worker {
             }
         });
         let first = first?;
+        self.record(shared, EventKind::SharedBatch, count);
         // Step 10 of PARKING.md: a parked worker may take the tasks that are left in either queue.
         let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
@@ -130,6 +133,7 @@ impl Worker {
         let counters = &self.slot(shared).counters;
         add(&counters.steals, 1);
         add(&counters.stolen_tasks, tasks);
+        self.record(shared, EventKind::Steal, tasks);
     }
 
     fn start_searching(&mut self, shared: &Shared) -> bool {

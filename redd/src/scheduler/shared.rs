@@ -163,6 +163,8 @@ unsafe impl Send for Worker {}
 #[derive(Debug)]
 pub(super) struct Local {
     pub(super) shared: *const Shared,
+    /// The same; null while wakes and spawns are recorded. So these need no test of their own (`submit`).
+    pub(super) direct: Cell<*const Shared>,
     pub(super) index: usize,
     pub(super) slot: *const WorkerSlot,
     pub(super) queue: LocalQueue,

@@ -15,12 +15,12 @@ use super::local::{self, LOCAL};
 use super::phase::Accepts;
 use super::shared::Shared;
 use crate::observe::hooks::UnjoinedPanic;
+use crate::observe::recorder::{self, EventKind, pair};
 use crate::primitives::atomic::Ordering;
 use crate::sys::fork;
-use crate::task::cell;
 use crate::task::current::current_is_of;
 use crate::task::runnable::Schedule;
-use crate::task::{JoinHandle, Runnable};
+use crate::task::{self, JoinHandle, Runnable, cell};
 
 impl Shared {
     /// Whether work that this thread spawns now is cancelled at once.
@@ -76,7 +76,7 @@ impl Shared {
         }
         if self.refuses_here() {
             runnable.cancel(); // `closed-cancels`
-        } else if let Err(refused) = self.try_schedule(runnable) {
+        } else if let Err(refused) = self.try_schedule(runnable, EventKind::Spawn) {
             // The runtime has closed meanwhile. The walk of the slab may have missed a task that was published just now, so the task
             // is cancelled here. This is also the right thread for a task that is not `Send`.
             refused.cancel();
@@ -101,15 +101,39 @@ impl Shared {
         }
     }
 
-    /// Queues a task at this thread's worker or in the injector. Returns it if the runtime has closed.
+    /// Queues a task at this thread's worker or in the injector. Returns it if the runtime has closed. `cause` is for the flight
+    /// recorder.
     #[inline]
-    fn try_schedule(&self, runnable: Runnable) -> Result<(), Runnable> {
+    fn try_schedule(&self, runnable: Runnable, cause: EventKind) -> Result<(), Runnable> {
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
-            Some(local) if ptr::eq(local.shared, self) && local.is_active() => {
+            Some(local) if ptr::eq(local.direct.get(), self) && local.is_active() => {
                 // SAFETY: this thread is the worker, so it owns the queue.
                 unsafe { local.push(self, runnable) };
                 Ok(())
+            }
+            _ => self.record_and_schedule(runnable, cause),
+        }
+    }
+
+    /// As [`try_schedule`](Self::try_schedule), on a thread that is no active worker of this runtime, or while wakes and spawns are
+    /// recorded.
+    #[inline(never)]
+    fn record_and_schedule(&self, runnable: Runnable, cause: EventKind) -> Result<(), Runnable> {
+        let is_recorded = self.instrumentation.is_recorded();
+        if is_recorded {
+            recorder::full(cause, pair(runnable.header().id().number(), task::current::id_or_zero()));
+        }
+        // SAFETY: set while the worker runs on this thread.
+        match unsafe { LOCAL.get().as_ref() } {
+            Some(local) if ptr::eq(local.shared, self) => {
+                local.follow_recording(self);
+                if local.is_active() {
+                    // SAFETY: this thread is the worker, so it owns the queue.
+                    unsafe { local.push(self, runnable) };
+                    return Ok(());
+                }
+                self.try_inject(runnable)
             }
             _ => self.try_inject(runnable),
         }
@@ -119,7 +143,7 @@ impl Shared {
 impl Schedule for Shared {
     fn schedule(&self, runnable: Runnable) {
         // As in `inject`: if the runtime has closed, only the reference is dropped.
-        drop(self.try_schedule(runnable));
+        drop(self.try_schedule(runnable, EventKind::Wake));
     }
 
     fn request_trim(&self) {

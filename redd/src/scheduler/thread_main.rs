@@ -18,6 +18,7 @@ use super::worker::Ended;
 use super::workers::{drop_ended, workers_at_build};
 use crate::current::{self, Entered};
 use crate::observe::counters::add;
+use crate::observe::recorder::EventKind;
 use crate::primitives::thread;
 
 /// How long a spare that is not needed waits for a call before its thread ends.
@@ -102,6 +103,7 @@ fn spare_thread(mut counted: Counted<'_>, parked_spare: &Arc<ParkedSpare>) {
     shared.workers.threads.lock().standby_names.push_back(name);
     let mut worker = Worker::new(shared, shared.config.workers + counted.slot);
     loop {
+        worker.record(shared, EventKind::SpareStarted, 0);
         let ended = worker.run(shared, &mut NoRoot);
         if ended == Ended::Closed {
             break;

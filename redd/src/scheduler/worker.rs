@@ -59,6 +59,7 @@ impl Worker {
         Box::new(Self {
             local: Box::new(Local {
                 shared,
+                direct: Cell::new(shared),
                 index,
                 slot: shared.use_slot(index),
                 queue: LocalQueue::new(&shared.config),
@@ -269,11 +270,8 @@ impl Worker {
         let slot = self.slot(shared);
         // `flag-while-polling`
         let polls = slot.mark.begin(runnable.as_ptr());
-        let ran = if shared.instrumentation.is_on {
-            shared.instrumentation.run(&shared.config, self.local.index, runnable)
-        } else {
-            runnable.run()
-        };
+        let ran =
+            if shared.instrumentation.is_on() { self.poll_instrumented(shared, runnable) } else { runnable.run() };
         slot.mark.end(polls);
         match ran {
             Ran::Done => {}
@@ -282,6 +280,12 @@ impl Worker {
             // SAFETY: `one-owner`.
             Ran::Yielded(runnable) => unsafe { self.local.requeue_yielded(shared, runnable) },
         }
+    }
+
+    #[cold]
+    fn poll_instrumented(&self, shared: &Shared, runnable: Runnable) -> Ran {
+        self.local.follow_recording(shared);
+        shared.instrumentation.run(&shared.config, self.local.index, runnable)
     }
 
     /// Retires this spare if it is not needed. If true, it is no longer counted.

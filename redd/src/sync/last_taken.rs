@@ -118,6 +118,11 @@ mod tests {
     /// What dumps show of the permits that the waiter at `line` waits for: the acquisition's task and line, `out`,
     /// `waiting`. Other tests of this process have waiters, too.
     fn shown(line: u32) -> (Option<(u64, u32)>, Option<usize>, usize) {
+        let (taken, out, waiting) = permits(line);
+        (taken.map(|taken| (taken.task, taken.location.expect("all tests know it").line())), out, waiting)
+    }
+
+    fn permits(line: u32) -> (Option<Taken>, Option<usize>, usize) {
         let mut waiters = Vec::new();
         collect(&mut waiters);
         let is_here = |location: &Location<'_>| location.file() == file!() && location.line() == line;
@@ -125,8 +130,7 @@ mod tests {
         let [WaiterInfo { subject: Subject::Permits { taken, out, waiting, .. }, .. }] = &waiters[..] else {
             panic!("one waiter for permits, not {waiters:?}");
         };
-        let taken = taken.map(|taken| (taken.task, taken.location.expect("all tests know it").line()));
-        (taken, *out, *waiting)
+        (*taken, *out, *waiting)
     }
 
     fn pending<F: Future>(future: F) -> Pin<Box<F>> {
@@ -184,6 +188,36 @@ mod tests {
     }
 
     #[test]
+    fn a_waiter_that_leaves_is_no_longer_counted() {
+        let mutex = Mutex::new(());
+        let (guard, first) = (mutex.try_lock().expect("free"), line!());
+        let second = pending(mutex.lock());
+        let (_third, line) = (pending(mutex.lock()), line!());
+        assert_eq!(shown(line), (Some((0, first)), Some(1), 2));
+        drop(second);
+        assert_eq!(shown(line), (Some((0, first)), Some(1), 1));
+        drop(guard);
+    }
+
+    #[test]
+    fn an_acquisition_says_whether_its_guard_owns_the_lock() {
+        let mutex = std::sync::Arc::new(Mutex::new(()));
+        let is_owned = |line| permits(line).0.expect("it is taken").is_owned;
+        let first = std::sync::Arc::clone(&mutex).try_lock_owned().expect("free");
+        let borrowing = pending(mutex.lock());
+        let owning = pending(std::sync::Arc::clone(&mutex).lock_owned());
+        let (_last, line) = (pending(mutex.lock()), line!());
+        assert!(is_owned(line));
+        drop(first);
+        assert!(!is_owned(line), "it is granted to `borrowing`");
+        drop(borrowing);
+        assert!(is_owned(line), "it is granted to `owning`");
+        drop(owning);
+        let guard = mutex.try_lock();
+        assert!(guard.is_err(), "it is granted to the last");
+    }
+
+    #[test]
     fn a_mutex_shows_the_task_that_took_it() {
         let runtime = crate::runtime::Builder::new_current_thread().build().expect("a runtime");
         let mutex = std::sync::Arc::new(Mutex::new(()));
@@ -208,7 +242,7 @@ mod tests {
         let (mut writing, writer) = (pending(lock.write()), line!());
         assert_eq!(shown(writer), (Some((0, reader)), Some(2), 1), "seven permits are collected");
         drop(second);
-        assert_eq!(shown(writer).1, Some(1));
+        assert_eq!(shown(writer), (Some((0, reader)), Some(1), 1), "the last acquisition, which has ended");
         drop(first);
         let Poll::Ready(guard) = poll_once(writing.as_mut()) else { panic!("it is granted") };
         let (reading, waiter) = (pending(lock.read()), line!());
@@ -218,6 +252,18 @@ mod tests {
         let (_again, last) = (pending(lock.write()), line!());
         assert_eq!(shown(last), (Some((0, waiter)), Some(1), 1), "it was granted, and then dropped");
         drop(reader_guard);
+    }
+
+    #[test]
+    fn readers_that_were_granted_all_permits_are_not_taken_for_a_writer() {
+        let lock = RwLock::with_max_readers((), 2);
+        let guard = lock.try_write().expect("free");
+        let readers = (pending(lock.read()), pending(lock.read()));
+        drop(guard);
+        // Both are granted, and not polled since.
+        let (_writing, line) = (pending(lock.write()), line!());
+        assert_eq!(shown(line), (None, Some(2), 1), "whether a writer has left its line is not known");
+        drop(readers);
     }
 
     #[test]

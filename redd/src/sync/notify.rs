@@ -138,6 +138,7 @@ impl Notify {
     /// assert_eq!(task.await.unwrap(), "notified");
     /// # });
     /// ```
+    #[inline]
     #[track_caller]
     pub fn notified(&self) -> Notified<'_> {
         Notified { listener: Listener::new(self, Some(Location::caller())) }
@@ -157,6 +158,7 @@ impl Notify {
     /// assert!(task.await.is_ok());
     /// # });
     /// ```
+    #[inline]
     #[track_caller]
     pub fn notified_owned(self: Arc<Self>) -> OwnedNotified {
         OwnedNotified { listener: Listener::new(self, Some(Location::caller())) }
@@ -264,24 +266,28 @@ impl Notify {
         if self.try_store() {
             return;
         }
-        let notified = guard.notify_one(notification);
-        self.clear_waiting_if_empty(&guard);
+        // `waiting-bit`: the state is `WAITING`, as the store failed. So there is a waiter.
+        let waker = guard.notify_one(notification).expect("`waiting-bit`");
+        if guard.is_empty() {
+            self.clear_waiting();
+        }
         drop(guard);
-        wake_guarded(notified.flatten());
+        wake_guarded(waker);
     }
 
     /// Restores `waiting-bit` after a waiter has left the list.
     fn clear_waiting_if_empty(&self, guard: &Guard<'_>) {
-        if !guard.is_empty() {
-            return;
+        if guard.is_empty() && self.word.load(Ordering::Relaxed) & STATE == WAITING {
+            self.clear_waiting();
         }
+    }
+
+    /// The state becomes `EMPTY`. Called by the holder of the lock, while the state is `WAITING` and the list empty.
+    fn clear_waiting(&self) {
         let word = self.word.load(Ordering::Relaxed);
-        if word & STATE == WAITING {
-            // A plain store: `waiting-bit`, no other thread changes the word. Release: the calls that it counts happened
-            // before, through the lock or the thread that set `WAITING`. Pairs with Acquire in `Notify::try_receive` and
-            // `Listener::new`.
-            self.word.store(word & !STATE, Ordering::Release);
-        }
+        // A plain store: `waiting-bit`, no other thread changes the word. Release: the calls that it counts happened before,
+        // through the lock or the thread that set `WAITING`. Pairs with Acquire in `Notify::try_receive` and `Listener::new`.
+        self.word.store(word & !STATE, Ordering::Release);
     }
 
     /// Returns whether a listener that has seen `calls` calls has been notified. Takes the permit if it was that.
@@ -353,6 +359,7 @@ impl<N: Deref<Target = Notify>> Listener<N> {
     }
 
     /// Returns whether it is notified. If not, it is in the list, and `cx`, if given, will be woken.
+    #[inline]
     fn poll_notified(self: Pin<&mut Self>, cx: Option<&Context<'_>>) -> bool {
         let this = self.project();
         if *this.is_received {
@@ -396,6 +403,7 @@ impl<N: Deref<Target = Notify>> Listener<N> {
         drop(unused);
     }
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self;
         if !has_budget_remaining() {
@@ -426,6 +434,7 @@ impl<N: Deref<Target = Notify>> Listener<N> {
 /// # Safety
 /// The safety contract of [`Guard::push_back`].
 unsafe fn enqueue(notify: &Notify, waiter: Pin<&Waiter>, calls: usize, cx: Option<&Context<'_>>) -> bool {
+    waiter.begin();
     let waker = cx.map(|cx| cx.waker().clone());
     let mut guard = notify.waiters.lock();
     if notify.try_receive(calls, Some(&guard)) {
@@ -488,6 +497,7 @@ impl Notified<'_> {
 impl Future for Notified<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().listener.poll(cx)
     }
@@ -532,6 +542,7 @@ impl OwnedNotified {
 impl Future for OwnedNotified {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.project().listener.poll(cx)
     }

@@ -30,11 +30,13 @@ use pin_project_lite::pin_project;
 use super::last_taken::LastTaken;
 use super::wait_list::{CallSite, Guard, Notification, PermitsState, WaitList, WaitStage, Waiter};
 use crate::collections::wake_list::{WakeList, wake_guarded};
+use crate::observe::looks;
+use crate::observe::recorder::{self, EventKind, pair};
 use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::const_fn;
-use crate::task::coop;
+use crate::task::{coop, current};
 
 /// The permits are closed: every acquire fails.
 const CLOSED: usize = 0b01;
@@ -139,21 +141,27 @@ impl Permits {
         // Acquire: pairs with Release in `Permits::close`.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            if word & CLOSED != 0 {
-                return Err(TryAcquireError::Closed);
-            }
-            if count == 0 {
-                return Ok(());
-            }
-            // `no-overtaking`
-            if word & WAITERS != 0 || word / ONE < count {
-                return Err(TryAcquireError::NoPermits);
+            if word & (CLOSED | WAITERS) != 0 || word / ONE < count {
+                return Self::refuse(word, count);
             }
             // Acquire: what the last owners did is visible. Pairs with Release in `Permits::release`.
             match self.word.compare_exchange_weak(word, word - count * ONE, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(current) => word = current,
             }
+        }
+    }
+
+    /// The result of [`try_acquire`](Self::try_acquire) if it has seen a `word` from which it takes nothing.
+    #[cold]
+    fn refuse(word: usize, count: usize) -> Result<(), TryAcquireError> {
+        if word & CLOSED != 0 {
+            Err(TryAcquireError::Closed)
+        } else if count == 0 {
+            Ok(())
+        } else {
+            // `no-overtaking`
+            Err(TryAcquireError::NoPermits)
         }
     }
 
@@ -262,6 +270,7 @@ impl Permits {
         if count > Self::MAX {
             panic_too_many(count);
         }
+        looks::on_wait();
         self.serve(self.waiters.lock(), count);
     }
 
@@ -395,7 +404,9 @@ impl Permits {
         if let Some(taker) = guard.front_taker() {
             let is_writer = self.total > 1 && self.is_all(taker.count);
             self.last_taken.store_as(taker.task, taker.location, is_writer, taker.is_owned);
+            recorder::here(EventKind::LockGrant, pair(taker.task, current::id_or_zero()));
         }
+        guard.follow_grant();
         match guard.notify_one(Notification::First) {
             Some(waker) => Served::Notified(waker),
             None => Served::NoWaiter,
@@ -422,7 +433,7 @@ impl Permits {
             // If there is only one permit, its owner is always alone.
             _ => self.last_taken.load(out == Some(total) && total > 1),
         };
-        guard.set_permits(PermitsState { taken, out });
+        guard.set_permits(PermitsState { taken, out, address: std::ptr::from_ref(self).addr() });
     }
 
     /// Clears the bit, because the list is empty, puts `spare` into the word and releases the lock.
@@ -456,6 +467,7 @@ impl Permits {
         count: usize,
         cx: &Context<'_>,
     ) -> Poll<Result<(), TryAcquireError>> {
+        waiter.begin();
         let waker = cx.waker().clone();
         let mut guard = self.waiters.lock();
         // Acquire: pairs with Release in `Permits::close`.
@@ -488,6 +500,9 @@ impl Permits {
         unsafe { guard.push_back(waiter, Some(waker), need) };
         guard.set_count(waiter, count);
         self.show(&mut guard);
+        drop(guard);
+        recorder::here(EventKind::LockWait, current::id_or_zero());
+        looks::on_wait();
         Poll::Pending
     }
 }
@@ -557,6 +572,7 @@ impl Acquire<'_> {
             this.permits.last_taken.clear();
         }
         let (_, unused) = guard.remove(waiter);
+        this.permits.waiters.hear(&waiter);
         waiter.acknowledge();
         let collected = *this.count - waiter.need();
         // Also with nothing collected: the list may be empty now (`waiters-bit`).
@@ -604,7 +620,11 @@ impl Future for Acquire<'_> {
             }
         }
         match outcome {
-            Ok(()) => waiter.acknowledge(),
+            Ok(()) if waiter.stage() != WaitStage::Idle => {
+                this.permits.waiters.hear(&waiter);
+                waiter.acknowledge();
+            }
+            Ok(()) => {}
             Err(_) if waiter.stage() != WaitStage::Idle => self.leave(),
             Err(_) => {}
         }

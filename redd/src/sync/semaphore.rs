@@ -503,6 +503,7 @@ impl<'a> SemaphorePermit<'a> {
 }
 
 impl Drop for SemaphorePermit<'_> {
+    #[inline]
     fn drop(&mut self) {
         // `returned-once`
         self.semaphore.permits.release(self.count);
@@ -577,6 +578,7 @@ impl OwnedSemaphorePermit {
 }
 
 impl Drop for OwnedSemaphorePermit {
+    #[inline]
     fn drop(&mut self) {
         // `returned-once`
         self.semaphore.permits.release(self.count);

@@ -250,6 +250,7 @@ mod tests {
         let waits = shown(line);
         assert_eq!(waits.len(), 1);
         assert_eq!((waits[0].kind, senders(&waits[0])), (WaitKind::Oneshot, 1));
+        assert!(!waits[0].is_direct, "whose waker it has is not known");
         sender.send(1).expect("the receiver lives");
         let mut receiver = *moved;
         assert!(poll_once(Pin::new(&mut receiver)).is_ready());

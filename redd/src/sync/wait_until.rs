@@ -82,6 +82,7 @@ where
                     if let Some(output) = (this.quick)() {
                         return Poll::Ready(output);
                     }
+                    waiter.begin();
                     let waker = cx.waker().clone();
                     let mut guard = this.list.lock();
                     // `checked-under-lock`

@@ -15,3 +15,9 @@ pub(crate) fn collect(waiters: &mut Vec<WaiterInfo>) -> usize {
     wait_cell::collect(waiters);
     wait_list::collect(waiters)
 }
+
+/// As [`collect`], for what can be in a list: locks, permits, notifications and the like.
+pub(crate) fn collect_lists(waiters: &mut Vec<WaiterInfo>) -> usize {
+    coarse::refresh();
+    wait_list::collect(waiters)
+}

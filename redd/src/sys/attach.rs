@@ -5,7 +5,7 @@
 //! # Invariants
 //! - `never-fatal`: only the thread that takes requests has a name with the number of the signal. It gets that name after it has
 //!   blocked all signals. A blocked signal stays pending, and ends no process whatever its disposition is. The same holds inside
-//!   of `sigwaitinfo`.
+//!   of `sigtimedwait`.
 //! - `own-mask`: the mask is that of one thread, which starts no other thread and runs no code of the program. So the program
 //!   sees no change: no handler, no other mask, no interrupted call.
 //!
@@ -25,6 +25,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::ptr;
+use std::time::Duration;
 
 use super::faults::{self, Call};
 use super::{check, thread};
@@ -91,6 +92,17 @@ impl Requests {
 
     /// Waits for the next signal to this thread.
     pub(crate) fn wait(&self) -> io::Result<Received> {
+        loop {
+            if let Some(received) = self.wait_for(None)? {
+                return Ok(received);
+            }
+        }
+    }
+
+    /// As [`wait`](Self::wait), at most for `timeout`. `None` if no signal came.
+    pub(crate) fn wait_for(&self, timeout: Option<Duration>) -> io::Result<Option<Received>> {
+        let timeout = timeout.map(super::timespec);
+        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: `sigset_t` is plain data, and the system fills it in.
         let mut set: libc::sigset_t = unsafe { mem::zeroed() };
         let mut info = MaybeUninit::<libc::siginfo_t>::uninit();
@@ -100,10 +112,12 @@ impl Requests {
             let taken = unsafe {
                 libc::sigemptyset(&raw mut set);
                 libc::sigaddset(&raw mut set, self.signal);
-                check(libc::sigwaitinfo(&raw const set, info.as_mut_ptr()))
+                // Without a time it waits for as long as it takes.
+                check(libc::sigtimedwait(&raw const set, info.as_mut_ptr(), timeout))
             };
             match taken {
                 Ok(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 // A debugger, or the process was stopped.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -111,13 +125,13 @@ impl Requests {
         }
         // SAFETY: it was written.
         let info = unsafe { info.assume_init() };
-        Ok(match info.si_code {
+        Ok(Some(match info.si_code {
             // SAFETY: a signal that was queued with a value has one.
             libc::SI_QUEUE => Received::Attach(unsafe { info.si_value() }.sival_ptr as u64),
             // The C library may report the second as the first.
             libc::SI_USER | libc::SI_TKILL if WAS_SIGNALLED.swap(false, Ordering::Relaxed) => Received::Signal,
             _ => Received::Other,
-        })
+        }))
     }
 }
 
@@ -234,6 +248,13 @@ fn listener_of(stream: &UnixStream) -> io::Result<u32> {
         )
     })?;
     Ok(credentials.uid)
+}
+
+/// Whether the other end of the connection is gone.
+pub(crate) fn has_hung_up(stream: &UnixStream) -> bool {
+    let mut asked = libc::pollfd { fd: stream.as_raw_fd(), events: 0, revents: 0 };
+    // SAFETY: the kernel reads and writes one `pollfd` that is ours.
+    unsafe { libc::poll(&raw mut asked, 1, 0) > 0 }
 }
 
 /// Whether a user may look into this process: its own, or root.

@@ -18,6 +18,11 @@ pub(crate) fn monotonic_coarse() -> Option<Duration> {
     read(libc::CLOCK_MONOTONIC_COARSE)
 }
 
+/// The time of day, in nanoseconds since 1970. It may be set back.
+pub(crate) fn unix_ns() -> u64 {
+    read(libc::CLOCK_REALTIME).map_or(0, |time| time.as_nanos() as u64)
+}
+
 #[inline]
 fn read(clock: libc::clockid_t) -> Option<Duration> {
     let mut time = MaybeUninit::<libc::timespec>::uninit();

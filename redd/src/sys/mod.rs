@@ -17,6 +17,7 @@ pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;
+pub(crate) mod images;
 #[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;
@@ -25,6 +26,7 @@ pub(crate) mod stderr;
 pub(crate) mod thread;
 #[cfg(any(miri, test))]
 pub(crate) mod thread_alarm;
+pub(crate) mod ticks;
 
 use std::io;
 use std::mem::MaybeUninit;

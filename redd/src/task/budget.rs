@@ -49,8 +49,9 @@ static ROOT_WAKER_TABLE: fixed::AtomicU64 = fixed::AtomicU64::new(0);
 struct Restore(Option<u8>);
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
-        BUDGET.set(self.0);
+        BUDGET.with(|budget| budget.set(self.0));
     }
 }
 
@@ -131,7 +132,7 @@ pub fn has_budget_remaining() -> bool {
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         Some(units @ 1..=UNITS_PER_POLL) => {
-            BUDGET.set(Some(units - 1));
+            BUDGET.with(|budget| budget.set(Some(units - 1)));
             Poll::Ready(RestoreOnPending(Cell::new(Some(units)), PhantomData))
         }
         None => Poll::Ready(RestoreOnPending(Cell::new(None), PhantomData)),
@@ -144,13 +145,13 @@ fn refuse(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     match BUDGET.get() {
         Some(REFUSED_MAX) => {
             // `refill`
-            BUDGET.set(Some(UNITS_PER_POLL - 1));
+            BUDGET.with(|budget| budget.set(Some(UNITS_PER_POLL - 1)));
             return Poll::Ready(RestoreOnPending(Cell::new(Some(UNITS_PER_POLL)), PhantomData));
         }
-        Some(refusals @ REFUSED_ONCE..) => BUDGET.set(Some(refusals + 1)),
+        Some(refusals @ REFUSED_ONCE..) => BUDGET.with(|budget| budget.set(Some(refusals + 1))),
         _ => {
             // A forced yield is counted once for each budget.
-            BUDGET.set(Some(REFUSED_ONCE));
+            BUDGET.with(|budget| budget.set(Some(REFUSED_ONCE)));
             // Relaxed: only counted.
             with_parts(|parts| parts.forced_yields.fetch_add(1, Ordering::Relaxed));
         }
@@ -176,10 +177,13 @@ pub(crate) fn poll_proceed_unless_foreign(cx: &mut Context<'_>) -> Poll<RestoreO
 /// Whether this is the waker of the task or `block_on` future that this thread is polling.
 #[cold]
 fn is_own(waker: &Waker) -> bool {
-    current::is_of_current(waker).unwrap_or_else(|| {
-        // Relaxed: the address is only compared.
-        std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
-    })
+    current::is_of_current(waker).unwrap_or_else(|| is_of_root(waker))
+}
+
+/// Whether this is the waker of a `block_on` on a thread that also runs tasks.
+pub(crate) fn is_of_root(waker: &Waker) -> bool {
+    // Relaxed: the address is only compared.
+    std::ptr::from_ref(waker.vtable()).addr() as u64 == ROOT_WAKER_TABLE.load(Ordering::Relaxed)
 }
 
 /// Records the table of the wakers of `block_on`, which identifies them: all of them have the same one.
@@ -198,7 +202,7 @@ pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
         return false;
     }
     if let Some(units) = units {
-        BUDGET.set(Some(units - 1));
+        BUDGET.with(|budget| budget.set(Some(units - 1)));
     }
     true
 }
@@ -248,7 +252,7 @@ impl Drop for RestoreOnPending {
 fn give_back(units: u8) {
     // `own-poll`: the value may have outlived its poll.
     if BUDGET.get().is_some() {
-        BUDGET.set(Some(units));
+        BUDGET.with(|budget| budget.set(Some(units)));
     }
 }
 

@@ -224,8 +224,9 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
 ) -> (Runnable, JoinHandle<F::Output>) {
     let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
     let (task, id) = slab.allocate(vtable);
-    let extra = Extra::new(current::id_or_zero(), name.is_some());
+    let mut extra = Extra::new(current::id_or_zero());
     if let Some(name) = name {
+        extra.set_has_name();
         slab.names.lock().insert(id, name);
     }
     let cell = task.cast::<Cell<F, IS_BLOCKING>>().as_ptr();

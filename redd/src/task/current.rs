@@ -30,14 +30,16 @@ thread_local! {
 pub(super) struct CurrentGuard(*const Header);
 
 impl CurrentGuard {
+    #[inline]
     pub(super) fn enter(task: NonNull<Header>) -> Self {
         Self(CURRENT.replace(task.as_ptr()))
     }
 }
 
 impl Drop for CurrentGuard {
+    #[inline]
     fn drop(&mut self) {
-        CURRENT.set(self.0);
+        CURRENT.with(|current| current.set(self.0));
     }
 }
 
@@ -55,7 +57,7 @@ pub(super) fn yield_current(waker: &Waker) -> bool {
     };
     let is_own = waker::is_of(waker, task);
     if is_own {
-        HAS_YIELDED.set(true);
+        HAS_YIELDED.with(|has_yielded| has_yielded.set(true));
     }
     is_own
 }

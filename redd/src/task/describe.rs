@@ -38,10 +38,38 @@ impl TaskSlab {
     /// Returns descriptions of the tasks and blocking closures that have not ended, for reports.
     pub(crate) fn describe_live(self: &Arc<Self>) -> Vec<TaskInfo> {
         coarse::refresh();
-        let mut tasks = Vec::new();
+        let mut tasks = Vec::with_capacity(self.alive());
         self.for_each_live(|task| tasks.push(task.info()));
         tasks.retain(|task| !task.is_complete);
         tasks
+    }
+}
+
+/// What decides whether a task may be stuck.
+pub(crate) struct Glance {
+    pub(crate) id: u64,
+    /// The number of its wakers and `AbortHandle`s, if it waits.
+    pub(crate) wakers: Option<u64>,
+    pub(crate) has_handle: bool,
+    /// The task that awaits its end.
+    pub(crate) joiner: Option<u64>,
+}
+
+impl TaskSlab {
+    /// Shows a few words of each live task.
+    pub(crate) fn glance(self: &Arc<Self>, see: &mut impl FnMut(Glance)) {
+        self.for_each_live(|task| {
+            let state = task.state.load();
+            // SAFETY: a reference is held.
+            let extra = unsafe { Header::extra(task.as_raw()) };
+            let joiner = state.has_join_waker().then(|| extra.joining()).flatten();
+            see(Glance {
+                id: task.id().0,
+                wakers: state.wakers(),
+                has_handle: state.has_join(),
+                joiner: joiner.map(|joining| joining.task).filter(|task| *task != 0),
+            });
+        });
     }
 }
 
@@ -82,7 +110,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         parent: Some(Id(extra.parent())).filter(|parent| parent.0 != 0),
         polls,
         since_polled: (polls > 0).then(|| coarse::age(polled_ms)),
-        joined: if state.has_join_waker() { joined(header, extra) } else { None },
+        joined: if state.has_join_waker() { joined(header, extra).map(Box::new) } else { None },
         waiting: header.waiting(),
         is_running: state.is_running(),
         is_complete: state.is_complete(),
@@ -90,6 +118,7 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         is_blocking: header.vtable().is_blocking,
         is_internal: is_in_redd(header.location().file()),
         is_root: false,
+        has_handle: state.has_join(),
         wakers: state.wakers(),
         thread: None,
     }

@@ -96,6 +96,7 @@ impl Header {
         self.id.with(|id| unsafe { *id })
     }
 
+    #[inline]
     pub(crate) fn location(&self) -> &'static Location<'static> {
         // SAFETY: as for the table.
         self.location.with(|location| unsafe { *location })
@@ -113,6 +114,7 @@ impl Header {
         self.next.store(next, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn set_waiting(&self, waiting: Option<Waiting>) {
         let packed = waiting.map_or(0, |waiting| {
             let location = waiting.location.map_or(0, |location| std::ptr::from_ref(location).expose_provenance());
@@ -193,25 +195,23 @@ pub(super) struct Extra {
     /// The id of the task that spawned it, 0 if that was no task; and `HAS_NAME`.
     parent: u64,
     spawned_ms: u32,
-    /// When its last poll began. Written by the holder of the poll lock, like `polls`.
+    /// When its last poll began, if there was one. Written by the holder of the poll lock, like `polls`.
     last_poll_ms: AtomicU32,
     /// How often it was polled. It wraps around.
     polls: AtomicU32,
-    /// The first three describe the last poll of the `JoinHandle` that returned `Pending`. They are valid while the task
-    /// has a join waker.
+    /// The last three describe the last poll of the `JoinHandle` that returned `Pending`. They are valid while the task
+    /// has a join waker. Written by the owner of the handle.
     joined_ms: AtomicU32,
     joiner: AtomicU64,
+    /// Null: no `JoinHandle` was polled.
     joined_at: AtomicPtr<Location<'static>>,
 }
-
-/// In `Extra::joiner`: no `JoinHandle` was polled.
-const NOT_JOINED: u64 = u64::MAX;
 
 /// In `Extra::parent`: the task has a name. Ids do not get this far.
 const HAS_NAME: u64 = 1 << 63;
 
 /// In `Extra::joiner`: the join waker is that of the task with this id.
-const IS_DIRECT: u64 = 1 << 63;
+pub(super) const IS_DIRECT: u64 = 1 << 63;
 
 /// The wait for the end of a task.
 #[derive(Clone, Copy, Debug)]
@@ -226,19 +226,25 @@ pub(super) struct Joining {
 
 impl Extra {
     #[inline]
-    pub(super) fn new(parent: u64, has_name: bool) -> Self {
-        let spawned_ms = coarse::now_ms();
+    pub(super) fn new(parent: u64) -> Self {
         Self {
-            parent: parent | if has_name { HAS_NAME } else { 0 },
-            spawned_ms,
-            last_poll_ms: AtomicU32::new(spawned_ms),
+            parent,
+            spawned_ms: coarse::now_ms(),
+            // All zeros, which are stored as one.
+            last_poll_ms: AtomicU32::new(0),
             polls: AtomicU32::new(0),
             joined_ms: AtomicU32::new(0),
-            joiner: AtomicU64::new(NOT_JOINED),
+            joiner: AtomicU64::new(0),
             joined_at: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
 
+    /// The slab has a name for the task.
+    pub(super) fn set_has_name(&mut self) {
+        self.parent |= HAS_NAME;
+    }
+
+    #[inline]
     pub(super) fn has_name(&self) -> bool {
         self.parent & HAS_NAME != 0
     }
@@ -260,30 +266,39 @@ impl Extra {
         self.polls.store(self.polls.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// The number of polls, and when the last one began.
+    /// The number of polls, and when the last one began. The time means nothing if there was none.
     pub(super) fn polls(&self) -> (u32, u32) {
         (self.polls.load(Ordering::Relaxed), self.last_poll_ms.load(Ordering::Relaxed))
     }
 
-    /// A `JoinHandle` is about to wait for the task. Called by its owner, before it stores its waker.
+    /// A `JoinHandle` is about to wait for the task, for the first time. Called by its owner, before it stores its waker.
+    /// `joiner` is the id of the task that waits, and `IS_DIRECT`.
     #[inline]
-    pub(super) fn set_joiner(&self, joiner: u64, is_direct: bool, location: &'static Location<'static>) {
-        let joiner = joiner | if is_direct { IS_DIRECT } else { 0 };
-        // Only the owner of the handle writes.
-        if self.joiner.load(Ordering::Relaxed) != joiner {
-            self.joiner.store(joiner, Ordering::Relaxed);
-            self.joined_ms.store(coarse::now_ms(), Ordering::Relaxed);
-        }
-        self.joined_at.store(std::ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
+    pub(super) fn begin_join(&self, joiner: u64, location: &'static Location<'static>) {
+        self.joiner.store(joiner, Ordering::Relaxed);
+        self.joined_ms.store(coarse::now_ms(), Ordering::Relaxed);
+        // Release: publishes the other two. Pairs with Acquire in `Extra::joining`.
+        self.joined_at.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
     }
 
-    /// What [`set_joiner`](Self::set_joiner) has stored. For a reader that has seen the task's join waker: the handle may
-    /// be polled by another task meanwhile, and the parts be those of two polls.
+    /// As [`begin_join`](Self::begin_join), for a handle that may have waited before. The same joiner has waited since then.
+    pub(super) fn continue_join(&self, joiner: u64, location: &'static Location<'static>) {
+        let is_first = self.joined_at.load(Ordering::Relaxed).is_null();
+        if is_first || self.joiner.load(Ordering::Relaxed) != joiner {
+            self.begin_join(joiner, location);
+        } else {
+            self.joined_at.store(std::ptr::from_ref(location).cast_mut(), Ordering::Release);
+        }
+    }
+
+    /// What these two have stored. For a reader that has seen the task's join waker: the handle may be polled by another
+    /// task meanwhile, and the parts be those of two polls.
     pub(super) fn joining(&self) -> Option<Joining> {
+        // Acquire: sees the joiner that was stored before. Pairs with Release in `Extra::begin_join`.
         // SAFETY: it is null or comes from a `&'static`.
-        let location = unsafe { self.joined_at.load(Ordering::Relaxed).as_ref() }?;
+        let location = unsafe { self.joined_at.load(Ordering::Acquire).as_ref() }?;
         let since_ms = self.joined_ms.load(Ordering::Relaxed);
-        let joiner = Some(self.joiner.load(Ordering::Relaxed)).filter(|joiner| *joiner != NOT_JOINED)?;
+        let joiner = self.joiner.load(Ordering::Relaxed);
         Some(Joining { task: joiner & !IS_DIRECT, location, since_ms, is_direct: joiner & IS_DIRECT != 0 })
     }
 }
@@ -308,5 +323,77 @@ mod tests {
     #[test]
     fn what_dumps_show_costs_forty_bytes_for_each_task() {
         assert_eq!(size_of::<Extra>(), 40);
+    }
+
+    /// Stands for the functions of a type: no test calls them.
+    static TABLE: VTable = VTable {
+        poll: |_, _| unreachable!("no test polls"),
+        cancel: |_| unreachable!("no test cancels"),
+        take_output: |_, _| unreachable!("no test joins"),
+        drop_stage: |_| unreachable!("the stage is empty"),
+        free: |_| unreachable!("it is in no slab"),
+        is_blocking: false,
+        class: 0,
+        layout: Layout::new::<Header>(),
+        future_bytes: 0,
+    };
+
+    fn header() -> Header {
+        Header {
+            state: State::free(),
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            vtable: UnsafeCell::new(&TABLE),
+            id: UnsafeCell::new(Id(1)),
+            join_waker: UnsafeCell::new(None),
+            location: UnsafeCell::new(Location::caller()),
+            waiting: AtomicU64::new(0),
+        }
+    }
+
+    #[test]
+    fn a_wait_and_the_time_of_queueing_share_a_word() {
+        let header = header();
+        assert!(header.waiting().is_none() && header.queued_at().is_none());
+        let here = Location::caller();
+        for location in [Some(here), None] {
+            header.set_waiting(Some(Waiting { kind: WaitKind::Notify, location }));
+            assert_eq!(header.waiting(), Some((WaitKind::Notify, location)));
+            assert_eq!(header.queued_at(), None);
+        }
+        const TIME_MAX: u64 = (1 << 56) - 1;
+        for time in [0, 1, TIME_MAX] {
+            header.set_queued_at(time);
+            assert_eq!(header.queued_at(), Some(time));
+            assert!(header.waiting().is_none());
+        }
+        header.set_queued_at(TIME_MAX + 3);
+        assert_eq!(header.queued_at(), Some(2), "it wraps around and leaves the kind alone");
+        header.set_waiting(None);
+        assert!(header.waiting().is_none() && header.queued_at().is_none());
+    }
+
+    #[test]
+    fn what_dumps_show_is_read_as_it_was_stored() {
+        for (parent, has_name) in [(0, false), (7, false), (0, true), (7, true)] {
+            let mut extra = Extra::new(parent);
+            if has_name {
+                extra.set_has_name();
+            }
+            assert_eq!((extra.parent(), extra.has_name()), (parent, has_name));
+            assert_eq!(extra.polls().0, 0);
+            assert!(extra.joining().is_none());
+            extra.count_poll();
+            assert_eq!(extra.polls().0, 1);
+        }
+        let extra = Extra::new(0);
+        let store = [Extra::begin_join, Extra::continue_join];
+        for (joiner, is_direct, store) in
+            [(9, true, store[1]), (9, false, store[0]), (9, true, store[1]), (0, false, store[1])]
+        {
+            let here = Location::caller();
+            store(&extra, joiner | if is_direct { IS_DIRECT } else { 0 }, here);
+            let joining = extra.joining().expect("a handle was polled");
+            assert_eq!((joining.task, joining.is_direct, joining.location), (joiner, is_direct, here));
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use super::budget::poll_proceed;
 use super::current::{self, CurrentGuard};
-use super::header::Header;
+use super::header::{Extra, Header, IS_DIRECT};
 use super::id::Id;
 use super::join_error::JoinError;
 use super::runnable::TaskRef;
@@ -150,30 +150,41 @@ impl<T> JoinHandle<T> {
         self.task.id()
     }
 
-    /// Sets the waker that completion calls. Returns false if the task is complete already.
-    pub(crate) fn set_waker(&self, waker: &Waker) -> bool {
-        self.set_waker_with(|slot| match slot {
-            Some(old) => old.clone_from(waker),
-            slot => *slot = Some(waker.clone()),
+    /// Sets the waker that completion calls, and records for dumps that the current task waits at `location`. Returns false
+    /// if the task is complete already.
+    #[inline]
+    fn set_waker(&self, waker: &Waker, location: &'static Location<'static>) -> bool {
+        self.set_waker_with(|slot| {
+            let joiner = match waker::task_of(waker) {
+                Some(task) => task.0 | IS_DIRECT,
+                None => current::id_or_zero(),
+            };
+            match slot {
+                Some(old) => {
+                    self.extra().continue_join(joiner, location);
+                    old.clone_from(waker);
+                }
+                slot => {
+                    self.extra().begin_join(joiner, location);
+                    *slot = Some(waker.clone());
+                }
+            }
         })
     }
 
     /// Records for dumps that the current task waits for this one, among others.
     #[track_caller]
-    #[inline]
     pub(crate) fn mark_joined(&self) {
-        self.set_joiner(false);
+        self.extra().continue_join(current::id_or_zero(), Location::caller());
     }
 
-    /// With `is_direct`, the handle is about to store the waker of the current task.
     #[inline]
-    #[track_caller]
-    fn set_joiner(&self, is_direct: bool) {
+    fn extra(&self) -> &Extra {
         // SAFETY: the handle has a reference.
-        unsafe { Header::extra(self.task.as_raw()) }.set_joiner(current::id_or_zero(), is_direct, Location::caller());
+        unsafe { Header::extra(self.task.as_raw()) }
     }
 
-    /// As [`set_waker`](Self::set_waker), but takes the waker by value.
+    /// Sets the waker that completion calls, by value. Returns false if the task is complete already.
     pub(crate) fn give_waker(&self, waker: Waker) -> bool {
         self.set_waker_with(|slot| *slot = Some(waker))
     }
@@ -246,8 +257,7 @@ impl<T> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let unit = ready!(poll_proceed(cx));
-        self.set_joiner(waker::is_of_task(cx.waker()));
-        if self.set_waker(cx.waker()) {
+        if self.set_waker(cx.waker(), Location::caller()) {
             waiting::record(WaitKind::Join, Some(self.task.location()));
             return Poll::Pending;
         }

@@ -49,7 +49,7 @@
 mod budget;
 pub(crate) mod cell;
 pub(crate) mod current;
-mod describe;
+pub(crate) mod describe;
 pub(crate) mod ended;
 pub(crate) mod header;
 mod id;
@@ -61,6 +61,7 @@ pub(crate) mod local_slabs;
 mod models;
 pub(crate) mod poll;
 pub(crate) mod queue_link;
+pub(crate) mod recorded;
 pub(crate) mod runnable;
 pub(crate) mod slab;
 mod state;
@@ -95,7 +96,8 @@ pub mod coop {
         unconstrained,
     };
     pub(crate) use super::budget::{
-        poll_proceed_unless_foreign, set_root_waker, spend_on, with_full, with_full_unless_spent, without_limit,
+        is_of_root, poll_proceed_unless_foreign, set_root_waker, spend_on, with_full, with_full_unless_spent,
+        without_limit,
     };
 }
 pub use crate::blocking::{block_in_place, spawn_blocking, try_spawn_blocking};

@@ -15,6 +15,7 @@ use super::runnable::Runnable;
 use super::slab::TaskSlab;
 use super::state::{OnComplete, OnPending, OnStart, Output};
 use super::{budget, waker};
+use crate::observe::recorder::{self, EventKind};
 use crate::observe::waiting;
 
 /// What the scheduler does after a poll.
@@ -82,8 +83,11 @@ impl Runnable {
             }
             // SAFETY: we hold the poll lock, the reference, and the output is in the cell.
             Poll::Ready(end) => unsafe {
-                if end == End::Panicked && !header.vtable().is_blocking {
-                    TaskSlab::of(task).owner().task_panicked();
+                if end == End::Panicked {
+                    recorder::here(EventKind::Panic, header.id().number());
+                    if !header.vtable().is_blocking {
+                        TaskSlab::of(task).owner().task_panicked();
+                    }
                 }
                 complete(task);
             },

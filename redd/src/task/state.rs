@@ -321,6 +321,7 @@ impl State {
     }
 
     /// Makes a free slot a task, QUEUED, with three references.
+    #[inline]
     pub(super) fn publish(&self) {
         debug_assert_eq!(self.load().refs(), 0, "a slot is published once a life");
         // Release: publishes the task's fields to a walker. Pairs with Acquire in `State::try_ref`.
@@ -328,11 +329,13 @@ impl State {
     }
 
     /// Marks the slot free again. Called only after a transition returned `Free`.
+    #[inline]
     pub(super) fn mark_free(&self) {
         debug_assert_eq!(self.load().refs(), 0, "the last reference is gone");
         self.0.store(0, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn load(&self) -> Snapshot {
         // Acquire: a thread that sees COMPLETE sees the output. Pairs with the AcqRel of `State::apply` in `complete`.
         Snapshot(self.0.load(Ordering::Acquire))
@@ -353,25 +356,31 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn wake_by_val(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_val)
     }
     /// As `wake_by_val`, for a thread that does not keep the task's scheduler.
+    #[inline]
     pub(super) fn wake_by_val_elsewhere(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_val_elsewhere)
     }
+    #[inline]
     pub(super) fn wake_by_ref(&self) -> AfterWake {
         self.apply(Snapshot::woken_by_ref)
     }
     pub(super) fn cancel(&self) -> AfterWake {
         self.apply(Snapshot::cancelled)
     }
+    #[inline]
     pub(super) fn start_poll(&self) -> OnStart {
         self.apply(Snapshot::poll_started)
     }
+    #[inline]
     pub(super) fn finish_poll(&self, yielded: bool) -> OnPending {
         self.apply(|now| now.poll_pended(yielded))
     }
+    #[inline]
     pub(super) fn complete(&self, output: Output) -> OnComplete {
         self.apply(|now| now.completed(output))
     }
@@ -379,6 +388,7 @@ impl State {
     pub(super) fn take_over(&self) -> bool {
         self.apply(Snapshot::taken_over)
     }
+    #[inline]
     pub(super) fn drop_handle(&self) -> OnHandleDrop {
         self.apply(Snapshot::handle_dropped)
     }
@@ -392,6 +402,7 @@ impl State {
 
     /// Whether this is a finished task whose handle is the only reference left. Then the handle may free it without a
     /// read-modify-write, because no other thread can get a reference.
+    #[inline]
     pub(super) fn is_finished_and_ours(&self) -> bool {
         // Acquire: as in `load`.
         let now = Snapshot(self.0.load(Ordering::Acquire));
@@ -399,6 +410,7 @@ impl State {
     }
 
     /// Releases the reference of the handle of such a task.
+    #[inline]
     pub(super) fn release_unshared(&self) {
         debug_assert!(self.is_finished_and_ours());
         self.0.store(0, Ordering::Relaxed);

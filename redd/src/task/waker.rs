@@ -27,22 +27,26 @@ static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, dro
 ///
 /// # Safety
 /// The poller's reference outlives the value.
+#[inline]
 pub(super) unsafe fn borrowed(task: NonNull<Header>) -> ManuallyDrop<Waker> {
     // SAFETY: the table's functions fit a header; the reference is the poller's, so it is not released here.
     ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast(), &TABLE)) })
 }
 
 /// Whether this is a waker of `task`.
+#[inline]
 pub(super) fn is_of(waker: &Waker, task: NonNull<Header>) -> bool {
     std::ptr::eq(waker.data(), task.as_ptr().cast()) && std::ptr::eq(waker.vtable(), &TABLE)
 }
 
 /// Whether this is a waker of any task, which runs no user code.
+#[inline]
 pub(crate) fn is_of_task(waker: &Waker) -> bool {
     std::ptr::eq(waker.vtable(), &TABLE)
 }
 
 /// The task that this waker wakes. `None` if it is not the waker of a task, but for example that of a set of futures.
+#[inline]
 pub(crate) fn task_of(waker: &Waker) -> Option<Id> {
     // SAFETY: it is of this table.
     is_of_task(waker).then(|| unsafe { header(waker.data()).1.id() })
@@ -50,6 +54,7 @@ pub(crate) fn task_of(waker: &Waker) -> Option<Id> {
 
 /// # Safety
 /// `data` comes from a waker of this table, so it is a live header (`waker-is-ref`).
+#[inline]
 unsafe fn header<'a>(data: *const ()) -> (NonNull<Header>, &'a Header) {
     // SAFETY: by the safety contract.
     unsafe {

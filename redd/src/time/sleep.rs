@@ -237,7 +237,7 @@ impl Sleep {
         *this.is_given = true;
         this.resource.record_state(|| [ResourceState::Duration(millis_until(*this.deadline))]);
         let waker = this.timer.as_mut().disarm();
-        match arm(this.timer, *this.deadline, waker, None) {
+        match arm(this.timer, *this.deadline, waker) {
             Arming::Armed | Arming::ArmedEarliest => {}
             // The woken task finds the timer ready, or panics because the runtime is gone.
             Arming::Due(waker) | Arming::Gone(waker) => wake_guarded(waker),
@@ -267,7 +267,8 @@ impl Future for Sleep {
                 TimerState::Fired => true,
                 TimerState::Waiting => fire_if_reached(this.timer, *deadline),
                 TimerState::Idle => {
-                    match arm(this.timer.as_mut(), *deadline, Some(cx.waker().clone()), Some(id_or_zero())) {
+                    this.timer.as_mut().begin_wait(id_or_zero());
+                    match arm(this.timer.as_mut(), *deadline, Some(cx.waker().clone())) {
                         Arming::Armed | Arming::ArmedEarliest => {
                             *this.is_given && fire_if_reached(this.timer, *deadline)
                         }
@@ -333,10 +334,9 @@ fn has_reached(timer: &Timer, deadline: std::time::Instant) -> bool {
     current::with_parts(ask).unwrap_or(false)
 }
 
-/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is no active worker. `task`: as for
-/// [`Timer::arm`].
+/// Arms an idle timer on the wheel of this worker, or on the shared wheel if this thread is no active worker.
 #[inline]
-fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>, task: Option<u64>) -> Arming {
+fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker>) -> Arming {
     let home = timer.home();
     // `home-or-here`: a worker of another runtime counts as a thread outside.
     let here = |parts: &Parts| match parts.timers() {
@@ -344,7 +344,7 @@ fn arm(timer: Pin<&mut Timer>, deadline: std::time::Instant, waker: Option<Waker
         Some(_) | None => home,
     };
     let wheel = current::with_parts(here).unwrap_or(home);
-    let arming = timer.arm(wheel, deadline, waker, task);
+    let arming = timer.arm(wheel, deadline, waker);
     // A worker checks its own wheel before it parks. For the shared wheel a worker has to be unparked.
     if matches!(arming, Arming::ArmedEarliest) && std::ptr::eq(wheel, home) {
         home.unpark_owner();

@@ -53,7 +53,7 @@ use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicU8, AtomicU64, Ordering, fixed};
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::reuse_pool::Pool;
-use crate::primitives::{Mutex, ShortMutex};
+use crate::primitives::{Mutex, ShortMutex, thread};
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/time_timers.rs"]
@@ -64,8 +64,9 @@ const NO_DEADLINE: u64 = u64::MAX;
 /// The life of a wheel that serves no runtime.
 const NO_RUNTIME: u64 = 0;
 
-/// How many timers are described under one lock: each costs about as much as a cache miss.
-const COLLECTED_AT_ONCE: usize = 256;
+/// How many timers are described under one lock: each costs about as much as a cache miss. With 256, a worker that armed a timer
+/// meanwhile waited for more than a millisecond: after some 30 µs it sleeps between its attempts (`thread::spin`).
+const COLLECTED_AT_ONCE: usize = 64;
 
 /// Numbers for `one-life`.
 static NEXT_LIFE: fixed::AtomicU64 = fixed::AtomicU64::new(NO_RUNTIME + 1);
@@ -179,15 +180,16 @@ impl Timers {
 
     /// Adds the tasks that wait for a timer. Timers that are armed or dropped meanwhile may or may not be among them.
     pub(crate) fn collect(&self, out: &mut Vec<WaiterInfo>) {
-        self.collect_by(COLLECTED_AT_ONCE, out);
+        // The lock is free for as long as a thread that waits for it may pause between two attempts.
+        self.collect_by(COLLECTED_AT_ONCE, || (0..thread::SPINS).for_each(thread::spin), out);
     }
 
-    /// As [`collect`](Self::collect), with this many timers under one lock.
-    fn collect_by(&self, count: usize, out: &mut Vec<WaiterInfo>) {
+    /// As [`collect`](Self::collect), with this many timers under one lock, and `pause` before each.
+    fn collect_by(&self, count: usize, pause: impl Fn(), out: &mut Vec<WaiterInfo>) {
         let _walk = self.walking.lock();
         let now = self.clock.now();
         for wheel in &self.wheels {
-            wheel.collect(count, |tick| self.instant_of(tick).saturating_duration_since(now), out);
+            wheel.collect(count, &pause, |tick| self.instant_of(tick).saturating_duration_since(now), out);
         }
     }
 
@@ -295,10 +297,11 @@ impl LockedWheel {
     }
 
     /// Adds the tasks that wait for a timer of this wheel. The caller holds the lock for the one walk.
-    fn collect(&self, count: usize, remaining: impl Fn(u64) -> Duration, out: &mut Vec<WaiterInfo>) {
+    fn collect(&self, count: usize, pause: impl Fn(), remaining: impl Fn(u64) -> Duration, out: &mut Vec<WaiterInfo>) {
         let (mut walk, mut found) = (WheelWalk::new(), Vec::new());
         let mut is_done = false;
         while !is_done {
+            pause();
             // Memory is allocated outside of the lock.
             found.reserve(count);
             is_done = self.with(|inner| {
@@ -517,6 +520,11 @@ impl Timer {
                 let swapped = self.with_waker(|old| {
                     // SAFETY: `owner-or-lock`: ARMED, and the lock is held.
                     self.entry.task.with_mut(|slot| unsafe { *slot = task });
+                    if old.is_none() {
+                        // It was armed by a reset while no task waited.
+                        // SAFETY: as above.
+                        self.entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
+                    }
                     std::mem::swap(old, &mut waker);
                 });
                 swapped.is_some()
@@ -542,15 +550,25 @@ impl Timer {
         })
     }
 
-    /// Links the timer into `wheel`. It must be in no wheel. `task` is the id of the task that begins to wait; `None` if
-    /// the wait, if there is one, is an earlier one.
+    /// The task with this id begins to wait. The timer must be in no wheel.
+    #[inline]
+    pub(super) fn begin_wait(self: Pin<&mut Self>, task: u64) {
+        let entry = &self.entry;
+        debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "`owner-or-lock`");
+        // SAFETY: `owner-or-lock`: not ARMED, and we are the owner.
+        entry.task.with_mut(|slot| unsafe { *slot = task });
+        // SAFETY: as above.
+        entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
+    }
+
+    /// Links the timer into `wheel`. It must be in no wheel. If a task begins to wait, [`begin_wait`](Self::begin_wait) was
+    /// called.
     #[inline]
     pub(super) fn arm(
         self: Pin<&mut Self>,
         wheel: &'static LockedWheel,
         deadline: Instant,
         waker: Option<Waker>,
-        task: Option<u64>,
     ) -> Arming {
         let this = self.project();
         *this.wheel = Some(wheel);
@@ -558,13 +576,7 @@ impl Timer {
         let entry = this.entry.into_ref().get_ref();
         debug_assert_ne!(entry.state.load(Ordering::Relaxed), ARMED, "a timer is armed once until it is disarmed");
         // SAFETY: `owner-or-lock`: not ARMED, and we are the owner. The slot is empty, so nothing is dropped.
-        entry.waker.with_mut(|slot| unsafe { *slot = waker });
-        if let Some(task) = task {
-            // SAFETY: `owner-or-lock`, as above.
-            entry.task.with_mut(|slot| unsafe { *slot = task });
-            // SAFETY: as above.
-            entry.since_ms.with_mut(|slot| unsafe { *slot = coarse::now_ms() });
-        }
+        entry.waker.with_mut(|slot| unsafe { slot.write(waker) });
         // A timer that is not linked returns its waker.
         let leave = |state| {
             entry.state.store(state, Ordering::Relaxed);
@@ -676,7 +688,8 @@ mod tests {
     #[track_caller]
     fn arm_at(timers: &Timers, slot: usize, tick: u64, waker: Waker) -> Pin<Box<Timer>> {
         let mut timer = idle(timers);
-        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker), Some(7));
+        timer.as_mut().begin_wait(7);
+        let arming = timer.as_mut().arm(timers.wheels[slot], timers.instant_of(tick), Some(waker));
         assert!(matches!(arming, Arming::Armed | Arming::ArmedEarliest));
         timer
     }
@@ -732,7 +745,7 @@ mod tests {
         let timers = paused(0);
         let arm = |tick| {
             let mut timer = idle(&timers);
-            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None, None);
+            let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(tick), None);
             (matches!(arming, Arming::ArmedEarliest), timer)
         };
         let (first, a) = arm(10);
@@ -747,7 +760,7 @@ mod tests {
         let timers = paused(0);
         fire(&timers, 0, 100);
         let mut timer = idle(&timers);
-        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()), None);
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(100), Some(Waker::noop().clone()));
         assert!(matches!(arming, Arming::Due(Some(_))));
         assert!(timer.is_fired());
     }
@@ -763,7 +776,7 @@ mod tests {
         assert_eq!(*log.lock(), [9], "the waiting task is woken");
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(armed.as_mut().poll(&mut cx, || 8), TimerState::Detached);
-        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None, None);
+        let arming = idle.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
         assert!(matches!(arming, Arming::Gone(None)));
         drop(timers);
         let other = paused(3);
@@ -779,7 +792,7 @@ mod tests {
         let wheel = gone.wheels[0];
         gone.shutdown();
         wheel.open(u64::MAX, real_start());
-        let arming = timer.as_mut().arm(wheel, real_start(), None, None);
+        let arming = timer.as_mut().arm(wheel, real_start(), None);
         assert!(matches!(arming, Arming::Gone(None)));
         wheel.with(|inner| inner.life = NO_RUNTIME);
     }
@@ -857,7 +870,7 @@ mod tests {
         let line = line!() + 1;
         let second = arm_at(&timers, shared, 1 << 40, Waker::noop().clone());
         let mut unpolled = idle(&timers);
-        let arming = unpolled.as_mut().arm(timers.wheels[own], timers.instant_of(9), None, None);
+        let arming = unpolled.as_mut().arm(timers.wheels[own], timers.instant_of(9), None);
         assert!(matches!(arming, Arming::Armed));
         assert_eq!(collected(&timers), [(7, Duration::from_millis(5)), (7, Duration::from_millis(1 << 40))]);
         let mut waiters = Vec::new();
@@ -868,11 +881,27 @@ mod tests {
         assert_eq!(first.as_mut().poll(&mut Context::from_waker(&waker), || 8), TimerState::Waiting);
         let waker = first.as_mut().disarm();
         assert_eq!(collected(&timers).len(), 1);
-        let arming = first.as_mut().arm(timers.wheels[own], timers.instant_of(6), waker, None);
+        let arming = first.as_mut().arm(timers.wheels[own], timers.instant_of(6), waker);
         assert!(matches!(arming, Arming::ArmedEarliest));
         assert_eq!(collected(&timers)[0], (8, Duration::from_millis(6)));
         drop((first, second));
         assert_eq!(collected(&timers), []);
+    }
+
+    #[test]
+    fn a_wait_for_a_timer_that_was_reset_before_begins_with_the_poll() {
+        let timers = paused(0);
+        // The clock starts at zero, which is also what a new timer has.
+        while coarse::now_ms() == 0 {
+            coarse::refresh();
+        }
+        let mut timer = idle(&timers);
+        let arming = timer.as_mut().arm(timers.wheels[0], timers.instant_of(9), None);
+        assert!(matches!(arming, Arming::ArmedEarliest));
+        assert_eq!(timer.as_mut().poll(&mut Context::from_waker(Waker::noop()), || 7), TimerState::Waiting);
+        let mut waiters = Vec::new();
+        timers.collect(&mut waiters);
+        assert!(matches!(waiters[..], [WaiterInfo { task: 7, since_ms: 1.., .. }]), "{waiters:?}");
     }
 
     #[test]
@@ -897,7 +926,7 @@ mod tests {
         for round in 0..rounds {
             let mut timer = idle(&timers);
             let deadline = timers.instant_of(round + round % 5);
-            match timer.as_mut().arm(timers.wheels[0], deadline, None, None) {
+            match timer.as_mut().arm(timers.wheels[0], deadline, None) {
                 Arming::Armed | Arming::ArmedEarliest => {
                     if timer.as_mut().poll(&mut cx, || 8) == TimerState::Fired {
                         fired += 1;

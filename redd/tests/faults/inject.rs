@@ -19,6 +19,8 @@ pub(crate) struct FaultPoint {
     from: AtomicU64,
     left: AtomicU64,
     errno: AtomicI32,
+    /// The only thread whose calls count and fail. 0: all do.
+    thread: AtomicI32,
 }
 
 pub(crate) static EPOLL_CREATE: FaultPoint = FaultPoint::new();
@@ -29,6 +31,14 @@ pub(crate) static EVENTFD: FaultPoint = FaultPoint::new();
 pub(crate) static ACCEPT: FaultPoint = FaultPoint::new();
 pub(crate) static RECV: FaultPoint = FaultPoint::new();
 pub(crate) static SEND: FaultPoint = FaultPoint::new();
+pub(crate) static SIGNAL_WAIT: FaultPoint = FaultPoint::new();
+pub(crate) static OPEN: FaultPoint = FaultPoint::new();
+pub(crate) static STATUS: FaultPoint = FaultPoint::new();
+pub(crate) static SOCKET: FaultPoint = FaultPoint::new();
+pub(crate) static CONNECT: FaultPoint = FaultPoint::new();
+pub(crate) static GET_OPTION: FaultPoint = FaultPoint::new();
+pub(crate) static SET_OPTION: FaultPoint = FaultPoint::new();
+pub(crate) static CONTROL: FaultPoint = FaultPoint::new();
 pub(crate) static THREAD: FaultPoint = FaultPoint::new();
 
 impl FaultPoint {
@@ -39,6 +49,7 @@ impl FaultPoint {
             from: AtomicU64::new(0),
             left: AtomicU64::new(0),
             errno: AtomicI32::new(0),
+            thread: AtomicI32::new(0),
         }
     }
 
@@ -56,6 +67,17 @@ impl FaultPoint {
         self.left.store(times, Ordering::SeqCst);
     }
 
+    /// As [`fail`](Self::fail), for the calls of one thread.
+    pub(crate) fn fail_on(&self, thread: c_int, skip: u64, times: u64, errno: c_int) {
+        self.thread.store(thread, Ordering::SeqCst);
+        self.fail(skip, times, errno);
+    }
+
+    /// Whether a call has failed as often as was set.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
+
     /// Lets all calls succeed again.
     pub(crate) fn restore(&self) {
         self.left.store(0, Ordering::SeqCst);
@@ -67,6 +89,11 @@ impl FaultPoint {
     }
 
     fn check(&self) -> Option<c_int> {
+        let thread = self.thread.load(Ordering::SeqCst);
+        // SAFETY: no pointers are passed, and it cannot fail.
+        if thread != 0 && thread != unsafe { libc::gettid() } {
+            return None;
+        }
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let from = self.from.load(Ordering::SeqCst);
         if call < from || (call - from) % self.every.load(Ordering::SeqCst) != 0 {
@@ -172,6 +199,15 @@ functions! {
     RECV: fn read(fd: c_int, buf: *mut c_void, len: usize) -> isize;
     SEND: fn writev(fd: c_int, parts: *const c_void, count: c_int) -> isize;
     RECV: fn recvfrom(fd: c_int, buf: *mut c_void, len: usize, flags: c_int, from: *mut c_void, size: *mut c_void) -> isize;
+    SIGNAL_WAIT: fn sigtimedwait(signals: *const c_void, info: *mut c_void, timeout: *const c_void) -> c_int;
+    // The mode is there for files that are created. It is passed in the same register as if the function had no dots.
+    OPEN: fn open64(path: *const c_void, flags: c_int, mode: c_int) -> c_int;
+    STATUS: fn statx(fd: c_int, path: *const c_void, flags: c_int, mask: u32, status: *mut c_void) -> c_int;
+    SOCKET: fn socket(family: c_int, kind: c_int, protocol: c_int) -> c_int;
+    CONNECT: fn connect(fd: c_int, address: *const c_void, len: u32) -> c_int;
+    GET_OPTION: fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut c_void) -> c_int;
+    SET_OPTION: fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
+    CONTROL: fn ioctl(fd: c_int, request: u64, value: *mut c_void) -> c_int;
     SEND: fn send(fd: c_int, buf: *const c_void, len: usize, flags: c_int) -> isize;
 }
 

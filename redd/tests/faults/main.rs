@@ -10,6 +10,9 @@
 #![allow(unsafe_code, reason = "system calls, and the C library's functions in our place")]
 #![allow(clippy::missing_safety_doc, clippy::multiple_unsafe_ops_per_block, reason = "a test")]
 
+mod attach;
+#[path = "../support/attach_client.rs"]
+mod attach_client;
 #[path = "../../src/sys/emulation.rs"]
 mod emulation;
 mod inject;
@@ -55,7 +58,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let cases = || {
-        system::CASES.iter().chain(world::CASES).chain(user_code::CASES).chain(lifetimes::CASES).chain(stderr::CASES)
+        system::CASES
+            .iter()
+            .chain(world::CASES)
+            .chain(user_code::CASES)
+            .chain(lifetimes::CASES)
+            .chain(stderr::CASES)
+            .chain(attach::CASES)
     };
     if let [flag, name] = &arguments[..] {
         if flag == "--case" {

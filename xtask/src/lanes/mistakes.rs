@@ -16,8 +16,8 @@ const TABLE: &str = "redd/models/mistakes.txt";
 /// all dependencies once more.
 const SWITCH: &str = "redd_mistakes";
 
-/// What the workspace consists of.
-const COPIED: &[&str] = &["Cargo.toml", "Cargo.lock", "redd", "redd-macros", "tokio", "crawler", "xtask"];
+/// What the workspace consists of beside its members.
+const COPIED: &[&str] = &["Cargo.toml", "Cargo.lock"];
 
 /// The version of the workspace's packages, up to its closing quote, and that of the copy's.
 const VERSION: &str = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"));
@@ -39,11 +39,22 @@ pub(super) fn seeded_copy(root: &Path, target: &Path) -> Result<PathBuf, String>
     let mistakes = parse(&table)?;
     let folder = target.join("mistakes");
     let mut expected = BTreeSet::new();
-    for name in COPIED {
+    let manifest =
+        fs::read_to_string(root.join("Cargo.toml")).map_err(|error| format!("cannot read Cargo.toml: {error}"))?;
+    let members = members(&manifest)?;
+    for name in COPIED.iter().copied().chain(members) {
         copy(root, &folder, Path::new(name), &mistakes, &mut expected)?;
     }
     remove_others(&folder, &expected).map_err(|error| format!("cannot clear {}: {error}", folder.display()))?;
     Ok(folder)
+}
+
+/// The members of a workspace. Cargo loads all of their manifests, so the copy needs every one.
+fn members(manifest: &str) -> Result<Vec<&str>, String> {
+    let list = manifest.lines().find_map(|line| line.strip_prefix("members = [")?.strip_suffix(']'));
+    let list =
+        list.ok_or("Cargo.toml has no line `members = [...]`: write the members of the workspace into one line")?;
+    Ok(list.split(',').map(|name| name.trim().trim_matches('"')).filter(|name| !name.is_empty()).collect())
 }
 
 fn copy(
@@ -195,6 +206,22 @@ mod tests {
             let error = parse(&table).unwrap_err();
             assert!(error.starts_with(TABLE) && error.contains(fix), "{table}: {error}");
         }
+    }
+
+    #[test]
+    fn every_member_of_the_workspace_is_copied() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        // Cargo's own list.
+        let mut metadata = std::process::Command::new(env!("CARGO"));
+        metadata.args(["metadata", "--offline", "--no-deps", "--format-version=1"]).current_dir(root);
+        let metadata: serde_json::Value = serde_json::from_slice(&metadata.output().unwrap().stdout).unwrap();
+        let packages = metadata["packages"].as_array().unwrap();
+        let paths = packages.iter().map(|package| Path::new(package["manifest_path"].as_str().unwrap()));
+        let expected: BTreeSet<&Path> =
+            paths.map(|path| path.parent().unwrap().strip_prefix(root.canonicalize().unwrap()).unwrap()).collect();
+        assert_eq!(members(&manifest).unwrap().into_iter().map(Path::new).collect::<BTreeSet<_>>(), expected);
+        assert!(members("[workspace]\n").unwrap_err().contains("into one line"));
     }
 
     #[test]

@@ -33,6 +33,7 @@ const FEATURE_PLACES: &[(&str, &str)] = &[
     ("redd/src/macros/support.rs", "re-exports the parsers of `redd-macros`"),
     ("redd/src/io/mod.rs", "signposts to `fs::stdio` and `net`"),
     ("redd/src/observe/late_poll.rs", "the event of a late poll, and nothing in its place"),
+    ("redd/src/runtime/diagnose.rs", "the event of a diagnosis, and nothing in its place"),
     ("redd/src/observe/spans.rs", "the spans of tasks, and nothing in their place"),
     ("redd/src/observe/symbols.rs", "the names of functions, and addresses in their place"),
     ("redd/src/observe/resources.rs", "the spans of resources, and nothing in their place"),

@@ -25,6 +25,8 @@ const LAYERS: &[&[&str]] = &[
     &["driver/"],
     &["current.rs"],
     &["task/"],
+    // It takes the ids of tasks.
+    &["observe/dump/"],
     // Leaves: what a task waits on.
     &["time/"],
     &["sync/"],
@@ -35,7 +37,7 @@ const LAYERS: &[&[&str]] = &[
     &["scheduler/"],
     &["blocking/"],
     &["io/background.rs", "io/stdio.rs"],
-    &["observe/dump/", "observe/metrics.rs", "observe/metrics/"],
+    &["observe/metrics.rs", "observe/metrics/"],
     &["runtime/"],
     &["group/"],
     &["macros/"],

@@ -8,15 +8,16 @@
 
 use std::collections::HashMap;
 use std::panic::Location;
+use std::time::Duration;
 
-use super::diagnosis::{self, Diagnosis};
+use super::diagnosis::Diagnosis;
 use super::task::{Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::coarse::age_at;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
-use crate::observe::waiter::{Subject, WaiterInfo};
+use crate::observe::waiter::{Granted, Subject, WaiterInfo};
 use crate::task::Id;
 
 type At = Option<&'static Location<'static>>;
@@ -30,8 +31,24 @@ pub(super) struct Contents {
     pub(super) outside: Vec<Wait>,
     pub(super) unjoined: Vec<Unjoined>,
     pub(super) diagnoses: Vec<Diagnosis>,
+    /// What was granted and not noticed. Not shown but in a diagnosis.
+    pub(super) grants: Vec<Grant>,
     /// The number of waiters of the process that were not read.
     pub(super) left_out: usize,
+}
+
+/// A grant that its future has not noticed.
+#[derive(Clone, Debug)]
+pub(super) struct Grant {
+    pub(super) object: u32,
+    pub(super) task: Option<Id>,
+    pub(super) ago: Duration,
+    pub(super) is_woken_directly: bool,
+    pub(super) waiting: usize,
+    pub(super) released_by: Option<Id>,
+    /// The wait that it ended.
+    pub(super) kind: WaitKind,
+    pub(super) location: Option<&'static Location<'static>>,
 }
 
 /// Waiters of tasks that are not in `infos` are left out: those belong to other runtimes. `now_ms` is the coarse clock of the
@@ -42,21 +59,33 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
         let trace = Trace { info, waits: Vec::new() };
         if trace.info.is_root { roots.push(Root { trace }) } else { tasks.push(Task { trace }) }
     }
-    tasks.sort_unstable_by_key(Task::id);
-    let mut outside = Vec::new();
+    // Mostly they are in the order in which they were spawned.
+    if !tasks.is_sorted_by_key(Task::id) {
+        tasks.sort_unstable_by_key(Task::id);
+    }
+    // Apart from the tasks, so that a search stays in the cache.
+    let ids: Vec<Id> = tasks.iter().map(Task::id).collect();
+    let (mut outside, mut grants) = (Vec::new(), Vec::new());
     let mut convert = Convert { now_ms, objects: HashMap::new() };
     for waiter in waiters {
+        if let Subject::Granted(granted) = waiter.subject {
+            grants.push(convert.grant(granted));
+            continue;
+        }
         let id = task_id(waiter.task);
-        let index = id.and_then(|id| tasks.binary_search_by_key(&id, Task::id).ok());
+        let index = id.and_then(|id| ids.binary_search(&id).ok());
         match (id, index) {
             (None, _) => outside.push(convert.wait(waiter)),
             (Some(_), Some(index)) => {
                 let mut wait = convert.wait(waiter);
                 if let What::Task(joined) = wait.what {
-                    let joined = tasks.binary_search_by_key(&joined, Task::id);
+                    let joined = ids.binary_search(&joined);
                     wait.joined_at = joined.ok().map(|index| tasks[index].spawned_at());
                 }
-                tasks[index].trace.waits.push(wait);
+                let waits = &mut tasks[index].trace.waits;
+                // Most tasks have one. A vector would make room for four.
+                waits.reserve_exact(usize::from(waits.is_empty()));
+                waits.push(wait);
             }
             (Some(_), None) => {}
         }
@@ -70,8 +99,8 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
     }
     outside.sort_by(in_order);
     let tasks = Tasks { tasks };
-    let diagnoses = diagnosis::find(&tasks);
-    Contents { tasks, roots, outside, unjoined: Vec::new(), diagnoses, left_out }
+    let (unjoined, diagnoses) = (Vec::new(), Vec::new());
+    Contents { tasks, roots, outside, unjoined, diagnoses, grants, left_out }
 }
 
 fn task_id(number: u64) -> Option<Id> {
@@ -91,6 +120,7 @@ fn add_note(trace: &mut Trace, is_any_left_out: bool) {
         let is_found = if kind == WaitKind::Join { locate_join(same, location) } else { locate(same, location) };
         if !is_found && (is_any_left_out || has_leaves_without_waiter(kind)) {
             let what = What::Unknown;
+            trace.waits.reserve_exact(usize::from(trace.waits.is_empty()));
             trace.waits.push(Wait { kind, location, since: None, is_direct: false, joined_at: None, what });
         }
     }
@@ -164,6 +194,21 @@ impl Convert {
             }
             Subject::Process(id) => What::Process(id),
             Subject::Signal(number) => What::Signal(number),
+            Subject::Granted(_) => What::Unknown,
+        }
+    }
+
+    fn grant(&mut self, granted: Granted) -> Grant {
+        let Granted { object, task, kind, location, at_ms, by, is_woken_directly, waiting } = granted;
+        Grant {
+            object: self.object(object),
+            task: task_id(task),
+            ago: age_at(self.now_ms, at_ms),
+            is_woken_directly,
+            waiting,
+            released_by: task_id(by),
+            kind,
+            location,
         }
     }
 

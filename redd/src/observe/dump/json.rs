@@ -1,166 +1,263 @@
 //! A dump as JSON, by hand: the format has few types, and a runtime should not bring a serialization library along.
 //!
 //! Called by `snapshot`, whose `to_json` documents the format.
+//!
+//! # Why not otherwise
+//! `write!` costs more than a microsecond for a task, most of it for numbers and for the locations, of which a program has few.
+//! So numbers are written here, and the text of each location is made once.
 
-use std::fmt::{self, Display, Write};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
 use std::panic::Location;
+use std::ptr;
 use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
 use super::join::Contents;
 use super::task::{Root, Task, TaskState};
-use super::wait::{Wait, What};
+use super::wait::{Taken, Wait, What};
+use crate::observe::WaitKind;
 use crate::observe::report::{ShortLocation, is_unprintable};
 use crate::observe::unjoined::Unjoined;
+use crate::task::Id;
 
 /// About as long is the text of a task with one wait.
-pub(super) const BYTES_PER_TASK: usize = 320;
+const BYTES_PER_TASK: usize = 360;
 
 /// Writes the whole dump.
-pub(super) fn write(out: &mut String, contents: &Contents) -> fmt::Result {
-    let Contents { tasks, roots, outside, unjoined, diagnoses, left_out } = contents;
-    out.push_str("{\"format\":\"redd-dump/1\",\"diagnoses\":");
-    write_list(out, diagnoses, |out, Diagnosis::Deadlock(ids)| {
-        out.push_str("{\"type\":\"deadlock\",\"tasks\":");
-        write_list(out, ids, |out, id| write!(out, "{id}"))?;
-        out.push('}');
-        Ok(())
-    })?;
-    out.push_str(",\"tasks\":");
-    write_list(out, &tasks.tasks, write_task)?;
-    out.push_str(",\"roots\":");
-    write_list(out, roots, write_root)?;
-    out.push_str(",\"outside\":");
-    write_list(out, outside, write_wait)?;
-    out.push_str(",\"unjoined\":");
-    write_list(out, unjoined, |out, Unjoined { created_at, sets, tasks }| {
-        write!(out, "{{\"created_at\":{},\"sets\":{sets},\"tasks\":{tasks}}}", At(created_at))
-    })?;
-    writeln!(out, ",\"left_out\":{left_out}}}")
+pub(super) fn write(out: &mut String, contents: &Contents) {
+    let Contents { tasks, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
+    out.reserve(tasks.tasks.len() * BYTES_PER_TASK + 256);
+    let mut json = Json { out, locations: BTreeMap::new(), kinds: BTreeMap::new() };
+    json.raw("{\"format\":\"redd-dump/1\",\"diagnoses\":");
+    json.list(diagnoses, Json::diagnosis);
+    json.raw(",\"tasks\":");
+    json.list(&tasks.tasks, Json::task);
+    json.raw(",\"roots\":");
+    json.list(roots, Json::root);
+    json.raw(",\"outside\":");
+    json.list(outside, Json::wait);
+    json.raw(",\"unjoined\":");
+    json.list(unjoined, Json::unjoined);
+    json.number(",\"left_out\":", *left_out);
+    json.raw("}\n");
 }
 
-fn write_task(out: &mut String, task: &Task) -> fmt::Result {
-    write!(out, "\n{{\"id\":{},\"name\":{}", task.id(), Nullable(task.name().map(Quoted)))?;
-    write!(out, ",\"is_blocking\":{},\"parent\":{}", task.is_blocking(), Nullable(task.parent()))?;
-    write!(out, ",\"spawned_at\":{},\"age_ms\":{}", At(task.spawned_at()), Ms(task.age()))?;
-    write!(out, ",\"polls\":{},\"since_polled_ms\":{}", task.polls(), Nullable(task.since_polled().map(Ms)))?;
-    let state = match task.state() {
-        TaskState::Running => "running",
-        TaskState::Queued => "queued",
-        TaskState::Waiting { .. } => "waiting",
-    };
-    write!(out, ",\"state\":\"{state}\",\"thread\":{},\"waits\":", Nullable(task.thread()))?;
-    write_list(out, task.waits(), write_wait)?;
-    out.push('}');
-    Ok(())
+/// The text so far.
+struct Json<'a> {
+    out: &'a mut String,
+    /// The text of each location, in quotes. There are few, so a search takes less time than a hash.
+    locations: BTreeMap<*const Location<'static>, Box<str>>,
+    /// The name of each kind, in quotes.
+    kinds: BTreeMap<u8, Box<str>>,
 }
 
-fn write_root(out: &mut String, root: &Root) -> fmt::Result {
-    write!(out, "{{\"called_at\":{},\"age_ms\":{}", At(root.called_at()), Ms(root.age()))?;
-    write!(out, ",\"is_running\":{},\"waits\":", root.is_running())?;
-    write_list(out, root.waits(), write_wait)?;
-    out.push('}');
-    Ok(())
-}
-
-fn write_wait(out: &mut String, wait: &Wait) -> fmt::Result {
-    write!(out, "{{\"kind\":\"{:?}\",\"at\":{}", wait.kind, Nullable(wait.location.map(At)))?;
-    write!(out, ",\"since_ms\":{},\"what\":", Nullable(wait.since.map(Ms)))?;
-    match &wait.what {
-        What::Unknown => out.push_str("null"),
-        What::Lock { object, taken, out: permits, waiting } => {
-            write!(out, "{{\"type\":\"lock\",\"object\":{object},\"taken\":")?;
-            match taken {
-                None => out.push_str("null"),
-                Some(taken) => write!(
-                    out,
-                    "{{\"task\":{},\"at\":{},\"ago_ms\":{},\"is_only\":{},\"is_owned\":{}}}",
-                    Nullable(taken.by),
-                    Nullable(taken.location.map(At)),
-                    Ms(taken.ago),
-                    taken.is_only,
-                    taken.is_owned
-                )?,
+impl Json<'_> {
+    fn diagnosis(&mut self, diagnosis: &Diagnosis) {
+        match diagnosis {
+            Diagnosis::Deadlock { tasks } => {
+                self.raw("{\"type\":\"deadlock\",\"tasks\":");
+                self.list(tasks, |json, task| json.number("", task.id.number()));
             }
-            write!(out, ",\"out\":{},\"waiting\":{waiting}}}", Nullable(*permits))?;
+            Diagnosis::Futurelock { task, kind, granted_at, ago, released_by, waiting, waits } => {
+                self.optional("{\"type\":\"futurelock\",\"task\":", *task, Self::id);
+                self.raw(",\"kind\":");
+                self.kind(*kind);
+                self.optional(",\"granted_at\":", *granted_at, Self::at);
+                self.number(",\"ago_ms\":", ms(*ago));
+                self.optional(",\"released_by\":", *released_by, Self::id);
+                self.number(",\"waiting\":", *waiting);
+                self.raw(",\"waits\":");
+                self.list(waits, Self::wait);
+            }
+            Diagnosis::Stranded { task } => self.number("{\"type\":\"stranded\",\"task\":", task.id.number()),
+            Diagnosis::NothingCanHappen { waiting } => {
+                self.number("{\"type\":\"nothing_can_happen\",\"waiting\":", *waiting);
+            }
         }
-        What::Task(id) => write!(out, "{{\"type\":\"task\",\"task\":{id}}}")?,
-        What::Deadline(remaining) => write!(out, "{{\"type\":\"deadline\",\"remaining_ms\":{}}}", Ms(*remaining))?,
-        What::Descriptor { fd, about } => {
-            let about = Nullable(Some(about).filter(|about| !about.is_empty()).map(|about| Quoted(about)));
-            write!(out, "{{\"type\":\"descriptor\",\"fd\":{fd},\"about\":{about}}}")?;
-        }
-        What::Channel { object, senders, receivers, length } => write!(
-            out,
-            "{{\"type\":\"channel\",\"object\":{object},\"senders\":{senders},\"receivers\":{receivers},\
-             \"length\":{length}}}"
-        )?,
-        What::Process(id) => write!(out, "{{\"type\":\"process\",\"pid\":{id}}}")?,
-        What::Signal(number) => write!(out, "{{\"type\":\"signal\",\"number\":{number}}}")?,
+        self.raw("}");
     }
-    out.push('}');
-    Ok(())
-}
 
-fn write_list<T>(out: &mut String, items: &[T], write: impl Fn(&mut String, &T) -> fmt::Result) -> fmt::Result {
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        write(out, item)?;
+    fn id(&mut self, id: Id) {
+        self.number("", id.number());
     }
-    out.push(']');
-    Ok(())
-}
 
-/// A value, or `null`.
-struct Nullable<T>(Option<T>);
+    /// Writes the name of a kind as a string.
+    fn kind(&mut self, kind: WaitKind) {
+        let name = self.kinds.entry(kind as u8).or_insert_with(|| format!("\"{kind:?}\"").into());
+        self.out.push_str(name);
+    }
 
-impl<T: Display> Display for Nullable<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(value) => value.fmt(f),
-            None => f.write_str("null"),
+    fn task(&mut self, task: &Task) {
+        self.number("\n{\"id\":", task.id().number());
+        self.optional(",\"name\":", task.name(), Self::string);
+        self.flag(",\"is_blocking\":", task.is_blocking());
+        self.optional(",\"parent\":", task.parent(), Self::id);
+        self.raw(",\"spawned_at\":");
+        self.at(task.spawned_at());
+        self.number(",\"age_ms\":", ms(task.age()));
+        self.number(",\"polls\":", task.polls());
+        self.optional(",\"since_polled_ms\":", task.since_polled(), Self::ms);
+        self.raw(match task.state() {
+            TaskState::Running => ",\"state\":\"running\"",
+            TaskState::Queued => ",\"state\":\"queued\"",
+            TaskState::Waiting { .. } => ",\"state\":\"waiting\"",
+        });
+        self.optional(",\"thread\":", task.thread(), |json, thread| json.number("", thread));
+        self.raw(",\"waits\":");
+        self.list(task.waits(), Self::wait);
+        self.raw("}");
+    }
+
+    fn root(&mut self, root: &Root) {
+        self.raw("{\"called_at\":");
+        self.at(root.called_at());
+        self.number(",\"age_ms\":", ms(root.age()));
+        self.flag(",\"is_running\":", root.is_running());
+        self.raw(",\"waits\":");
+        self.list(root.waits(), Self::wait);
+        self.raw("}");
+    }
+
+    fn unjoined(&mut self, Unjoined { created_at, sets, tasks }: &Unjoined) {
+        self.raw("{\"created_at\":");
+        self.at(created_at);
+        self.number(",\"sets\":", *sets);
+        self.number(",\"tasks\":", *tasks);
+        self.raw("}");
+    }
+
+    fn wait(&mut self, wait: &Wait) {
+        self.raw("{\"kind\":");
+        self.kind(wait.kind);
+        self.optional(",\"at\":", wait.location, Self::at);
+        self.optional(",\"since_ms\":", wait.since, Self::ms);
+        self.raw(",\"what\":");
+        self.what(&wait.what);
+        self.raw("}");
+    }
+
+    fn what(&mut self, what: &What) {
+        match what {
+            What::Unknown => return self.raw("null"),
+            What::Lock { object, taken, out, waiting } => {
+                self.number("{\"type\":\"lock\",\"object\":", *object);
+                self.optional(",\"taken\":", taken.as_ref(), Self::taken);
+                self.optional(",\"out\":", *out, |json, out| json.number("", out));
+                self.number(",\"waiting\":", *waiting);
+            }
+            What::Task(id) => self.number("{\"type\":\"task\",\"task\":", id.number()),
+            What::Deadline(remaining) => self.number("{\"type\":\"deadline\",\"remaining_ms\":", ms(*remaining)),
+            What::Descriptor { fd, about } => {
+                self.raw("{\"type\":\"descriptor\",\"fd\":");
+                let _ = write!(self.out, "{fd}"); // writing to a string does not fail
+                self.optional(",\"about\":", Some(about).filter(|about| !about.is_empty()), |json, about| {
+                    json.string(about)
+                });
+            }
+            What::Channel { object, senders, receivers, length } => {
+                self.number("{\"type\":\"channel\",\"object\":", *object);
+                self.number(",\"senders\":", *senders);
+                self.number(",\"receivers\":", *receivers);
+                self.number(",\"length\":", *length);
+            }
+            What::Process(id) => self.number("{\"type\":\"process\",\"pid\":", *id),
+            What::Signal(number) => {
+                let _ = write!(self.out, "{{\"type\":\"signal\",\"number\":{number}");
+            }
         }
+        self.raw("}");
+    }
+
+    fn taken(&mut self, taken: &Taken) {
+        self.optional("{\"task\":", taken.by, Self::id);
+        self.optional(",\"at\":", taken.location, Self::at);
+        self.number(",\"ago_ms\":", ms(taken.ago));
+        self.flag(",\"is_only\":", taken.is_only);
+        self.flag(",\"is_owned\":", taken.is_owned);
+        self.raw("}");
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    /// `before`, here and below, is what stands before the value.
+    fn number(&mut self, before: &str, number: impl TryInto<u64>) {
+        self.raw(before);
+        // A `usize` fits.
+        let mut rest: u64 = number.try_into().unwrap_or(u64::MAX);
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.raw(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+    }
+
+    fn ms(&mut self, time: Duration) {
+        self.number("", ms(time));
+    }
+
+    fn flag(&mut self, before: &str, is_so: bool) {
+        self.raw(before);
+        self.raw(if is_so { "true" } else { "false" });
+    }
+
+    /// Writes a value, or `null`.
+    fn optional<T>(&mut self, before: &str, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        self.raw(before);
+        match value {
+            Some(value) => write(self, value),
+            None => self.raw("null"),
+        }
+    }
+
+    fn list<T>(&mut self, items: &[T], write: impl Fn(&mut Self, &T)) {
+        self.raw("[");
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 {
+                self.raw(",");
+            }
+            write(self, item);
+        }
+        self.raw("]");
+    }
+
+    /// Writes a string in quotes.
+    fn string(&mut self, text: &str) {
+        self.raw("\"");
+        // Writing to a string does not fail.
+        let _ = Escape(self.out).write_str(text);
+        self.raw("\"");
+    }
+
+    /// Writes a location as a string.
+    fn at(&mut self, location: &'static Location<'static>) {
+        let text = self.locations.entry(ptr::from_ref(location)).or_insert_with(|| {
+            let mut text = "\"".to_owned();
+            let _ = ShortLocation(location).write_raw(&mut Escape(&mut text));
+            text.push('"');
+            text.into()
+        });
+        self.out.push_str(text);
     }
 }
 
 /// A time in whole milliseconds.
-struct Ms(Duration);
-
-impl Display for Ms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_millis().fmt(f)
-    }
-}
-
-/// A location as a string.
-struct At(&'static Location<'static>);
-
-impl Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        ShortLocation(self.0).write_raw(&mut Escape(f))?;
-        f.write_char('"')
-    }
-}
-
-/// A string in quotes.
-struct Quoted<'a>(&'a str);
-
-impl Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        Escape(f).write_str(self.0)?;
-        f.write_char('"')
-    }
+fn ms(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1000) + u64::from(time.subsec_millis())
 }
 
 /// Escapes what JSON cannot have in a string, and what a terminal or a page of HTML would interpret.
-struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+struct Escape<'a>(&'a mut String);
 
-impl Write for Escape<'_, '_> {
+impl Write for Escape<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !needs_escape(char::from(byte));
         if text.bytes().all(is_plain) {

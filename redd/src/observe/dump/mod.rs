@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `wait` | one wait of a task, and what it waits for |
 //! | `task` | one task, and all of them by their ids |
-//! | `join` | tasks and waiters, joined into tasks with their waits |
 //! | `groups` | equal tasks, counted |
+//! | `wait_text` | a wait as text |
+//! | `diagnosis` | something that is wrong with them |
+//! | `join` | tasks and waiters, joined into tasks with their waits |
+//! | `rules` | what is wrong, and how it is known |
 //! | `text` | groups as lines |
 //! | `tree` | tasks below those that spawned them |
 //! | `json` | all of it as JSON |
-//! | `diagnosis` | tasks that can never run again |
 //! | `snapshot` | the dump |
 //!
 //! # Why not otherwise
@@ -24,6 +26,7 @@ mod diagnosis;
 mod groups;
 mod join;
 mod json;
+pub(crate) mod rules;
 mod snapshot;
 mod task;
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -31,9 +34,11 @@ mod tests;
 mod text;
 mod tree;
 mod wait;
+mod wait_text;
 
 pub use super::unjoined::Unjoined;
-pub use diagnosis::Diagnosis;
+pub(crate) use diagnosis::DiagnosisHook;
+pub use diagnosis::{Diagnosis, StuckTask};
 pub use snapshot::Dump;
 pub use task::{Root, Task, TaskState, Tasks, Trace};
 pub use tree::Tree;

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-use super::diagnosis::{self, Diagnosis};
+use super::diagnosis::Diagnosis;
 use super::join::{Contents, join};
+use super::rules;
 use super::task::{Root, Tasks};
 use super::tree::Tree;
 use super::wait::Wait;
@@ -51,15 +52,31 @@ impl Dump {
     /// Joins the tasks of a runtime and the waiters of the process. So many waiters were `left_out`. `now_ms` is the
     /// coarse clock of the process.
     pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usize, now_ms: u32) -> Self {
-        Self { contents: join(infos, waiters, left_out, now_ms) }
+        let mut contents = join(infos, waiters, left_out, now_ms);
+        contents.diagnoses = rules::find(&contents);
+        Self { contents }
     }
 
     /// Removes the diagnoses that a dump of a later moment does not confirm.
     pub(crate) fn confirm(&mut self, look_again: impl FnOnce() -> Self) {
         if !self.contents.diagnoses.is_empty() {
-            let Contents { tasks, diagnoses, .. } = &mut self.contents;
-            diagnosis::confirm(diagnoses, tasks, &look_again().contents.tasks);
+            self.confirm_by(&look_again());
         }
+    }
+
+    /// As [`confirm`](Self::confirm), by this dump.
+    pub(crate) fn confirm_by(&mut self, again: &Self) {
+        let mut found = std::mem::take(&mut self.contents.diagnoses);
+        rules::confirm(&mut found, &self.contents, &again.contents);
+        self.contents.diagnoses = found;
+    }
+
+    /// If nothing else is wrong, finds out whether anything can happen. For a dump of all that a runtime has.
+    pub(crate) fn with_stillness(mut self) -> Self {
+        if self.contents.diagnoses.is_empty() {
+            self.contents.diagnoses.extend(rules::nothing_can_happen(&self.contents));
+        }
+        self
     }
 
     pub(crate) fn with_unjoined(self, unjoined: Vec<Unjoined>) -> Self {
@@ -71,12 +88,14 @@ impl Dump {
         &self.contents.tasks
     }
 
-    /// Returns what is wrong for sure: tasks that wait for each other, and that nothing else can wake.
+    /// Returns what is wrong: tasks that wait for each other, and others that can never run again or keep others from running.
     ///
     /// - A ring is found if each task in it waits on one thing only: on a lock that the next one has taken, or for the end of the next
-    ///   one. It is not found if one of the tasks has another waker or an `AbortHandle`, or if a guard in it owns its lock: another
-    ///   task may have it by now.
-    /// - A guard that borrows a `static` lock can be moved to another task, too. If that was done, tasks may be reported that can go on.
+    ///   one. It is not found if one of the tasks has another waker or an `AbortHandle`. Nor is it found if a guard in it owns its lock, or
+    ///   the lock is a `static`: another task may have the guard by now. Rings through read locks and semaphores are not found.
+    /// - A guard of a lock that was leaked (`Box::leak`) can be moved to another task, too. If that was done, tasks may be reported that
+    ///   can go on.
+    /// - [`Diagnosis::NothingCanHappen`] is there only without another one. A thread outside of the runtime may still wake a task.
     ///
     /// # Examples
     /// ```
@@ -100,8 +119,8 @@ impl Dump {
     ///     redd::task::yield_now().await;
     /// }
     /// let dump = Handle::current().snapshot();
-    /// let [Diagnosis::Deadlock(ring)] = dump.diagnoses() else { panic!("{dump}") };
-    /// assert!(tasks.iter().all(|task| ring.contains(&task.id())));
+    /// let [deadlock @ Diagnosis::Deadlock { .. }] = dump.diagnoses() else { panic!("{dump}") };
+    /// assert!(tasks.iter().all(|task| deadlock.tasks().contains(&task.id())));
     /// assert!(dump.to_string().starts_with("deadlock: 2 tasks wait for each other\n"));
     /// # tasks.iter().for_each(redd::task::JoinHandle::abort); });
     /// ```
@@ -185,7 +204,9 @@ impl Dump {
     /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
     /// | root | `called_at`; `age_ms`; `is_running`; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
-    /// | diagnosis | `type`: `"deadlock"`, with `tasks`: the ids in the ring |
+    /// | diagnosis | `type`: `"deadlock"`, with `tasks`: the ids in the ring; |
+    /// | | `"futurelock"`, with `task` or null; `kind`; `granted_at` or null; `ago_ms`; `released_by` or null; `waiting`; `waits`; |
+    /// | | `"stranded"`, with `task`; or `"nothing_can_happen"`, with `waiting` |
     /// | unjoined | `created_at`, `sets`, `tasks` |
     ///
     /// A location (`spawned_at`, `called_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
@@ -216,10 +237,20 @@ impl Dump {
     /// # task.abort(); });
     /// ```
     pub fn to_json(&self) -> String {
-        let mut out = String::with_capacity(self.contents.tasks.tasks.len() * json::BYTES_PER_TASK + 256);
-        // Writing to a string does not fail.
-        let _ = json::write(&mut out, &self.contents);
+        let mut out = String::new();
+        self.write_json(&mut out);
         out
+    }
+
+    /// Writes one task with all of its waits. False if there is none with this number.
+    pub(crate) fn write_task(&self, out: &mut String, number: u64) -> bool {
+        let task = self.contents.tasks.iter().find(|task| task.id().number() == number);
+        task.is_some_and(|task| text::write_task(out, task, &self.contents.tasks).is_ok())
+    }
+
+    /// Writes [`to_json`](Self::to_json) behind what `out` has.
+    pub(crate) fn write_json(&self, out: &mut String) {
+        json::write(out, &self.contents);
     }
 }
 

@@ -37,6 +37,7 @@ fn idle(id: u64, location: At, age_ms: u64) -> TaskInfo {
         is_blocking: false,
         is_internal: false,
         is_root: false,
+        has_handle: true,
         wakers: Some(1),
         thread: None,
     }

@@ -1,10 +1,6 @@
 //! The metrics of runtimes as text for Prometheus and for what reads its format.
 //!
-//! Called by programs, through [`RuntimeMetrics::open_metrics`].
-//!
-//! # Invariants
-//! - `one-block`: all lines of a metric are in one block, also if the text has several runtimes, as the format demands.
-//! - `unique-samples`: the labels of a sample have the runtime's id, so no two runtimes have equal samples.
+//! Called by programs, through [`RuntimeMetrics::open_metrics`], and for attach requests, with all runtimes of a process.
 //!
 //! # Why not otherwise
 //! The text format of Prometheus (0.0.4) and OpenMetrics 1.0 disagree about counters. In the first, `# TYPE` has the name of
@@ -20,6 +16,7 @@ use MetricType::{Counter, Gauge};
 
 use super::RuntimeMetrics;
 use crate::observe::histogram::Histogram;
+use crate::observe::metric_blocks::{Block, MetricBlocks, MetricType, RuntimeLabels};
 use crate::observe::report::ShortLocation;
 
 /// A value that is read at one moment.
@@ -51,23 +48,6 @@ impl Display for Seconds {
         let nanos = format!("{:09}", self.0.subsec_nanos());
         let trimmed = nanos.trim_end_matches('0');
         write!(f, "{}.{}", self.0.as_secs(), if trimmed.is_empty() { "0" } else { trimmed })
-    }
-}
-
-#[derive(Clone, Copy)]
-enum MetricType {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-impl MetricType {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
     }
 }
 
@@ -153,6 +133,9 @@ const OF_WORKERS: &[Metric<ReadWorker>] = &[
     }),
 ];
 
+const LATE_POLLS_BY_LOCATION: (&str, &str) =
+    ("redd_late_polls_by_location_total", "Polls that took too long, by the location that spawned the task.");
+
 const OF_HISTOGRAMS: &[(&str, &str, ReadHistograms)] = &[
     ("redd_poll_time_seconds", "Time of a poll.", |of| &of.shared.instrumentation.poll_times),
     ("redd_schedule_latency_seconds", "Time from the wake of a task to its poll.", |of| {
@@ -204,97 +187,54 @@ impl RuntimeMetrics {
 }
 
 /// The text of these runtimes.
-pub(crate) fn text_of(runtimes: &[RuntimeMetrics]) -> String {
-    let mut text = Text(String::new());
+fn text_of(runtimes: &[RuntimeMetrics]) -> String {
+    let mut blocks = MetricBlocks::default();
+    runtimes.iter().for_each(|of| add(&mut blocks, of));
+    blocks.finish()
+}
+
+/// Adds the samples of a runtime.
+pub(crate) fn add(blocks: &mut MetricBlocks, of: &RuntimeMetrics) {
+    let labels = &RuntimeLabels::new(&of.shared.id, of.shared.config.name.as_deref());
     for (name, kind, help, read) in OF_RUNTIMES {
-        text.begin(name, *kind, help);
-        runtimes.iter().for_each(|of| text.sample(name, of, &[], &read(of)));
+        blocks.block(name, *kind, help).sample("", labels, &[], &read(of));
     }
-    let late: Vec<_> = runtimes.iter().map(|of| (of, of.late_polls_by_text())).collect();
-    if late.iter().any(|(_, locations)| !locations.is_empty()) {
-        let name = "redd_late_polls_by_location_total";
-        text.begin(name, Counter, "Polls that took too long, by the location that spawned the task.");
-        for (of, locations) in late {
-            locations.iter().for_each(|(location, count)| text.sample(name, of, &[("location", location)], count));
-        }
+    for (location, count) in of.late_polls_by_text() {
+        let (name, help) = LATE_POLLS_BY_LOCATION;
+        blocks.block(name, Counter, help).sample("", labels, &[("location", &location)], &count);
     }
     for (name, kind, help, read) in OF_WORKERS {
-        text.begin(name, *kind, help);
-        for of in runtimes {
-            (0..of.num_workers()).for_each(|worker| text.sample(name, of, &[("worker", &worker)], &read(of, worker)));
-        }
+        let block = blocks.block(name, *kind, help);
+        (0..of.num_workers()).for_each(|worker| block.sample("", labels, &[("worker", &worker)], &read(of, worker)));
     }
     for (name, help, read) in OF_HISTOGRAMS {
-        if runtimes.iter().any(|of| !read(of).is_empty()) {
-            text.begin(name, MetricType::Histogram, help);
-            runtimes.iter().for_each(|of| text.histogram(name, of, read(of)));
+        if let [first, ..] = read(of) {
+            add_histogram(blocks.block(name, MetricType::Histogram, help), labels, first, read(of));
         }
-    }
-    text.0.push_str("# EOF\n");
-    text.0
-}
-
-/// The text so far. Writing to a `String` does not fail.
-struct Text(String);
-
-impl Text {
-    /// Begins the block of a metric (`one-block`).
-    fn begin(&mut self, name: &str, kind: MetricType, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {}", kind.name());
-    }
-
-    /// Adds a sample, with the labels of its runtime before `labels` (`unique-samples`).
-    fn sample(&mut self, name: &str, of: &RuntimeMetrics, labels: &[(&str, &dyn Display)], value: &dyn Display) {
-        let _ = write!(self.0, "{name}{{runtime=\"{}\"", of.shared.id);
-        if let Some(name) = &of.shared.config.name {
-            self.label("name", name);
-        }
-        labels.iter().for_each(|(label, value)| self.label(label, value));
-        let _ = writeln!(self.0, "}} {value}");
-    }
-
-    fn label(&mut self, label: &str, value: &dyn Display) {
-        let _ = write!(self.0, ",{label}=\"{}\"", Escaped(&value.to_string()));
-    }
-
-    /// Adds the sum of the workers' histograms. A bucket also counts all durations of those before it. The upper bounds are
-    /// inclusive in this format and exclusive in redd: a difference of a nanosecond.
-    fn histogram(&mut self, name: &str, of: &RuntimeMetrics, histograms: &[Histogram]) {
-        let Some(first) = histograms.first() else { return };
-        let mut below = 0;
-        for bucket in 0..first.buckets() {
-            below += histograms.iter().filter_map(|histogram| histogram.count(bucket)).sum::<u64>();
-            let end: &dyn Display = match first.range(bucket) {
-                Some(range) if bucket + 1 < first.buckets() => &Seconds(range.end),
-                _ => &"+Inf",
-            };
-            self.sample(&format!("{name}_bucket"), of, &[("le", end)], &below);
-        }
-        let sum = histograms.iter().map(Histogram::sum).fold(Duration::ZERO, Duration::saturating_add);
-        self.sample(&format!("{name}_sum"), of, &[], &Seconds(sum));
-        self.sample(&format!("{name}_count"), of, &[], &below);
     }
 }
 
-/// The value of a label as it is between quotes.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|character| match character {
-            '\\' => f.write_str(r"\\"),
-            '"' => f.write_str("\\\""),
-            '\n' => f.write_str(r"\n"),
-            _ => f.write_char(character),
-        })
+/// Adds the sum of the workers' histograms. A bucket also counts all durations of those before it. The upper bounds are
+/// inclusive in this format and exclusive in redd: a difference of a nanosecond.
+fn add_histogram(block: &mut Block, labels: &RuntimeLabels, first: &Histogram, histograms: &[Histogram]) {
+    let mut below = 0;
+    for bucket in 0..first.buckets() {
+        below += histograms.iter().filter_map(|histogram| histogram.count(bucket)).sum::<u64>();
+        let end: &dyn Display = match first.range(bucket) {
+            Some(range) if bucket + 1 < first.buckets() => &Seconds(range.end),
+            _ => &"+Inf",
+        };
+        block.sample("_bucket", labels, &[("le", end)], &below);
     }
+    let sum = histograms.iter().map(Histogram::sum).fold(Duration::ZERO, Duration::saturating_add);
+    block.sample("_sum", labels, &[], &Seconds(sum));
+    block.sample("_count", labels, &[], &below);
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
     use crate::runtime::Builder;
-    use proptest::prelude::*;
 
     #[test]
     fn times_are_exact_seconds() {
@@ -319,31 +259,5 @@ mod tests {
         samples.sort_unstable();
         samples.dedup();
         assert_eq!((all, samples.len()), (2 * (OF_RUNTIMES.len() + OF_WORKERS.len()), all), "`unique-samples`: {text}");
-    }
-
-    proptest! {
-        /// A location with any path: quotes, backslashes and line breaks are possible in file names.
-        #[test]
-        fn each_label_stays_on_its_line_and_has_its_value(value in "([\"\\\\\nn]|\\PC){0,20}") {
-            let metrics = Builder::new_current_thread().build().expect("a runtime").metrics();
-            let mut text = Text(String::new());
-            text.sample("redd_x", &metrics, &[("location", &value)], &7);
-            prop_assert_eq!(text.0.matches('\n').count(), 1);
-            let quoted = text.0.split_once("location=\"").and_then(|(_, rest)| rest.strip_suffix("\"} 7\n"));
-            let mut characters = quoted.expect("a label and a value").chars();
-            let mut read = String::new();
-            while let Some(character) = characters.next() {
-                prop_assert!(character != '"', "the label ends before its value");
-                read.push(match character {
-                    '\\' => match characters.next() {
-                        Some('n') => '\n',
-                        Some(escaped @ ('"' | '\\')) => escaped,
-                        other => return Err(TestCaseError::fail(format!("\\{other:?}"))),
-                    },
-                    _ => character,
-                });
-            }
-            prop_assert_eq!(read, value);
-        }
     }
 }

@@ -52,3 +52,4 @@ pub(crate) mod stacks;
 mod track;
 
 pub use options::Rescue;
+pub(crate) use scan::sleeps_with_root;

@@ -15,6 +15,7 @@ use super::options::Mode;
 use super::scan::{OF_ROOT, ScanResult, polls};
 use super::track::{Monitor, Track};
 use crate::observe::late_poll::{Behind, LatePoll, RescueAction};
+use crate::observe::recorder::{self, EventKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::lock_wait::waits_for_lock;
 use crate::scheduler::choices::{Flavor, MAX_SPARES};
@@ -23,6 +24,7 @@ use crate::scheduler::shared::Shared;
 use crate::scheduler::spares::Started;
 use crate::scheduler::{idle, stand_in, start};
 use crate::sys;
+use crate::task::Id;
 use crate::time::clock::real_now;
 
 /// The input of a turn.
@@ -345,6 +347,9 @@ fn count_rescue(shared: &Shared, is_first: bool) {
 pub(super) fn count(shared: &Shared, late: &LatePoll) {
     let counters = &shared.stall_detector.counters;
     counters.late_polls.fetch_add(1, Ordering::Relaxed);
+    if shared.config.observe {
+        recorder::here(EventKind::LatePoll, late.task_id().map_or(0, Id::number));
+    }
     if let Some(location) = late.spawned_at() {
         let mut locations = counters.locations.lock();
         match locations.iter_mut().find(|(known, _)| *known == location) {

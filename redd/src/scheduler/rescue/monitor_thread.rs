@@ -1,7 +1,8 @@
 //! The monitor thread: waits for the alarms of all runtimes, and calls the runtime of each alarm that fires ([`OnAlarm`]).
 //!
 //! A process has one, started for the first runtime that is monitored. It sleeps in an epoll with the alarms of all runtimes, and
-//! never ends. Called by `scan` and `alarm` (register, end); `StallDetector` arms and disarms the alarms.
+//! never ends. Called by `scan` and `alarm` (register, end); `StallDetector` arms and disarms the alarms. `runtime::diagnose` has an
+//! alarm of its own, for all runtimes.
 //!
 //! # Invariants
 //! - `survives`: a panic in a turn is a bug in redd. It is reported, and does not end the thread.
@@ -99,15 +100,21 @@ impl MonitorThread {
     }
 }
 
+/// Whether the thread of this process runs.
+pub(crate) fn is_running() -> bool {
+    let is_own = |monitor_thread: &Arc<MonitorThread>| monitor_thread.process.is_current();
+    MONITOR_THREAD.get().is_some_and(|monitor_thread| monitor_thread.lock().as_ref().is_some_and(is_own))
+}
+
 /// The registration of a runtime with the monitor thread.
 #[derive(Debug)]
-pub(super) struct Registration {
+pub(crate) struct Registration {
     monitor_thread: Arc<MonitorThread>,
     number: u64,
 }
 
 /// Registers a runtime with the monitor. Returns its alarm, which is not armed.
-pub(super) fn register(runtime: Weak<dyn OnAlarm>) -> io::Result<(Registration, Alarm)> {
+pub(crate) fn register(runtime: Weak<dyn OnAlarm>) -> io::Result<(Registration, Alarm)> {
     let (monitor_thread, alarm) = (MonitorThread::open()?, Alarm::new()?);
     let number = {
         let mut runtimes = monitor_thread.runtimes.lock();

@@ -9,6 +9,7 @@ use super::detector::{DISARMED, NEVER, ScanState, Seen, StallDetector};
 use super::options::Mode;
 use super::{monitor_thread, poll_mark};
 use crate::attach;
+use crate::observe::{coarse, looks};
 use crate::primitives::atomic::{Ordering, fence};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::pace::{RAPID_REARMS_MAX, SHORT_LIFE_MS};
@@ -106,6 +107,7 @@ impl StallDetector {
         if !has_started {
             self.due.store(NEVER, Ordering::Relaxed);
         }
+        looks::on_age();
         has_started
     }
 
@@ -122,12 +124,13 @@ impl StallDetector {
 
     #[cold]
     fn bound_first_sleep(&self, shared: &Shared, timeout: Option<Duration>) -> Option<Duration> {
-        if !shared.config.observe || attach::is_listening() {
+        // `coarse-is-close`: if this turn of the loop was long, the sleep may be longer by as much.
+        let left = Duration::from_millis(SHORT_LIFE_MS).saturating_sub(coarse::age(shared.started_coarse_ms));
+        let is_ready = !shared.config.observe || attach::is_listening();
+        if timeout.is_some_and(|timeout| timeout <= left) || (is_ready && !looks::is_postponed()) {
             return timeout;
         }
-        let age = shared.ms_at(crate::time::clock::real_now());
-        let left = Duration::from_millis(SHORT_LIFE_MS.saturating_sub(age));
-        Some(timeout.map_or(left, |timeout| timeout.min(left)))
+        Some(left)
     }
 
     /// Registers the runtime with the monitor thread.
@@ -215,7 +218,7 @@ pub(super) fn polls(shared: &Shared, slot: &WorkerSlot) -> u64 {
 }
 
 /// Whether the worker of a current-thread runtime is parked, or no thread runs it.
-fn sleeps_with_root(shared: &Shared) -> bool {
+pub(crate) fn sleeps_with_root(shared: &Shared) -> bool {
     shared.idle.load().sleepers > 0 || shared.core.lock().worker.is_some()
 }
 

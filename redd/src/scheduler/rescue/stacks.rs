@@ -45,8 +45,8 @@ pub(crate) fn polled_tasks(shared: &Shared) -> impl Iterator<Item = Option<Id>> 
 }
 
 /// Whether a task has this number.
-pub(crate) fn has_number(task: &TaskInfo, number: u64) -> bool {
-    task.id.to_string() == number.to_string()
+fn has_number(task: &TaskInfo, number: u64) -> bool {
+    task.id.number() == number
 }
 
 /// The threads that poll, those of a task with this number only if it is given. All others wait for work, or end.

@@ -232,12 +232,12 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.poll_recv(&mut cx), Poll::Ready(Some(1)));
     /// ```
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        self.rx.poll_recv(cx, None)
+        self.rx.poll_recv(cx)
     }
 
     /// Polls for messages, like [`recv_many`](Self::recv_many). Only the task that polled last is woken.
     pub fn poll_recv_many(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<T>, limit: usize) -> Poll<usize> {
-        self.rx.poll_recv_many(cx, buffer, limit, None)
+        self.rx.poll_recv_many(cx, buffer, limit)
     }
 
     /// Returns how many senders there are.

@@ -137,15 +137,33 @@ impl<T, F: FlowControl> Rx<T, F> {
     // `async`, because such futures are not `Unpin` in Tokio.
     pub(super) async fn recv(&mut self, location: &'static Location<'static>) -> Option<T> {
         let receiving = Receiving(self);
-        poll_fn(|cx| receiving.0.poll_recv(cx, Some(location))).await
+        poll_fn(|cx| receiving.0.poll_one(cx, Some(location))).await
     }
 
     pub(super) async fn recv_many(&mut self, buffer: &mut Vec<T>, limit: usize, location: CallSite) -> usize {
         let receiving = Receiving(self);
-        poll_fn(|cx| receiving.0.poll_recv_many(cx, buffer, limit, location)).await
+        poll_fn(|cx| receiving.0.poll_many(cx, buffer, limit, location)).await
     }
 
-    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<Option<T>> {
+    pub(super) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let polled = self.poll_one(cx, None);
+        self.end_wait(polled)
+    }
+
+    pub(super) fn poll_recv_many(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<T>, limit: usize) -> Poll<usize> {
+        let polled = self.poll_many(cx, buffer, limit, None);
+        self.end_wait(polled)
+    }
+
+    /// The task waits no longer, if `polled` is ready. A future that receives does this when it is dropped.
+    fn end_wait<R>(&self, polled: Poll<R>) -> Poll<R> {
+        if polled.is_ready() {
+            self.wait.end();
+        }
+        polled
+    }
+
+    fn poll_one(&mut self, cx: &mut Context<'_>, location: CallSite) -> Poll<Option<T>> {
         self.poll_take(cx, location, |rx| match rx.pop() {
             Popped::Value(value) => {
                 rx.shared.flow.release(1);
@@ -156,7 +174,7 @@ impl<T, F: FlowControl> Rx<T, F> {
         })
     }
 
-    pub(super) fn poll_recv_many(
+    fn poll_many(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut Vec<T>,
@@ -205,7 +223,6 @@ impl<T, F: FlowControl> Rx<T, F> {
             }
         };
         unit.made_progress();
-        self.wait.end();
         Poll::Ready(result)
     }
 

@@ -36,7 +36,7 @@ use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::primitives::cell::UnsafeCell;
 use crate::sync::wait_cell::WaitCell;
 use crate::sync::wait_list::CallSite;
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{has_budget_remaining, poll_proceed, spend_on};
 
 use super::error::{RecvError, TryRecvError};
 
@@ -76,7 +76,8 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
         tx_waker: UnsafeCell::new(MaybeUninit::uninit()),
         resource,
     })));
-    let receiver = Receiver { shared: Some(shared), location: Location::caller(), operation, wait: WaitCell::new() };
+    let wait = ManuallyDrop::new(WaitCell::new());
+    let receiver = Receiver { shared: Some(shared), location: Location::caller(), operation, wait };
     (Sender { shared }, receiver)
 }
 
@@ -113,6 +114,7 @@ unsafe fn read_waker(cell: &UnsafeCell<MaybeUninit<Waker>>) -> Waker {
 /// # Safety
 /// `cell` and `own` are the calling handle's, and `end` was clear in `seen`, which it saw last (`rx-waker-owner`,
 /// `tx-waker-owner`).
+#[inline]
 unsafe fn register(
     state: &AtomicU8,
     seen: u8,
@@ -121,27 +123,62 @@ unsafe fn register(
     end: u8,
     waker: &Waker,
 ) -> bool {
-    let mut old = None;
-    if seen & own != 0 {
-        // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, but by
-        // reading only. Comparing looks at the two pointers inside, and not at what they point to.
-        if cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) }) {
-            return false;
-        }
-        // Acquire: sees what came before `end`. Pairs with Release in `finish_tx`, `Receiver::close`, `finish_rx`.
-        if state.fetch_and(!own, Ordering::Acquire) & end != 0 {
-            return true; // The other handle has the waker.
-        }
-        // SAFETY: taken back before `end` was set.
-        old = Some(unsafe { read_waker(cell) });
+    if seen & own == 0 {
+        // SAFETY: by the safety contract; only this handle sets `own`.
+        unsafe { register_first(state, cell, own, end, waker) }
+    } else {
+        // SAFETY: by the safety contract.
+        unsafe { register_again(state, cell, own, end, waker) }
     }
+}
+
+/// [`register`], if a waker was stored before.
+///
+/// # Safety
+/// The safety contract of [`register`], and `own` was set in `seen`.
+unsafe fn register_again(
+    state: &AtomicU8,
+    cell: &UnsafeCell<MaybeUninit<Waker>>,
+    own: u8,
+    end: u8,
+    waker: &Waker,
+) -> bool {
+    // SAFETY: only this handle sets `own`, after writing. The waker may be moved out at the same time, but by
+    // reading only. Comparing looks at the two pointers inside, and not at what they point to.
+    if cell.with(|stored| unsafe { (*stored).assume_init_ref().will_wake(waker) }) {
+        return false;
+    }
+    // Acquire: sees what came before `end`. Pairs with Release in `finish_tx`, `Receiver::close`, `finish_rx`.
+    if state.fetch_and(!own, Ordering::Acquire) & end != 0 {
+        return true; // The other handle has the waker.
+    }
+    // SAFETY: taken back before `end` was set.
+    let old = unsafe { read_waker(cell) };
+    // SAFETY: `own` was cleared above.
+    let has_ended = unsafe { register_first(state, cell, own, end, waker) };
+    drop(old);
+    has_ended
+}
+
+/// [`register`], if no waker is stored.
+///
+/// # Safety
+/// The safety contract of [`register`], and `own` is clear.
+#[inline]
+unsafe fn register_first(
+    state: &AtomicU8,
+    cell: &UnsafeCell<MaybeUninit<Waker>>,
+    own: u8,
+    end: u8,
+    waker: &Waker,
+) -> bool {
     let new = waker.clone();
     // SAFETY: `own` is clear, only this handle sets it, and it was clear when `end` was set, if it was.
     cell.with_mut(|slot| unsafe { (*slot).write(new) });
-    // Release: publishes the waker. Pairs with Acquire in `finish_tx`, `Receiver::close`, `finish_rx`. Acquire: as
-    // above.
-    let seen = state.fetch_or(own, Ordering::AcqRel);
-    drop(old);
+    // Release: publishes the waker. Pairs with Acquire in `finish_tx`, `Receiver::close`, `finish_rx`. Acquire: sees what
+    // came before `end`. Pairs with Release there. The addition sets the bit, which is clear, and costs less than a
+    // `fetch_or` whose result is used.
+    let seen = state.fetch_add(own, Ordering::AcqRel);
     if seen & end != 0 {
         // SAFETY: `end` was set while `own` was clear, so the other handle does not take the waker.
         drop(unsafe { read_waker(cell) });
@@ -343,7 +380,8 @@ unsafe fn finish_tx<T>(handle: NonNull<OneshotState<T>>) -> Option<T> {
         // SAFETY: `rx-waker-owner`: the exchange set DONE with RX_WAKER set.
         let rx_waker = unsafe { read_waker(&shared.rx_waker) };
         // AcqRel: the freeing handle sees the other's last access. Pairs with itself in `finish_rx`.
-        if shared.state.fetch_or(TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
+        // The addition sets the bit: only this handle does, and has not done it yet.
+        if shared.state.fetch_add(TX_GONE, Ordering::AcqRel) & RX_GONE != 0 {
             // SAFETY: `last-frees`.
             unsafe { free(handle) };
         }
@@ -393,8 +431,8 @@ pub struct Receiver<T> {
     shared: Option<NonNull<OneshotState<T>>>,
     location: &'static Location<'static>,
     operation: Operation,
-    /// For dumps.
-    wait: WaitCell,
+    /// For dumps. It is cleared when `shared` is taken out, and needs no drop after that.
+    wait: ManuallyDrop<WaitCell>,
 }
 
 // SAFETY: the handles coordinate through the state word; a value may cross to another thread, so `T: Send`.
@@ -481,14 +519,15 @@ impl<T> Receiver<T> {
     /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
     /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let Some(shared) = self.shared() else {
+        let (Some(handle), Some(shared)) = (self.shared, self.shared()) else {
             return Err(TryRecvError::Closed);
         };
         // Acquire: sees the value. Pairs with Release in `finish_tx`.
         if shared.state.load(Ordering::Acquire) & (DONE | RX_CLOSED) == 0 {
             return Err(TryRecvError::Empty);
         }
-        self.take_outcome().ok_or(TryRecvError::Closed)
+        // SAFETY: it is this handle's allocation.
+        unsafe { self.take_outcome(handle) }.ok_or(TryRecvError::Closed)
     }
 
     /// Blocks the thread until the value is there.
@@ -514,34 +553,45 @@ impl<T> Receiver<T> {
     }
 
     /// Releases the channel. Returns the value if one was sent.
-    fn take_outcome(&mut self) -> Option<T> {
+    ///
+    /// # Safety
+    /// `handle` is the content of `shared`.
+    unsafe fn take_outcome(&mut self, handle: NonNull<OneshotState<T>>) -> Option<T> {
         self.wait.clear();
         let resource = self.resource();
-        let shared = self.shared.take()?;
+        self.shared = None;
         // SAFETY: the handle was taken out above, so this is its last use.
-        let value = unsafe { finish_rx(shared) };
+        let value = unsafe { finish_rx(handle) };
         resource.record_state(|| [ResourceState::ValueReceived(value.is_some())]);
         value
     }
 
     #[inline]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
-        let unit = ready!(poll_proceed(cx));
-        match self.poll_outcome(cx.waker()) {
-            Poll::Ready(outcome) => {
-                unit.made_progress();
-                Poll::Ready(outcome.ok_or(RecvError(())))
-            }
-            Poll::Pending => {
-                waiting::record(WaitKind::Oneshot, Some(self.location));
-                self.wait.begin(WaitKind::Oneshot, Some(self.location));
-                Poll::Pending
-            }
+        if !has_budget_remaining() {
+            return self.poll_without_budget(cx);
         }
+        let polled = self.poll_outcome(cx.waker());
+        if polled.is_ready() {
+            spend_on(|| true);
+        }
+        polled.map(|outcome| outcome.ok_or(RecvError(())))
     }
 
+    #[cold]
+    fn poll_without_budget(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, RecvError>> {
+        let unit = ready!(poll_proceed(cx));
+        let polled = self.poll_outcome(cx.waker());
+        if polled.is_ready() {
+            unit.made_progress();
+        }
+        polled.map(|outcome| outcome.ok_or(RecvError(())))
+    }
+
+    /// Polls for the outcome. If it is not there, it records the wait.
+    #[inline]
     fn poll_outcome(&mut self, waker: &Waker) -> Poll<Option<T>> {
-        let Some(shared) = self.shared() else {
+        let (Some(handle), Some(shared)) = (self.shared, self.shared()) else {
             panic!(
                 "a oneshot receiver was polled after it had completed (channel made at {}): \
                  check `is_terminated` first, or disable its branch of the `select!`",
@@ -550,13 +600,15 @@ impl<T> Receiver<T> {
         };
         // Acquire: sees the value. Pairs with Release in `finish_tx`.
         let seen = shared.state.load(Ordering::Acquire);
-        if seen & (DONE | RX_CLOSED) != 0 {
-            return Poll::Ready(self.take_outcome());
+        if seen & (DONE | RX_CLOSED) != 0
+            // SAFETY: `rx-waker-owner`: this handle is the receiver's.
+            || unsafe { register(&shared.state, seen, &shared.rx_waker, RX_WAKER, DONE, waker) }
+        {
+            // SAFETY: it is this handle's allocation.
+            return Poll::Ready(unsafe { self.take_outcome(handle) });
         }
-        // SAFETY: `rx-waker-owner`: this handle is the receiver's.
-        if unsafe { register(&shared.state, seen, &shared.rx_waker, RX_WAKER, DONE, waker) } {
-            return Poll::Ready(self.take_outcome());
-        }
+        waiting::record(WaitKind::Oneshot, Some(self.location));
+        self.wait.begin(WaitKind::Oneshot, Some(self.location));
         Poll::Pending
     }
 }
@@ -626,6 +678,7 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let resource = self.resource();
         let Some(shared) = self.shared.take() else { return };
+        self.wait.clear();
         // SAFETY: as in `take_outcome`.
         drop(unsafe { finish_rx(shared) });
         resource.record_state(|| [ResourceState::RxDropped(true)]);

@@ -60,6 +60,7 @@ impl Cache {
     }
 
     /// Takes a slot; if there is none, one of the magazine that `refill` returns.
+    #[inline]
     pub(super) fn allocate(&self, class: u8, refill: impl FnOnce() -> FreeList) -> NonNull<Header> {
         let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
@@ -78,6 +79,7 @@ impl Cache {
     ///
     /// # Safety
     /// The slot is free and in no list.
+    #[inline]
     pub(super) unsafe fn free(&self, class: u8, slot: NonNull<Header>, spill: impl FnOnce(FreeList)) {
         let (current, previous) = (&self.current[class as usize], &self.previous[class as usize]);
         let mut list = current.get();
@@ -93,6 +95,7 @@ impl Cache {
         current.set(list);
     }
 
+    #[inline]
     pub(super) fn id(&self) -> u64 {
         let mut id = self.next_id.get();
         if id == self.end_id.get() {
@@ -105,6 +108,7 @@ impl Cache {
 }
 
 /// Increments a counter that only its owner writes, without a read-modify-write.
+#[inline]
 pub(super) fn bump(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }

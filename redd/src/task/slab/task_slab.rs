@@ -222,6 +222,7 @@ impl TaskSlab {
         true
     }
 
+    #[inline]
     pub(crate) fn count_completed(&self, vtable: &VTable) {
         match self.my_cache() {
             _ if vtable.is_blocking => {}
