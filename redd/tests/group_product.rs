@@ -249,8 +249,10 @@ impl AnyRuntime {
     }
 }
 
-async fn none_is_alive() {
-    while Handle::current().metrics().num_alive_tasks() > 0 {
+/// Waits until a group that nobody waits for is gone, with its clean-ups.
+async fn none_is_alive(case: &Case) {
+    // Between the last task and a clean-up no task is alive. The futures of the clean-ups are there from the start.
+    while Handle::current().metrics().num_alive_tasks() > 0 || case.futures.dropped() < case.futures.made() {
         yield_now().await;
     }
 }
@@ -300,7 +302,7 @@ async fn within_runtime(case: &Case) {
         started.await.unwrap();
         owner.abort();
         assert!(owner.await.unwrap_err().is_cancelled());
-        none_is_alive().await;
+        none_is_alive(case).await;
         return;
     }
     let (group, first) = case.start(gone);
@@ -314,7 +316,7 @@ async fn within_runtime(case: &Case) {
         Event::Cancel => group.cancel("the case"),
         Event::Drop => {
             drop(group);
-            none_is_alive().await;
+            none_is_alive(case).await;
             return;
         }
         Event::Deadline | Event::OwnerAborted | Event::Shutdown | Event::Drain => {}

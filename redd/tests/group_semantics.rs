@@ -572,6 +572,35 @@ fn drain_waits_for_shields_and_clean_ups_of_a_dropped_group() {
     }
 }
 
+/// Its drop takes so long that a drain looks meanwhile.
+struct SlowToDrop;
+
+impl Drop for SlowToDrop {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn drain_waits_for_clean_ups_that_no_task_runs_yet() {
+    let (runtime, log) = (multi(), Log::default());
+    let clean_up = log.clone();
+    runtime.block_on(async {
+        let (start, started) = oneshot::channel();
+        let group = TaskGroup::new();
+        group.spawn(shield(secs(100), async move {
+            start.send(()).unwrap();
+            group::cancelled().await;
+            SlowToDrop
+        }));
+        group.defer(secs(100), async move { clean_up.write("clean-up") });
+        started.await.unwrap();
+    });
+    // The last task has ended, and its output is being dropped: no task is alive until the clean-up is spawned.
+    assert!(runtime.drain(secs(100)).is_empty());
+    assert_eq!(log.texts(), ["clean-up"]);
+}
+
 #[test]
 fn drain_reports_shields_that_are_left_and_shutdown_drops_them() {
     for build in [current, multi] {

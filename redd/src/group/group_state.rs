@@ -13,6 +13,8 @@
 //!   kept, its output have been dropped.
 //! - `wakers-go-last`: the blocks of the join wakers refer to the state, and the state to them. `advance` breaks the circle when
 //!   the group is done.
+//! - `clean-ups-are-due`: the runtime counts the group while it is `Closing`. A drain waits for that, because between the end of
+//!   the last task and the spawn of a clean-up no task is alive.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
 use std::collections::VecDeque;
@@ -29,6 +31,7 @@ use super::group_inner::{
 use super::group_task::CleanUp;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope};
+use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{Mutex, MutexGuard};
 use crate::runtime::Handle;
@@ -414,6 +417,8 @@ impl<T: Send + 'static> GroupState<T> {
             let mut inner = self.inner.lock();
             if inner.phase == GroupPhase::Open {
                 inner.phase = GroupPhase::Closing;
+                // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
+                self.runtime.shared.closing_groups.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.advance();
@@ -475,6 +480,8 @@ impl<T: Send + 'static> GroupState<T> {
             drop(inner);
             drop_guarded((wakers, failed));
             self.waiters.lock().notify_all();
+            // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
+            self.runtime.shared.closing_groups.fetch_sub(1, Ordering::Release);
             return;
         }
     }

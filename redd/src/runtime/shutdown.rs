@@ -256,13 +256,16 @@ async fn quiet(shared: &Shared, within: Duration) {
     }
 }
 
-/// Whether no task is alive and no closure runs or waits.
+/// Whether no task is alive, no closure runs or waits, and no task group has clean-ups to spawn.
 fn is_quiet(shared: &Shared) -> bool {
     let spawned = shared.slab.spawned_total();
     // A closure may spawn a task and then end: the second check of the tasks finds that task. A task may submit a
-    // closure and then end: it has ended before we check the pool.
+    // closure and then end: it has ended before we check the pool. Either may close a group and then end, so groups come
+    // after both. What a clean-up spawned before its group was done, the second check finds.
+    // Acquire: pairs with Release in `GroupState::advance`.
     shared.slab.alive() == 0
         && shared.blocking.is_quiet()
+        && shared.closing_groups.load(Ordering::Acquire) == 0
         && shared.slab.spawned_total() == spawned
         && shared.slab.describe_live().is_empty()
 }

@@ -27,7 +27,7 @@ use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
 use crate::observe::coarse;
 use crate::observe::roots::Roots;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use crate::primitives::{Mutex, thread};
 use crate::sys::fork::Process;
 use crate::task::runnable::Schedule;
@@ -62,6 +62,7 @@ impl Shared {
                 max_threads: config.max_blocking_threads,
                 keep_alive: config.thread_keep_alive,
             }),
+            closing_groups: AtomicUsize::new(0),
             instrumentation: PollInstrumentation::new(&config, started),
             injector: Injector::new(),
             idle: Idle::new(),

@@ -34,7 +34,7 @@ use crate::driver::EventBuffer;
 use crate::observe::coarse;
 use crate::observe::roots::Roots;
 use crate::observe::task_info::TaskInfo;
-use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) slab: Arc<TaskSlab>,
     pub(crate) parts: Parts,
     pub(crate) blocking: BlockingPool,
+    /// The number of task groups that are closing: their clean-ups may not have been spawned yet.
+    pub(crate) closing_groups: AtomicUsize,
     pub(crate) instrumentation: PollInstrumentation,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,
