@@ -23,8 +23,11 @@ use crate::scheduler::shared::Shared;
 
 /// Applies what the user has set in the environment.
 pub(super) fn apply_debug_options(config: &mut Config) {
+    if config.baton.is_some() {
+        return; // What they switch on looks from outside of the world.
+    }
     if debug_options().no_diagnoses {
-        (config.diagnose, config.fails_on_diagnosis) = (false, false);
+        (config.diagnose, config.is_watched) = (false, false);
     }
     let LatePollOption { is_off, report_after, with_stack } = debug_options().late_poll;
     if is_off && config.on_late_poll.is_none() {

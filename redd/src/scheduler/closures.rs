@@ -69,6 +69,7 @@ where
     R: Send + 'static,
 {
     shared.expect_own_process("`spawn_blocking`");
+    shared.expect_own_world("`spawn_blocking`");
     // SAFETY: closure and result are `Send`.
     let (runnable, join) =
         unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
@@ -96,7 +97,7 @@ where
 fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
     let mine = Arc::clone(shared);
     let name = shared.config.name_thread();
-    thread::spawn_named(name, shared.config.thread_stack_size, move || {
+    thread::spawn_member(name, shared.config.thread_stack_size, move || {
         if !mine.config.observe {
             recorder::hide_thread();
         }

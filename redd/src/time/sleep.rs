@@ -22,7 +22,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::Instant;
-use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
+use super::clock::{LONGEST, far_future, has_surely_reached, is_any_virtual};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
 use crate::current::{self, Parts};
@@ -317,7 +317,7 @@ fn millis_until(deadline: std::time::Instant) -> u64 {
 /// Fires an armed timer if its deadline has been reached (`clock-decides`).
 #[inline]
 fn fire_if_reached(timer: Pin<&mut Timer>, deadline: std::time::Instant) -> bool {
-    let is_reached = if was_any_paused() { has_reached(&timer, deadline) } else { has_surely_reached(deadline) };
+    let is_reached = if is_any_virtual() { has_reached(&timer, deadline) } else { has_surely_reached(deadline) };
     if is_reached {
         timer.fire();
     }
