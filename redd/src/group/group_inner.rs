@@ -52,7 +52,7 @@ pub(super) struct GroupInner<T, O> {
     pub(super) is_stopping: bool,
     /// The `TaskGroup` is gone: no result is kept.
     pub(super) is_abandoned: bool,
-    /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
+    /// What the program waits for: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,
 }
 
