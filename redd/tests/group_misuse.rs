@@ -194,3 +194,35 @@ fn closing_an_empty_group_returns_at_once() {
         assert!(matches!(polled, std::task::Poll::Ready(Ok(outputs)) if outputs.is_empty()));
     });
 }
+
+/// An output whose drop panics.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn outputs_whose_drops_panic_harm_no_group_that_is_dropped() {
+    // The `close` is dropped before its first poll, while tasks run, and when all of them have ended.
+    for yields in 0..4 {
+        paused(|| async {
+            let group = TaskGroup::new();
+            group.spawn(async { PanicsInDrop });
+            group.spawn(async { PanicsInDrop });
+            let mut closing = Box::pin(group.close());
+            if yields > 0 {
+                assert!(futures::poll!(&mut closing).is_pending());
+            }
+            for _ in 1..yields {
+                yield_now().await;
+            }
+            drop(closing);
+            while Handle::current().metrics().num_alive_tasks() > 0 {
+                yield_now().await;
+            }
+        });
+    }
+}

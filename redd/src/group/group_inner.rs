@@ -83,6 +83,10 @@ pub(super) enum GroupEntry<T> {
         /// Of a task without a place: it wakes the task. It also shows dumps that something will.
         queued: Option<AbortHandle>,
     },
+    /// A task that has ended, and whose result is not in `ended` yet.
+    Ending {
+        number: u64,
+    },
     Watcher(JoinHandle<()>),
     /// Its output is false if it took too long.
     CleanUp(JoinHandle<bool>),
@@ -175,13 +179,30 @@ impl<T, O> GroupInner<T, O> {
         entry
     }
 
+    /// Takes what has ended. The entry of a task remains, with its number, until [`free`](Self::free).
+    pub(super) fn take_ended(&mut self, index: usize) -> GroupEntry<T> {
+        if let GroupEntry::Task { number, .. } = self.entries[index] {
+            mem::replace(&mut self.entries[index], GroupEntry::Ending { number })
+        } else {
+            self.take(index)
+        }
+    }
+
+    /// Frees an entry that [`take_ended`](Self::take_ended) has left.
+    pub(super) fn free(&mut self, index: usize) {
+        self.entries[index] = GroupEntry::Free(self.first_free);
+        self.first_free = index;
+    }
+
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
         match self.take(index) {
             GroupEntry::Reserved { has_place, .. } => has_place,
-            GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
-                unreachable!("a reservation is removed by its owner")
-            }
+            GroupEntry::Free(_)
+            | GroupEntry::Task { .. }
+            | GroupEntry::Ending { .. }
+            | GroupEntry::Watcher(_)
+            | GroupEntry::CleanUp(_) => unreachable!("a reservation is removed by its owner"),
         }
     }
 

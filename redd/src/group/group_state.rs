@@ -165,7 +165,7 @@ impl<T: Send + 'static> GroupState<T> {
         } else {
             drop(guard);
             let task = self.describe_end(handle, number, has_place);
-            self.task_is_done(task);
+            self.task_is_done(task, None);
         }
         abort
     }
@@ -189,8 +189,8 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
-    /// Keeps or drops the result of a task, and does what follows from its end.
-    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>) {
+    /// Keeps or drops the result of a task, and does what follows from its end. `index`: its entry, if it has one.
+    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>, index: Option<usize>) {
         let (is_output, is_failure) = match &task.ended {
             Ended::Output(output) => (true, self.options.is_error.is_some_and(|is_error| is_error(output))),
             Ended::Panicked(_) | Ended::Cancelled => (false, true),
@@ -212,19 +212,24 @@ impl<T: Send + 'static> GroupState<T> {
             drop_guarded(task.take());
             inner = self.inner.lock();
         }
-        let keeps_place = had_place && inner.keeps_places && task.is_some();
-        if let Some(task) = &mut task {
-            task.has_place = keeps_place;
-        }
-        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
-        let unused = match task {
-            Some(task) if self.options.discards => inner.keep_first_failure(task, is_output),
-            Some(task) => {
-                inner.ended.push(task);
-                None
+        if self.options.discards {
+            let kept = task.take().map(|task| EndedTask { has_place: false, ..task });
+            if let Some(unused) = kept.and_then(|task| inner.keep_first_failure(task, is_output)) {
+                // `counted-until-ended`, `user-code-outside`
+                drop(inner);
+                drop_guarded(unused);
+                inner = self.inner.lock();
             }
-            None => None,
-        };
+        }
+        let keeps_place = had_place && inner.keeps_places && task.is_some();
+        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
+        if let Some(mut task) = task {
+            task.has_place = keeps_place;
+            inner.ended.push(task);
+        }
+        if let Some(index) = index {
+            inner.free(index);
+        }
         inner.unfinished -= 1;
         let is_last = inner.unfinished == 0;
         let mut notified = NEXT;
@@ -233,7 +238,6 @@ impl<T: Send + 'static> GroupState<T> {
         }
         let has_waiters = inner.take_waits(notified);
         drop(inner);
-        drop_guarded(unused);
         if let Some(granted) = granted {
             granted.wake();
         }
@@ -269,7 +273,9 @@ impl<T: Send + 'static> GroupState<T> {
         inner.keeps_places = true;
         let ended: Vec<_> = std::iter::from_fn(|| inner.ended.pop()).collect();
         let unfinished = inner.entries.iter().filter_map(|entry| match entry {
-            GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
+            GroupEntry::Task { number, .. } | GroupEntry::Ending { number } | GroupEntry::Reserved { number, .. } => {
+                Some(*number)
+            }
             GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
         });
         let mut numbers: Vec<_> = unfinished.chain(ended.iter().map(|task| task.number)).collect();
@@ -325,9 +331,11 @@ impl<T: Send + 'static> GroupState<T> {
             let tasks = inner.entries.iter().filter_map(|entry| match entry {
                 GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
                 // The thread that spawns a reserved task wakes it.
-                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
-                    None
-                }
+                GroupEntry::Free(_)
+                | GroupEntry::Reserved { .. }
+                | GroupEntry::Ending { .. }
+                | GroupEntry::Watcher(_)
+                | GroupEntry::CleanUp(_) => None,
             });
             tasks.collect()
         };
@@ -426,17 +434,16 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
     pub(super) fn abandon(self: &Arc<Self>) {
-        let results = {
+        let (results, is_done) = {
             let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Done {
-                return;
-            }
             inner.is_abandoned = true;
-            mem::replace(&mut inner.ended, ResultQueue::new())
+            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.phase == GroupPhase::Done)
         };
         drop_results(results);
-        self.cancel_with(Reason::Dropped, true);
-        self.close();
+        if !is_done {
+            self.cancel_with(Reason::Dropped, true);
+            self.close();
+        }
     }
 
     /// Does the next step of a group that is closing.
@@ -455,6 +462,7 @@ impl<T: Send + 'static> GroupState<T> {
                     GroupEntry::Free(_)
                     | GroupEntry::Reserved { .. }
                     | GroupEntry::Task { .. }
+                    | GroupEntry::Ending { .. }
                     | GroupEntry::CleanUp(_) => None,
                 });
                 let watchers: Vec<_> = watchers.collect();
@@ -528,18 +536,18 @@ impl<T: Send + 'static> GroupState<T> {
 
 impl<T: Send + 'static> EntryOwner for GroupState<T> {
     fn task_ended(self: &Arc<Self>, index: usize) {
-        let entry = self.inner.lock().take(index);
+        let entry = self.inner.lock().take_ended(index);
         match entry {
             GroupEntry::Task { handle, number, has_place, .. } => {
                 let task = self.describe_end(handle, number, has_place);
-                self.task_is_done(task);
+                self.task_is_done(task, Some(index));
             }
             GroupEntry::Watcher(handle) => self.watcher_is_done(handle),
             GroupEntry::CleanUp(handle) => {
                 self.clean_up_is_done(handle);
                 self.advance();
             }
-            GroupEntry::Free(_) | GroupEntry::Reserved { .. } => {
+            GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Ending { .. } => {
                 unreachable!("an entry has a waker when it has a task, and leaves when that ends")
             }
         }
