@@ -935,3 +935,34 @@ fn err_close_waits_for_the_drop_of_an_error_that_is_not_kept() {
         assert_eq!(ended.load(Ordering::SeqCst), 1, "nothing of the group runs after `close`");
     });
 }
+
+#[test]
+fn cancel_a_shield_in_a_clean_up_or_a_closure_has_nothing_to_protect_from() {
+    paused(|| async {
+        let log = Log::default();
+        let group = TaskGroup::<()>::new();
+        let clean_up = log.clone();
+        group.defer(secs(10), async move {
+            shield(secs(1), sleep(secs(5))).await;
+            clean_up.write("after the shield's time");
+        });
+        group.cancel("enough");
+        group.close().await.unwrap();
+        assert_eq!(log.texts(), ["after the shield's time"]);
+    });
+    on_both(|| async {
+        let group = TaskGroup::new();
+        let ((start, started), (go, gone)) = (oneshot::channel(), oneshot::channel::<u32>());
+        group.spawn_blocking(|| {
+            Handle::current().block_on(shield(Duration::ZERO, async {
+                start.send(()).unwrap();
+                gone.await.unwrap()
+            }))
+        });
+        started.await.unwrap();
+        group.cancel("enough");
+        sleep(Duration::from_millis(5)).await;
+        go.send(7).unwrap();
+        assert_eq!(group.close().await.unwrap(), [7]);
+    });
+}

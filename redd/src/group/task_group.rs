@@ -219,7 +219,7 @@ impl<T: Send + 'static> TaskGroup<T> {
             let handle = shared.spawn(GroupTask::refused(uncalled, scope), name);
             return self.state().insert(handle, None, false);
         }
-        let mut context = Some(Context::new(Arc::clone(scope)));
+        let mut context = Some(Context::of_closure(Arc::clone(scope)));
         let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
         self.state().insert(handle, None, true)
     }
