@@ -274,3 +274,34 @@ fn a_task_of_a_runtime_that_a_closure_of_a_group_runs_belongs_to_no_group() {
         assert_eq!(group.close().await.unwrap(), [(true, true, false)]);
     });
 }
+
+/// A group in a task of a group in a task, and so on. The innermost task sends its scope and waits.
+fn nested(
+    depth: usize,
+    send: oneshot::Sender<group::CancelScope>,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        if depth == 0 {
+            let _ = send.send(group::CancelScope::current().unwrap());
+            return pending().await;
+        }
+        let group = TaskGroup::new();
+        group.spawn(nested(depth - 1, send));
+        let _ = group.close().await;
+    })
+}
+
+#[test]
+fn groups_may_be_nested_deeply() {
+    paused(|| async {
+        let (send, sent) = oneshot::channel();
+        let group = TaskGroup::new();
+        group.spawn(nested(5_000, send));
+        let innermost = sent.await.unwrap();
+        group.cancel("all of them");
+        assert_eq!(innermost.reason(), Some(Reason::from("all of them")));
+        assert!(group.close().await.is_err());
+        // It is the last owner of all scopes around it.
+        drop(innermost);
+    });
+}

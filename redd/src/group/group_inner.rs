@@ -50,7 +50,7 @@ pub(super) struct GroupInner<T, O> {
     pub(super) failed_clean_up: Option<EndedTask<()>>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
-    /// The `TaskGroup` is gone: no result is kept.
+    /// The `TaskGroup` is gone: no result is kept, and no grace is given.
     pub(super) is_abandoned: bool,
     /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,

@@ -30,7 +30,7 @@ use super::group_inner::{
 };
 use super::group_task::CleanUp;
 use super::result_queue::ResultQueue;
-use super::scope::{CancelTarget, Context, Reason, Scope};
+use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{Mutex, MutexGuard};
@@ -93,10 +93,10 @@ impl<T: Send + 'static> GroupState<T> {
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
         if let Some(within) = state.options.deadline {
-            state.watch_time(within, created_at, |state| state.cancel_with(Reason::Deadline, false));
+            state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
         if let Some(reason) = reason {
-            state.cancel_with(reason, false);
+            state.cancel(&reason);
         }
         state
     }
@@ -242,7 +242,7 @@ impl<T: Send + 'static> GroupState<T> {
             granted.wake();
         }
         if cancels {
-            self.cancel_with(Reason::SiblingFailed(id), false);
+            self.cancel(&Reason::SiblingFailed(id));
         }
         if is_last {
             self.advance();
@@ -304,20 +304,9 @@ impl<T: Send + 'static> GroupState<T> {
         inner.ended = kept;
     }
 
-    /// Cancels the group. `at_once`: without the grace period.
-    pub(super) fn cancel_with(self: &Arc<Self>, reason: Reason, at_once: bool) {
-        let is_first = self.scope.request(&reason);
-        if at_once || self.options.grace.is_zero() {
-            self.stop();
-        } else if is_first {
-            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
-        }
-        let mut inner = self.inner.lock();
-        let has_waiters = inner.take_waits(READY);
-        drop(inner);
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
+    /// Cancels the group, and the groups inside of it.
+    pub(super) fn cancel(self: &Arc<Self>, reason: &Reason) {
+        cancel_all(Arc::clone(self) as Arc<dyn CancelTarget>, reason);
     }
 
     /// Drops the tasks, except where a shield protects them.
@@ -441,7 +430,7 @@ impl<T: Send + 'static> GroupState<T> {
         };
         drop_results(results);
         if !is_done {
-            self.cancel_with(Reason::Dropped, true);
+            self.cancel(&Reason::Dropped);
             self.close();
         }
     }
@@ -555,8 +544,23 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 }
 
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
-    fn cancel(self: Arc<Self>, reason: Reason) {
-        self.cancel_with(reason, false);
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn requested(self: Arc<Self>, is_first: bool) {
+        let (has_waiters, is_abandoned) = {
+            let mut inner = self.inner.lock();
+            (inner.take_waits(READY), inner.is_abandoned)
+        };
+        if self.options.grace.is_zero() || is_abandoned {
+            self.stop();
+        } else if is_first {
+            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
+        }
+        if has_waiters {
+            self.waiters.lock().notify_all();
+        }
     }
 }
 

@@ -155,7 +155,7 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Cancels the tasks; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.owner.0.cancel_with(reason.into(), false);
+        self.owner.0.cancel(&reason.into());
     }
 
     /// Returns a handle to the cancellation of the group.

@@ -107,9 +107,38 @@ pub(super) enum ScopeStage {
 
 /// A group that a scope belongs to.
 pub(super) trait CancelTarget: Send + Sync {
-    /// Cancels its tasks.
-    fn cancel(self: Arc<Self>, reason: Reason);
+    fn scope(&self) -> &Scope;
+    /// Does what follows from a request. `is_first`: it was the first one.
+    fn requested(self: Arc<Self>, is_first: bool);
 }
+
+/// Cancels a group, and the groups that were made inside of it. First all of them know the reason, then the innermost stop first.
+///
+/// Without recursion, because groups may be nested as deeply as memory allows.
+pub(super) fn cancel_all(first: Arc<dyn CancelTarget>, reason: &Reason) {
+    let mut inside = Vec::new();
+    let is_first = request(&first, reason, &mut inside);
+    let mut next = 0;
+    while let Some((target, _)) = inside.get(next) {
+        let target = Arc::clone(target);
+        let is_first = request(&target, reason, &mut inside);
+        inside[next].1 = is_first;
+        next += 1;
+    }
+    for (target, is_first) in inside.into_iter().rev() {
+        target.requested(is_first);
+    }
+    first.requested(is_first);
+}
+
+/// Adds the groups that were made in `target` to `inside`. Returns whether it was the first request.
+fn request(target: &Arc<dyn CancelTarget>, reason: &Reason, inside: &mut Vec<(Arc<dyn CancelTarget>, bool)>) -> bool {
+    let Some(children) = target.scope().request(reason) else { return false };
+    inside.extend(children.into_values().filter_map(|child| Some((child.upgrade()?, false))));
+    true
+}
+
+type Children = BTreeMap<u64, Weak<dyn CancelTarget>>;
 
 pub(super) struct Scope {
     stage: AtomicU8,
@@ -126,7 +155,7 @@ pub(super) struct Scope {
 struct ScopeInner {
     reason: Option<Reason>,
     next_child: u64,
-    children: BTreeMap<u64, Weak<dyn CancelTarget>>,
+    children: Children,
 }
 
 impl Scope {
@@ -200,28 +229,25 @@ impl Scope {
     }
 
     /// Cancels the group, and the groups that were made inside of it.
-    pub(super) fn cancel(&self, reason: Reason) {
+    pub(super) fn cancel(&self, reason: &Reason) {
         if let Some(target) = self.target.get().and_then(Weak::upgrade) {
-            target.cancel(reason);
+            cancel_all(target, reason);
         }
     }
 
-    /// Records a request. Returns false if there was one before (`first-reason`).
-    pub(super) fn request(&self, reason: &Reason) -> bool {
+    /// Records a request, and returns the groups that were made inside. `None` if there was a request before (`first-reason`).
+    fn request(&self, reason: &Reason) -> Option<Children> {
         let children = {
             let mut inner = self.inner.lock();
             if inner.reason.is_some() {
-                return false;
+                return None;
             }
             inner.reason = Some(reason.clone());
             self.advance(ScopeStage::Requested);
             std::mem::take(&mut inner.children)
         };
         self.waiters.lock().notify_all();
-        for child in children.into_values().filter_map(|child| child.upgrade()) {
-            child.cancel(reason.clone());
-        }
-        true
+        Some(children)
     }
 
     /// The tasks are dropped from now on. The caller wakes them afterwards.
@@ -262,9 +288,12 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if let Some((parent, key)) = self.parent.take() {
-            let child = parent.inner.lock().children.remove(&key);
+        // Without recursion, as in `cancel_all`.
+        let mut parent = self.parent.take();
+        while let Some((scope, key)) = parent {
+            let child = scope.inner.lock().children.remove(&key);
             drop(child);
+            parent = Arc::into_inner(scope).and_then(|mut scope| scope.parent.take());
         }
     }
 }
@@ -515,7 +544,7 @@ impl CancelScope {
 
     /// Cancels the group; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.0.cancel(reason.into());
+        self.0.cancel(&reason.into());
     }
 
     /// Returns whether the group is cancelled.

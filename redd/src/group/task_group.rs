@@ -384,7 +384,7 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// # });
     /// ```
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.state().cancel_with(reason.into(), false);
+        self.state().cancel(&reason.into());
     }
 
     /// Cancels the group when `future` completes: for a `CancellationToken`, a signal, or anything else that can be awaited.
@@ -411,7 +411,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         F: Future + Send + 'static,
     {
         let reason = reason.into();
-        self.state().watch(future, Location::caller(), |state, _| state.cancel_with(reason, false));
+        self.state().watch(future, Location::caller(), move |state, _| state.cancel(&reason));
     }
 
     /// Returns whether the group was cancelled.
