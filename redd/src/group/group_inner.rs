@@ -1,5 +1,5 @@
-//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code
-//! or takes a lock.
+//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code.
+//! None takes a lock but that of a `DeferSlot`.
 //!
 //! Called by `group_state`.
 //!
@@ -122,6 +122,10 @@ pub(super) struct Deferral {
 }
 
 impl DeferSlot {
+    fn is_dismissed(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
     /// Removes the future before it has run. Returns false if it runs or has run.
     pub(super) fn dismiss(&self) -> bool {
         let deferral = self.0.lock().take();
@@ -226,6 +230,32 @@ impl<T, O> GroupInner<T, O> {
         }
         self.free_places += 1;
         None
+    }
+
+    /// Adds a clean-up. Those that were dismissed go when the room would have to grow.
+    pub(super) fn defer(&mut self, slot: Arc<DeferSlot>) {
+        if self.deferred.len() == self.deferred.capacity() {
+            self.deferred.retain(|slot| !slot.is_dismissed());
+            // Room for as many again, so that the next look is as far away.
+            self.deferred.reserve(self.deferred.len() + 1);
+        }
+        self.deferred.push(slot);
+    }
+
+    /// Adds a task without a place. Those that have ended go when the room would have to grow.
+    pub(super) fn queue(&mut self, number: u64, index: usize) {
+        if self.queued.len() == self.queued.capacity() {
+            let entries = &self.entries;
+            self.queued.retain(|(queued, index)| match entries.get(*index) {
+                Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => number == queued,
+                Some(
+                    GroupEntry::Free(_) | GroupEntry::Ending { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_),
+                )
+                | None => false,
+            });
+            self.queued.reserve(self.queued.len() + 1);
+        }
+        self.queued.push_back((number, index));
     }
 
     /// With `discards`, the first failure is kept. A panic or an error takes the place of a cancelled task. Returns what is not

@@ -124,7 +124,7 @@ impl<T: Send + 'static> GroupState<T> {
             inner.free_places -= 1;
             self.scope.grant(number); // `granted-in-order`: none is queued.
         } else {
-            inner.queued.push_back((number, index));
+            inner.queue(number, index);
         }
         inner.put(index, GroupEntry::Reserved { number, has_place });
         inner.unfinished += 1;
@@ -403,8 +403,7 @@ impl<T: Send + 'static> GroupState<T> {
     ) -> Arc<DeferSlot> {
         let deferral = Deferral { within, future: Box::pin(future), location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        let mut inner = self.inner.lock();
-        inner.deferred.push(Arc::clone(&slot));
+        self.inner.lock().defer(Arc::clone(&slot));
         slot
     }
 
