@@ -2,14 +2,15 @@
 //!
 //! Called by `task_group` and `in_order`.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 
-use super::group_inner::{CancelledBy, DONE, EndedTask, GroupPhase, NEXT, READY};
-use super::group_state::{GroupGuard, GroupState};
+use super::group_inner::{CancelledBy, DONE, EndedTask, GroupEntry, GroupPhase, NEXT, READY};
+use super::group_state::{GroupGuard, GroupState, STEPS_PER_LOCK};
 use super::result_queue::ResultQueue;
 use super::scope::Reason;
 use super::task_error::TaskError;
@@ -118,6 +119,54 @@ impl<T: Send + 'static> GroupState<T> {
     pub(super) async fn finish(self: &Arc<Self>, location: &'static Location<'static>) {
         self.close();
         self.wait_done(Some(location)).await;
+    }
+
+    /// From now on, a task that ends keeps its place until its result is yielded. Returns the numbers of all tasks whose results
+    /// were not taken, in the order of their spawns, and those results that are there. Meanwhile no task is added.
+    pub(super) fn keep_order(&self) -> (VecDeque<u64>, Vec<EndedTask<T>>) {
+        let (mut ended, count) = {
+            let mut inner = self.inner.lock();
+            inner.keeps_places = true;
+            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.entries.len())
+        };
+        let mut numbers = Vec::new();
+        for first in (0..count).step_by(STEPS_PER_LOCK) {
+            let inner = self.inner.lock();
+            let entries = &inner.entries[first..count.min(first + STEPS_PER_LOCK)];
+            numbers.extend(entries.iter().filter_map(|entry| match entry {
+                GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
+                GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
+            }));
+        }
+        let mut results: Vec<_> = std::iter::from_fn(|| ended.pop()).collect();
+        // Those that ended during the walk (`ended-in-one-step`). No task was added: the caller owns the group.
+        ended = mem::replace(&mut self.inner.lock().ended, ResultQueue::new());
+        results.extend(std::iter::from_fn(|| ended.pop()));
+        numbers.extend(results.iter().map(|task| task.number));
+        numbers.sort_unstable();
+        numbers.dedup();
+        (numbers.into(), results)
+    }
+
+    /// The opposite of [`keep_order`](Self::keep_order): results need no places any more.
+    pub(super) fn release_places_of_ended(&self) {
+        let mut ended = {
+            let mut inner = self.inner.lock();
+            inner.keeps_places = false;
+            mem::replace(&mut inner.ended, ResultQueue::new())
+        };
+        let mut kept = ResultQueue::new();
+        while let Some(mut task) = ended.pop() {
+            if mem::take(&mut task.has_place) {
+                self.release_place();
+            }
+            kept.push(task);
+        }
+        let mut inner = self.inner.lock();
+        while let Some(task) = inner.ended.pop() {
+            kept.push(task);
+        }
+        inner.ended = kept;
     }
 
     /// The outcome of the group, from the results that were not taken.

@@ -17,7 +17,6 @@
 //!   the last task and the spawn of a clean-up no task is alive.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::mem;
 use std::panic::Location;
@@ -30,7 +29,7 @@ use super::group_inner::{
 };
 use super::group_task::CleanUp;
 use super::result_queue::ResultQueue;
-use super::scope::{CancelTarget, Context, Reason, Scope};
+use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
@@ -42,7 +41,7 @@ use crate::time::sleep::sleep_on;
 use crate::time::timeout;
 
 /// The number of entries that are looked at under one lock. No benchmark chose it.
-const STEPS_PER_LOCK: usize = 64;
+pub(super) const STEPS_PER_LOCK: usize = 64;
 
 /// How a group was built.
 pub(super) struct Options<T> {
@@ -104,10 +103,10 @@ impl<T: Send + 'static> GroupState<T> {
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
         if let Some(within) = state.options.deadline {
-            state.watch_time(within, created_at, |state| state.cancel_with(Reason::Deadline, false));
+            state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
         if let Some(reason) = reason {
-            state.cancel_with(reason, false);
+            state.cancel(&reason);
         }
         state
     }
@@ -139,7 +138,7 @@ impl<T: Send + 'static> GroupState<T> {
             self.hint_place(&inner);
             self.scope.grant(number); // `granted-in-order`: none is queued.
         } else {
-            inner.queued.push_back((number, index));
+            inner.queue(number, index);
         }
         inner.put(index, GroupEntry::Reserved { number, has_place });
         inner.unfinished += 1;
@@ -232,7 +231,7 @@ impl<T: Send + 'static> GroupState<T> {
             Ended::Cancelled => false,
         };
         let (id, had_place) = (task.id, task.has_place);
-        let (mut keeps_place, mut unused) = (false, None);
+        let mut keeps_place = false;
         if inner.is_abandoned {
             // `counted-until-ended`, `user-code-outside`
             drop(inner);
@@ -245,8 +244,13 @@ impl<T: Send + 'static> GroupState<T> {
             self.has_result.store(true, Ordering::Relaxed);
         } else if is_failure {
             task.has_place = false;
-            unused = inner.keep_first_failure(task, is_output);
             self.has_result.store(true, Ordering::Relaxed);
+            if let Some(unused) = inner.keep_first_failure(task, is_output) {
+                // `counted-until-ended`, `user-code-outside`
+                drop(inner);
+                drop_guarded(unused);
+                inner = self.inner.lock();
+            }
         } else {
             // No code of the user runs: it is a `()` or an `Ok(())` (`NoValue`).
             drop(task);
@@ -266,15 +270,12 @@ impl<T: Send + 'static> GroupState<T> {
         if cancels {
             // What waits for the result finds the group cancelled.
             drop(inner);
-            self.cancel_with(Reason::SiblingFailed(id), false);
+            self.cancel(&Reason::SiblingFailed(id));
             inner = self.inner.lock();
         }
         notify(inner, has_waiters);
         if let Some(granted) = granted {
             granted.wake();
-        }
-        if let Some(unused) = unused {
-            drop_guarded(unused);
         }
         if is_last {
             self.advance();
@@ -293,65 +294,9 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
-    /// From now on, a task that ends keeps its place until its result is yielded. Returns the numbers of all tasks whose results
-    /// were not taken, in the order of their spawns, and those results that are there. Meanwhile no task is added.
-    pub(super) fn keep_order(&self) -> (VecDeque<u64>, Vec<EndedTask<T>>) {
-        let (mut ended, count) = {
-            let mut inner = self.inner.lock();
-            inner.keeps_places = true;
-            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.entries.len())
-        };
-        let mut numbers = Vec::new();
-        for first in (0..count).step_by(STEPS_PER_LOCK) {
-            let inner = self.inner.lock();
-            let entries = &inner.entries[first..count.min(first + STEPS_PER_LOCK)];
-            numbers.extend(entries.iter().filter_map(|entry| match entry {
-                GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
-                GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
-            }));
-        }
-        let mut results: Vec<_> = std::iter::from_fn(|| ended.pop()).collect();
-        // Those that ended during the walk. No task was added: the caller owns the group.
-        ended = mem::replace(&mut self.inner.lock().ended, ResultQueue::new());
-        results.extend(std::iter::from_fn(|| ended.pop()));
-        numbers.extend(results.iter().map(|task| task.number));
-        numbers.sort_unstable();
-        numbers.dedup();
-        (numbers.into(), results)
-    }
-
-    /// The opposite of [`keep_order`](Self::keep_order): results need no places any more.
-    pub(super) fn release_places_of_ended(&self) {
-        let mut ended = {
-            let mut inner = self.inner.lock();
-            inner.keeps_places = false;
-            mem::replace(&mut inner.ended, ResultQueue::new())
-        };
-        let mut kept = ResultQueue::new();
-        while let Some(mut task) = ended.pop() {
-            if mem::take(&mut task.has_place) {
-                self.release_place();
-            }
-            kept.push(task);
-        }
-        let mut inner = self.inner.lock();
-        while let Some(task) = inner.ended.pop() {
-            kept.push(task);
-        }
-        inner.ended = kept;
-    }
-
-    /// Cancels the group. `at_once`: without the grace period.
-    pub(super) fn cancel_with(self: &Arc<Self>, reason: Reason, at_once: bool) {
-        let is_first = self.scope.request(&reason);
-        if at_once || self.options.grace.is_zero() {
-            self.stop();
-        } else if is_first {
-            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
-        }
-        let mut inner = self.inner.lock();
-        let has_waiters = inner.take_waits(READY);
-        notify(inner, has_waiters);
+    /// Cancels the group, and the groups inside of it.
+    pub(super) fn cancel(self: &Arc<Self>, reason: &Reason) {
+        cancel_all(Arc::clone(self) as Arc<dyn CancelTarget>, reason);
     }
 
     /// Drops the tasks, except where a shield protects them.
@@ -454,8 +399,7 @@ impl<T: Send + 'static> GroupState<T> {
     ) -> Arc<DeferSlot> {
         let deferral = Deferral { within, future: Box::pin(future), location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        let mut inner = self.inner.lock();
-        inner.deferred.push(Arc::clone(&slot));
+        self.inner.lock().defer(Arc::clone(&slot));
         slot
     }
 
@@ -474,17 +418,16 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
     pub(super) fn abandon(self: &Arc<Self>) {
-        let results = {
+        let (results, is_done) = {
             let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Done {
-                return;
-            }
             inner.is_abandoned = true;
-            mem::replace(&mut inner.ended, ResultQueue::new())
+            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.phase == GroupPhase::Done)
         };
         drop_results(results);
-        self.cancel_with(Reason::Dropped, true);
-        self.close();
+        if !is_done {
+            self.cancel(&Reason::Dropped);
+            self.close();
+        }
     }
 
     /// Does the next step of a group that is closing.
@@ -600,8 +543,23 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 }
 
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
-    fn cancel(self: Arc<Self>, reason: Reason) {
-        self.cancel_with(reason, false);
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn requested(self: Arc<Self>, is_first: bool) {
+        let (has_waiters, is_abandoned) = {
+            let mut inner = self.inner.lock();
+            (inner.take_waits(READY), inner.is_abandoned)
+        };
+        if self.options.grace.is_zero() || is_abandoned {
+            self.stop();
+        } else if is_first {
+            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
+        }
+        if has_waiters {
+            self.inner.lock().notify_all();
+        }
     }
 }
 
