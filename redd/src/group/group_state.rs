@@ -14,7 +14,7 @@
 //! - `wakers-go-last`: the blocks of the join wakers refer to the state, and the state to them. `advance` breaks the circle when
 //!   the group is done.
 //! - `clean-ups-are-due`: the runtime counts the group while it is `Closing`. A drain waits for that, because between the end of
-//!   the last task and the spawn of a clean-up no task is alive.
+//!   the last task and the spawn of a clean-up no task is alive. It counts closures without a place for the same reason.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
 use std::collections::VecDeque;
@@ -26,15 +26,17 @@ use std::time::Duration;
 
 use super::entry_waker::{EntryOwner, EntryWakers};
 use super::group_inner::{
-    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, READY,
+    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
 };
 use super::group_task::CleanUp;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
+use crate::blocking::task::Urgency;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{Mutex, MutexGuard};
 use crate::runtime::Handle;
+use crate::scheduler::closures;
 use crate::sync::wait_list::WaitList;
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, JoinHandle};
@@ -78,6 +80,13 @@ pub(super) struct Reservation<'a, T: Send + 'static> {
     index: usize,
     pub(super) number: u64,
     had_place: bool,
+}
+
+impl<T: Send + 'static> Reservation<'_, T> {
+    /// Whether there was a place from the beginning.
+    pub(super) fn had_place(&self) -> bool {
+        self.had_place
+    }
 }
 
 impl<T: Send + 'static> GroupState<T> {
@@ -131,18 +140,19 @@ impl<T: Send + 'static> GroupState<T> {
         Some(Reservation { state: self, index, number, had_place: has_place })
     }
 
-    /// Adds a task that was spawned just now.
+    /// Adds a task that was spawned just now. `closure`: it is a closure that was not given to the pool, because it has no place.
     pub(super) fn insert(
         self: &Arc<Self>,
         handle: JoinHandle<T>,
         reservation: Option<Reservation<'_, T>>,
         is_blocking: bool,
+        closure: Option<QueuedClosure>,
     ) -> AbortHandle {
         let abort = handle.abort_handle();
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let is_limited = reservation.is_some();
-        let (index, number, has_place, mut must_wake) = match reservation {
+        let (index, number, has_place, is_granted) = match reservation {
             Some(reservation) => {
                 let reservation = mem::ManuallyDrop::new(reservation);
                 let has_place = inner.take_reserved(reservation.index);
@@ -154,13 +164,28 @@ impl<T: Send + 'static> GroupState<T> {
                 (inner.first_free, inner.take_number(), false, false)
             }
         };
-        must_wake |= inner.is_stopping;
+        let is_stopping = inner.is_stopping;
         if handle.give_waker(inner.wakers.waker(self, index)) {
-            let queued = (is_limited && !has_place).then(|| abort.clone());
+            let mut closure = closure.map(Queued::Closure);
+            let queued = if !is_limited || has_place {
+                None
+            } else if !is_blocking {
+                Some(Queued::Task(abort.clone()))
+            } else if is_stopping {
+                None
+            } else {
+                // `clean-ups-are-due`, for closures. Relaxed: as in `close`.
+                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
+                closure.take()
+            };
             inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
             drop(guard);
-            if must_wake {
-                end_or_wake(&abort, is_blocking && self.scope.is_stopping());
+            match closure {
+                Some(Queued::Closure(closure)) if is_stopping => closure.runnable.cancel(),
+                Some(closure) => self.start_queued(closure),
+                None if is_stopping => end_or_wake(&abort, is_blocking),
+                None if is_granted => abort.wake(),
+                None => {}
             }
         } else {
             drop(guard);
@@ -168,6 +193,36 @@ impl<T: Send + 'static> GroupState<T> {
             self.task_is_done(task, None);
         }
         abort
+    }
+
+    /// Starts what has got a place.
+    fn start_queued(&self, queued: Queued) {
+        match queued {
+            Queued::Task(task) => task.wake(),
+            Queued::Closure(QueuedClosure { runnable, refusal }) => {
+                if let Err((runnable, error)) = closures::start(&self.runtime.shared, runnable, Urgency::Usual) {
+                    let _ = refusal.set(error);
+                    // It panics, and so it ends here.
+                    let _ = runnable.run();
+                }
+            }
+        }
+    }
+
+    /// As [`start_queued`](Self::start_queued), for what was in an entry.
+    fn start_granted(&self, granted: Option<Queued>) {
+        let Some(granted) = granted else { return };
+        let was_due = matches!(granted, Queued::Closure(_));
+        self.start_queued(granted);
+        if was_due {
+            self.closures_are_started(1);
+        }
+    }
+
+    /// Closures that were in entries are in the pool, or have ended.
+    fn closures_are_started(&self, count: usize) {
+        // Release: a drain that sees it sees the closures in the pool. Pairs with Acquire in `is_quiet`.
+        self.runtime.shared.due_in_groups.fetch_sub(count, Ordering::Release);
     }
 
     fn describe_end(&self, handle: JoinHandle<T>, number: u64, has_place: bool) -> EndedTask<T> {
@@ -238,9 +293,7 @@ impl<T: Send + 'static> GroupState<T> {
         }
         let has_waiters = inner.take_waits(notified);
         drop(inner);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
+        self.start_granted(granted);
         if cancels {
             self.cancel(&Reason::SiblingFailed(id));
         }
@@ -258,9 +311,7 @@ impl<T: Send + 'static> GroupState<T> {
         let granted = inner.release_place(&self.scope);
         let has_waiters = inner.free_places > 0 && inner.take_waits(READY);
         drop(inner);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
+        self.start_granted(granted);
         if has_waiters {
             self.waiters.lock().notify_all();
         }
@@ -311,27 +362,40 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// Drops the tasks, except where a shield protects them.
     fn stop(&self) {
-        let tasks: Vec<_> = {
+        let (tasks, closures) = {
             let mut inner = self.inner.lock();
             if mem::replace(&mut inner.is_stopping, true) {
                 return;
             }
             self.scope.stop();
-            let tasks = inner.entries.iter().filter_map(|entry| match entry {
-                GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
-                // The thread that spawns a reserved task wakes it.
-                GroupEntry::Free(_)
-                | GroupEntry::Reserved { .. }
-                | GroupEntry::Ending { .. }
-                | GroupEntry::Watcher(_)
-                | GroupEntry::CleanUp(_) => None,
-            });
-            tasks.collect()
+            let (mut tasks, mut closures) = (Vec::new(), Vec::new());
+            for entry in &mut inner.entries {
+                match entry {
+                    GroupEntry::Task { queued, .. } if matches!(queued, Some(Queued::Closure(_))) => {
+                        closures.extend(queued.take());
+                    }
+                    GroupEntry::Task { handle, is_blocking, .. } => tasks.push((handle.abort_handle(), *is_blocking)),
+                    // The thread that spawns a reserved task wakes it.
+                    GroupEntry::Free(_)
+                    | GroupEntry::Reserved { .. }
+                    | GroupEntry::Ending { .. }
+                    | GroupEntry::Watcher(_)
+                    | GroupEntry::CleanUp(_) => {}
+                }
+            }
+            (tasks, closures)
         };
         self.scope.notify_stopped();
         for (task, is_blocking) in tasks {
             end_or_wake(&task, is_blocking);
         }
+        let count = closures.len();
+        for closure in closures {
+            if let Queued::Closure(closure) = closure {
+                closure.runnable.cancel();
+            }
+        }
+        self.closures_are_started(count);
     }
 
     /// Calls `then` after a time, unless the group ends first.
@@ -414,7 +478,7 @@ impl<T: Send + 'static> GroupState<T> {
             if inner.phase == GroupPhase::Open {
                 inner.phase = GroupPhase::Closing;
                 // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
-                self.runtime.shared.closing_groups.fetch_add(1, Ordering::Relaxed);
+                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.advance();
@@ -477,7 +541,7 @@ impl<T: Send + 'static> GroupState<T> {
             drop_guarded((wakers, failed));
             self.waiters.lock().notify_all();
             // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
-            self.runtime.shared.closing_groups.fetch_sub(1, Ordering::Release);
+            self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
             return;
         }
     }
@@ -587,9 +651,7 @@ impl<T: Send + 'static> Drop for Reservation<'_, T> {
         inner.unfinished -= 1;
         let has_waiters = inner.take_waits(NEXT | READY);
         drop(inner);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
+        self.state.start_granted(granted);
         if has_waiters {
             self.state.waiters.lock().notify_all();
         }
