@@ -31,12 +31,10 @@ use super::group_inner::{
 use super::group_task::CleanUp;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
-use crate::blocking::task::Urgency;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{Mutex, MutexGuard};
 use crate::runtime::Handle;
-use crate::scheduler::closures;
 use crate::sync::wait_list::WaitList;
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, JoinHandle};
@@ -193,36 +191,6 @@ impl<T: Send + 'static> GroupState<T> {
             self.task_is_done(task, None);
         }
         abort
-    }
-
-    /// Starts what has got a place.
-    fn start_queued(&self, queued: Queued) {
-        match queued {
-            Queued::Task(task) => task.wake(),
-            Queued::Closure(QueuedClosure { runnable, refusal }) => {
-                if let Err((runnable, error)) = closures::start(&self.runtime.shared, runnable, Urgency::Usual) {
-                    let _ = refusal.set(error);
-                    // It panics, and so it ends here.
-                    let _ = runnable.run();
-                }
-            }
-        }
-    }
-
-    /// As [`start_queued`](Self::start_queued), for what was in an entry.
-    fn start_granted(&self, granted: Option<Queued>) {
-        let Some(granted) = granted else { return };
-        let was_due = matches!(granted, Queued::Closure(_));
-        self.start_queued(granted);
-        if was_due {
-            self.closures_are_started(1);
-        }
-    }
-
-    /// Closures that were in entries are in the pool, or have ended.
-    fn closures_are_started(&self, count: usize) {
-        // Release: a drain that sees it sees the closures in the pool. Pairs with Acquire in `is_quiet`.
-        self.runtime.shared.due_in_groups.fetch_sub(count, Ordering::Release);
     }
 
     fn describe_end(&self, handle: JoinHandle<T>, number: u64, has_place: bool) -> EndedTask<T> {
