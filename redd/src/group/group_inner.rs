@@ -6,6 +6,8 @@
 //! # Invariants
 //! - `place-per-task`: places that are free, that tasks hold, and that ended tasks hold until they are yielded in order, are
 //!   together the limit. A place is free only if no task is queued for it.
+//! - `ended-in-one-step`: the entry of a task is removed under the same lock under which its result is put into `ended`. So a look
+//!   at both sees each result.
 //! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
 
 use std::collections::VecDeque;
@@ -53,7 +55,7 @@ pub(super) struct GroupInner<T, O> {
     pub(super) is_stopping: bool,
     /// The `TaskGroup` is gone: no result is kept, and no grace is given.
     pub(super) is_abandoned: bool,
-    /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
+    /// What the program waits for: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,
 }
 
@@ -83,10 +85,6 @@ pub(super) enum GroupEntry<T> {
         is_blocking: bool,
         /// Of a task without a place.
         queued: Option<Queued>,
-    },
-    /// A task that has ended, and whose result is not in `ended` yet.
-    Ending {
-        number: u64,
     },
     Watcher(JoinHandle<()>),
     /// Its output is false if it took too long.
@@ -198,30 +196,13 @@ impl<T, O> GroupInner<T, O> {
         entry
     }
 
-    /// Takes what has ended. The entry of a task remains, with its number, until [`free`](Self::free).
-    pub(super) fn take_ended(&mut self, index: usize) -> GroupEntry<T> {
-        if let GroupEntry::Task { number, .. } = self.entries[index] {
-            mem::replace(&mut self.entries[index], GroupEntry::Ending { number })
-        } else {
-            self.take(index)
-        }
-    }
-
-    /// Frees an entry that [`take_ended`](Self::take_ended) has left.
-    pub(super) fn free(&mut self, index: usize) {
-        self.entries[index] = GroupEntry::Free(self.first_free);
-        self.first_free = index;
-    }
-
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
         match self.take(index) {
             GroupEntry::Reserved { has_place, .. } => has_place,
-            GroupEntry::Free(_)
-            | GroupEntry::Task { .. }
-            | GroupEntry::Ending { .. }
-            | GroupEntry::Watcher(_)
-            | GroupEntry::CleanUp(_) => unreachable!("a reservation is removed by its owner"),
+            GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
+                unreachable!("a reservation is removed by its owner")
+            }
         }
     }
 
@@ -263,10 +244,7 @@ impl<T, O> GroupInner<T, O> {
             let entries = &self.entries;
             self.queued.retain(|(queued, index)| match entries.get(*index) {
                 Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => number == queued,
-                Some(
-                    GroupEntry::Free(_) | GroupEntry::Ending { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_),
-                )
-                | None => false,
+                Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
             });
             self.queued.reserve(self.queued.len() + 1);
         }

@@ -33,8 +33,19 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
+    /// Ends closures that were in entries, without calling them.
+    pub(super) fn cancel_queued(&self, queued: Vec<Queued>) {
+        let count = queued.len();
+        for queued in queued {
+            if let Queued::Closure(closure) = queued {
+                closure.runnable.cancel();
+            }
+        }
+        self.closures_are_started(count);
+    }
+
     /// Closures that were in entries are in the pool, or have ended.
-    pub(super) fn closures_are_started(&self, count: usize) {
+    fn closures_are_started(&self, count: usize) {
         // Release: a drain that sees it sees the closures in the pool. Pairs with Acquire in `is_quiet`.
         self.runtime.shared.due_in_groups.fetch_sub(count, Ordering::Release);
     }

@@ -19,7 +19,7 @@ use super::task_error::{GroupError, TaskError};
 use super::task_group_builder::TaskGroupBuilder;
 use crate::runtime::Handle;
 use crate::scheduler::closures::{allocate, refuse, spawn_on};
-use crate::task::{AbortHandle, coop};
+use crate::task::AbortHandle;
 
 /// Tasks with the same type of output that end together: a group leaves no task behind.
 ///
@@ -268,8 +268,9 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.state().forbid_inside("ready");
-        coop::cooperative(self.state().wait_ready(Some(Location::caller())))
+        let state = self.state();
+        state.forbid_inside("ready");
+        state.ready_for_unit(Some(Location::caller()))
     }
 
     /// Waits until a task has ended, and returns its result. `None` if none is left. Results come in the order of the ends.
@@ -302,9 +303,9 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn next(&self) -> impl Future<Output = Option<Result<T, TaskError>>> + Send {
-        self.state().forbid_inside("next");
-        let ended = coop::cooperative(self.state().next_ended(Some(Location::caller())));
-        async move { Some(self.state().result_of(ended.await?)) }
+        let state = self.state();
+        state.forbid_inside("next");
+        state.next_result(Some(Location::caller()))
     }
 
     /// Returns the results in the order of the spawns, as a stream. No more tasks can be spawned.
