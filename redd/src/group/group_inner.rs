@@ -12,10 +12,11 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::entry_waker::EntryWakers;
@@ -23,7 +24,7 @@ use super::result_queue::ResultQueue;
 use super::scope::Scope;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
-use crate::task::{AbortHandle, Id, JoinHandle};
+use crate::task::{AbortHandle, Id, JoinHandle, Runnable};
 
 /// `O` is the state around it.
 pub(super) struct GroupInner<T, O> {
@@ -82,12 +83,26 @@ pub(super) enum GroupEntry<T> {
         number: u64,
         has_place: bool,
         is_blocking: bool,
-        /// Of a task without a place: it wakes the task. It also shows dumps that something will.
-        queued: Option<AbortHandle>,
+        /// Of a task without a place.
+        queued: Option<Queued>,
     },
     Watcher(JoinHandle<()>),
     /// Its output is false if it took too long.
     CleanUp(JoinHandle<bool>),
+}
+
+/// What starts when it gets a place.
+pub(super) enum Queued {
+    /// It is woken. It also shows dumps that something will wake it.
+    Task(AbortHandle),
+    /// It is given to the blocking pool.
+    Closure(QueuedClosure),
+}
+
+pub(super) struct QueuedClosure {
+    pub(super) runnable: Runnable,
+    /// Set before it runs if there is no thread. Then it panics.
+    pub(super) refusal: Arc<OnceLock<io::Error>>,
 }
 
 /// A task that has ended, and whose result was not taken.
@@ -191,8 +206,8 @@ impl<T, O> GroupInner<T, O> {
         }
     }
 
-    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns a task to wake.
-    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<AbortHandle> {
+    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns what to start.
+    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<Queued> {
         while let Some((queued, index)) = self.queued.pop_front() {
             match self.entries.get_mut(index) {
                 Some(GroupEntry::Task { number, has_place, queued: waiting, .. }) if *number == queued => {

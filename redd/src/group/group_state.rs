@@ -14,7 +14,7 @@
 //! - `wakers-go-last`: the blocks of the join wakers refer to the state, and the state to them. `advance` breaks the circle when
 //!   the group is done.
 //! - `clean-ups-are-due`: the runtime counts the group while it is `Closing`. A drain waits for that, because between the end of
-//!   the last task and the spawn of a clean-up no task is alive.
+//!   the last task and the spawn of a clean-up no task is alive. It counts closures without a place for the same reason.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
 use std::future::Future;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use super::entry_waker::{EntryOwner, EntryWakers};
 use super::group_inner::{
-    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, READY,
+    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
 };
 use super::group_task::CleanUp;
 use super::phases_core::InPhase;
@@ -89,6 +89,13 @@ pub(super) struct Reservation<'a, T: Send + 'static> {
     index: usize,
     pub(super) number: u64,
     had_place: bool,
+}
+
+impl<T: Send + 'static> Reservation<'_, T> {
+    /// Whether there was a place from the beginning.
+    pub(super) fn had_place(&self) -> bool {
+        self.had_place
+    }
 }
 
 impl<T: Send + 'static> GroupState<T> {
@@ -157,18 +164,19 @@ impl<T: Send + 'static> GroupState<T> {
         self.has_place.store(inner.free_places > 0, Ordering::Relaxed);
     }
 
-    /// Adds a task that was spawned just now.
+    /// Adds a task that was spawned just now. `closure`: it is a closure that was not given to the pool, because it has no place.
     pub(super) fn insert(
         self: &Arc<Self>,
         handle: JoinHandle<T>,
         reservation: Option<Reservation<'_, T>>,
         is_blocking: bool,
+        closure: Option<QueuedClosure>,
     ) -> AbortHandle {
         let abort = handle.abort_handle();
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let is_limited = reservation.is_some();
-        let (index, number, has_place, mut must_wake) = match reservation {
+        let (index, number, has_place, is_granted) = match reservation {
             Some(reservation) => {
                 let reservation = mem::ManuallyDrop::new(reservation);
                 let has_place = inner.take_reserved(reservation.index);
@@ -180,13 +188,28 @@ impl<T: Send + 'static> GroupState<T> {
                 (inner.first_free, inner.take_number(), false, false)
             }
         };
-        must_wake |= inner.is_stopping;
+        let is_stopping = inner.is_stopping;
         if handle.give_waker(inner.wakers.waker(self, index)) {
-            let queued = (is_limited && !has_place).then(|| abort.clone());
+            let mut closure = closure.map(Queued::Closure);
+            let queued = if !is_limited || has_place {
+                None
+            } else if !is_blocking {
+                Some(Queued::Task(abort.clone()))
+            } else if is_stopping {
+                None
+            } else {
+                // `clean-ups-are-due`, for closures. Relaxed: as in `close`.
+                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
+                closure.take()
+            };
             inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
             drop(guard);
-            if must_wake {
-                end_or_wake(&abort, is_blocking && self.scope.is_stopping());
+            match closure {
+                Some(Queued::Closure(closure)) if is_stopping => closure.runnable.cancel(),
+                Some(closure) => self.start_queued(closure),
+                None if is_stopping => end_or_wake(&abort, is_blocking),
+                None if is_granted => abort.wake(),
+                None => {}
             }
         } else {
             drop(guard);
@@ -280,9 +303,7 @@ impl<T: Send + 'static> GroupState<T> {
             inner = self.inner.lock();
         }
         notify(inner, has_waiters);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
+        self.start_granted(granted);
         if is_last {
             self.advance();
             if let Some(phase) = &self.options.in_phase {
@@ -298,9 +319,7 @@ impl<T: Send + 'static> GroupState<T> {
         self.hint_place(&inner);
         let has_waiters = inner.free_places > 0 && inner.take_waits(READY);
         notify(inner, has_waiters);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
+        self.start_granted(granted);
     }
 
     /// Cancels the group, and the groups inside of it.
@@ -322,20 +341,23 @@ impl<T: Send + 'static> GroupState<T> {
         // The thread that adds a task from now on wakes it, also one that is reserved.
         for first in (0..count).step_by(STEPS_PER_LOCK) {
             let last = count.min(first + STEPS_PER_LOCK);
-            let tasks: Vec<_> = {
-                let inner = self.inner.lock();
-                let tasks = inner.entries[first..last].iter().filter_map(|entry| match entry {
-                    GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
+            let (mut tasks, mut closures) = (Vec::new(), Vec::new());
+            for entry in &mut self.inner.lock().entries[first..last] {
+                match entry {
+                    GroupEntry::Task { queued, .. } if matches!(queued, Some(Queued::Closure(_))) => {
+                        closures.extend(queued.take());
+                    }
+                    GroupEntry::Task { handle, is_blocking, .. } => tasks.push((handle.abort_handle(), *is_blocking)),
                     GroupEntry::Free(_)
                     | GroupEntry::Reserved { .. }
                     | GroupEntry::Watcher(_)
-                    | GroupEntry::CleanUp(_) => None,
-                });
-                tasks.collect()
-            };
+                    | GroupEntry::CleanUp(_) => {}
+                }
+            }
             for (task, is_blocking) in tasks {
                 end_or_wake(&task, is_blocking);
             }
+            self.cancel_queued(closures);
         }
     }
 
@@ -419,7 +441,7 @@ impl<T: Send + 'static> GroupState<T> {
             if inner.phase == GroupPhase::Open {
                 inner.phase = GroupPhase::Closing;
                 // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
-                self.runtime.shared.closing_groups.fetch_add(1, Ordering::Relaxed);
+                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
             }
         }
         self.advance();
@@ -483,7 +505,7 @@ impl<T: Send + 'static> GroupState<T> {
                 phase.leave();
             }
             // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
-            self.runtime.shared.closing_groups.fetch_sub(1, Ordering::Release);
+            self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
             return;
         }
     }
@@ -608,8 +630,6 @@ impl<T: Send + 'static> Drop for Reservation<'_, T> {
         inner.unfinished -= 1;
         let has_waiters = inner.take_waits(NEXT | READY);
         notify(inner, has_waiters);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
+        self.state.start_granted(granted);
     }
 }

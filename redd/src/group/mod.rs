@@ -38,6 +38,7 @@
 
 mod entry_waker;
 mod group_inner;
+mod group_places;
 mod group_results;
 mod group_state;
 mod group_task;
