@@ -293,7 +293,8 @@ impl<T: Send + 'static> GroupState<T> {
         if inner.unfinished == 0 {
             self.has_result.store(true, Ordering::Relaxed);
         }
-        let is_last = inner.unfinished == 0 && inner.phase == GroupPhase::Closing;
+        let is_empty = inner.unfinished == 0;
+        let is_last = is_empty && inner.phase == GroupPhase::Closing;
         let notified = if inner.free_places > 0 { NEXT | READY } else { NEXT };
         let has_waiters = inner.take_waits(notified);
         if cancels {
@@ -306,9 +307,9 @@ impl<T: Send + 'static> GroupState<T> {
         self.start_granted(granted);
         if is_last {
             self.advance();
-            if let Some(phase) = &self.options.in_phase {
-                phase.emptied();
-            }
+        }
+        if let Some(phase) = self.options.in_phase.as_ref().filter(|_| is_empty) {
+            phase.emptied();
         }
     }
 
