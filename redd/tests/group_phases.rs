@@ -780,6 +780,26 @@ fn misuse_says_how_to_fix_it() {
 }
 
 #[test]
+fn futures_borrow_nothing() {
+    fn owned<F: Future + Send + 'static>(future: F) -> F {
+        future
+    }
+    paused(|| async {
+        let phases = four();
+        let hold = phases.hold("requests", "request");
+        let futures = (owned(phases.accepting()), owned(phases.reached("requests")), owned(phases.finished()));
+        let (expired, server) = (owned(hold.expired()), owned(phases.wait_for("requests", "server", async { 7 })));
+        phases.start("test");
+        drop((phases, hold));
+        futures.0.await;
+        futures.1.await;
+        assert_eq!(server.await, Ok(7));
+        assert!(futures.2.await.is_clean());
+        assert_eq!(expired.await, Reason::Phase("requests".into()));
+    });
+}
+
+#[test]
 fn a_group_that_was_built_and_not_started_is_in_no_phase() {
     paused(|| async {
         let phases = four();

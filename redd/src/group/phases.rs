@@ -137,7 +137,7 @@ impl Phases {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn accepting(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn accepting(&self) -> impl Future<Output = ()> + Send + use<> {
         self.assert_any("accepting");
         self.begun(0, Location::caller())
     }
@@ -340,7 +340,7 @@ impl Phases {
     /// # std::io::Result::Ok(())
     /// ```
     #[track_caller]
-    pub fn finished(&self) -> impl Future<Output = Report> + Send + 'static {
+    pub fn finished(&self) -> impl Future<Output = Report> + Send + use<> {
         self.assert_any("finished");
         let (core, location) = (Arc::clone(&self.core), Location::caller());
         ensure_driven(&core);

@@ -75,7 +75,7 @@ impl Hold {
     /// # });
     /// ```
     #[track_caller]
-    pub fn expired(&self) -> impl Future<Output = Reason> + Send + 'static {
+    pub fn expired(&self) -> impl Future<Output = Reason> + Send + use<> {
         let (core, index, location) = (Arc::clone(&self.core), self.index, Location::caller());
         async move {
             core.wait_over(index, Some(location)).await;
