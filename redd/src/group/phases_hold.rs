@@ -96,7 +96,12 @@ impl Hold {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => over.as_mut().poll(cx).map(|()| None),
         });
-        output.await.ok_or_else(|| self.core.reason_of(self.index))
+        output.await.ok_or_else(|| {
+            if let Some(key) = self.key {
+                self.core.cut_hold(self.index, key);
+            }
+            self.core.reason_of(self.index)
+        })
     }
 }
 
