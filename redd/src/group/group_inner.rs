@@ -1,11 +1,13 @@
-//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code
-//! or takes a lock.
+//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code.
+//! None takes a lock but that of a `DeferSlot`.
 //!
 //! Called by `group_state`.
 //!
 //! # Invariants
 //! - `place-per-task`: places that are free, that tasks hold, and that ended tasks hold until they are yielded in order, are
 //!   together the limit. A place is free only if no task is queued for it.
+//! - `ended-in-one-step`: the entry of a task is removed under the same lock under which its result is put into `ended`. So a look
+//!   at both sees each result.
 //! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
 
 use std::collections::VecDeque;
@@ -50,9 +52,9 @@ pub(super) struct GroupInner<T, O> {
     pub(super) failed_clean_up: Option<EndedTask<()>>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
-    /// The `TaskGroup` is gone: no result is kept.
+    /// The `TaskGroup` is gone: no result is kept, and no grace is given.
     pub(super) is_abandoned: bool,
-    /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
+    /// What the program waits for: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,
 }
 
@@ -118,6 +120,10 @@ pub(super) struct Deferral {
 }
 
 impl DeferSlot {
+    fn is_dismissed(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
     /// Removes the future before it has run. Returns false if it runs or has run.
     pub(super) fn dismiss(&self) -> bool {
         let deferral = self.0.lock().take();
@@ -205,6 +211,29 @@ impl<T, O> GroupInner<T, O> {
         }
         self.free_places += 1;
         None
+    }
+
+    /// Adds a clean-up. Those that were dismissed go when the room would have to grow.
+    pub(super) fn defer(&mut self, slot: Arc<DeferSlot>) {
+        if self.deferred.len() == self.deferred.capacity() {
+            self.deferred.retain(|slot| !slot.is_dismissed());
+            // Room for as many again, so that the next look is as far away.
+            self.deferred.reserve(self.deferred.len() + 1);
+        }
+        self.deferred.push(slot);
+    }
+
+    /// Adds a task without a place. Those that have ended go when the room would have to grow.
+    pub(super) fn queue(&mut self, number: u64, index: usize) {
+        if self.queued.len() == self.queued.capacity() {
+            let entries = &self.entries;
+            self.queued.retain(|(queued, index)| match entries.get(*index) {
+                Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => number == queued,
+                Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
+            });
+            self.queued.reserve(self.queued.len() + 1);
+        }
+        self.queued.push_back((number, index));
     }
 
     /// With `discards`, the first failure is kept. A panic or an error takes the place of a cancelled task. Returns what is not

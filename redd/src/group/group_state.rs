@@ -17,7 +17,6 @@
 //!   the last task and the spawn of a clean-up no task is alive.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::mem;
 use std::panic::Location;
@@ -31,16 +30,19 @@ use super::group_inner::{
 use super::group_task::CleanUp;
 use super::phases_core::InPhase;
 use super::result_queue::ResultQueue;
-use super::scope::{CancelTarget, Context, Reason, Scope};
-use crate::primitives::atomic::Ordering;
+use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
+use crate::primitives::Mutex;
+use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
-use crate::primitives::{Mutex, MutexGuard};
 use crate::runtime::Handle;
-use crate::sync::wait_list::WaitList;
+use crate::sync::wait_list::{Guard, WaitList};
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, JoinHandle};
 use crate::time::sleep::sleep_on;
 use crate::time::timeout;
+
+/// The number of entries that are looked at under one lock. No benchmark chose it.
+pub(super) const STEPS_PER_LOCK: usize = 64;
 
 /// How a group was built.
 pub(super) struct Options<T> {
@@ -61,9 +63,16 @@ pub(super) struct GroupState<T> {
     pub(super) scope: Arc<Scope>,
     pub(super) options: Options<T>,
     pub(super) runtime: Handle,
-    pub(super) inner: Mutex<GroupInner<T, GroupState<T>>>,
-    pub(super) waiters: WaitList,
+    /// The program's waits, for what [`GroupInner::waits`] says, and under the same lock what the group has. It is held for a few
+    /// steps at a time; see `STEPS_PER_LOCK`.
+    pub(super) inner: WaitList<GroupInner<T, GroupState<T>>>,
+    /// Whether a result is there, as far as known without the lock. A hint: it saves the lock when there is none.
+    pub(super) has_result: AtomicBool,
+    /// Whether a place is free, in the same way.
+    pub(super) has_place: AtomicBool,
 }
+
+pub(super) type GroupGuard<'a, T> = Guard<'a, GroupInner<T, GroupState<T>>>;
 
 /// The owner of a group: its drop ends the group.
 pub(super) struct GroupOwner<T: Send + 'static>(pub(super) Arc<GroupState<T>>);
@@ -89,20 +98,21 @@ impl<T: Send + 'static> GroupState<T> {
             scope: Scope::new(created_at),
             options,
             runtime,
-            inner: Mutex::new(GroupInner::new(limit)),
-            waiters: WaitList::new(()),
+            inner: WaitList::new(GroupInner::new(limit)),
+            has_result: AtomicBool::new(false),
+            has_place: AtomicBool::new(true),
         });
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
         if let Some(within) = state.options.deadline {
-            state.watch_time(within, created_at, |state| state.cancel_with(Reason::Deadline, false));
+            state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
         let is_late = state.options.in_phase.as_ref().and_then(|phase| {
             let member: Weak<Self> = Arc::downgrade(&state);
             phase.enter(member)
         });
         if let Some(reason) = reason.or(is_late) {
-            state.cancel_with(reason, false);
+            state.cancel(&reason);
         }
         state
     }
@@ -119,22 +129,32 @@ impl<T: Send + 'static> GroupState<T> {
     }
 
     /// Gives the next task a number, and a place if there is one. `None` for a group without a limit.
+    #[inline]
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation<'_, T>> {
-        if self.options.limit == usize::MAX {
-            return None;
-        }
+        // Most groups have no limit.
+        if self.options.limit == usize::MAX { None } else { Some(self.reserve_limited()) }
+    }
+
+    fn reserve_limited(self: &Arc<Self>) -> Reservation<'_, T> {
         let mut inner = self.inner.lock();
         let (number, index) = (inner.take_number(), inner.first_free);
         let has_place = inner.free_places > 0;
         if has_place {
             inner.free_places -= 1;
+            self.hint_place(&inner);
             self.scope.grant(number); // `granted-in-order`: none is queued.
         } else {
-            inner.queued.push_back((number, index));
+            inner.queue(number, index);
         }
         inner.put(index, GroupEntry::Reserved { number, has_place });
         inner.unfinished += 1;
-        Some(Reservation { state: self, index, number, had_place: has_place })
+        Reservation { state: self, index, number, had_place: has_place }
+    }
+
+    /// Called under the lock, after a change of the free places.
+    #[inline]
+    fn hint_place(&self, inner: &GroupGuard<'_, T>) {
+        self.has_place.store(inner.free_places > 0, Ordering::Relaxed);
     }
 
     /// Adds a task that was spawned just now.
@@ -170,12 +190,13 @@ impl<T: Send + 'static> GroupState<T> {
             }
         } else {
             drop(guard);
-            let task = self.describe_end(handle, number, has_place);
-            self.task_is_done(task);
+            self.ended_before_insert(handle, number, has_place);
         }
         abort
     }
 
+    /// The caller may hold the lock, if another reference to the task is left.
+    #[inline]
     fn describe_end(&self, handle: JoinHandle<T>, number: u64, has_place: bool) -> EndedTask<T> {
         let (id, spawned_at, ended) = (handle.id(), handle.location(), handle.into_ended());
         let cancelled_by = match &ended {
@@ -195,56 +216,72 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
+    /// A task had ended before its entry was made.
+    #[cold]
+    fn ended_before_insert(self: &Arc<Self>, handle: JoinHandle<T>, number: u64, has_place: bool) {
+        let task = self.describe_end(handle, number, has_place);
+        self.task_is_done(self.inner.lock(), task);
+    }
+
     /// Keeps or drops the result of a task, and does what follows from its end.
-    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>) {
+    #[inline]
+    fn task_is_done<'a>(self: &'a Arc<Self>, mut inner: GroupGuard<'a, T>, mut task: EndedTask<T>) {
+        let options = &self.options;
         let (is_output, is_failure) = match &task.ended {
-            Ended::Output(output) => (true, self.options.is_error.is_some_and(|is_error| is_error(output))),
+            Ended::Output(output) => (true, options.is_error.is_some_and(|is_error| is_error(output))),
             Ended::Panicked(_) | Ended::Cancelled => (false, true),
         };
         let cancels = match &task.ended {
-            Ended::Output(_) => is_failure && self.options.cancels_on_error,
-            Ended::Panicked(_) => self.options.cancels_on_panic,
+            Ended::Output(_) => is_failure && options.cancels_on_error,
+            Ended::Panicked(_) => options.cancels_on_panic,
             Ended::Cancelled => false,
         };
         let (id, had_place) = (task.id, task.has_place);
-        let mut task = Some(task);
-        if self.options.discards && !is_failure {
+        let mut keeps_place = false;
+        if inner.is_abandoned {
             // `counted-until-ended`, `user-code-outside`
-            drop_guarded(task.take());
-        }
-        let mut inner = self.inner.lock();
-        if inner.is_abandoned && task.is_some() {
             drop(inner);
-            drop_guarded(task.take());
+            drop_guarded(task);
+            inner = self.inner.lock();
+        } else if !options.discards {
+            keeps_place = had_place && inner.keeps_places;
+            task.has_place = keeps_place;
+            inner.ended.push(task);
+            self.has_result.store(true, Ordering::Relaxed);
+        } else if is_failure {
+            task.has_place = false;
+            self.has_result.store(true, Ordering::Relaxed);
+            if let Some(unused) = inner.keep_first_failure(task, is_output) {
+                // `counted-until-ended`, `user-code-outside`
+                drop(inner);
+                drop_guarded(unused);
+                inner = self.inner.lock();
+            }
+        } else {
+            // No code of the user runs: it is a `()` or an `Ok(())` (`NoValue`).
+            drop(task);
+        }
+        let mut granted = None;
+        if had_place && !keeps_place {
+            granted = inner.release_place(&self.scope);
+            self.hint_place(&inner);
+        }
+        inner.unfinished -= 1;
+        if inner.unfinished == 0 {
+            self.has_result.store(true, Ordering::Relaxed);
+        }
+        let is_last = inner.unfinished == 0 && inner.phase == GroupPhase::Closing;
+        let notified = if inner.free_places > 0 { NEXT | READY } else { NEXT };
+        let has_waiters = inner.take_waits(notified);
+        if cancels {
+            // What waits for the result finds the group cancelled.
+            drop(inner);
+            self.cancel(&Reason::SiblingFailed(id));
             inner = self.inner.lock();
         }
-        let keeps_place = had_place && inner.keeps_places && task.is_some();
-        if let Some(task) = &mut task {
-            task.has_place = keeps_place;
-        }
-        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
-        let unused = match task {
-            Some(task) if self.options.discards => inner.keep_first_failure(task, is_output),
-            Some(task) => {
-                inner.ended.push(task);
-                None
-            }
-            None => None,
-        };
-        inner.unfinished -= 1;
-        let is_last = inner.unfinished == 0;
-        let mut notified = NEXT;
-        if inner.free_places > 0 {
-            notified |= READY;
-        }
-        let has_waiters = inner.take_waits(notified);
-        drop(inner);
-        drop_guarded(unused);
+        notify(inner, has_waiters);
         if let Some(granted) = granted {
             granted.wake();
-        }
-        if cancels {
-            self.cancel_with(Reason::SiblingFailed(id), false);
         }
         if is_last {
             self.advance();
@@ -252,97 +289,53 @@ impl<T: Send + 'static> GroupState<T> {
                 phase.emptied();
             }
         }
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
     }
 
     /// A result that was held in order has been yielded: its place becomes free.
     pub(super) fn release_place(&self) {
         let mut inner = self.inner.lock();
         let granted = inner.release_place(&self.scope);
+        self.hint_place(&inner);
         let has_waiters = inner.free_places > 0 && inner.take_waits(READY);
-        drop(inner);
+        notify(inner, has_waiters);
         if let Some(granted) = granted {
             granted.wake();
         }
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
     }
 
-    /// From now on, a task that ends keeps its place until its result is yielded. Returns the numbers of all tasks whose results
-    /// were not taken, in the order of their spawns, and those results that are there.
-    pub(super) fn keep_order(&self) -> (VecDeque<u64>, Vec<EndedTask<T>>) {
-        let mut inner = self.inner.lock();
-        inner.keeps_places = true;
-        let ended: Vec<_> = std::iter::from_fn(|| inner.ended.pop()).collect();
-        let unfinished = inner.entries.iter().filter_map(|entry| match entry {
-            GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
-            GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
-        });
-        let mut numbers: Vec<_> = unfinished.chain(ended.iter().map(|task| task.number)).collect();
-        numbers.sort_unstable();
-        (numbers.into(), ended)
-    }
-
-    /// The opposite of [`keep_order`](Self::keep_order): results need no places any more.
-    pub(super) fn release_places_of_ended(&self) {
-        let mut ended = {
-            let mut inner = self.inner.lock();
-            inner.keeps_places = false;
-            mem::replace(&mut inner.ended, ResultQueue::new())
-        };
-        let mut kept = ResultQueue::new();
-        while let Some(mut task) = ended.pop() {
-            if mem::take(&mut task.has_place) {
-                self.release_place();
-            }
-            kept.push(task);
-        }
-        let mut inner = self.inner.lock();
-        while let Some(task) = inner.ended.pop() {
-            kept.push(task);
-        }
-        inner.ended = kept;
-    }
-
-    /// Cancels the group. `at_once`: without the grace period.
-    pub(super) fn cancel_with(self: &Arc<Self>, reason: Reason, at_once: bool) {
-        let is_first = self.scope.request(&reason);
-        if at_once || self.options.grace.is_zero() {
-            self.stop();
-        } else if is_first {
-            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
-        }
-        let mut inner = self.inner.lock();
-        let has_waiters = inner.take_waits(READY);
-        drop(inner);
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
+    /// Cancels the group, and the groups inside of it.
+    pub(super) fn cancel(self: &Arc<Self>, reason: &Reason) {
+        cancel_all(Arc::clone(self) as Arc<dyn CancelTarget>, reason);
     }
 
     /// Drops the tasks, except where a shield protects them.
     fn stop(&self) {
-        let tasks: Vec<_> = {
+        let count = {
             let mut inner = self.inner.lock();
             if mem::replace(&mut inner.is_stopping, true) {
                 return;
             }
             self.scope.stop();
-            let tasks = inner.entries.iter().filter_map(|entry| match entry {
-                GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
-                // The thread that spawns a reserved task wakes it.
-                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
-                    None
-                }
-            });
-            tasks.collect()
+            inner.entries.len()
         };
         self.scope.notify_stopped();
-        for (task, is_blocking) in tasks {
-            end_or_wake(&task, is_blocking);
+        // The thread that adds a task from now on wakes it, also one that is reserved.
+        for first in (0..count).step_by(STEPS_PER_LOCK) {
+            let last = count.min(first + STEPS_PER_LOCK);
+            let tasks: Vec<_> = {
+                let inner = self.inner.lock();
+                let tasks = inner.entries[first..last].iter().filter_map(|entry| match entry {
+                    GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
+                    GroupEntry::Free(_)
+                    | GroupEntry::Reserved { .. }
+                    | GroupEntry::Watcher(_)
+                    | GroupEntry::CleanUp(_) => None,
+                });
+                tasks.collect()
+            };
+            for (task, is_blocking) in tasks {
+                end_or_wake(&task, is_blocking);
+            }
         }
     }
 
@@ -415,8 +408,7 @@ impl<T: Send + 'static> GroupState<T> {
     ) -> Arc<DeferSlot> {
         let deferral = Deferral { within, future: Box::pin(future), location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        let mut inner = self.inner.lock();
-        inner.deferred.push(Arc::clone(&slot));
+        self.inner.lock().defer(Arc::clone(&slot));
         slot
     }
 
@@ -435,17 +427,16 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
     pub(super) fn abandon(self: &Arc<Self>) {
-        let results = {
+        let (results, is_done) = {
             let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Done {
-                return;
-            }
             inner.is_abandoned = true;
-            mem::replace(&mut inner.ended, ResultQueue::new())
+            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.phase == GroupPhase::Done)
         };
         drop_results(results);
-        self.cancel_with(Reason::Dropped, true);
-        self.close();
+        if !is_done {
+            self.cancel(&Reason::Dropped);
+            self.close();
+        }
     }
 
     /// Does the next step of a group that is closing.
@@ -486,12 +477,11 @@ impl<T: Send + 'static> GroupState<T> {
             let wakers = mem::replace(&mut inner.wakers, EntryWakers::new());
             let failed = if inner.is_abandoned { inner.failed_clean_up.take() } else { None };
             inner.waits = 0;
-            drop(inner);
+            inner.notify_all();
             drop_guarded((wakers, failed));
             if let Some(phase) = &self.options.in_phase {
                 phase.leave();
             }
-            self.waiters.lock().notify_all();
             // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
             self.runtime.shared.closing_groups.fetch_sub(1, Ordering::Release);
             return;
@@ -540,14 +530,20 @@ impl<T: Send + 'static> GroupState<T> {
 
 impl<T: Send + 'static> EntryOwner for GroupState<T> {
     fn task_ended(self: &Arc<Self>, index: usize) {
-        let entry = self.inner.lock().take(index);
-        match entry {
-            GroupEntry::Task { handle, number, has_place, .. } => {
+        let mut inner = self.inner.lock();
+        match inner.take(index) {
+            GroupEntry::Task { handle, number, has_place, queued, .. } => {
+                // The caller has a reference to the task, so nothing is freed under the lock.
+                drop(queued);
                 let task = self.describe_end(handle, number, has_place);
-                self.task_is_done(task);
+                self.task_is_done(inner, task);
             }
-            GroupEntry::Watcher(handle) => self.watcher_is_done(handle),
+            GroupEntry::Watcher(handle) => {
+                drop(inner);
+                self.watcher_is_done(handle);
+            }
             GroupEntry::CleanUp(handle) => {
+                drop(inner);
                 self.clean_up_is_done(handle);
                 self.advance();
             }
@@ -559,8 +555,23 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 }
 
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
-    fn cancel(self: Arc<Self>, reason: Reason) {
-        self.cancel_with(reason, false);
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn requested(self: Arc<Self>, is_first: bool) {
+        let (has_waiters, is_abandoned) = {
+            let mut inner = self.inner.lock();
+            (inner.take_waits(READY), inner.is_abandoned)
+        };
+        if self.options.grace.is_zero() || is_abandoned {
+            self.stop();
+        } else if is_first {
+            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
+        }
+        if has_waiters {
+            self.inner.lock().notify_all();
+        }
     }
 }
 
@@ -570,6 +581,14 @@ fn end_or_wake(task: &AbortHandle, is_blocking: bool) {
         task.abort();
     } else {
         task.wake();
+    }
+}
+
+/// Releases the lock, and notifies all waits if there are any.
+#[inline]
+fn notify<T>(inner: GroupGuard<'_, T>, has_waiters: bool) {
+    if has_waiters {
+        inner.notify_all();
     }
 }
 
@@ -583,16 +602,14 @@ fn drop_results<T>(mut results: ResultQueue<EndedTask<T>>) {
 impl<T: Send + 'static> Drop for Reservation<'_, T> {
     fn drop(&mut self) {
         // The spawn has panicked.
-        let mut inner: MutexGuard<'_, _> = self.state.inner.lock();
+        let mut inner = self.state.inner.lock();
         let granted = if inner.take_reserved(self.index) { inner.release_place(&self.state.scope) } else { None };
+        self.state.hint_place(&inner);
         inner.unfinished -= 1;
         let has_waiters = inner.take_waits(NEXT | READY);
-        drop(inner);
+        notify(inner, has_waiters);
         if let Some(granted) = granted {
             granted.wake();
-        }
-        if has_waiters {
-            self.state.waiters.lock().notify_all();
         }
     }
 }

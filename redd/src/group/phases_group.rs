@@ -48,7 +48,7 @@ impl<T: Send + 'static> PhaseMember for GroupState<T> {
     }
 
     fn end(self: Arc<Self>, reason: Reason) {
-        self.cancel_with(reason, false);
+        self.cancel(&reason);
     }
 }
 

@@ -19,7 +19,7 @@ use super::task_error::{GroupError, TaskError};
 use super::task_group_builder::TaskGroupBuilder;
 use crate::runtime::Handle;
 use crate::scheduler::closures::spawn_on;
-use crate::task::{AbortHandle, coop};
+use crate::task::AbortHandle;
 
 /// Tasks with the same type of output that end together: a group leaves no task behind.
 ///
@@ -219,7 +219,7 @@ impl<T: Send + 'static> TaskGroup<T> {
             let handle = shared.spawn(GroupTask::refused(uncalled, scope), name);
             return self.state().insert(handle, None, false);
         }
-        let mut context = Some(Context::new(Arc::clone(scope)));
+        let mut context = Some(Context::of_closure(Arc::clone(scope)));
         let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
         self.state().insert(handle, None, true)
     }
@@ -252,8 +252,9 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.state().forbid_inside("ready");
-        coop::cooperative(self.state().wait_ready(Some(Location::caller())))
+        let state = self.state();
+        state.forbid_inside("ready");
+        state.ready_for_unit(Some(Location::caller()))
     }
 
     /// Waits until a task has ended, and returns its result. `None` if none is left. Results come in the order of the ends.
@@ -286,9 +287,9 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn next(&self) -> impl Future<Output = Option<Result<T, TaskError>>> + Send {
-        self.state().forbid_inside("next");
-        let ended = coop::cooperative(self.state().next_ended(Some(Location::caller())));
-        async move { Some(self.state().result_of(ended.await?)) }
+        let state = self.state();
+        state.forbid_inside("next");
+        state.next_result(Some(Location::caller()))
     }
 
     /// Returns the results in the order of the spawns, as a stream. No more tasks can be spawned.
@@ -384,7 +385,7 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// # });
     /// ```
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.state().cancel_with(reason.into(), false);
+        self.state().cancel(&reason.into());
     }
 
     /// Cancels the group when `future` completes: for a `CancellationToken`, a signal, or anything else that can be awaited.
@@ -411,7 +412,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         F: Future + Send + 'static,
     {
         let reason = reason.into();
-        self.state().watch(future, Location::caller(), |state, _| state.cancel_with(reason, false));
+        self.state().watch(future, Location::caller(), move |state, _| state.cancel(&reason));
     }
 
     /// Returns whether the group was cancelled.
