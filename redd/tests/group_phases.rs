@@ -291,6 +291,22 @@ fn wait_for_drops_a_future_when_its_phase_is_over() {
 }
 
 #[test]
+fn a_future_in_a_phase_without_time_may_end_by_itself_and_is_left_if_it_does_not() {
+    paused(|| async {
+        let phases = four();
+        let polite = redd::spawn(phases.wait_for("accept", "polite", phases.accepting()));
+        let server = redd::spawn(phases.wait_for("accept", "server", pending::<()>()));
+        yield_now().await;
+        phases.start("test");
+        let report = phases.finished().await;
+        assert_eq!(names(&report), ["server"], "{report}");
+        assert!(report.left().all(|left| left.has_ended()));
+        assert_eq!(polite.await.unwrap(), Ok(()));
+        assert_eq!(server.await.unwrap(), Err(Reason::Phase("accept".into())));
+    });
+}
+
+#[test]
 fn a_thousand_holds_end_one_by_one() {
     paused(|| async {
         let phases = four();
@@ -502,6 +518,19 @@ fn phases_start_on_a_thread_without_a_runtime() {
     assert!(report.is_clean(), "{report}");
     runtime.block_on(server).unwrap().unwrap();
     assert!(runtime.drain(secs(60)).is_empty());
+}
+
+#[test]
+fn phases_go_on_in_another_runtime_when_the_first_has_ended() {
+    let phases = four();
+    let first = multi();
+    drop(first.block_on(async { phases.hold("requests", "request") }));
+    drop(first);
+    let report = multi().block_on(async {
+        phases.start("test");
+        phases.finished().await
+    });
+    assert_eq!((report.is_clean(), report.ended_early()), (true, None));
 }
 
 #[test]
@@ -780,6 +809,26 @@ fn misuse_says_how_to_fix_it() {
 }
 
 #[test]
+fn futures_borrow_nothing() {
+    fn owned<F: Future + Send + 'static>(future: F) -> F {
+        future
+    }
+    paused(|| async {
+        let phases = four();
+        let hold = phases.hold("requests", "request");
+        let futures = (owned(phases.accepting()), owned(phases.reached("requests")), owned(phases.finished()));
+        let (expired, server) = (owned(hold.expired()), owned(phases.wait_for("requests", "server", async { 7 })));
+        phases.start("test");
+        drop((phases, hold));
+        futures.0.await;
+        futures.1.await;
+        assert_eq!(server.await, Ok(7));
+        assert!(futures.2.await.is_clean());
+        assert_eq!(expired.await, Reason::Phase("requests".into()));
+    });
+}
+
+#[test]
 fn a_group_that_was_built_and_not_started_is_in_no_phase() {
     paused(|| async {
         let phases = four();
@@ -800,4 +849,120 @@ fn the_longest_times_are_no_error() {
         drop(hold);
         assert_eq!(phases.finished().await.took().as_secs(), 1);
     });
+}
+
+// Many programs.
+
+/// A task, a hold or a future: its phase, and the time at which it ends by itself, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    phase: usize,
+    ends_at: u64,
+    kind: u8,
+}
+
+/// When each phase is over, and how much is left in it.
+fn expected(times: [u64; 3], work: &[Work]) -> [(u64, usize); 3] {
+    let mut now = 0;
+    std::array::from_fn(|phase| {
+        let ends = || work.iter().filter(|work| work.phase == phase).map(|work| work.ends_at);
+        let over = ends().max().unwrap_or(0).clamp(now, now + times[phase]);
+        now = over;
+        (over, ends().filter(|end| *end > over).count())
+    })
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #[test]
+    fn the_report_says_what_a_plain_model_says(
+        times in proptest::array::uniform3(1_u64..100),
+        work in proptest::collection::vec((0_usize..3, 0_u64..150, 0_u8..4), 0..30),
+    ) {
+        // Phases are over at multiples of 10, and work ends between them.
+        let times = times.map(|time| time * 10);
+        let work: Vec<_> =
+            work.into_iter().map(|(phase, ends_at, kind)| Work { phase, ends_at: ends_at * 10 + 5, kind }).collect();
+        let expected = expected(times, &work);
+        paused(|| async move {
+            let names = ["a", "b", "c"];
+            let phases = (0..3).fold(Phases::new(), |phases, index| phases.then(names[index], Duration::from_millis(times[index])));
+            let groups = names.map(|name| TaskGroup::<()>::builder().in_phase(&phases, name).start());
+            let (mut own_groups, begin) = (Vec::new(), Instant::now());
+            for Work { phase, ends_at, kind } in work {
+                let (name, end) = (names[phase], begin + Duration::from_millis(ends_at));
+                let work = redd::time::sleep_until(end);
+                match kind {
+                    0 => drop(groups[phase].spawn(work)),
+                    1 => {
+                        let group = TaskGroup::builder().in_phase(&phases, name).start();
+                        group.spawn(work);
+                        own_groups.push(redd::spawn(group.close()));
+                    }
+                    2 => drop(redd::spawn(phases.wait_for(name, "future", work))),
+                    _ => {
+                        let hold = phases.hold(name, "hold");
+                        redd::spawn(async move {
+                            work.await;
+                            drop(hold);
+                        });
+                    }
+                }
+            }
+            phases.start("test");
+            let report = phases.finished().await;
+            let mut now = 0;
+            let rows = std::array::from_fn(|index| {
+                let phase = &report.phases()[index];
+                now += phase.took().as_millis() as u64;
+                (now, phase.left().len())
+            });
+            // The ends are rounded to the clock of timers.
+            let rows = rows.map(|(over, left): (u64, usize)| (over.div_ceil(5) * 5, left));
+            assert_eq!(rows, expected, "{report}");
+            let lost = expected.iter().map(|(_, left)| left).sum::<usize>();
+            assert_eq!(report.left().count(), lost);
+            for group in groups {
+                let _ = group.close().await;
+            }
+            while alive() > 0 {
+                sleep(secs(1)).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn no_end_is_missed_when_phases_begin_at_the_same_moment() {
+    let runtime = multi();
+    for round in 0..500 {
+        let report = runtime.block_on(async {
+            let phases = Phases::new().then("first", secs(3600)).then("second", secs(3600));
+            let mut closed = Vec::new();
+            for index in 0..8 {
+                let name = if index % 2 == 0 { "first" } else { "second" };
+                let group = TaskGroup::discarding().in_phase(&phases, name).start();
+                let (starts, hold) = (phases.reached(name), phases.hold(name, "hold"));
+                group.spawn(async move {
+                    if index % 3 == 0 {
+                        starts.await;
+                    }
+                    for _ in 0..(round + index) % 5 {
+                        yield_now().await;
+                    }
+                });
+                closed.push(redd::spawn(async move {
+                    drop(hold);
+                    group.close().await
+                }));
+            }
+            phases.start("test");
+            let report = phases.finished().await;
+            for closed in closed {
+                closed.await.unwrap().unwrap();
+            }
+            report
+        });
+        assert!(report.is_clean() && report.took() < secs(60), "{report}");
+    }
 }

@@ -30,7 +30,7 @@ use super::scope::Reason;
 /// - When a group is cancelled, [shields](super::shield()), a [grace period](super::TaskGroupBuilder::grace) and clean-ups have their
 ///   own times, and the next phases do not wait for them. After the last phase they get what the phases have left of their
 ///   time together.
-/// - A phase with a time of zero cancels its groups when it begins.
+/// - A phase with a time of zero cancels its groups when it begins, on purpose: for loops that only have to stop.
 /// - The whole shutdown takes at most the sum of the times, and 100 ms for cancelled tasks to be dropped.
 ///
 /// It is a cheap handle: clones have the same phases. A task of the runtime named `phases` takes the shutdown from phase to phase.
@@ -137,7 +137,7 @@ impl Phases {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn accepting(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn accepting(&self) -> impl Future<Output = ()> + Send + use<> {
         self.assert_any("accepting");
         self.begun(0, Location::caller())
     }
@@ -227,7 +227,8 @@ impl Phases {
 
     /// This phase waits until the returned hold is dropped. `name` is for the report.
     ///
-    /// If the phase is over, the hold has no effect: see [`Hold::is_expired`].
+    /// If the phase is over, the hold has no effect: see [`Hold::is_expired`]. It costs an allocation and a short lock, which all holds
+    /// of the phases share.
     ///
     /// # Panics
     /// Panics if there is no phase with this name.
@@ -340,7 +341,7 @@ impl Phases {
     /// # std::io::Result::Ok(())
     /// ```
     #[track_caller]
-    pub fn finished(&self) -> impl Future<Output = Report> + Send + 'static {
+    pub fn finished(&self) -> impl Future<Output = Report> + Send + use<> {
         self.assert_any("finished");
         let (core, location) = (Arc::clone(&self.core), Location::caller());
         ensure_driven(&core);

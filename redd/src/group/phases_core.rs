@@ -89,6 +89,14 @@ struct Phase {
     left: Vec<Left>,
 }
 
+impl Phase {
+    fn add_left(&mut self, left: Left) {
+        if !self.left.iter().any(|listed| listed.is_same(&left)) {
+            self.left.push(left);
+        }
+    }
+}
+
 /// A driver that has to be spawned.
 #[must_use]
 pub(super) struct DriverStart {
@@ -261,6 +269,15 @@ impl PhasesCore {
         }
     }
 
+    /// The future of a hold was dropped because the phase is over: it is left, also in a phase without time.
+    pub(super) fn cut_hold(&self, index: usize, key: u64) {
+        let mut inner = self.inner.lock();
+        let phase = &mut inner.phases[index];
+        if let Some(hold) = phase.holds.get(&key) {
+            phase.add_left(Left::of_hold(key, hold.clone()));
+        }
+    }
+
     /// In this phase, a group has become empty, or the last hold has ended (`seen-or-notified`).
     fn something_ended(&self, index: usize) {
         {
@@ -277,8 +294,20 @@ impl PhasesCore {
 
     // What the driver asks.
 
-    pub(super) fn version(&self) -> u64 {
+    fn version(&self) -> u64 {
         self.inner.lock().version
+    }
+
+    /// Waits until `is_done`.
+    pub(super) async fn until(&self, is_done: impl Fn() -> bool) {
+        loop {
+            // `seen-or-notified`
+            let seen = self.version();
+            if is_done() {
+                return;
+            }
+            self.another_version(seen).await;
+        }
     }
 
     pub(super) fn is_ended_early(&self) -> bool {
@@ -286,7 +315,7 @@ impl PhasesCore {
     }
 
     /// Waits for a version other than `seen`.
-    pub(super) fn another_version(&self, seen: u64) -> impl Future<Output = ()> + Send {
+    fn another_version(&self, seen: u64) -> impl Future<Output = ()> + Send {
         let is_other = move || (self.version() != seen).then_some(());
         wait_until(&self.changed, WaitKind::Notify, None, is_other, move |_| is_other())
     }
@@ -365,7 +394,12 @@ impl PhasesCore {
             !phase.within.is_zero() || ended_early
         };
         let left = if is_listed { self.present(index) } else { Vec::new() };
-        self.inner.lock().phases[index].left = left;
+        {
+            let mut inner = self.inner.lock();
+            let phase = &mut inner.phases[index];
+            let before = std::mem::replace(&mut phase.left, left);
+            before.into_iter().for_each(|left| phase.add_left(left));
+        }
         for group in self.groups(index) {
             group.end(self.reason_of(index));
         }
@@ -442,6 +476,10 @@ impl PhasesCore {
         wait_until(&self.waiters, WaitKind::Notify, location, report, move |_| report())
     }
 }
+
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/group_phases.rs"]
+mod models;
 
 /// A group's place in a phase. The group owns it.
 pub(super) struct InPhase {

@@ -69,24 +69,18 @@ impl Driver {
 
     /// Waits until `is_done`, at most for this time. With `may_end_early`, the end of all times ends the wait.
     async fn wait(&self, within: Duration, may_end_early: bool, is_done: impl Fn() -> bool) {
-        let mut time = pin!(sleep_on(&self.shared.parts.timers, within));
-        loop {
-            // `seen-or-notified`
-            let seen = self.core.version();
-            if within.is_zero() || (may_end_early && self.core.is_ended_early()) || is_done() {
-                return;
-            }
-            let mut changed = pin!(self.core.another_version(seen));
-            let is_over = poll_fn(|cx| {
-                if changed.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(false);
-                }
-                time.as_mut().poll(cx).map(|()| true)
-            });
-            if is_over.await {
-                return;
-            }
+        if within.is_zero() {
+            return;
         }
+        let mut done = pin!(self.core.until(|| (may_end_early && self.core.is_ended_early()) || is_done()));
+        let mut time = pin!(sleep_on(&self.shared.parts.timers, within));
+        let either = poll_fn(|cx| {
+            if done.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            time.as_mut().poll(cx)
+        });
+        either.await;
     }
 }
 

@@ -75,7 +75,7 @@ impl Hold {
     /// # });
     /// ```
     #[track_caller]
-    pub fn expired(&self) -> impl Future<Output = Reason> + Send + 'static {
+    pub fn expired(&self) -> impl Future<Output = Reason> + Send + use<> {
         let (core, index, location) = (Arc::clone(&self.core), self.index, Location::caller());
         async move {
             core.wait_over(index, Some(location)).await;
@@ -96,7 +96,12 @@ impl Hold {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => over.as_mut().poll(cx).map(|()| None),
         });
-        output.await.ok_or_else(|| self.core.reason_of(self.index))
+        output.await.ok_or_else(|| {
+            if let Some(key) = self.key {
+                self.core.cut_hold(self.index, key);
+            }
+            self.core.reason_of(self.index)
+        })
     }
 }
 

@@ -125,6 +125,7 @@ impl PhaseReport {
             left.has_ended = !at_end.contains(&left.key());
         }
         left.extend(present.into_iter().filter(|left| !before.contains(&left.key())));
+        left.sort_by_key(|left| std::cmp::Reverse(left.age()));
         Self { name, took, allowed, left }
     }
 
@@ -144,7 +145,8 @@ impl PhaseReport {
     }
 
     /// Returns what was left in the phase, the oldest first:
-    /// - what had not ended when the time of the phase was over. In a phase without time nothing of that counts as left;
+    /// - what had not ended when the time of the phase was over. In a phase without time, that are only the futures of
+    ///   [`wait_for`](super::Phases::wait_for) that were dropped: tasks are cancelled there on purpose;
     /// - what had not ended when the whole shutdown was over, such as a shield or a clean-up of a cancelled group.
     pub fn left(&self) -> &[Left] {
         &self.left
@@ -243,6 +245,10 @@ impl Left {
             What::Deferred { key, .. } => LeftKey::Deferred(*key),
             What::Hold { key, .. } => LeftKey::Hold(*key),
         }
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.key() == other.key()
     }
 
     /// Returns what it is.

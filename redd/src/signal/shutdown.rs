@@ -50,7 +50,7 @@ impl Phases {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn on_signals(&self) -> impl Future<Output = io::Result<Report>> + Send + 'static {
+    pub fn on_signals(&self) -> impl Future<Output = io::Result<Report>> + Send + use<> {
         let (finished, phases, location) = (self.finished(), self.clone(), Location::caller());
         let listeners = [("SIGTERM", SignalKind::terminate()), ("SIGINT", SignalKind::interrupt())]
             .map(|(name, kind)| signal(kind).map(|signal| (name, signal)));
