@@ -165,7 +165,7 @@ impl<T: Send + 'static> GroupState<T> {
         let (index, number, has_place, mut must_wake) = match reservation {
             Some(reservation) => {
                 let reservation = mem::ManuallyDrop::new(reservation);
-                let has_place = inner.take_reserved(reservation.index);
+                let has_place = inner.reserved_has_place(reservation.index);
                 // A place that was granted meanwhile found no task to wake.
                 (reservation.index, reservation.number, has_place, has_place && !reservation.had_place)
             }
@@ -177,12 +177,20 @@ impl<T: Send + 'static> GroupState<T> {
         must_wake |= inner.is_stopping;
         if handle.give_waker(inner.wakers.waker(self, index)) {
             let queued = (is_limited && !has_place).then(|| abort.clone());
-            inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
+            let task = GroupEntry::Task { handle, number, has_place, is_blocking, queued };
+            if is_limited {
+                inner.entries[index] = task;
+            } else {
+                inner.put(index, task);
+            }
             drop(guard);
             if must_wake {
                 end_or_wake(&abort, is_blocking && self.scope.is_stopping());
             }
         } else {
+            if is_limited {
+                inner.take_reserved(index);
+            }
             drop(guard);
             self.ended_before_insert(handle, number, has_place);
         }
