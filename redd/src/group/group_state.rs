@@ -28,6 +28,7 @@ use super::group_inner::{
     CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, READY,
 };
 use super::group_task::CleanUp;
+use super::phases_core::InPhase;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
 use crate::primitives::Mutex;
@@ -55,6 +56,7 @@ pub(super) struct Options<T> {
     pub(super) is_error: Option<fn(&T) -> bool>,
     pub(super) discards: bool,
     pub(super) name: Option<Arc<str>>,
+    pub(super) in_phase: Option<InPhase>,
 }
 
 pub(super) struct GroupState<T> {
@@ -105,7 +107,11 @@ impl<T: Send + 'static> GroupState<T> {
         if let Some(within) = state.options.deadline {
             state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
-        if let Some(reason) = reason {
+        let is_late = state.options.in_phase.as_ref().and_then(|phase| {
+            let member: Weak<Self> = Arc::downgrade(&state);
+            phase.enter(member)
+        });
+        if let Some(reason) = reason.or(is_late) {
             state.cancel(&reason);
         }
         state
@@ -287,6 +293,9 @@ impl<T: Send + 'static> GroupState<T> {
         }
         if is_last {
             self.advance();
+            if let Some(phase) = &self.options.in_phase {
+                phase.emptied();
+            }
         }
     }
 
@@ -478,6 +487,9 @@ impl<T: Send + 'static> GroupState<T> {
             inner.waits = 0;
             inner.notify_all();
             drop_guarded((wakers, failed));
+            if let Some(phase) = &self.options.in_phase {
+                phase.leave();
+            }
             // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
             self.runtime.shared.closing_groups.fetch_sub(1, Ordering::Release);
             return;

@@ -13,6 +13,7 @@
 //! | complete what must not be interrupted | [`shield()`] |
 //! | clean up with `.await` | [`TaskGroup::defer`] |
 //! | start tasks again that fail | [`Supervisor`] |
+//! | end a service step by step, and know what was left | [`Phases`] |
 //!
 //! # Examples
 //! ```
@@ -47,6 +48,12 @@ pub(crate) mod local_set;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_groups.rs"]
 mod models;
+mod phases;
+mod phases_core;
+mod phases_drive;
+mod phases_group;
+mod phases_hold;
+mod phases_report;
 mod result_queue;
 mod scope;
 mod set_state;
@@ -59,6 +66,9 @@ mod task_group_builder;
 pub(crate) mod task_local;
 
 pub use in_order::InOrder;
+pub use phases::Phases;
+pub use phases_hold::Hold;
+pub use phases_report::{Left, LeftKind, PhaseReport, Report};
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};
 pub use shield::{Shield, shield};
 pub use supervisor::{ChildOutput, Exhausted, Restart, Supervisor};
