@@ -3,7 +3,6 @@
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
-#![allow(unsafe_code, reason = "the size of a page")]
 
 use redd::group::TaskGroup;
 use redd::runtime::{Builder, Handle};
@@ -14,10 +13,10 @@ const LIMIT: usize = 64;
 
 /// The resident bytes of this process.
 fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    // SAFETY: it only reads a setting.
-    pages * usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap()
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kib: usize = line.split_whitespace().next().unwrap().parse().unwrap();
+    kib * 1024
 }
 
 /// A task whose future is of 1 KB.
