@@ -176,6 +176,7 @@ impl<T, O> GroupInner<T, O> {
         self.next_number - 1
     }
 
+    #[inline]
     pub(super) fn put(&mut self, index: usize, entry: GroupEntry<T>) {
         match self.entries.get_mut(index) {
             Some(slot) => {
@@ -190,6 +191,7 @@ impl<T, O> GroupInner<T, O> {
         }
     }
 
+    #[inline]
     pub(super) fn take(&mut self, index: usize) -> GroupEntry<T> {
         let entry = mem::replace(&mut self.entries[index], GroupEntry::Free(self.first_free));
         self.first_free = index;
@@ -198,8 +200,15 @@ impl<T, O> GroupInner<T, O> {
 
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
-        match self.take(index) {
-            GroupEntry::Reserved { has_place, .. } => has_place,
+        let has_place = self.reserved_has_place(index);
+        self.take(index);
+        has_place
+    }
+
+    #[inline]
+    pub(super) fn reserved_has_place(&self, index: usize) -> bool {
+        match &self.entries[index] {
+            GroupEntry::Reserved { has_place, .. } => *has_place,
             GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
                 unreachable!("a reservation is removed by its owner")
             }

@@ -30,11 +30,11 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// As [`next_ended`](Self::next_ended), for a unit of the task's budget. Returns what the program gets.
     pub(super) async fn next_result(&self, location: CallSite) -> Option<Result<T, TaskError>> {
-        let ended = match for_unit(|| self.take_ended()).await {
-            Some(ended) => ended,
-            None => coop::cooperative(self.next_ended(location)).await,
-        };
-        Some(self.result_of(ended?))
+        let quick = for_unit(|| self.take_ended().map(|ended| Some(self.result_of(ended?))));
+        match quick.await {
+            Some(result) => result,
+            None => Some(self.result_of(coop::cooperative(self.next_ended(location)).await?)),
+        }
     }
 
     /// Takes a result. `Some(None)` if none will come. It may miss one that comes just now.

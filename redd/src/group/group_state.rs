@@ -179,7 +179,7 @@ impl<T: Send + 'static> GroupState<T> {
         let (index, number, has_place, is_granted) = match reservation {
             Some(reservation) => {
                 let reservation = mem::ManuallyDrop::new(reservation);
-                let has_place = inner.take_reserved(reservation.index);
+                let has_place = inner.reserved_has_place(reservation.index);
                 // A place that was granted meanwhile found no task to wake.
                 (reservation.index, reservation.number, has_place, has_place && !reservation.had_place)
             }
@@ -202,7 +202,12 @@ impl<T: Send + 'static> GroupState<T> {
                 self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
                 closure.take()
             };
-            inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
+            let task = GroupEntry::Task { handle, number, has_place, is_blocking, queued };
+            if is_limited {
+                inner.entries[index] = task;
+            } else {
+                inner.put(index, task);
+            }
             drop(guard);
             match closure {
                 Some(Queued::Closure(closure)) if is_stopping => closure.runnable.cancel(),
@@ -212,6 +217,9 @@ impl<T: Send + 'static> GroupState<T> {
                 None => {}
             }
         } else {
+            if is_limited {
+                inner.take_reserved(index);
+            }
             drop(guard);
             self.ended_before_insert(handle, number, has_place);
         }

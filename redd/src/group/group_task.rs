@@ -44,6 +44,7 @@ impl<F> GroupTask<F> {
 }
 
 /// The context is in its place outside of a poll.
+#[inline]
 fn must_stop(context: &Option<Context>) -> bool {
     context.as_ref().is_some_and(Context::must_stop)
 }

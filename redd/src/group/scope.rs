@@ -200,11 +200,13 @@ impl Scope {
         reason
     }
 
+    #[inline]
     fn reached(&self, stage: ScopeStage) -> bool {
         // Acquire: the reason is visible. Pairs with Release in `Scope::advance`.
         self.stage.load(Ordering::Acquire) >= stage as u8
     }
 
+    #[inline]
     pub(super) fn is_cancelled(&self) -> bool {
         self.reached(ScopeStage::Requested)
     }
