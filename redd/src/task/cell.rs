@@ -24,6 +24,7 @@ use std::task::{Context, Poll};
 use super::current;
 use super::describe::{call_hook, report_unjoined};
 use super::header::{End, Extra, Header, VTable};
+use super::inherited::{self, Inherited, Inheriting};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
@@ -181,12 +182,53 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
-/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller.
+/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller. The task inherits the
+/// values that are set on this thread.
 ///
 /// # Safety
 /// If `F` or its output is not `Send`, the caller ensures that the task is polled, cancelled, joined and dropped on one
 /// thread only.
-pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
+pub(crate) unsafe fn allocate<F: Future + 'static, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    future: F,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    if inherited::is_any_set() {
+        // SAFETY: by the safety contract.
+        return unsafe { allocate_with_values::<F, IS_BLOCKING>(slab, future, name, location) };
+    }
+    // SAFETY: by the safety contract.
+    unsafe { allocate_alone::<F, IS_BLOCKING>(slab, future, name, location) }
+}
+
+/// As [`allocate`], for a thread on which values are set.
+///
+/// # Safety
+/// As for [`allocate`].
+#[cold]
+#[inline(never)]
+unsafe fn allocate_with_values<F: Future + 'static, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    future: F,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    let Some(values) = Inherited::capture() else {
+        // SAFETY: by the safety contract.
+        return unsafe { allocate_alone::<F, IS_BLOCKING>(slab, future, name, location) };
+    };
+    let future: Pin<Box<dyn Future<Output = F::Output>>> = Box::pin(future);
+    // SAFETY: by the safety contract; the values are `Send`.
+    unsafe { allocate_inheriting::<_, IS_BLOCKING>(slab, values, future, mem::size_of::<F>(), name, location) }
+}
+
+/// As [`allocate`], for a task that inherits nothing.
+///
+/// # Safety
+/// As for [`allocate`].
+#[inline]
+unsafe fn allocate_alone<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
     future: F,
     name: Option<Arc<str>>,
@@ -208,6 +250,25 @@ const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
     let is_too_large_for_slot = slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
         && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE;
     is_too_large_for_slot || mem::size_of::<F>() > LARGE_FUTURE
+}
+
+/// As [`allocate`], for a task that inherits values. One copy for each type of output.
+///
+/// # Safety
+/// As for [`allocate`].
+#[cold]
+#[inline(never)]
+unsafe fn allocate_inheriting<T: 'static, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    values: Inherited,
+    future: Pin<Box<dyn Future<Output = T>>>,
+    original_bytes: usize,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<T>) {
+    let future = Inheriting::new(values, future);
+    // SAFETY: by the safety contract.
+    unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, future, Some(original_bytes), name, location) }
 }
 
 /// `original_bytes`: the size of the future in its box.
