@@ -405,7 +405,7 @@ impl<T: Send + 'static> GroupState<T> {
         future: impl Future<Output = ()> + Send + 'static,
         location: &'static Location<'static>,
     ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: inherited::boxed(future), location };
+        let deferral = Deferral { within, future: inherited::boxed(Box::pin(future)), location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
         let mut inner = self.inner.lock();
         inner.deferred.push(Arc::clone(&slot));

@@ -48,7 +48,8 @@
 ///   `Builder`. A clean-up of [`TaskGroup::defer`](crate::group::TaskGroup::defer) inherits what is set where it is deferred.
 /// - The task has the value from its first poll to the drop of its future, and so do the tasks that it spawns. A change, such as a
 ///   scope inside of the task, is not seen by the task that spawned it.
-/// - Such a spawn costs an allocation for the future, one for each value, and the clones. A spawn without a value costs nothing more.
+/// - Such a spawn costs the clones, and an allocation for each value and for their list. Each poll exchanges each value twice. A
+///   spawn without a value only reads one number of its thread.
 /// - A panic of a `clone` is a panic of the spawn. A spawn inside of a `clone` inherits nothing.
 ///
 /// ```

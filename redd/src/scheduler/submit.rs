@@ -60,7 +60,7 @@ impl Shared {
 
     /// # Safety
     /// If the future or its output is not `Send`, this is the thread of the local runtime.
-    pub(crate) unsafe fn spawn_unchecked<F: Future + 'static>(
+    pub(crate) unsafe fn spawn_unchecked<F: Future>(
         &self,
         future: F,
         name: Option<Arc<str>>,

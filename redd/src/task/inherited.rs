@@ -1,10 +1,10 @@
 //! Values that a task inherits from the code that spawns it: cloned at the spawn, and set during each poll.
 //!
-//! Called by `cell::allocate`, by `group::task_local` (which has the keys), and by files that spawn tasks of their own.
+//! Called by `cell` and `inheriting`, by `group::task_local` (which has the keys), and by files that spawn tasks of their own.
 //!
 //! A key is listed when it gets a value for the first time. A thread counts the listed keys that have a value there. A spawn reads
 //! this count. If it is 0, which is usual, nothing else happens. Otherwise the spawn asks each listed key for a clone of its value,
-//! and the task's future is put into an [`Inheriting`].
+//! and stores them in the task.
 //!
 //! # Invariants
 //! - `counted-while-set`: the count is the number of keys that have a value on this thread. Only the exchange of a value changes it.
@@ -116,7 +116,7 @@ impl Inherited {
     }
 
     /// Runs `f` with the values set (`set-during-poll`).
-    fn enter<R>(&mut self, f: impl FnOnce() -> R) -> Result<R, &'static str> {
+    pub(super) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> Result<R, &'static str> {
         struct Entered<'a> {
             values: &'a mut [Box<dyn InheritedValue>],
             count: usize,
@@ -169,27 +169,24 @@ fn resume_first(panic: Option<Box<dyn Any + Send>>) {
     }
 }
 
-/// A boxed future that is polled and dropped with inherited values set.
-pub(crate) struct Inheriting<F> {
+/// A future that is not a task yet.
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A future that is polled and dropped with inherited values set.
+struct Inheriting {
     /// `None` once it has completed.
-    future: Option<F>,
+    future: Option<Boxed>,
     values: Inherited,
 }
 
-impl<F: Future + Unpin> Inheriting<F> {
-    pub(crate) fn new(values: Inherited, future: F) -> Self {
-        Self { future: Some(future), values }
-    }
-}
+impl Future for Inheriting {
+    type Output = ();
 
-impl<F: Future + Unpin> Future for Inheriting<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { future, values } = &mut *self;
         let polled = values.enter(|| {
             let running = future.as_mut().expect("it is not polled after its end");
-            let polled = Pin::new(running).poll(cx);
+            let polled = running.as_mut().poll(cx);
             if polled.is_ready() {
                 *future = None;
             }
@@ -202,7 +199,7 @@ impl<F: Future + Unpin> Future for Inheriting<F> {
     }
 }
 
-impl<F> Drop for Inheriting<F> {
+impl Drop for Inheriting {
     fn drop(&mut self) {
         let Self { future, values } = self;
         let mut first = None;
@@ -221,13 +218,10 @@ impl<F> Drop for Inheriting<F> {
     }
 }
 
-/// A future for a later spawn: it inherits what is set now. That spawn has to be [`without`] values.
-pub(crate) fn boxed<F>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + Send>>
-where
-    F: Future + Send + 'static,
-{
+/// A future that is spawned later, and inherits what is set now. That spawn has to be [`without`] values.
+pub(crate) fn boxed(future: Boxed) -> Boxed {
     match Inherited::capture() {
-        None => Box::pin(future),
-        Some(values) => Box::pin(Inheriting::new(values, Box::pin(future))),
+        None => future,
+        Some(values) => Box::pin(Inheriting { future: Some(future), values }),
     }
 }
