@@ -51,6 +51,8 @@ mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+#[cfg(feature = "stream")]
+mod streams;
 mod supervisor;
 pub(crate) mod task_builder;
 mod task_error;
@@ -61,6 +63,8 @@ pub(crate) mod task_local;
 pub use in_order::InOrder;
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};
 pub use shield::{Shield, shield};
+#[cfg(feature = "stream")]
+pub use streams::Results;
 pub use supervisor::{ChildOutput, Exhausted, Restart, Supervisor};
 pub use task_error::{GroupError, TaskError};
 pub use task_group::{Deferred, TaskGroup};
