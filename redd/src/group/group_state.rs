@@ -37,6 +37,7 @@ use crate::primitives::user_code::drop_guarded;
 use crate::runtime::Handle;
 use crate::sync::wait_list::{Guard, WaitList};
 use crate::task::ended::Ended;
+use crate::task::inherited;
 use crate::task::{AbortHandle, JoinHandle};
 use crate::time::sleep::sleep_on;
 use crate::time::timeout;
@@ -378,7 +379,7 @@ impl<T: Send + 'static> GroupState<T> {
         then: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) {
         let time = sleep_on(&self.runtime.shared.parts.timers, within);
-        self.watch(time, location, |state, ()| then(state));
+        inherited::without(|| self.watch(time, location, |state, ()| then(state)));
     }
 
     /// Calls `then` with the output of `future`, unless the group ends first.
@@ -437,7 +438,7 @@ impl<T: Send + 'static> GroupState<T> {
         future: impl Future<Output = ()> + Send + 'static,
         location: &'static Location<'static>,
     ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: Box::pin(future), location };
+        let deferral = Deferral { within, future: inherited::boxed(Box::pin(future)), location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
         self.inner.lock().defer(Arc::clone(&slot));
         slot
@@ -524,7 +525,8 @@ impl<T: Send + 'static> GroupState<T> {
         // Its time begins with its first poll, as for every future.
         let timed = async move { timeout(within, future).await.is_ok() };
         let task = CleanUp::new(timed, &self.scope);
-        let handle = self.runtime.shared.spawn_at(task, self.options.name.clone(), location);
+        // It has inherited what was set at `defer`.
+        let handle = inherited::without(|| self.runtime.shared.spawn_at(task, self.options.name.clone(), location));
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let index = inner.first_free;

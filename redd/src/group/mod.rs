@@ -59,6 +59,8 @@ mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+#[cfg(feature = "stream")]
+mod streams;
 mod supervisor;
 pub(crate) mod task_builder;
 mod task_error;
@@ -72,6 +74,8 @@ pub use phases_hold::Hold;
 pub use phases_report::{Left, LeftKind, PhaseReport, Report};
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};
 pub use shield::{Shield, shield};
+#[cfg(feature = "stream")]
+pub use streams::Results;
 pub use supervisor::{ChildOutput, Exhausted, Restart, Supervisor};
 pub use task_error::{GroupError, TaskError};
 pub use task_group::{Deferred, TaskGroup};

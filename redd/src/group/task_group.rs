@@ -493,7 +493,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         self.state().options.name.as_deref()
     }
 
-    fn state(&self) -> &Arc<GroupState<T>> {
+    pub(super) fn state(&self) -> &Arc<GroupState<T>> {
         &self.owner.0
     }
 }
