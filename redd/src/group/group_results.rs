@@ -13,7 +13,7 @@ use super::result_queue::ResultQueue;
 use super::scope::Reason;
 use super::task_error::TaskError;
 use crate::observe::waiting::WaitKind;
-use crate::sync::wait_list::CallSite;
+use crate::sync::wait_list::{CallSite, Guard, PermitsState};
 use crate::sync::wait_until::wait_until;
 use crate::task::ended::Ended;
 
@@ -31,7 +31,7 @@ impl<T: Send + 'static> GroupState<T> {
             }
             None
         };
-        wait_until(&self.waiters, WaitKind::Join, location, move || take(false), move |_| take(true))
+        self.wait_until(WaitKind::GroupTask, location, take)
     }
 
     /// Waits until a task that is spawned then would start at once, or the group is cancelled.
@@ -46,7 +46,7 @@ impl<T: Send + 'static> GroupState<T> {
             }
             None
         };
-        wait_until(&self.waiters, WaitKind::Semaphore, location, move || is_ready(false), move |_| is_ready(true))
+        self.wait_until(WaitKind::GroupPlace, location, is_ready)
     }
 
     /// Waits until no task and no clean-up is left, after `close`.
@@ -61,7 +61,25 @@ impl<T: Send + 'static> GroupState<T> {
             }
             None
         };
-        wait_until(&self.waiters, WaitKind::Join, location, move || is_done(false), move |_| is_done(true))
+        self.wait_until(WaitKind::GroupEnd, location, is_done)
+    }
+
+    /// Waits until `poll` returns a value. It is called with `true` if it has to ask for a notification.
+    fn wait_until<R>(
+        &self,
+        kind: WaitKind,
+        location: CallSite,
+        poll: impl Fn(bool) -> Option<R> + Copy + Send,
+    ) -> impl Future<Output = R> + Send {
+        let registers = move |list: &mut Guard<'_>| {
+            let output = poll(true);
+            if output.is_none() {
+                // Dumps find the group by the list.
+                list.set_permits(PermitsState { taken: None, out: None, address: std::ptr::from_ref(self).addr() });
+            }
+            output
+        };
+        wait_until(&self.waiters, kind, location, move || poll(false), registers)
     }
 
     /// The number of tasks that have not ended.

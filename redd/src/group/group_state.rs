@@ -22,15 +22,17 @@ use std::future::Future;
 use std::mem;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::entry_waker::{EntryOwner, EntryWakers};
 use super::group_inner::{
     CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, READY,
 };
 use super::group_task::CleanUp;
+use super::origin::Origin;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope};
+use crate::observe::nodes::{DescribeNode, NodeEntry};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{Mutex, MutexGuard};
@@ -52,6 +54,8 @@ pub(super) struct Options<T> {
     /// Whether an output is an error. `None` if the type of output has none.
     pub(super) is_error: Option<fn(&T) -> bool>,
     pub(super) discards: bool,
+    /// It is the run of a supervisor's child: where the supervisor is, and which child.
+    pub(super) child_of: Option<(usize, usize)>,
     pub(super) name: Option<Arc<str>>,
 }
 
@@ -61,6 +65,11 @@ pub(super) struct GroupState<T> {
     pub(super) runtime: Handle,
     pub(super) inner: Mutex<GroupInner<T, GroupState<T>>>,
     pub(super) waiters: WaitList,
+    /// When its deadline is.
+    pub(super) deadline_at: Option<Instant>,
+    /// What dumps show of its beginning.
+    pub(super) origin: Origin,
+    entry: NodeEntry,
 }
 
 /// The owner of a group: its drop ends the group.
@@ -83,12 +92,17 @@ pub(super) struct Reservation<'a, T: Send + 'static> {
 impl<T: Send + 'static> GroupState<T> {
     pub(super) fn start(options: Options<T>, runtime: Handle, created_at: &'static Location<'static>) -> Arc<Self> {
         let limit = options.limit;
-        let state = Arc::new(Self {
+        let deadline_at =
+            options.deadline.and_then(|within| runtime.shared.parts.timers.clock().now().checked_add(within));
+        let state = Arc::new_cyclic(|me: &Weak<Self>| Self {
             scope: Scope::new(created_at),
             options,
-            runtime,
             inner: Mutex::new(GroupInner::new(limit)),
             waiters: WaitList::new(()),
+            deadline_at,
+            origin: Origin::here(),
+            entry: runtime.shared.nodes.add(Weak::clone(me) as Weak<dyn DescribeNode>),
+            runtime,
         });
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
@@ -491,6 +505,7 @@ impl<T: Send + 'static> GroupState<T> {
         // Its time begins with its first poll, as for every future.
         let timed = async move { timeout(within, future).await.is_ok() };
         let task = CleanUp::new(timed, &self.scope);
+        self.inner.lock().clean_up = Some((location, within));
         let handle = self.runtime.shared.spawn_at(task, self.options.name.clone(), location);
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
@@ -517,12 +532,19 @@ impl<T: Send + 'static> GroupState<T> {
             ended.map(|ended| EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended });
         let mut inner = self.inner.lock();
         inner.is_cleaning_up = false;
+        inner.clean_up = None;
         if inner.failed_clean_up.is_none() {
             inner.failed_clean_up = failed.take();
         }
         drop(inner);
         // A panic that is not the first is reported here.
         drop_guarded(failed);
+    }
+}
+
+impl<T> Drop for GroupState<T> {
+    fn drop(&mut self) {
+        self.runtime.shared.nodes.remove(self.entry);
     }
 }
 

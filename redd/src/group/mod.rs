@@ -36,6 +36,7 @@
 //! ```
 
 mod entry_waker;
+mod group_describe;
 mod group_inner;
 mod group_results;
 mod group_state;
@@ -47,10 +48,12 @@ pub(crate) mod local_set;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_groups.rs"]
 mod models;
+mod origin;
 mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+mod supervised;
 mod supervisor;
 pub(crate) mod task_builder;
 mod task_error;

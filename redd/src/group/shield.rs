@@ -16,7 +16,9 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::scope::{Context, Scope, ScopeStage, Shields};
-use crate::time::sleep;
+use crate::observe::shields;
+use crate::observe::waiting::{Kept, WaitKind};
+use crate::time::sleep::sleep_at;
 
 /// Protects a part of a group's task from cancellation: `future` is completed before the task is dropped.
 ///
@@ -96,15 +98,23 @@ impl Guard {
         Some(Self { shields, scope, expiry: None })
     }
 
-    fn poll_expired(&mut self, within: Duration, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn poll_expired(
+        &mut self,
+        within: Duration,
+        location: &'static Location<'static>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
         let scope = &self.scope;
         let expiry = self.expiry.get_or_insert_with(|| {
             let scope = Arc::clone(scope);
             Box::pin(async move {
-                scope.wait(ScopeStage::Stopping, None).await;
-                sleep(within).await;
+                scope.wait(ScopeStage::Stopping, WaitKind::Shield, Some(location)).await;
+                shields::begin_time_at(location);
+                sleep_at(within, location).await;
             })
         });
+        // A reader of a dump wants to see what the future inside waits for.
+        let _kept = Kept::take();
         expiry.as_mut().poll(cx)
     }
 }
@@ -126,7 +136,7 @@ impl<F: Future> Future for Shield<F> {
             *this.guard = None;
             return Poll::Ready(output);
         }
-        if this.guard.as_mut().is_some_and(|guard| guard.poll_expired(*this.within, cx).is_ready()) {
+        if this.guard.as_mut().is_some_and(|guard| guard.poll_expired(*this.within, this.location, cx).is_ready()) {
             this.future.set(None);
             *this.guard = None;
         }
