@@ -862,3 +862,107 @@ fn cancel_when_a_future_completes() {
         assert_eq!(group.close().await.unwrap_err().reason(), Some(&Reason::from("asked from outside")));
     });
 }
+
+#[test]
+fn in_order_no_result_is_lost_of_a_task_that_ends_meanwhile() {
+    const TASKS: usize = 8;
+    multi().block_on(async {
+        for _ in 0..2000 {
+            let group = TaskGroup::new();
+            (0..TASKS).for_each(|number| drop(group.spawn(async move { number })));
+            // Some of the tasks are ending on the workers now.
+            let mut results = group.in_order();
+            for number in 0..TASKS {
+                assert_eq!(results.next().await.unwrap().unwrap(), number);
+            }
+            assert!(results.next().await.is_none());
+        }
+    });
+}
+
+#[test]
+fn in_order_a_group_that_discards_yields_failures_alone_and_needs_no_place_for_them() {
+    on_both(|| async {
+        let group = TaskGroup::discarding().limit(2).start();
+        (0..5).for_each(|_| drop(group.spawn(yield_now())));
+        assert!(group.in_order().next().await.is_none(), "nothing is left of tasks that end well");
+        let group = TaskGroup::<Result<(), u32>>::limit(1).discarding().start();
+        for number in 0..9 {
+            group.spawn(async move {
+                yield_now().await;
+                if number % 3 == 1 { Err(number) } else { Ok(()) }
+            });
+        }
+        let (mut results, mut errors) = (group.in_order(), Vec::new());
+        while let Some(result) = results.next().await {
+            errors.push(result.unwrap().unwrap_err());
+        }
+        assert_eq!(errors[0], 1, "the first one");
+        assert!(errors.is_sorted() && errors.len() <= 3, "{errors:?}");
+        results.close().await.unwrap();
+    });
+}
+
+/// Its drop waits until a group has had the time to be closed.
+struct SlowError {
+    began: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Drop for SlowError {
+    fn drop(&mut self) {
+        self.began.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn err_close_waits_for_the_drop_of_an_error_that_is_not_kept() {
+    multi().block_on(async {
+        let (began, ended) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let group = TaskGroup::<Result<(), Option<SlowError>>>::builder().discarding().start();
+        group.spawn(async { Err(None) });
+        while !group.is_empty() {
+            yield_now().await;
+        }
+        let second = SlowError { began: Arc::clone(&began), ended: Arc::clone(&ended) };
+        group.spawn(async { Err(Some(second)) });
+        while began.load(Ordering::SeqCst) == 0 {
+            yield_now().await;
+        }
+        assert!(matches!(group.close().await.unwrap()[..], [Err(None)]));
+        assert_eq!(ended.load(Ordering::SeqCst), 1, "nothing of the group runs after `close`");
+    });
+}
+
+#[test]
+fn cancel_a_shield_in_a_clean_up_or_a_closure_has_nothing_to_protect_from() {
+    paused(|| async {
+        let log = Log::default();
+        let group = TaskGroup::<()>::new();
+        let clean_up = log.clone();
+        group.defer(secs(10), async move {
+            shield(secs(1), sleep(secs(5))).await;
+            clean_up.write("after the shield's time");
+        });
+        group.cancel("enough");
+        group.close().await.unwrap();
+        assert_eq!(log.texts(), ["after the shield's time"]);
+    });
+    on_both(|| async {
+        let group = TaskGroup::new();
+        let ((start, started), (go, gone)) = (oneshot::channel(), oneshot::channel::<u32>());
+        group.spawn_blocking(|| {
+            Handle::current().block_on(shield(Duration::ZERO, async {
+                start.send(()).unwrap();
+                gone.await.unwrap()
+            }))
+        });
+        started.await.unwrap();
+        group.cancel("enough");
+        sleep(Duration::from_millis(5)).await;
+        go.send(7).unwrap();
+        assert_eq!(group.close().await.unwrap(), [7]);
+    });
+}

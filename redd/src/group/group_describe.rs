@@ -93,7 +93,7 @@ impl<T: Send + 'static> GroupState<T> {
             let Some(entries) = inner.entries.get(first..).filter(|entries| !entries.is_empty()) else { break };
             for entry in entries.iter().take(READ_AT_ONCE) {
                 let (task, role) = match entry {
-                    GroupEntry::Free(_) | GroupEntry::Reserved { .. } => continue,
+                    GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Ending { .. } => continue,
                     GroupEntry::Task { handle, number, has_place, is_blocking, .. } => {
                         if is_limited && !has_place && !is_blocking {
                             queued.push((*number, members.len()));

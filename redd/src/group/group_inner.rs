@@ -1,5 +1,5 @@
-//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code
-//! or takes a lock.
+//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code.
+//! None takes a lock but that of a `DeferSlot`.
 //!
 //! Called by `group_state`.
 //!
@@ -52,7 +52,7 @@ pub(super) struct GroupInner<T, O> {
     pub(super) failed_clean_up: Option<EndedTask<()>>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
-    /// The `TaskGroup` is gone: no result is kept.
+    /// The `TaskGroup` is gone: no result is kept, and no grace is given.
     pub(super) is_abandoned: bool,
     /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,
@@ -84,6 +84,10 @@ pub(super) enum GroupEntry<T> {
         is_blocking: bool,
         /// Of a task without a place: it wakes the task. It also shows dumps that something will.
         queued: Option<AbortHandle>,
+    },
+    /// A task that has ended, and whose result is not in `ended` yet.
+    Ending {
+        number: u64,
     },
     Watcher(JoinHandle<()>),
     /// Its output is false if it took too long.
@@ -120,6 +124,10 @@ pub(super) struct Deferral {
 }
 
 impl DeferSlot {
+    fn is_dismissed(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
     /// Removes the future before it has run. Returns false if it runs or has run.
     pub(super) fn dismiss(&self) -> bool {
         let deferral = self.0.lock().take();
@@ -178,13 +186,30 @@ impl<T, O> GroupInner<T, O> {
         entry
     }
 
+    /// Takes what has ended. The entry of a task remains, with its number, until [`free`](Self::free).
+    pub(super) fn take_ended(&mut self, index: usize) -> GroupEntry<T> {
+        if let GroupEntry::Task { number, .. } = self.entries[index] {
+            mem::replace(&mut self.entries[index], GroupEntry::Ending { number })
+        } else {
+            self.take(index)
+        }
+    }
+
+    /// Frees an entry that [`take_ended`](Self::take_ended) has left.
+    pub(super) fn free(&mut self, index: usize) {
+        self.entries[index] = GroupEntry::Free(self.first_free);
+        self.first_free = index;
+    }
+
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
         match self.take(index) {
             GroupEntry::Reserved { has_place, .. } => has_place,
-            GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
-                unreachable!("a reservation is removed by its owner")
-            }
+            GroupEntry::Free(_)
+            | GroupEntry::Task { .. }
+            | GroupEntry::Ending { .. }
+            | GroupEntry::Watcher(_)
+            | GroupEntry::CleanUp(_) => unreachable!("a reservation is removed by its owner"),
         }
     }
 
@@ -192,7 +217,8 @@ impl<T, O> GroupInner<T, O> {
     pub(super) fn is_queued(&self, queued: u64, index: usize) -> bool {
         match self.entries.get(index) {
             Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => *number == queued,
-            Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
+            Some(GroupEntry::Free(_) | GroupEntry::Ending { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_))
+            | None => false,
         }
     }
 
@@ -216,6 +242,32 @@ impl<T, O> GroupInner<T, O> {
         }
         self.free_places += 1;
         None
+    }
+
+    /// Adds a clean-up. Those that were dismissed go when the room would have to grow.
+    pub(super) fn defer(&mut self, slot: Arc<DeferSlot>) {
+        if self.deferred.len() == self.deferred.capacity() {
+            self.deferred.retain(|slot| !slot.is_dismissed());
+            // Room for as many again, so that the next look is as far away.
+            self.deferred.reserve(self.deferred.len() + 1);
+        }
+        self.deferred.push(slot);
+    }
+
+    /// Adds a task without a place. Those that have ended go when the room would have to grow.
+    pub(super) fn queue(&mut self, number: u64, index: usize) {
+        if self.queued.len() == self.queued.capacity() {
+            let entries = &self.entries;
+            self.queued.retain(|(queued, index)| match entries.get(*index) {
+                Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => number == queued,
+                Some(
+                    GroupEntry::Free(_) | GroupEntry::Ending { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_),
+                )
+                | None => false,
+            });
+            self.queued.reserve(self.queued.len() + 1);
+        }
+        self.queued.push_back((number, index));
     }
 
     /// With `discards`, the first failure is kept. A panic or an error takes the place of a cancelled task. Returns what is not

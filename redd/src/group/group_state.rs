@@ -31,7 +31,7 @@ use super::group_inner::{
 use super::group_task::CleanUp;
 use super::origin::Origin;
 use super::result_queue::ResultQueue;
-use super::scope::{CancelTarget, Context, Reason, Scope};
+use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
 use crate::observe::nodes::{DescribeNode, NodeEntry};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
@@ -107,10 +107,10 @@ impl<T: Send + 'static> GroupState<T> {
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
         if let Some(within) = state.options.deadline {
-            state.watch_time(within, created_at, |state| state.cancel_with(Reason::Deadline, false));
+            state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
         if let Some(reason) = reason {
-            state.cancel_with(reason, false);
+            state.cancel(&reason);
         }
         state
     }
@@ -138,7 +138,7 @@ impl<T: Send + 'static> GroupState<T> {
             inner.free_places -= 1;
             self.scope.grant(number); // `granted-in-order`: none is queued.
         } else {
-            inner.queued.push_back((number, index));
+            inner.queue(number, index);
         }
         inner.put(index, GroupEntry::Reserved { number, has_place });
         inner.unfinished += 1;
@@ -179,7 +179,7 @@ impl<T: Send + 'static> GroupState<T> {
         } else {
             drop(guard);
             let task = self.describe_end(handle, number, has_place);
-            self.task_is_done(task);
+            self.task_is_done(task, None);
         }
         abort
     }
@@ -203,8 +203,8 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
-    /// Keeps or drops the result of a task, and does what follows from its end.
-    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>) {
+    /// Keeps or drops the result of a task, and does what follows from its end. `index`: its entry, if it has one.
+    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>, index: Option<usize>) {
         let (is_output, is_failure) = match &task.ended {
             Ended::Output(output) => (true, self.options.is_error.is_some_and(|is_error| is_error(output))),
             Ended::Panicked(_) | Ended::Cancelled => (false, true),
@@ -226,19 +226,24 @@ impl<T: Send + 'static> GroupState<T> {
             drop_guarded(task.take());
             inner = self.inner.lock();
         }
-        let keeps_place = had_place && inner.keeps_places && task.is_some();
-        if let Some(task) = &mut task {
-            task.has_place = keeps_place;
-        }
-        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
-        let unused = match task {
-            Some(task) if self.options.discards => inner.keep_first_failure(task, is_output),
-            Some(task) => {
-                inner.ended.push(task);
-                None
+        if self.options.discards {
+            let kept = task.take().map(|task| EndedTask { has_place: false, ..task });
+            if let Some(unused) = kept.and_then(|task| inner.keep_first_failure(task, is_output)) {
+                // `counted-until-ended`, `user-code-outside`
+                drop(inner);
+                drop_guarded(unused);
+                inner = self.inner.lock();
             }
-            None => None,
-        };
+        }
+        let keeps_place = had_place && inner.keeps_places && task.is_some();
+        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
+        if let Some(mut task) = task {
+            task.has_place = keeps_place;
+            inner.ended.push(task);
+        }
+        if let Some(index) = index {
+            inner.free(index);
+        }
         inner.unfinished -= 1;
         let is_last = inner.unfinished == 0;
         let mut notified = NEXT;
@@ -247,12 +252,11 @@ impl<T: Send + 'static> GroupState<T> {
         }
         let has_waiters = inner.take_waits(notified);
         drop(inner);
-        drop_guarded(unused);
         if let Some(granted) = granted {
             granted.wake();
         }
         if cancels {
-            self.cancel_with(Reason::SiblingFailed(id), false);
+            self.cancel(&Reason::SiblingFailed(id));
         }
         if is_last {
             self.advance();
@@ -283,7 +287,9 @@ impl<T: Send + 'static> GroupState<T> {
         inner.keeps_places = true;
         let ended: Vec<_> = std::iter::from_fn(|| inner.ended.pop()).collect();
         let unfinished = inner.entries.iter().filter_map(|entry| match entry {
-            GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
+            GroupEntry::Task { number, .. } | GroupEntry::Ending { number } | GroupEntry::Reserved { number, .. } => {
+                Some(*number)
+            }
             GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
         });
         let mut numbers: Vec<_> = unfinished.chain(ended.iter().map(|task| task.number)).collect();
@@ -312,20 +318,9 @@ impl<T: Send + 'static> GroupState<T> {
         inner.ended = kept;
     }
 
-    /// Cancels the group. `at_once`: without the grace period.
-    pub(super) fn cancel_with(self: &Arc<Self>, reason: Reason, at_once: bool) {
-        let is_first = self.scope.request(&reason);
-        if at_once || self.options.grace.is_zero() {
-            self.stop();
-        } else if is_first {
-            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
-        }
-        let mut inner = self.inner.lock();
-        let has_waiters = inner.take_waits(READY);
-        drop(inner);
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
+    /// Cancels the group, and the groups inside of it.
+    pub(super) fn cancel(self: &Arc<Self>, reason: &Reason) {
+        cancel_all(Arc::clone(self) as Arc<dyn CancelTarget>, reason);
     }
 
     /// Drops the tasks, except where a shield protects them.
@@ -339,9 +334,11 @@ impl<T: Send + 'static> GroupState<T> {
             let tasks = inner.entries.iter().filter_map(|entry| match entry {
                 GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
                 // The thread that spawns a reserved task wakes it.
-                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
-                    None
-                }
+                GroupEntry::Free(_)
+                | GroupEntry::Reserved { .. }
+                | GroupEntry::Ending { .. }
+                | GroupEntry::Watcher(_)
+                | GroupEntry::CleanUp(_) => None,
             });
             tasks.collect()
         };
@@ -420,8 +417,7 @@ impl<T: Send + 'static> GroupState<T> {
     ) -> Arc<DeferSlot> {
         let deferral = Deferral { within, future: Box::pin(future), location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        let mut inner = self.inner.lock();
-        inner.deferred.push(Arc::clone(&slot));
+        self.inner.lock().defer(Arc::clone(&slot));
         slot
     }
 
@@ -440,17 +436,16 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
     pub(super) fn abandon(self: &Arc<Self>) {
-        let results = {
+        let (results, is_done) = {
             let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Done {
-                return;
-            }
             inner.is_abandoned = true;
-            mem::replace(&mut inner.ended, ResultQueue::new())
+            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.phase == GroupPhase::Done)
         };
         drop_results(results);
-        self.cancel_with(Reason::Dropped, true);
-        self.close();
+        if !is_done {
+            self.cancel(&Reason::Dropped);
+            self.close();
+        }
     }
 
     /// Does the next step of a group that is closing.
@@ -469,6 +464,7 @@ impl<T: Send + 'static> GroupState<T> {
                     GroupEntry::Free(_)
                     | GroupEntry::Reserved { .. }
                     | GroupEntry::Task { .. }
+                    | GroupEntry::Ending { .. }
                     | GroupEntry::CleanUp(_) => None,
                 });
                 let watchers: Vec<_> = watchers.collect();
@@ -550,18 +546,18 @@ impl<T> Drop for GroupState<T> {
 
 impl<T: Send + 'static> EntryOwner for GroupState<T> {
     fn task_ended(self: &Arc<Self>, index: usize) {
-        let entry = self.inner.lock().take(index);
+        let entry = self.inner.lock().take_ended(index);
         match entry {
             GroupEntry::Task { handle, number, has_place, .. } => {
                 let task = self.describe_end(handle, number, has_place);
-                self.task_is_done(task);
+                self.task_is_done(task, Some(index));
             }
             GroupEntry::Watcher(handle) => self.watcher_is_done(handle),
             GroupEntry::CleanUp(handle) => {
                 self.clean_up_is_done(handle);
                 self.advance();
             }
-            GroupEntry::Free(_) | GroupEntry::Reserved { .. } => {
+            GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Ending { .. } => {
                 unreachable!("an entry has a waker when it has a task, and leaves when that ends")
             }
         }
@@ -569,8 +565,23 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 }
 
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
-    fn cancel(self: Arc<Self>, reason: Reason) {
-        self.cancel_with(reason, false);
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn requested(self: Arc<Self>, is_first: bool) {
+        let (has_waiters, is_abandoned) = {
+            let mut inner = self.inner.lock();
+            (inner.take_waits(READY), inner.is_abandoned)
+        };
+        if self.options.grace.is_zero() || is_abandoned {
+            self.stop();
+        } else if is_first {
+            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
+        }
+        if has_waiters {
+            self.waiters.lock().notify_all();
+        }
     }
 }
 

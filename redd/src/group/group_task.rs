@@ -83,7 +83,7 @@ pin_project! {
 
 impl<F> CleanUp<F> {
     pub(super) fn new(future: F, scope: &Arc<Scope>) -> Self {
-        Self { future, context: Some(Context::shielded(Arc::clone(scope))) }
+        Self { future, context: Some(Context::of_clean_up(Arc::clone(scope))) }
     }
 }
 

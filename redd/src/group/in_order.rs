@@ -59,6 +59,9 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Waits for the result of the next task, in the order of the spawns. `None` at the end.
     ///
+    /// A group that [discards](super::TaskGroup::discarding) has no results but its first failure, which comes when all tasks
+    /// have ended.
+    ///
     /// # Errors
     /// Returns why the task has no output: it panicked or was cancelled.
     ///
@@ -73,12 +76,12 @@ impl<T: Send + 'static> InOrder<T> {
     /// Polls for the next result. [`next`](Self::next) is the same as a future.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, TaskError>>> {
         let unit = ready!(coop::poll_proceed(cx));
-        let Some(next) = self.order.front().copied() else {
-            unit.made_progress();
-            return Poll::Ready(None);
-        };
         let task = loop {
-            if let Some(task) = self.held.remove(&next) {
+            let Some(next) = self.order.front() else {
+                unit.made_progress();
+                return Poll::Ready(None);
+            };
+            if let Some(task) = self.held.remove(next) {
                 break task;
             }
             let state = &self.owner.0;
@@ -88,10 +91,13 @@ impl<T: Send + 'static> InOrder<T> {
             });
             let ended = ready!(waiting.as_mut().poll(cx));
             self.waiting = None;
-            let Some(task) = ended else {
-                unreachable!("a task whose number was not yielded has not ended, or its result is there")
-            };
-            self.held.insert(task.number, task);
+            match ended {
+                Some(task) => {
+                    self.held.insert(task.number, task);
+                }
+                // All tasks have ended. The group has discarded what is not held.
+                None => self.order.retain(|number| self.held.contains_key(number)),
+            }
         };
         unit.made_progress();
         self.order.pop_front();
@@ -149,7 +155,7 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Cancels the tasks; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.owner.0.cancel_with(reason.into(), false);
+        self.owner.0.cancel(&reason.into());
     }
 
     /// Returns a handle to the cancellation of the group.

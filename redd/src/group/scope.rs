@@ -31,6 +31,7 @@ use crate::primitives::{Mutex, thread_local};
 use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::task::Id;
+use crate::task::current::id_or_zero;
 
 /// Why a task was cancelled.
 ///
@@ -107,9 +108,38 @@ pub(super) enum ScopeStage {
 
 /// A group that a scope belongs to.
 pub(super) trait CancelTarget: Send + Sync {
-    /// Cancels its tasks.
-    fn cancel(self: Arc<Self>, reason: Reason);
+    fn scope(&self) -> &Scope;
+    /// Does what follows from a request. `is_first`: it was the first one.
+    fn requested(self: Arc<Self>, is_first: bool);
 }
+
+/// Cancels a group, and the groups that were made inside of it. First all of them know the reason, then the innermost stop first.
+///
+/// Without recursion, because groups may be nested as deeply as memory allows.
+pub(super) fn cancel_all(first: Arc<dyn CancelTarget>, reason: &Reason) {
+    let mut inside = Vec::new();
+    let is_first = request(&first, reason, &mut inside);
+    let mut next = 0;
+    while let Some((target, _)) = inside.get(next) {
+        let target = Arc::clone(target);
+        let is_first = request(&target, reason, &mut inside);
+        inside[next].1 = is_first;
+        next += 1;
+    }
+    for (target, is_first) in inside.into_iter().rev() {
+        target.requested(is_first);
+    }
+    first.requested(is_first);
+}
+
+/// Adds the groups that were made in `target` to `inside`. Returns whether it was the first request.
+fn request(target: &Arc<dyn CancelTarget>, reason: &Reason, inside: &mut Vec<(Arc<dyn CancelTarget>, bool)>) -> bool {
+    let Some(children) = target.scope().request(reason) else { return false };
+    inside.extend(children.into_values().filter_map(|child| Some((child.upgrade()?, false))));
+    true
+}
+
+type Children = BTreeMap<u64, Weak<dyn CancelTarget>>;
 
 pub(super) struct Scope {
     stage: AtomicU8,
@@ -130,7 +160,7 @@ struct ScopeInner {
     /// When that was, on the coarse clock, for dumps.
     requested_ms: u32,
     next_child: u64,
-    children: BTreeMap<u64, Weak<dyn CancelTarget>>,
+    children: Children,
 }
 
 impl Scope {
@@ -230,18 +260,18 @@ impl Scope {
     }
 
     /// Cancels the group, and the groups that were made inside of it.
-    pub(super) fn cancel(&self, reason: Reason) {
+    pub(super) fn cancel(&self, reason: &Reason) {
         if let Some(target) = self.target.get().and_then(Weak::upgrade) {
-            target.cancel(reason);
+            cancel_all(target, reason);
         }
     }
 
-    /// Records a request. Returns false if there was one before (`first-reason`).
-    pub(super) fn request(&self, reason: &Reason) -> bool {
+    /// Records a request, and returns the groups that were made inside. `None` if there was a request before (`first-reason`).
+    fn request(&self, reason: &Reason) -> Option<Children> {
         let children = {
             let mut inner = self.inner.lock();
             if inner.reason.is_some() {
-                return false;
+                return None;
             }
             inner.reason = Some(reason.clone());
             inner.requested_ms = coarse::now_ms();
@@ -249,10 +279,7 @@ impl Scope {
             std::mem::take(&mut inner.children)
         };
         self.waiters.lock().notify_all();
-        for child in children.into_values().filter_map(|child| child.upgrade()) {
-            child.cancel(reason.clone());
-        }
-        true
+        Some(children)
     }
 
     /// The tasks are dropped from now on. The caller wakes them afterwards.
@@ -298,14 +325,17 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if let Some((parent, key)) = self.parent.take() {
-            let child = parent.inner.lock().children.remove(&key);
+        // Without recursion, as in `cancel_all`.
+        let mut parent = self.parent.take();
+        while let Some((scope, key)) = parent {
+            let child = scope.inner.lock().children.remove(&key);
             drop(child);
+            parent = Arc::into_inner(scope).and_then(|mut scope| scope.parent.take());
         }
     }
 }
 
-/// The number of shields that protect a task.
+/// The number of shields that protect a task. They entered in polls of that task.
 #[derive(Default)]
 pub(super) struct Shields(AtomicU32);
 
@@ -316,8 +346,9 @@ impl Shields {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A shield ends.
+    /// A shield ends. Outside of a poll of the task, the caller wakes the task afterwards.
     pub(super) fn leave(&self) {
+        // Relaxed: as above. The wake orders it before the poll that follows.
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -329,10 +360,22 @@ impl Shields {
 /// What a task of a group carries: its scope, and how it is protected.
 pub(super) struct Context {
     pub(super) scope: Arc<Scope>,
+    kind: ContextKind,
+    /// The task, or the closure as a task. 0 before it is first entered.
+    task: u64,
     /// Made by the first shield.
     shields: Option<Arc<Shields>>,
     /// The number of shields around the code that runs. A clean-up counts as one.
     depth: u32,
+}
+
+/// What carries a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ContextKind {
+    /// A stop of the group drops it.
+    Task,
+    /// A stop does not end it: a closure or a clean-up. Shields in it have nothing to protect from.
+    Lasting,
 }
 
 thread_local! {
@@ -343,12 +386,17 @@ thread_local! {
 
 impl Context {
     pub(super) fn new(scope: Arc<Scope>) -> Self {
-        Self { scope, shields: None, depth: 0 }
+        Self { scope, kind: ContextKind::Task, task: 0, shields: None, depth: 0 }
+    }
+
+    /// The context of a blocking closure.
+    pub(super) fn of_closure(scope: Arc<Scope>) -> Self {
+        Self { kind: ContextKind::Lasting, ..Self::new(scope) }
     }
 
     /// The context of a clean-up.
-    pub(super) fn shielded(scope: Arc<Scope>) -> Self {
-        Self { scope, shields: None, depth: 1 }
+    pub(super) fn of_clean_up(scope: Arc<Scope>) -> Self {
+        Self { kind: ContextKind::Lasting, depth: 1, ..Self::new(scope) }
     }
 
     /// Whether the task is to be dropped now.
@@ -357,9 +405,12 @@ impl Context {
         self.scope.is_stopping() && self.shields.as_ref().is_none_or(|shields| shields.is_empty())
     }
 
-    /// Runs `f` with this context as the one of the thread.
+    /// Runs `f` with this context as the one of the thread. The caller is in a poll of the context's task.
     #[inline]
     pub(super) fn enter<R>(context: &mut Option<Self>, f: impl FnOnce() -> R) -> R {
+        if let Some(context) = context.as_mut().filter(|context| context.task == 0) {
+            context.task = id_or_zero();
+        }
         let swap = |context: &mut Option<Self>| {
             CURRENT.with(|current| std::mem::swap(&mut **current.borrow_mut(), context));
         };
@@ -375,16 +426,27 @@ impl Context {
         f()
     }
 
-    /// Calls `f` with the context of this thread. It must not run user code.
+    /// Calls `f` with the context of the current task. It must not run user code.
+    ///
+    /// The code of one task may run another one on this thread: it may block on a runtime. The context is not that task's.
     fn with_current<R>(f: impl FnOnce(&mut Self) -> R) -> Option<R> {
-        CURRENT.with(|current| current.borrow_mut().as_mut().map(f))
+        CURRENT.with(|current| current.borrow_mut().as_mut().filter(|context| context.task == id_or_zero()).map(f))
     }
 
-    /// The scope and the shields of the task that runs on this thread.
+    /// The scope and the shields of the current task. `None` if no stop of its group drops it.
     pub(super) fn current_shields() -> Option<(Arc<Scope>, Arc<Shields>)> {
-        Self::with_current(|context| {
-            (Arc::clone(&context.scope), Arc::clone(context.shields.get_or_insert_with(Arc::default)))
-        })
+        let shields = Self::with_current(|context| {
+            let is_task = context.kind == ContextKind::Task;
+            is_task.then(|| (Arc::clone(&context.scope), Arc::clone(context.shields.get_or_insert_with(Arc::default))))
+        });
+        shields.flatten()
+    }
+
+    /// Whether these are the shields of the current task.
+    pub(super) fn is_protected_by(shields: &Arc<Shields>) -> bool {
+        let is_own =
+            Self::with_current(|context| context.shields.as_ref().is_some_and(|own| Arc::ptr_eq(own, shields)));
+        is_own.unwrap_or(false)
     }
 
     /// The scope of the task that runs on this thread.
@@ -417,8 +479,7 @@ impl Context {
 /// have one of these, and want to end by themselves.
 ///
 /// Outside of a group's task and of its [`spawn_blocking`](super::TaskGroup::spawn_blocking) it waits forever. A task that is
-/// spawned with [`redd::spawn`](crate::spawn) belongs to no group, also if a group's task spawns it. What a group's task polls by
-/// itself counts as its own code, such as the tasks of a `LocalSet` that it awaits.
+/// spawned with [`redd::spawn`](crate::spawn) or `spawn_local` belongs to no group, also if a group's task spawns it.
 ///
 /// # Cancel safety
 /// Nothing is lost if the future is dropped.
@@ -525,7 +586,7 @@ impl CancelScope {
 
     /// Cancels the group; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.0.cancel(reason.into());
+        self.0.cancel(&reason.into());
     }
 
     /// Returns whether the group is cancelled.

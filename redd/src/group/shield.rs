@@ -10,12 +10,13 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::scope::{Context, Scope, ScopeStage, Shields};
+use crate::collections::wake_list::wake_guarded;
 use crate::observe::shields;
 use crate::observe::waiting::{Kept, WaitKind};
 use crate::time::sleep::sleep_at;
@@ -31,7 +32,9 @@ use crate::time::sleep::sleep_at;
 /// - [`is_cancelled`](super::is_cancelled) and [`cancelled`](super::cancelled) still tell the truth inside. A group that is
 ///   started inside is not cancelled together with the outer one.
 /// - Shields nest, and each has its own time. The task is dropped when the last of them has ended.
-/// - Outside of a group's task it protects from nothing: a future whose owner drops it is gone.
+/// - Outside of a group's task it protects from nothing: a future whose owner drops it is gone. A clean-up and a blocking closure
+///   are not cancelled, so there it is as if `future` was awaited directly.
+/// - It protects the task in which it is first polled, also if another task completes it.
 ///
 /// # Panics
 /// The future panics when its time begins in a runtime that was built without `enable_time`.
@@ -81,6 +84,8 @@ pin_project! {
 struct Guard {
     shields: Arc<Shields>,
     scope: Arc<Scope>,
+    /// That of the task. Set when the shield first waits.
+    waker: Option<Waker>,
     /// Completes when the time is over. Made when the shield first waits.
     expiry: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -88,6 +93,10 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.shields.leave();
+        if !Context::is_protected_by(&self.shields) {
+            // Another task had it, or the task is being dropped. The task may have to stop now.
+            wake_guarded(self.waker.take());
+        }
     }
 }
 
@@ -95,7 +104,7 @@ impl Guard {
     fn enter() -> Option<Self> {
         let (scope, shields) = Context::current_shields()?;
         shields.enter();
-        Some(Self { shields, scope, expiry: None })
+        Some(Self { shields, scope, waker: None, expiry: None })
     }
 
     fn poll_expired(
@@ -104,6 +113,10 @@ impl Guard {
         location: &'static Location<'static>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<()> {
+        let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
+        if is_new && Context::is_protected_by(&self.shields) {
+            self.waker = Some(cx.waker().clone());
+        }
         let scope = &self.scope;
         let expiry = self.expiry.get_or_insert_with(|| {
             let scope = Arc::clone(scope);

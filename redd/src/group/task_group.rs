@@ -219,7 +219,7 @@ impl<T: Send + 'static> TaskGroup<T> {
             let handle = shared.spawn(GroupTask::refused(uncalled, scope), name);
             return self.state().insert(handle, None, false);
         }
-        let mut context = Some(Context::new(Arc::clone(scope)));
+        let mut context = Some(Context::of_closure(Arc::clone(scope)));
         let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
         self.state().insert(handle, None, true)
     }
@@ -384,7 +384,7 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// # });
     /// ```
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.state().cancel_with(reason.into(), false);
+        self.state().cancel(&reason.into());
     }
 
     /// Cancels the group when `future` completes: for a `CancellationToken`, a signal, or anything else that can be awaited.
@@ -411,7 +411,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         F: Future + Send + 'static,
     {
         let reason = reason.into();
-        self.state().watch(future, Location::caller(), |state, _| state.cancel_with(reason, false));
+        self.state().watch(future, Location::caller(), move |state, _| state.cancel(&reason));
     }
 
     /// Returns whether the group was cancelled.
