@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::entry_waker::EntryWakers;
 use super::result_queue::ResultQueue;
 use super::scope::Scope;
+use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, Id, JoinHandle};
@@ -49,7 +50,7 @@ pub(super) struct GroupInner<T, O> {
     pub(super) is_cleaning_up: bool,
     /// The clean-up that runs, for dumps: its line, and how long it may take.
     pub(super) clean_up: Option<(&'static Location<'static>, Duration)>,
-    pub(super) failed_clean_up: Option<EndedTask<()>>,
+    pub(super) failed_clean_up: Option<(EndedTask<()>, UnreadOverdue)>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
     /// The `TaskGroup` is gone: no result is kept, and no grace is given.

@@ -95,7 +95,9 @@ impl<T: Send + 'static> GroupState<T> {
     /// The first failure of a clean-up.
     pub(super) fn take_failed_clean_up(&self) -> Option<TaskError> {
         let failed = self.inner.lock().failed_clean_up.take();
-        failed.and_then(|task| self.result_of(task).err())
+        let (task, unread) = failed?;
+        unread.read();
+        self.result_of(task).err()
     }
 
     /// Closes the group, and waits until it is done.

@@ -32,7 +32,9 @@ use super::group_task::CleanUp;
 use super::origin::Origin;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
+use super::unread_overdue::UnreadOverdue;
 use crate::observe::nodes::{DescribeNode, NodeEntry};
+use crate::observe::overdue::OverdueKind;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{Mutex, MutexGuard};
@@ -324,7 +326,7 @@ impl<T: Send + 'static> GroupState<T> {
     }
 
     /// Drops the tasks, except where a shield protects them.
-    fn stop(&self) {
+    fn stop(self: &Arc<Self>) {
         let tasks: Vec<_> = {
             let mut inner = self.inner.lock();
             if mem::replace(&mut inner.is_stopping, true) {
@@ -343,8 +345,12 @@ impl<T: Send + 'static> GroupState<T> {
             tasks.collect()
         };
         self.scope.notify_stopped();
+        let has_closures = tasks.iter().any(|(_, is_blocking)| *is_blocking);
         for (task, is_blocking) in tasks {
             end_or_wake(&task, is_blocking);
+        }
+        if has_closures {
+            self.watch_closures();
         }
     }
 
@@ -524,16 +530,24 @@ impl<T: Send + 'static> GroupState<T> {
             Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
             Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
         };
-        let mut failed =
-            ended.map(|ended| EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended });
+        let within = self.inner.lock().clean_up.take().map(|(_, within)| within);
+        let mut failed = ended.map(|ended| {
+            let overdue = match (&ended, within) {
+                (Ended::Cancelled, Some(within)) if cancelled_by == CancelledBy::OwnTime => {
+                    let overdue = self.overdue(OverdueKind::CleanUp { deferred_at: spawned_at, within });
+                    UnreadOverdue::new(overdue, self.runtime.clone())
+                }
+                (Ended::Output(()) | Ended::Cancelled | Ended::Panicked(_), _) => UnreadOverdue::NONE,
+            };
+            (EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended }, overdue)
+        });
         let mut inner = self.inner.lock();
         inner.is_cleaning_up = false;
-        inner.clean_up = None;
         if inner.failed_clean_up.is_none() {
             inner.failed_clean_up = failed.take();
         }
         drop(inner);
-        // A panic that is not the first is reported here.
+        // If it is not the first, it is reported here (`reported-or-returned`).
         drop_guarded(failed);
     }
 }
@@ -567,6 +581,10 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
     fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    fn name(&self) -> Option<Arc<str>> {
+        self.options.name.clone()
     }
 
     fn requested(self: Arc<Self>, is_first: bool) {

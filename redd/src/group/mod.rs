@@ -53,6 +53,7 @@ mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+mod slow_closures;
 mod supervised;
 mod supervisor;
 pub(crate) mod task_builder;
@@ -60,6 +61,7 @@ mod task_error;
 mod task_group;
 mod task_group_builder;
 pub(crate) mod task_local;
+mod unread_overdue;
 
 pub use in_order::InOrder;
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};

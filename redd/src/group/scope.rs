@@ -109,6 +109,7 @@ pub(super) enum ScopeStage {
 /// A group that a scope belongs to.
 pub(super) trait CancelTarget: Send + Sync {
     fn scope(&self) -> &Scope;
+    fn name(&self) -> Option<Arc<str>>;
     /// Does what follows from a request. `is_first`: it was the first one.
     fn requested(self: Arc<Self>, is_first: bool);
 }
@@ -252,6 +253,11 @@ impl Scope {
 
     pub(super) fn is_handed_out(&self) -> bool {
         self.is_handed_out.load(Ordering::Relaxed)
+    }
+
+    /// The name of its group.
+    pub(super) fn group_name(&self) -> Option<Arc<str>> {
+        self.target.get().and_then(Weak::upgrade)?.name()
     }
 
     /// The scope in which this one was made.

@@ -17,15 +17,19 @@ use pin_project_lite::pin_project;
 
 use super::scope::{Context, Scope, ScopeStage, Shields};
 use crate::collections::wake_list::wake_guarded;
+use crate::observe::overdue::{Overdue, OverdueKind};
 use crate::observe::shields;
 use crate::observe::waiting::{Kept, WaitKind};
+use crate::runtime::Handle;
+use crate::task;
 use crate::time::sleep::sleep_at;
 
 /// Protects a part of a group's task from cancellation: `future` is completed before the task is dropped.
 ///
 /// - Without a cancellation it is as if `future` was awaited directly.
 /// - If the group is cancelled, `future` gets `within` from then on, or from its first poll if that is later. If it does not
-///   complete in this time, it is dropped, and the task with it.
+///   complete in this time, it is dropped, and the task with it. That is [reported](crate::runtime::Builder::on_overdue), because the
+///   error of the task only has the reason of the cancellation.
 /// - It protects from the cancellation of the group, of a group around it, and from the drop of the
 ///   [`TaskGroup`](super::TaskGroup). It does not protect from [`AbortHandle::abort`](crate::task::AbortHandle::abort) and from
 ///   the end of the runtime.
@@ -132,6 +136,18 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// The time was over: what the future did is incomplete, and no call returns that.
+    fn report(self, within: Duration, made_at: &'static Location<'static>) {
+        let kind = OverdueKind::Shield { task: task::try_id(), made_at, within };
+        let (group, group_created_at) = (self.scope.group_name(), self.scope.created_at);
+        let runtime = Handle::try_current().ok();
+        let config = runtime.as_ref().map(|runtime| &runtime.shared.config);
+        let (hook, name) = config.map_or((None, None), |config| (config.on_overdue.as_ref(), config.name.as_deref()));
+        Overdue { kind, group, group_created_at }.deliver(hook, name);
+    }
+}
+
 impl<F: Future> Future for Shield<F> {
     type Output = F::Output;
 
@@ -151,7 +167,9 @@ impl<F: Future> Future for Shield<F> {
         }
         if this.guard.as_mut().is_some_and(|guard| guard.poll_expired(*this.within, this.location, cx).is_ready()) {
             this.future.set(None);
-            *this.guard = None;
+            if let Some(guard) = this.guard.take() {
+                guard.report(*this.within, this.location);
+            }
         }
         Poll::Pending
     }

@@ -11,6 +11,7 @@ pub(crate) mod looks;
 pub(crate) mod metric_blocks;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
+pub(crate) mod overdue;
 pub(crate) mod recorder;
 pub(crate) mod report;
 pub(crate) mod resources;
@@ -24,4 +25,5 @@ pub(crate) mod waiter;
 pub(crate) mod waiting;
 
 pub use debug_options::{DEBUG_OPTIONS, DebugOption};
+pub use overdue::{Overdue, OverdueKind};
 pub use waiting::WaitKind;

@@ -21,6 +21,7 @@ use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::waker;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::user_code::drop_guarded;
 
@@ -366,6 +367,10 @@ impl AbortHandle {
     /// Returns the task's id.
     pub fn id(&self) -> Id {
         self.task.id()
+    }
+
+    pub(crate) fn info(&self) -> TaskInfo {
+        self.task.info()
     }
 }
 
