@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::entry_waker::EntryWakers;
 use super::result_queue::ResultQueue;
 use super::scope::Scope;
+use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, Id, JoinHandle, Runnable};
@@ -50,7 +51,9 @@ pub(super) struct GroupInner<T, O> {
     pub(super) are_watchers_aborted: bool,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
     pub(super) is_cleaning_up: bool,
-    pub(super) failed_clean_up: Option<EndedTask<()>>,
+    /// The clean-up that runs, for dumps: its line, and how long it may take.
+    pub(super) clean_up: Option<(&'static Location<'static>, Duration)>,
+    pub(super) failed_clean_up: Option<(EndedTask<()>, UnreadOverdue)>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
     /// The `TaskGroup` is gone: no result is kept, and no grace is given.
@@ -163,6 +166,7 @@ impl<T, O> GroupInner<T, O> {
             are_watchers_aborted: false,
             deferred: Vec::new(),
             is_cleaning_up: false,
+            clean_up: None,
             failed_clean_up: None,
             phase: GroupPhase::Open,
             is_stopping: false,
@@ -212,6 +216,14 @@ impl<T, O> GroupInner<T, O> {
             GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
                 unreachable!("a reservation is removed by its owner")
             }
+        }
+    }
+
+    /// Whether the task with that number, whose entry was at that index, waits for a place.
+    pub(super) fn is_queued(&self, queued: u64, index: usize) -> bool {
+        match self.entries.get(index) {
+            Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => *number == queued,
+            Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
         }
     }
 

@@ -21,16 +21,20 @@ use std::future::Future;
 use std::mem;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::entry_waker::{EntryOwner, EntryWakers};
 use super::group_inner::{
     CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
 };
 use super::group_task::CleanUp;
+use super::origin::Origin;
 use super::phases_core::InPhase;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
+use super::unread_overdue::UnreadOverdue;
+use crate::observe::nodes::{DescribeNode, NodeEntry};
+use crate::observe::overdue::OverdueKind;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
@@ -56,6 +60,8 @@ pub(super) struct Options<T> {
     /// Whether an output is an error. `None` if the type of output has none.
     pub(super) is_error: Option<fn(&T) -> bool>,
     pub(super) discards: bool,
+    /// It is the run of a supervisor's child: where the supervisor is, and which child.
+    pub(super) child_of: Option<(usize, usize)>,
     pub(super) name: Option<Arc<str>>,
     pub(super) in_phase: Option<InPhase>,
 }
@@ -71,6 +77,11 @@ pub(super) struct GroupState<T> {
     pub(super) has_result: AtomicBool,
     /// Whether a place is free, in the same way.
     pub(super) has_place: AtomicBool,
+    /// When its deadline is.
+    pub(super) deadline_at: Option<Instant>,
+    /// What dumps show of its beginning.
+    pub(super) origin: Origin,
+    entry: NodeEntry,
 }
 
 pub(super) type GroupGuard<'a, T> = Guard<'a, GroupInner<T, GroupState<T>>>;
@@ -102,13 +113,18 @@ impl<T: Send + 'static> Reservation<'_, T> {
 impl<T: Send + 'static> GroupState<T> {
     pub(super) fn start(options: Options<T>, runtime: Handle, created_at: &'static Location<'static>) -> Arc<Self> {
         let limit = options.limit;
-        let state = Arc::new(Self {
+        let deadline_at =
+            options.deadline.and_then(|within| runtime.shared.parts.timers.clock().now().checked_add(within));
+        let state = Arc::new_cyclic(|me: &Weak<Self>| Self {
             scope: Scope::new(created_at),
             options,
-            runtime,
             inner: WaitList::new(GroupInner::new(limit)),
             has_result: AtomicBool::new(false),
             has_place: AtomicBool::new(true),
+            deadline_at,
+            origin: Origin::here(),
+            entry: runtime.shared.nodes.add(Weak::clone(me) as Weak<dyn DescribeNode>),
+            runtime,
         });
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
@@ -338,7 +354,8 @@ impl<T: Send + 'static> GroupState<T> {
     }
 
     /// Drops the tasks, except where a shield protects them.
-    fn stop(&self) {
+    fn stop(self: &Arc<Self>) {
+        let mut has_closures = false;
         let count = {
             let mut inner = self.inner.lock();
             if mem::replace(&mut inner.is_stopping, true) {
@@ -365,9 +382,13 @@ impl<T: Send + 'static> GroupState<T> {
                 }
             }
             for (task, is_blocking) in tasks {
+                has_closures |= is_blocking;
                 end_or_wake(&task, is_blocking);
             }
             self.cancel_queued(closures);
+        }
+        if has_closures {
+            self.watch_closures();
         }
     }
 
@@ -525,6 +546,7 @@ impl<T: Send + 'static> GroupState<T> {
         // Its time begins with its first poll, as for every future.
         let timed = async move { timeout(within, future).await.is_ok() };
         let task = CleanUp::new(timed, &self.scope);
+        self.inner.lock().clean_up = Some((location, within));
         // It has inherited what was set at `defer`.
         let handle = inherited::without(|| self.runtime.shared.spawn_at(task, self.options.name.clone(), location));
         let mut guard = self.inner.lock();
@@ -548,16 +570,31 @@ impl<T: Send + 'static> GroupState<T> {
             Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
             Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
         };
-        let mut failed =
-            ended.map(|ended| EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended });
+        let within = self.inner.lock().clean_up.take().map(|(_, within)| within);
+        let mut failed = ended.map(|ended| {
+            let overdue = match (&ended, within) {
+                (Ended::Cancelled, Some(within)) if cancelled_by == CancelledBy::OwnTime => {
+                    let overdue = self.overdue(OverdueKind::CleanUp { deferred_at: spawned_at, within });
+                    UnreadOverdue::new(overdue, self.runtime.clone())
+                }
+                (Ended::Output(()) | Ended::Cancelled | Ended::Panicked(_), _) => UnreadOverdue::NONE,
+            };
+            (EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended }, overdue)
+        });
         let mut inner = self.inner.lock();
         inner.is_cleaning_up = false;
         if inner.failed_clean_up.is_none() {
             inner.failed_clean_up = failed.take();
         }
         drop(inner);
-        // A panic that is not the first is reported here.
+        // If it is not the first, it is reported here (`reported-or-returned`).
         drop_guarded(failed);
+    }
+}
+
+impl<T> Drop for GroupState<T> {
+    fn drop(&mut self) {
+        self.runtime.shared.nodes.remove(self.entry);
     }
 }
 
@@ -590,6 +627,10 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
     fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    fn name(&self) -> Option<Arc<str>> {
+        self.options.name.clone()
     }
 
     fn requested(self: Arc<Self>, is_first: bool) {

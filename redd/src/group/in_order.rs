@@ -160,7 +160,7 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Returns a handle to the cancellation of the group.
     pub fn scope(&self) -> CancelScope {
-        CancelScope(Arc::clone(&self.owner.0.scope))
+        self.owner.0.scope.hand_out()
     }
 }
 

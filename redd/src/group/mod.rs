@@ -37,6 +37,7 @@
 //! ```
 
 mod entry_waker;
+mod group_describe;
 mod group_inner;
 mod group_places;
 mod group_results;
@@ -49,6 +50,7 @@ pub(crate) mod local_set;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_groups.rs"]
 mod models;
+mod origin;
 mod phases;
 mod phases_core;
 mod phases_drive;
@@ -59,14 +61,17 @@ mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+mod slow_closures;
 #[cfg(feature = "stream")]
 mod streams;
+mod supervised;
 mod supervisor;
 pub(crate) mod task_builder;
 mod task_error;
 mod task_group;
 mod task_group_builder;
 pub(crate) mod task_local;
+mod unread_overdue;
 
 pub use in_order::InOrder;
 pub use phases::Phases;

@@ -51,10 +51,17 @@ impl<T> TaskGroupBuilder<T> {
             cancels_on_error: false,
             is_error: None,
             discards: false,
+            child_of: None,
             name: None,
             in_phase: None,
         };
         Self { options }
+    }
+
+    /// It is the run of this child of a supervisor.
+    pub(super) fn child_of(mut self, supervisor: usize, index: usize) -> Self {
+        self.options.child_of = Some((supervisor, index));
+        self
     }
 
     /// Runs at most `tasks` tasks at a time; see [`TaskGroup::limit`](super::TaskGroup::limit).
