@@ -48,6 +48,8 @@ pub(super) struct GroupInner<T, O> {
     /// The number of watchers, which end when the tasks have ended.
     pub(super) watchers: usize,
     pub(super) are_watchers_aborted: bool,
+    /// `inner-groups-count`
+    pub(super) closing_inside: usize,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
     pub(super) is_cleaning_up: bool,
     pub(super) failed_clean_up: Option<EndedTask<()>>,
@@ -161,6 +163,7 @@ impl<T, O> GroupInner<T, O> {
             keeps_places: false,
             watchers: 0,
             are_watchers_aborted: false,
+            closing_inside: 0,
             deferred: Vec::new(),
             is_cleaning_up: false,
             failed_clean_up: None,
