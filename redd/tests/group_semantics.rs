@@ -1084,3 +1084,61 @@ fn drain_and_shutdown_know_closures_that_are_queued() {
         current().block_on(async { assert_eq!(group.close().await.is_ok(), drains) });
     }
 }
+
+#[test]
+fn close_waits_for_the_groups_that_its_tasks_and_clean_ups_have_dropped() {
+    /// Drops a group with a task in a shield, and a clean-up.
+    async fn leave_a_group(log: Log) {
+        let (inner, in_shield, (start, started)) = (TaskGroup::<()>::new(), log.clone(), oneshot::channel());
+        inner.spawn(async move {
+            start.send(()).unwrap();
+            shield(secs(100), sleep(secs(5))).await;
+            in_shield.write("shield");
+        });
+        inner.defer(secs(100), async move {
+            sleep(secs(5)).await;
+            log.write("inner clean-up");
+        });
+        started.await.unwrap();
+    }
+    const LEFT: [&str; 2] = ["shield", "inner clean-up"];
+    paused(|| async {
+        // A task drops it, and its group is closed, or dropped within a third one.
+        for drops in [false, true] {
+            let log = Log::default();
+            let group = TaskGroup::<()>::new();
+            let inner = log.clone();
+            group.spawn(async move {
+                let middle = TaskGroup::new();
+                middle.spawn(leave_a_group(inner));
+                if !drops {
+                    middle.close().await.unwrap();
+                } else {
+                    sleep(secs(1)).await;
+                }
+            });
+            group.close().await.unwrap();
+            assert_eq!(log.texts(), LEFT);
+            assert_eq!(alive(), 0);
+        }
+        // A clean-up and a task in a shield drop it.
+        let log = Log::default();
+        let group = TaskGroup::<()>::new();
+        group.defer(secs(100), leave_a_group(log.clone()));
+        group.spawn(shield(secs(100), leave_a_group(log.clone())));
+        yield_now().await;
+        group.cancel("enough");
+        let _ = group.close().await;
+        assert_eq!(log.texts(), [LEFT, LEFT].concat());
+        assert_eq!(alive(), 0);
+        // One that has left its task does not count.
+        let group = TaskGroup::new();
+        group.spawn(async {
+            let inner = TaskGroup::<u32>::new();
+            inner.spawn(async { 5 });
+            inner
+        });
+        let [inner] = group.close().await.unwrap().try_into().unwrap();
+        assert_eq!(inner.close().await.unwrap(), [5]);
+    });
+}

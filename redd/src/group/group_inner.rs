@@ -49,6 +49,8 @@ pub(super) struct GroupInner<T, O> {
     /// The number of watchers, which end when the tasks have ended.
     pub(super) watchers: usize,
     pub(super) are_watchers_aborted: bool,
+    /// `inner-groups-count`
+    pub(super) closing_inside: usize,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
     pub(super) is_cleaning_up: bool,
     /// The clean-up that runs, for dumps: its line, and how long it may take.
@@ -164,6 +166,7 @@ impl<T, O> GroupInner<T, O> {
             keeps_places: false,
             watchers: 0,
             are_watchers_aborted: false,
+            closing_inside: 0,
             deferred: Vec::new(),
             is_cleaning_up: false,
             clean_up: None,

@@ -15,6 +15,8 @@
 //!   the group is done.
 //! - `clean-ups-are-due`: the runtime counts the group while it is `Closing`. A drain waits for that, because between the end of
 //!   the last task and the spawn of a clean-up no task is alive. It counts closures without a place for the same reason.
+//! - `inner-groups-count`: a group that was made inside counts while it is `Closing`. It begins that before its owner's task ends,
+//!   so no group is done before what its tasks have left behind. One that is open has another owner by then.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
 use std::future::Future;
@@ -467,13 +469,19 @@ impl<T: Send + 'static> GroupState<T> {
 
     /// No task is spawned from now on: when all have ended, the clean-ups run.
     pub(super) fn close(self: &Arc<Self>) {
-        {
+        let begins = {
             let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Open {
+            let begins = inner.phase == GroupPhase::Open;
+            if begins {
                 inner.phase = GroupPhase::Closing;
                 // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
                 self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
             }
+            begins
+        };
+        if let Some(outer) = self.scope.outer().filter(|_| begins) {
+            // `inner-groups-count`
+            outer.inner_closes();
         }
         self.advance();
     }
@@ -492,16 +500,26 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
-    /// Does the next step of a group that is closing.
+    /// Does the next step of a group that is closing, and of those around it for which it was the last.
     fn advance(self: &Arc<Self>) {
+        // Without recursion, as in `cancel_all`.
+        let mut outer = self.advance_alone();
+        while let Some(group) = outer {
+            outer = group.inner_is_done();
+        }
+    }
+
+    /// Returns the group around it when it is done.
+    fn advance_alone(self: &Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
         loop {
             let mut inner = self.inner.lock();
-            if inner.phase != GroupPhase::Closing || inner.unfinished > 0 || inner.is_cleaning_up {
-                return;
+            let waits = inner.unfinished > 0 || inner.closing_inside > 0 || inner.is_cleaning_up;
+            if inner.phase != GroupPhase::Closing || waits {
+                return None;
             }
             if inner.watchers > 0 {
                 if mem::replace(&mut inner.are_watchers_aborted, true) {
-                    return;
+                    return None;
                 }
                 let watchers = inner.entries.iter().filter_map(|entry| match entry {
                     GroupEntry::Watcher(handle) => Some(handle.abort_handle()),
@@ -513,7 +531,7 @@ impl<T: Send + 'static> GroupState<T> {
                 let watchers: Vec<_> = watchers.collect();
                 drop(inner);
                 watchers.iter().for_each(AbortHandle::abort);
-                return;
+                return None;
             }
             if let Some(slot) = inner.deferred.pop() {
                 inner.is_cleaning_up = true;
@@ -537,7 +555,7 @@ impl<T: Send + 'static> GroupState<T> {
             }
             // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
             self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
-            return;
+            return self.scope.outer();
         }
     }
 
@@ -646,6 +664,15 @@ impl<T: Send + 'static> CancelTarget for GroupState<T> {
         if has_waiters {
             self.inner.lock().notify_all();
         }
+    }
+
+    fn inner_closes(&self) {
+        self.inner.lock().closing_inside += 1;
+    }
+
+    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
+        self.inner.lock().closing_inside -= 1;
+        self.advance_alone()
     }
 }
 

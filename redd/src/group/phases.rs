@@ -221,8 +221,9 @@ impl Phases {
     where
         F: IntoFuture,
     {
-        let hold = self.hold_at(self.index("wait_for", phase), name, Location::caller());
-        hold.wait_for(future.into_future())
+        let location = Location::caller();
+        let hold = self.hold_at(self.index("wait_for", phase), name, location);
+        hold.wait_for(future.into_future(), location)
     }
 
     /// This phase waits until the returned hold is dropped. `name` is for the report.

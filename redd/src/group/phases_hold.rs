@@ -84,14 +84,18 @@ impl Hold {
     }
 
     /// Runs `future` until the phase is over.
-    pub(super) async fn wait_for<F: Future>(self, future: F) -> Result<F::Output, Reason> {
+    pub(super) async fn wait_for<F: Future>(
+        self,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Result<F::Output, Reason> {
         let was_late = self.is_expired();
         // Dropped before the hold, so the phase waits for that, too.
         let mut future = pin!(future);
         if was_late {
             return Err(self.core.reason_of(self.index));
         }
-        let mut over = pin!(self.core.wait_over(self.index, None));
+        let mut over = pin!(self.core.wait_over(self.index, Some(location)));
         let output = poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
             Poll::Pending => over.as_mut().poll(cx).map(|()| None),

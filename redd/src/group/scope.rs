@@ -117,6 +117,10 @@ pub(super) trait CancelTarget: Send + Sync {
     fn name(&self) -> Option<Arc<str>>;
     /// Does what follows from a request. `is_first`: it was the first one.
     fn requested(self: Arc<Self>, is_first: bool);
+    /// A group that was made inside begins to close. This one is not done before it.
+    fn inner_closes(&self);
+    /// A group that was made inside is done. Returns the next group for which that holds.
+    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>>;
 }
 
 /// Cancels a group, and the groups that were made inside of it. First all of them know the reason, then the innermost stop first.
@@ -154,10 +158,12 @@ pub(super) struct Scope {
     inner: Mutex<ScopeInner>,
     waiters: WaitList,
     target: OnceLock<Weak<dyn CancelTarget>>,
-    /// The scope in which this one was made, and its key there.
+    /// The scope in which this one was made, and its key there. None for a scope that was made inside of a shield.
     parent: OnceLock<(Arc<Scope>, u64)>,
     /// The program has had a `CancelScope` of it.
     is_handed_out: AtomicBool,
+    /// The group in which this one was made.
+    outer: OnceLock<Weak<dyn CancelTarget>>,
     pub(super) created_at: &'static Location<'static>,
 }
 
@@ -179,6 +185,7 @@ impl Scope {
             target: OnceLock::new(),
             parent: OnceLock::new(),
             is_handed_out: AtomicBool::new(false),
+            outer: OnceLock::new(),
             created_at,
         })
     }
@@ -186,8 +193,11 @@ impl Scope {
     /// Tells the scope its group, as the first call. If the scope that this thread is in has been cancelled, this returns the
     /// reason.
     pub(super) fn attach(self: &Arc<Self>, target: Weak<dyn CancelTarget>) -> Option<Reason> {
-        let parent =
-            Context::with_current(|context| (context.depth == 0).then(|| Arc::clone(&context.scope))).flatten();
+        let around = Context::with_current(|context| (Arc::clone(&context.scope), context.depth == 0));
+        if let Some(outer) = around.as_ref().and_then(|(scope, _)| scope.target.get()) {
+            let _ = self.outer.set(Weak::clone(outer));
+        }
+        let parent = around.filter(|(_, is_cancelled_together)| *is_cancelled_together).map(|(scope, _)| scope);
         let registered = parent.map(|parent| {
             let mut inner = parent.inner.lock();
             let key = inner.next_child;
@@ -200,11 +210,16 @@ impl Scope {
             drop(inner);
             (parent, key, reason)
         });
-        // Both are set once: the caller has just made the scope.
+        // All are set once: the caller has just made the scope.
         let _ = self.target.set(target);
         let (parent, key, reason) = registered?;
         let _ = self.parent.set((parent, key));
         reason
+    }
+
+    /// The group in which this one was made, if it still exists.
+    pub(super) fn outer(&self) -> Option<Arc<dyn CancelTarget>> {
+        self.outer.get().and_then(Weak::upgrade)
     }
 
     #[inline]

@@ -29,7 +29,8 @@ use crate::task::AbortHandle;
 /// - [`close`](Self::close) waits for the tasks and the clean-ups. After it, **none is left**.
 /// - **Dropping the group cancels its tasks** with [`Reason::Dropped`]. Each is dropped at its current `.await`, except in a
 ///   [`shield`](super::shield()). Then the [clean-ups](Self::defer) run. The runtime does that; nothing waits for it.
-/// - A group that a group's task starts is cancelled together with the outer group.
+/// - A group that a group's task starts is cancelled together with the outer group. When the outer group is closed, what the
+///   inner one has left is done, too: its tasks and its clean-ups.
 ///
 /// A panic of a task is returned as a [`TaskError`], and does not stop the others unless
 /// [`on_panic`](TaskGroupBuilder::on_panic) says so.
