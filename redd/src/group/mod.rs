@@ -38,6 +38,7 @@
 
 mod entry_waker;
 mod group_describe;
+mod group_end;
 mod group_inner;
 mod group_places;
 mod group_results;
