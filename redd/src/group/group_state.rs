@@ -54,6 +54,8 @@ pub(super) struct Options<T> {
     pub(super) is_error: Option<fn(&T) -> bool>,
     pub(super) discards: bool,
     pub(super) name: Option<Arc<str>>,
+    /// Whether its tasks inherit the span. `None`: as the runtime's builder says.
+    pub(super) inherits_span: Option<bool>,
 }
 
 pub(super) struct GroupState<T> {
@@ -405,7 +407,9 @@ impl<T: Send + 'static> GroupState<T> {
         future: impl Future<Output = ()> + Send + 'static,
         location: &'static Location<'static>,
     ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: inherited::boxed(Box::pin(future)), location };
+        let _span = inherited::choose_span(self.options.inherits_span);
+        let future = inherited::boxed(Box::pin(future), self.runtime.shared.config.inherits_span);
+        let deferral = Deferral { within, future, location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
         let mut inner = self.inner.lock();
         inner.deferred.push(Arc::clone(&slot));

@@ -51,6 +51,7 @@ impl<T> TaskGroupBuilder<T> {
             is_error: None,
             discards: false,
             name: None,
+            inherits_span: None,
         };
         Self { options }
     }
@@ -116,6 +117,29 @@ impl<T> TaskGroupBuilder<T> {
     /// ```
     pub fn on_panic(mut self, on_panic: OnError) -> Self {
         self.options.cancels_on_panic = on_panic == OnError::CancelOthers;
+        self
+    }
+
+    /// Runs the tasks, closures and clean-ups of the group inside of the `tracing` span that is current where they are spawned or
+    /// deferred, or not, whatever [`Builder::inherit_span`](crate::runtime::Builder::inherit_span) says.
+    ///
+    /// Only with the feature `tracing`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::TaskGroup;
+    /// use tracing::{Span, info_span};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let group = TaskGroup::builder().inherit_span(true).start();
+    /// info_span!("request").in_scope(|| group.spawn(async { Span::current().is_none() }));
+    /// // A program with a subscriber would see `request` inside of the task.
+    /// assert_eq!(group.close().await.unwrap(), [true]);
+    /// # });
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn inherit_span(mut self, inherits: bool) -> Self {
+        self.options.inherits_span = Some(inherits);
         self
     }
 

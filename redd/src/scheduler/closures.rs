@@ -16,6 +16,7 @@ use crate::observe::recorder;
 use crate::primitives::thread;
 use crate::task::JoinHandle;
 use crate::task::cell;
+use crate::task::inherited::Inherited;
 use crate::task::poll::Ran;
 
 /// Runs a closure on the pool of the runtime. If the system refuses a thread, the handle reports it as a panic.
@@ -37,7 +38,8 @@ where
         )
     };
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) = unsafe { cell::allocate::<_, true>(&shared.slab, Closure(Some(refuse)), name, location) };
+    let (runnable, join) =
+        unsafe { cell::allocate::<_, true>(&shared.slab, None, Closure(Some(refuse)), name, location) };
     // There is no thread, so it runs here. The panic becomes the handle's error.
     match runnable.run() {
         Ran::Done => join,
@@ -69,9 +71,10 @@ where
     R: Send + 'static,
 {
     shared.expect_own_process("`spawn_blocking`");
+    let values = Inherited::capture(shared.config.inherits_span);
     // SAFETY: closure and result are `Send`.
     let (runnable, join) =
-        unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
+        unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, values, Closure(Some(f)), name, location) };
     let host = shared.parts.enabled.pause.then(|| Arc::clone(shared) as Arc<dyn ClosureHost>);
     let task = BlockingTask::new(runnable, urgency, host);
     // A runtime that has closed still accepts closures that the drops of its tasks submit, until the pool shuts down.

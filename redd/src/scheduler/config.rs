@@ -48,6 +48,8 @@ pub(crate) struct Config {
     /// Whether it is looked for tasks that can never run again.
     pub(crate) diagnose: bool,
     pub(crate) on_diagnosis: Option<DiagnosisHook>,
+    /// Whether tasks inherit the current span. Only with the feature `tracing`.
+    pub(crate) inherits_span: bool,
     /// A diagnosis makes `block_on` panic.
     pub(crate) fails_on_diagnosis: bool,
 }
