@@ -73,7 +73,8 @@ impl Tasks {
         F::Output: Send,
     {
         // SAFETY: the future and its output are `Send`.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, None, Location::caller()) };
+        let (runnable, handle) =
+            unsafe { cell::allocate::<F, false>(&self.slab, None, future, None, Location::caller()) };
         self.queue.schedule(runnable);
         handle
     }

@@ -32,7 +32,9 @@ impl<T: Send + 'static> GroupState<T> {
         future: impl Future<Output = ()> + Send + 'static,
         location: &'static Location<'static>,
     ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: inherited::boxed(Box::pin(future)), location };
+        let _span = inherited::choose_span(self.options.inherits_span);
+        let future = inherited::boxed(Box::pin(future), self.runtime.shared.config.inherits_span);
+        let deferral = Deferral { within, future, location };
         let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
         self.inner.lock().defer(Arc::clone(&slot));
         slot

@@ -60,6 +60,8 @@ pub(super) struct Options<T> {
     pub(super) child_of: Option<(usize, usize)>,
     pub(super) name: Option<Arc<str>>,
     pub(super) in_phase: Option<InPhase>,
+    /// Whether its tasks inherit the span. `None`: as the runtime's builder says.
+    pub(super) inherits_span: Option<bool>,
 }
 
 pub(super) struct GroupState<T> {

@@ -19,7 +19,7 @@ use super::task_error::{GroupError, TaskError};
 use super::task_group_builder::TaskGroupBuilder;
 use crate::runtime::Handle;
 use crate::scheduler::closures::{allocate, refuse, spawn_on};
-use crate::task::AbortHandle;
+use crate::task::{AbortHandle, inherited};
 
 /// Tasks with the same type of output that end together: a group leaves no task behind.
 ///
@@ -152,6 +152,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         let reservation = state.reserve();
         let number = reservation.as_ref().map_or(0, |reservation| reservation.number);
         let task = GroupTask::new(future, &state.scope, number);
+        let _span = inherited::choose_span(state.options.inherits_span);
         let handle = state.runtime.shared.spawn_at(task, state.options.name.clone(), location);
         state.insert(handle, reservation, false, None)
     }
@@ -185,6 +186,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         let reservation = self.state().reserve();
         let number = reservation.as_ref().map_or(0, |reservation| reservation.number);
         let task = GroupTask::new(future, &self.state().scope, number);
+        let _span = inherited::choose_span(self.state().options.inherits_span);
         let handle = local_set::spawn_local_named(task, self.state().options.name.clone(), Location::caller());
         self.state().insert(handle, reservation, false, None)
     }
@@ -226,6 +228,7 @@ impl<T: Send + 'static> TaskGroup<T> {
             return state.insert(handle, None, false, None);
         }
         let reservation = state.reserve();
+        let _span = inherited::choose_span(state.options.inherits_span);
         let mut context = Some(Context::of_closure(Arc::clone(scope)));
         if reservation.as_ref().is_none_or(Reservation::had_place) {
             let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);

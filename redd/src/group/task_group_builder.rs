@@ -54,6 +54,7 @@ impl<T> TaskGroupBuilder<T> {
             child_of: None,
             name: None,
             in_phase: None,
+            inherits_span: None,
         };
         Self { options }
     }
@@ -156,6 +157,29 @@ impl<T> TaskGroupBuilder<T> {
     #[track_caller]
     pub fn in_phase(mut self, phases: &Phases, phase: &str) -> Self {
         self.options.in_phase = Some(phases.place_of_group(phase));
+        self
+    }
+
+    /// Runs the tasks, closures and clean-ups of the group inside of the `tracing` span that is current where they are spawned or
+    /// deferred, or not, whatever [`Builder::inherit_span`](crate::runtime::Builder::inherit_span) says.
+    ///
+    /// Only with the feature `tracing`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::TaskGroup;
+    /// use tracing::{Span, info_span};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let group = TaskGroup::builder().inherit_span(true).start();
+    /// info_span!("request").in_scope(|| group.spawn(async { Span::current().is_none() }));
+    /// // A program with a subscriber would see `request` inside of the task.
+    /// assert_eq!(group.close().await.unwrap(), [true]);
+    /// # });
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn inherit_span(mut self, inherits: bool) -> Self {
+        self.options.inherits_span = Some(inherits);
         self
     }
 

@@ -163,6 +163,7 @@ impl Builder {
                 diagnose: true,
                 on_diagnosis: None,
                 on_overdue: None,
+                inherits_span: false,
                 fails_on_diagnosis: false,
             },
             seed: None,
@@ -1215,6 +1216,32 @@ impl Builder {
     /// ```
     pub fn fail_on_diagnosis(&mut self, fails: bool) -> &mut Self {
         self.config.fails_on_diagnosis = fails;
+        self
+    }
+
+    /// Runs each task and blocking closure inside of the `tracing` span that was current where it was spawned. Off by default.
+    ///
+    /// - The span is entered for each poll, and while the future is dropped. It is not closed before the task has ended.
+    /// - The spans that redd makes for its tasks and locks are not inherited.
+    /// - Each spawn then asks the subscriber for the current span, and allocates if there is one.
+    /// - A [`TaskGroup`](crate::group::TaskGroup) may decide otherwise for its tasks:
+    ///   [`TaskGroupBuilder::inherit_span`](crate::group::TaskGroupBuilder::inherit_span).
+    ///
+    /// Only with the feature `tracing`.
+    ///
+    /// # Examples
+    /// ```
+    /// use tracing::{Span, info_span};
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().inherit_span(true).build()?;
+    /// let task = info_span!("request").in_scope(|| runtime.spawn(async { Span::current().is_none() }));
+    /// // A program with a subscriber would see `request` inside of the task.
+    /// assert!(runtime.block_on(task)?);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn inherit_span(&mut self, inherits: bool) -> &mut Self {
+        self.config.inherits_span = inherits;
         self
     }
 

@@ -15,6 +15,7 @@ use crate::blocking::task::{BlockingTask, Closure, ClosureHost, Urgency};
 use crate::observe::recorder;
 use crate::primitives::thread;
 use crate::task::cell;
+use crate::task::inherited::Inherited;
 use crate::task::poll::Ran;
 use crate::task::{JoinHandle, Runnable};
 
@@ -32,7 +33,8 @@ where
     };
     let refuse = move || -> R { refuse(&error) };
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) = unsafe { cell::allocate::<_, true>(&shared.slab, Closure(Some(refuse)), name, location) };
+    let (runnable, join) =
+        unsafe { cell::allocate::<_, true>(&shared.slab, None, Closure(Some(refuse)), name, location) };
     // There is no thread, so it runs here. The panic becomes the handle's error.
     match runnable.run() {
         Ran::Done => join,
@@ -93,8 +95,9 @@ where
     R: Send + 'static,
 {
     shared.expect_own_process("`spawn_blocking`");
+    let values = Inherited::capture(shared.config.inherits_span);
     // SAFETY: closure and result are `Send`.
-    unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) }
+    unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, values, Closure(Some(f)), name, location) }
 }
 
 /// Gives a closure to the pool. If the pool has shut down, the closure is cancelled. If the system refuses a thread, it is returned.

@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) diagnose: bool,
     pub(crate) on_diagnosis: Option<DiagnosisHook>,
     pub(crate) on_overdue: Option<OverdueHook>,
+    /// Whether tasks inherit the current span. Only with the feature `tracing`.
+    pub(crate) inherits_span: bool,
     /// A diagnosis makes `block_on` panic.
     pub(crate) fails_on_diagnosis: bool,
 }

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 use super::current;
 use super::describe::{call_hook, report_unjoined};
 use super::header::{End, Extra, Header, Inherits, VTable};
-use super::inherited::{self, Inherited};
+use super::inherited::Inherited;
 use super::inheriting::{self, Values};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
@@ -59,7 +59,11 @@ impl<F: Future, const IS_BLOCKING: bool> InheritingCell<F, IS_BLOCKING> {
         cancel: inheriting::cancel,
         class: slab::class_of(Layout::new::<Self>()),
         layout: Layout::new::<Self>(),
-        inherits: Some(Inherits { plain: &Cell::<F, IS_BLOCKING>::VTABLE, values_at: mem::offset_of!(Self, values) }),
+        inherits: Some(Inherits {
+            plain: &Cell::<F, IS_BLOCKING>::VTABLE,
+            fail: Cell::<F, IS_BLOCKING>::fail,
+            values_at: mem::offset_of!(Self, values),
+        }),
         ..Cell::<F, IS_BLOCKING>::VTABLE
     };
 }
@@ -140,21 +144,25 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         }))
     }
 
-    unsafe fn cancel(task: NonNull<Header>, panic: Option<Box<dyn Any + Send>>) {
+    unsafe fn cancel(task: NonNull<Header>) {
         // SAFETY: a reference is held.
         let id = unsafe { task.as_ref() }.id();
         // SAFETY: the caller holds the poll lock of a cell of this type.
-        let dropped = unsafe { Self::replace_guarded(task, TaskStage::Consumed) };
-        let error = match (panic, dropped.err()) {
-            (None, None) => JoinError::cancelled(id),
-            (Some(first), second) => {
-                drop_guarded(second);
-                JoinError::panic(id, first)
-            }
-            (None, Some(payload)) => JoinError::panic(id, payload),
+        let error = match unsafe { Self::replace_guarded(task, TaskStage::Consumed) } {
+            Ok(()) => JoinError::cancelled(id),
+            Err(payload) => JoinError::panic(id, payload),
         };
         // SAFETY: as above; the stage is `Consumed`.
         unsafe { Self::with_stage(task, |stage| *stage = TaskStage::Output(Err(error))) };
+    }
+
+    #[cold]
+    unsafe fn fail(task: NonNull<Header>, panic: Box<dyn Any + Send>) {
+        // SAFETY: a reference is held.
+        let error = JoinError::panic(unsafe { task.as_ref() }.id(), panic);
+        // SAFETY: the caller holds the poll lock of a cell of this type.
+        let second = unsafe { Self::replace_guarded(task, TaskStage::Output(Err(error))) };
+        drop_guarded(second.err());
     }
 
     unsafe fn take_output(task: NonNull<Header>, to: NonNull<()>) {
@@ -207,80 +215,33 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
-/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller. The task inherits the
-/// values that are set on this thread.
+/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller. It inherits `values`, if there
+/// are any.
 ///
 /// # Safety
 /// If `F` or its output is not `Send`, the caller ensures that the task is polled, cancelled, joined and dropped on one
 /// thread only.
 pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
+    values: Option<Inherited>,
     future: F,
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     if const { is_boxed::<F, IS_BLOCKING>() } {
-        let original_bytes = Some(mem::size_of::<F>());
+        let (future, bytes) = (Box::pin(future), Some(mem::size_of::<F>()));
         // SAFETY: by the safety contract.
-        unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), original_bytes, name, location) }
+        unsafe { allocate_with::<_, IS_BLOCKING>(slab, values, future, bytes, name, location) }
     } else {
         // SAFETY: by the safety contract.
-        unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, None, name, location) }
+        unsafe { allocate_with::<F, IS_BLOCKING>(slab, values, future, None, name, location) }
     }
 }
 
-/// `large-is-boxed`: whether the future is large, or makes the cell too large for a slot. Nothing else decides which tasks have
-/// their future in a box.
-const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
-    let is_too_large_for_slot = slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
-        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE;
-    is_too_large_for_slot || mem::size_of::<F>() > LARGE_FUTURE
-}
-
-/// `original_bytes`: the size of the future in its box.
-///
 /// # Safety
 /// As for [`allocate`].
 #[inline]
-unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
-    slab: &TaskSlab,
-    future: F,
-    original_bytes: Option<usize>,
-    name: Option<Arc<str>>,
-    location: &'static Location<'static>,
-) -> (Runnable, JoinHandle<F::Output>) {
-    if inherited::is_any_set() {
-        // SAFETY: by the safety contract.
-        return unsafe { allocate_with_values::<F, IS_BLOCKING>(slab, future, original_bytes, name, location) };
-    }
-    // SAFETY: by the safety contract.
-    unsafe { initialise::<F, IS_BLOCKING>(slab, None, future, original_bytes, name, location) }
-}
-
-/// As [`allocate_as_is`], on a thread on which values are set.
-///
-/// # Safety
-/// As for [`allocate`].
-#[cold]
-#[inline(never)]
-unsafe fn allocate_with_values<F: Future, const IS_BLOCKING: bool>(
-    slab: &TaskSlab,
-    future: F,
-    original_bytes: Option<usize>,
-    name: Option<Arc<str>>,
-    location: &'static Location<'static>,
-) -> (Runnable, JoinHandle<F::Output>) {
-    let values = Inherited::capture();
-    // SAFETY: by the safety contract.
-    unsafe { initialise::<F, IS_BLOCKING>(slab, values, future, original_bytes, name, location) }
-}
-
-/// Makes the task, which inherits `values`.
-///
-/// # Safety
-/// As for [`allocate`].
-#[inline(always)]
-unsafe fn initialise<F: Future, const IS_BLOCKING: bool>(
+unsafe fn allocate_with<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
     values: Option<Inherited>,
     future: F,
@@ -288,11 +249,82 @@ unsafe fn initialise<F: Future, const IS_BLOCKING: bool>(
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
-    let vtable: &'static VTable = if values.is_some() {
-        const { &InheritingCell::<F, IS_BLOCKING>::VTABLE }
-    } else {
-        const { &Cell::<F, IS_BLOCKING>::VTABLE }
+    match values {
+        // SAFETY: by the safety contract.
+        None => unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, original_bytes, name, location) },
+        // SAFETY: as above.
+        Some(values) => unsafe {
+            allocate_inheriting::<F, IS_BLOCKING>(slab, values, future, original_bytes, name, location)
+        },
+    }
+}
+
+/// `large-is-boxed`: whether the future is large, or makes the cell too large for a slot. Nothing else decides which tasks have
+/// their future in a box.
+pub(crate) const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
+    let is_too_large_for_slot = slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
+        && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE;
+    is_too_large_for_slot || mem::size_of::<F>() > LARGE_FUTURE
+}
+
+/// As [`allocate`], for a future that is in its box if it has to be, and inherits nothing. `original_bytes`: the size of the future
+/// in its box.
+///
+/// # Safety
+/// As for [`allocate`].
+// More than one caller in a program would keep it from being inlined.
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub(crate) unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    let vtable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
+    // SAFETY: by the safety contract; the table is that of the cell.
+    unsafe { initialise::<F, IS_BLOCKING>(slab, vtable, |_| {}, future, original_bytes, name, location) }
+}
+
+/// As [`allocate_as_is`], with values.
+///
+/// # Safety
+/// As for [`allocate`].
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn allocate_inheriting<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    values: Inherited,
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    let vtable = const { &InheritingCell::<F, IS_BLOCKING>::VTABLE };
+    let write_values = |task: NonNull<Header>| {
+        let cell = task.cast::<InheritingCell<F, IS_BLOCKING>>().as_ptr();
+        // SAFETY: the slot is ours, and has room for what the table is made for.
+        unsafe { (&raw mut (*cell).values).write(Values::new(Some(values))) };
     };
+    // SAFETY: by the safety contract; the table is that of the cell.
+    unsafe { initialise::<F, IS_BLOCKING>(slab, vtable, write_values, future, original_bytes, name, location) }
+}
+
+/// Makes the task. `write_values` writes what the cell has beside the future.
+///
+/// # Safety
+/// As for [`allocate`]. The table is that of `Cell<F>`, or of a type that begins with it.
+// `write_values` is a closure because an `Option` of values would be stored and looked at by spawns without values, too.
+#[cfg_attr(not(debug_assertions), inline(always))]
+unsafe fn initialise<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    vtable: &'static VTable,
+    write_values: impl FnOnce(NonNull<Header>),
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
     let (task, id) = slab.allocate(vtable);
     let mut extra = Extra::new(current::id_or_zero());
     if let Some(name) = name {
@@ -305,10 +337,7 @@ unsafe fn initialise<F: Future, const IS_BLOCKING: bool>(
         Header::initialise_task(task, vtable, id, location);
         (&raw mut (*cell).extra).write(extra);
         (&raw mut (*cell).stage).write(UnsafeCell::new(TaskStage::Future(future)));
-        if values.is_some() {
-            let cell = task.cast::<InheritingCell<F, IS_BLOCKING>>().as_ptr();
-            (&raw mut (*cell).values).write(Values::new(values));
-        }
+        write_values(task);
         (*cell).header.state.publish();
     }
     if let Some(on_spawn) = &slab.hooks.on_spawn {

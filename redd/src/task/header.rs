@@ -54,8 +54,8 @@ pub(super) enum End {
 pub(crate) struct VTable {
     /// Polls the future. `Ready` means that the output is in the cell and the future is dropped.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
-    /// Drops the future or output, and stores a `JoinError` as output: that of the panic, if there is one.
-    pub(super) cancel: unsafe fn(NonNull<Header>, Option<Box<dyn Any + Send>>),
+    /// Drops the future and stores a `JoinError` as output.
+    pub(super) cancel: unsafe fn(NonNull<Header>),
     /// Moves the output to the given `Poll<Result<T, JoinError>>`, which stays unchanged if the output was taken before.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops the value in the stage.
@@ -76,6 +76,8 @@ pub(crate) struct VTable {
 /// What the table of a task that inherits values has beside its functions. These are around those of the usual table.
 pub(super) struct Inherits {
     pub(super) plain: &'static VTable,
+    /// Drops the future or output, and stores a `JoinError` with the panic as output.
+    pub(super) fail: unsafe fn(NonNull<Header>, Box<dyn Any + Send>),
     /// Where the values are, in bytes from the header.
     pub(super) values_at: usize,
 }
@@ -338,7 +340,7 @@ mod tests {
     /// Stands for the functions of a type: no test calls them.
     static TABLE: VTable = VTable {
         poll: |_, _| unreachable!("no test polls"),
-        cancel: |_, _| unreachable!("no test cancels"),
+        cancel: |_| unreachable!("no test cancels"),
         take_output: |_, _| unreachable!("no test joins"),
         drop_stage: |_| unreachable!("the stage is empty"),
         free: |_| unreachable!("it is in no slab"),

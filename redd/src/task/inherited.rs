@@ -20,12 +20,15 @@ use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
+use crate::observe::spans::{HAS_SPANS, ProgramSpan};
 use crate::primitives::user_code::drop_guarded;
 use crate::primitives::{thread, thread_local};
 
 thread_local! {
     /// `counted-while-set`
     static SET: Cell<usize> = const { Cell::new(0) };
+    /// Whether a spawn on this thread inherits the span. `None`: as the runtime's builder says.
+    static SPAN: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 /// A value that a task has inherited. Public for the expansion of `task_local!` only.
@@ -79,22 +82,79 @@ impl InheritedKey {
 
 debug_struct!([] InheritedKey as "InheritedKey", self => { .. });
 
-/// Whether a task that this thread spawns now inherits a value.
+/// Whether a task that this thread spawns now may inherit something. `inherits_span`: whether the runtime's builder says so.
 #[inline(always)]
-pub(crate) fn is_any_set() -> bool {
-    SET.get() > 0
+pub(crate) fn is_any(inherits_span: bool) -> bool {
+    SET.get() > 0 || (HAS_SPANS && inherits_span)
 }
 
 /// Runs `f`, whose spawns inherit nothing.
 pub(crate) fn without<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(usize);
+    struct Restore(usize, Option<bool>);
     impl Drop for Restore {
         fn drop(&mut self) {
             SET.with(|set| set.set(set.get() + self.0));
+            SPAN.with(|span| span.set(self.1));
         }
     }
-    let _restore = Restore(SET.replace(0));
+    let _restore = Restore(SET.replace(0), SPAN.replace(Some(false)));
     f()
+}
+
+/// Until the guard is dropped, spawns on this thread inherit the span or not, whatever the runtime's builder says.
+#[inline]
+pub(crate) fn choose_span(choice: Option<bool>) -> Option<SpanGuard> {
+    if HAS_SPANS { choice.map(SpanGuard::new) } else { None }
+}
+
+/// Restores the previous choice when dropped.
+pub(crate) struct SpanGuard {
+    before: Option<bool>,
+    /// A span that is inherited counts as a value that is set.
+    counted: usize,
+}
+
+impl SpanGuard {
+    fn new(inherits: bool) -> Self {
+        let counted = usize::from(inherits);
+        SET.with(|set| set.set(set.get() + counted));
+        Self { before: SPAN.replace(Some(inherits)), counted }
+    }
+}
+
+impl Drop for SpanGuard {
+    fn drop(&mut self) {
+        SPAN.with(|span| span.set(self.before));
+        SET.with(|set| set.set(set.get() - self.counted));
+    }
+}
+
+/// The span that was current where a task was spawned.
+struct InheritedSpan {
+    span: ProgramSpan,
+    is_entered: bool,
+}
+
+impl InheritedSpan {
+    fn capture(by_default: bool) -> Option<Box<dyn InheritedValue>> {
+        if !SPAN.get().unwrap_or(by_default) {
+            return None;
+        }
+        let span = ProgramSpan::current()?;
+        Some(Box::new(Self { span, is_entered: false }))
+    }
+}
+
+impl InheritedValue for InheritedSpan {
+    fn swap(&mut self) -> Result<(), &'static str> {
+        self.is_entered = !self.is_entered;
+        if self.is_entered {
+            self.span.enter();
+        } else {
+            self.span.exit();
+        }
+        Ok(())
+    }
 }
 
 /// The values that a task inherits.
@@ -102,14 +162,23 @@ pub(crate) struct Inherited(Vec<Box<dyn InheritedValue>>);
 
 impl Inherited {
     /// Clones the values that are set on this thread. `None` if there are none.
-    pub(crate) fn capture() -> Option<Self> {
-        if !is_any_set() {
-            return None;
-        }
+    ///
+    /// `inherits_span`: whether the runtime's builder says so.
+    #[inline]
+    pub(crate) fn capture(inherits_span: bool) -> Option<Self> {
+        if is_any(inherits_span) { Self::capture_set(inherits_span) } else { None }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn capture_set(inherits_span: bool) -> Option<Self> {
+        // Set last, so that it is the inner one.
+        let span = InheritedSpan::capture(inherits_span);
         // A clone is user code. If it spawns, that must not clone again.
         let values = without(|| {
             let mut values = Self(Vec::new());
             values.0.extend(InheritedKey::all().filter_map(|key| (key.capture)()));
+            values.0.extend(span);
             values
         });
         (!values.0.is_empty()).then_some(values)
@@ -219,8 +288,8 @@ impl Drop for Inheriting {
 }
 
 /// A future that is spawned later, and inherits what is set now. That spawn has to be [`without`] values.
-pub(crate) fn boxed(future: Boxed) -> Boxed {
-    match Inherited::capture() {
+pub(crate) fn boxed(future: Boxed, inherits_span: bool) -> Boxed {
+    match Inherited::capture(inherits_span) {
         None => future,
         Some(values) => Box::pin(Inheriting { future: Some(future), values }),
     }

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::header::{End, Header, VTable};
+use super::header::{End, Header, Inherits};
 use super::inherited::Inherited;
 use crate::primitives::cell::UnsafeCell;
 use crate::primitives::user_code::drop_guarded;
@@ -24,15 +24,15 @@ use crate::primitives::user_code::drop_guarded;
 /// The values of a task. `None` once its future is dropped (`values-go-with-future`).
 pub(super) type Values = UnsafeCell<Option<Inherited>>;
 
-/// The values, and the functions to call with them set.
+/// The values, and what the table has beside the functions.
 ///
 /// # Safety
 /// The caller holds the poll lock of a task that inherits, and does not use the result longer than that.
-unsafe fn parts<'a>(task: NonNull<Header>) -> (&'a Values, &'static VTable) {
+unsafe fn parts<'a>(task: NonNull<Header>) -> (&'a Values, &'static Inherits) {
     // SAFETY: a reference is held.
     let inherits = unsafe { task.as_ref() }.vtable().inherits.as_ref().expect("only such a table has these functions");
     // SAFETY: the offset is that of the values in the type of the cell.
-    (unsafe { task.byte_add(inherits.values_at).cast::<Values>().as_ref() }, inherits.plain)
+    (unsafe { task.byte_add(inherits.values_at).cast::<Values>().as_ref() }, inherits)
 }
 
 /// Runs `f` with the values set, or returns why they cannot be set.
@@ -55,15 +55,15 @@ unsafe fn with_values<R>(values: &Values, f: impl FnOnce() -> R) -> Result<R, &'
 /// As for the function of the plain table. The task inherits.
 pub(super) unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<End> {
     // SAFETY: by the safety contract.
-    let (values, plain) = unsafe { parts(task) };
+    let (values, inherits) = unsafe { parts(task) };
     // SAFETY: as above; the plain table is that of the cell.
-    let end = match unsafe { with_values(values, || (plain.poll)(task, cx)) } {
+    let end = match unsafe { with_values(values, || (inherits.plain.poll)(task, cx)) } {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(end)) => end,
         Err(reason) => {
-            let panic = catch_unwind(|| panic!("{reason}"));
+            let Err(panic) = catch_unwind(|| panic!("{reason}"));
             // SAFETY: by the safety contract.
-            unsafe { (plain.cancel)(task, panic.err()) };
+            unsafe { (inherits.fail)(task, panic) };
             End::Panicked
         }
     };
@@ -72,7 +72,7 @@ pub(super) unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<E
         Some(panic) if end == End::Finished => {
             // As for a future whose drop panics: that is the result.
             // SAFETY: by the safety contract.
-            unsafe { (plain.cancel)(task, Some(panic)) };
+            unsafe { (inherits.fail)(task, panic) };
             Poll::Ready(End::Panicked)
         }
         panic => {
@@ -86,19 +86,19 @@ pub(super) unsafe fn poll(task: NonNull<Header>, cx: &mut Context<'_>) -> Poll<E
 ///
 /// # Safety
 /// As for the function of the plain table. The task inherits.
-pub(super) unsafe fn cancel(task: NonNull<Header>, mut panic: Option<Box<dyn Any + Send>>) {
+pub(super) unsafe fn cancel(task: NonNull<Header>) {
     // SAFETY: by the safety contract.
-    let (values, plain) = unsafe { parts(task) };
+    let (values, inherits) = unsafe { parts(task) };
     // SAFETY: by the safety contract; the plain table is that of the cell.
-    if unsafe { with_values(values, || (plain.cancel)(task, panic.take())) }.is_err() {
+    if unsafe { with_values(values, || (inherits.plain.cancel)(task)) }.is_err() {
         // The values cannot be set here, so the future is dropped without them.
         // SAFETY: as above.
-        unsafe { (plain.cancel)(task, panic.take()) };
+        unsafe { (inherits.plain.cancel)(task) };
     }
     // SAFETY: by the safety contract; the future is dropped.
     if let Some(panic) = unsafe { drop_values(values) } {
         // SAFETY: as above. It takes the place of the cancellation, or of a panic of the future's drop.
-        unsafe { (plain.cancel)(task, Some(panic)) };
+        unsafe { (inherits.fail)(task, panic) };
     }
 }
 

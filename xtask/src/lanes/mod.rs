@@ -327,8 +327,8 @@ fn features(root: &Path) -> Outcome {
         }
     }
     // The features with code of their own that the tests of the default features do not see.
-    let traced =
-        run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--test", "tasks", "--features", "tracing"]));
+    let tests = ["test", "-p", "redd", "--lib", "--test", "tasks", "--test", "inherit_span", "--features", "tracing"];
+    let traced = run_tests(&mut cargo(root, &tests));
     let streams =
         run_tests(&mut cargo(root, &["test", "-p", "redd", "--test", "group_streams", "--features", "stream"]));
     let note = if failed.is_empty() {
