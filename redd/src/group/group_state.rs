@@ -267,10 +267,11 @@ impl<T: Send + 'static> GroupState<T> {
             self.hint_place(&inner);
         }
         inner.unfinished -= 1;
-        if inner.unfinished == 0 {
+        let is_empty = inner.unfinished == 0;
+        if is_empty {
             self.has_result.store(true, Ordering::Relaxed);
         }
-        let is_last = inner.unfinished == 0 && inner.phase == GroupPhase::Closing;
+        let is_last = is_empty && inner.phase == GroupPhase::Closing;
         let notified = if inner.free_places > 0 { NEXT | READY } else { NEXT };
         let has_waiters = inner.take_waits(notified);
         if cancels {
@@ -285,6 +286,8 @@ impl<T: Send + 'static> GroupState<T> {
         }
         if is_last {
             self.advance();
+        }
+        if is_empty {
             if let Some(phase) = &self.options.in_phase {
                 phase.emptied();
             }
