@@ -313,10 +313,10 @@ impl<T: Send + 'static> GroupState<T> {
             self.hint_place(&inner);
         }
         inner.unfinished -= 1;
-        if inner.unfinished == 0 {
+        let is_empty = inner.unfinished == 0;
+        if is_empty {
             self.has_result.store(true, Ordering::Relaxed);
         }
-        let is_empty = inner.unfinished == 0;
         let is_last = is_empty && inner.phase == GroupPhase::Closing;
         let notified = if inner.free_places > 0 { NEXT | READY } else { NEXT };
         let has_waiters = inner.take_waits(notified);
@@ -331,8 +331,10 @@ impl<T: Send + 'static> GroupState<T> {
         if is_last {
             self.advance();
         }
-        if let Some(phase) = self.options.in_phase.as_ref().filter(|_| is_empty) {
-            phase.emptied();
+        if is_empty {
+            if let Some(phase) = &self.options.in_phase {
+                phase.emptied();
+            }
         }
     }
 
