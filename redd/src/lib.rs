@@ -39,6 +39,7 @@
 //! | `macros` | yes | `#[redd::main]`, `#[redd::test]`, `select!`, `join!`, `try_join!` |
 //! | `tracing` | no | late polls as `tracing` events, tasks as spans |
 //! | `stack` | no | function names in the stack of a late poll |
+//! | `stream` | no | the results of a `TaskGroup` as a `futures_core::Stream` |
 //!
 //! # A program that hangs
 //! - [`Handle::snapshot`](runtime::Handle::snapshot) lists each task, what it waits for, and which task has that.

@@ -22,6 +22,7 @@ use std::time::Duration;
 use super::entry_waker::EntryWakers;
 use super::result_queue::ResultQueue;
 use super::scope::Scope;
+use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, Id, JoinHandle, Runnable};
@@ -52,7 +53,9 @@ pub(super) struct GroupInner<T, O> {
     pub(super) closing_inside: usize,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
     pub(super) is_cleaning_up: bool,
-    pub(super) failed_clean_up: Option<EndedTask<()>>,
+    /// The clean-up that runs, for dumps: its line, and how long it may take.
+    pub(super) clean_up: Option<(&'static Location<'static>, Duration)>,
+    pub(super) failed_clean_up: Option<(EndedTask<()>, UnreadOverdue)>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
     /// The `TaskGroup` is gone: no result is kept, and no grace is given.
@@ -166,6 +169,7 @@ impl<T, O> GroupInner<T, O> {
             closing_inside: 0,
             deferred: Vec::new(),
             is_cleaning_up: false,
+            clean_up: None,
             failed_clean_up: None,
             phase: GroupPhase::Open,
             is_stopping: false,
@@ -179,6 +183,7 @@ impl<T, O> GroupInner<T, O> {
         self.next_number - 1
     }
 
+    #[inline]
     pub(super) fn put(&mut self, index: usize, entry: GroupEntry<T>) {
         match self.entries.get_mut(index) {
             Some(slot) => {
@@ -193,6 +198,7 @@ impl<T, O> GroupInner<T, O> {
         }
     }
 
+    #[inline]
     pub(super) fn take(&mut self, index: usize) -> GroupEntry<T> {
         let entry = mem::replace(&mut self.entries[index], GroupEntry::Free(self.first_free));
         self.first_free = index;
@@ -201,11 +207,26 @@ impl<T, O> GroupInner<T, O> {
 
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
-        match self.take(index) {
-            GroupEntry::Reserved { has_place, .. } => has_place,
+        let has_place = self.reserved_has_place(index);
+        self.take(index);
+        has_place
+    }
+
+    #[inline]
+    pub(super) fn reserved_has_place(&self, index: usize) -> bool {
+        match &self.entries[index] {
+            GroupEntry::Reserved { has_place, .. } => *has_place,
             GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
                 unreachable!("a reservation is removed by its owner")
             }
+        }
+    }
+
+    /// Whether the task with that number, whose entry was at that index, waits for a place.
+    pub(super) fn is_queued(&self, queued: u64, index: usize) -> bool {
+        match self.entries.get(index) {
+            Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => *number == queued,
+            Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
         }
     }
 

@@ -16,7 +16,7 @@ use super::scope::Reason;
 use super::task_error::TaskError;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::Ordering;
-use crate::sync::wait_list::CallSite;
+use crate::sync::wait_list::{CallSite, PermitsState};
 use crate::sync::wait_until::wait_until;
 use crate::task::coop;
 use crate::task::ended::Ended;
@@ -25,16 +25,16 @@ impl<T: Send + 'static> GroupState<T> {
     /// Waits for the next result. `None` if all tasks have ended and no result is left.
     pub(super) fn next_ended(&self, location: CallSite) -> impl Future<Output = Option<EndedTask<T>>> + Send {
         let quick = || self.take_ended();
-        wait_until(&self.inner, WaitKind::Join, location, quick, |inner| self.take_or_wait(inner))
+        wait_until(&self.inner, WaitKind::GroupTask, location, quick, |inner| self.take_or_wait(inner))
     }
 
     /// As [`next_ended`](Self::next_ended), for a unit of the task's budget. Returns what the program gets.
     pub(super) async fn next_result(&self, location: CallSite) -> Option<Result<T, TaskError>> {
-        let ended = match for_unit(|| self.take_ended()).await {
-            Some(ended) => ended,
-            None => coop::cooperative(self.next_ended(location)).await,
-        };
-        Some(self.result_of(ended?))
+        let quick = for_unit(|| self.take_ended().map(|ended| Some(self.result_of(ended?))));
+        match quick.await {
+            Some(result) => result,
+            None => Some(self.result_of(coop::cooperative(self.next_ended(location)).await?)),
+        }
     }
 
     /// Takes a result. `Some(None)` if none will come. It may miss one that comes just now.
@@ -57,7 +57,7 @@ impl<T: Send + 'static> GroupState<T> {
         let task = inner.ended.pop();
         if task.is_none() && inner.unfinished > 0 {
             self.has_result.store(false, Ordering::Relaxed);
-            inner.waits |= NEXT;
+            self.wait_for(inner, NEXT);
             return None;
         }
         Some(task)
@@ -74,12 +74,20 @@ impl<T: Send + 'static> GroupState<T> {
             if self.is_ready(inner) {
                 return Some(());
             }
-            inner.waits |= READY;
+            self.wait_for(inner, READY);
             None
         };
         if for_unit(quick).await.is_none() {
-            coop::cooperative(wait_until(&self.inner, WaitKind::Semaphore, location, quick, locked)).await;
+            coop::cooperative(wait_until(&self.inner, WaitKind::GroupPlace, location, quick, locked)).await;
         }
+    }
+
+    /// Records that the calling task is about to wait for what `waits` says.
+    #[inline]
+    fn wait_for(&self, inner: &mut GroupGuard<'_, T>, waits: u8) {
+        inner.waits |= waits;
+        // Dumps find the group by the list.
+        inner.set_permits(PermitsState { taken: None, out: None, address: std::ptr::from_ref(self).addr() });
     }
 
     fn is_ready(&self, inner: &GroupGuard<'_, T>) -> bool {
@@ -92,11 +100,11 @@ impl<T: Send + 'static> GroupState<T> {
             if inner.phase == GroupPhase::Done {
                 return Some(());
             }
-            inner.waits |= DONE;
+            self.wait_for(inner, DONE);
             None
         };
         let quick = || (self.inner.lock().phase == GroupPhase::Done).then_some(());
-        wait_until(&self.inner, WaitKind::Join, location, quick, is_done)
+        wait_until(&self.inner, WaitKind::GroupEnd, location, quick, is_done)
     }
 
     /// The number of tasks that have not ended.
@@ -112,7 +120,9 @@ impl<T: Send + 'static> GroupState<T> {
     /// The first failure of a clean-up.
     pub(super) fn take_failed_clean_up(&self) -> Option<TaskError> {
         let failed = self.inner.lock().failed_clean_up.take();
-        failed.and_then(|task| self.result_of(task).err())
+        let (task, unread) = failed?;
+        unread.read();
+        self.result_of(task).err()
     }
 
     /// Closes the group, and waits until it is done.

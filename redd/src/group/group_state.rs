@@ -23,24 +23,24 @@ use std::future::Future;
 use std::mem;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::entry_waker::{EntryOwner, EntryWakers};
+use super::entry_waker::EntryOwner;
 use super::group_inner::{
-    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
+    CancelledBy, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
 };
-use super::group_task::CleanUp;
-use super::result_queue::ResultQueue;
+use super::origin::Origin;
+use super::phases_core::InPhase;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
-use crate::primitives::Mutex;
+use crate::observe::nodes::{DescribeNode, NodeEntry};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
 use crate::runtime::Handle;
 use crate::sync::wait_list::{Guard, WaitList};
 use crate::task::ended::Ended;
+use crate::task::inherited;
 use crate::task::{AbortHandle, JoinHandle};
 use crate::time::sleep::sleep_on;
-use crate::time::timeout;
 
 /// The number of entries that are looked at under one lock. No benchmark chose it.
 pub(super) const STEPS_PER_LOCK: usize = 64;
@@ -56,7 +56,10 @@ pub(super) struct Options<T> {
     /// Whether an output is an error. `None` if the type of output has none.
     pub(super) is_error: Option<fn(&T) -> bool>,
     pub(super) discards: bool,
+    /// It is the run of a supervisor's child: where the supervisor is, and which child.
+    pub(super) child_of: Option<(usize, usize)>,
     pub(super) name: Option<Arc<str>>,
+    pub(super) in_phase: Option<InPhase>,
 }
 
 pub(super) struct GroupState<T> {
@@ -70,6 +73,11 @@ pub(super) struct GroupState<T> {
     pub(super) has_result: AtomicBool,
     /// Whether a place is free, in the same way.
     pub(super) has_place: AtomicBool,
+    /// When its deadline is.
+    pub(super) deadline_at: Option<Instant>,
+    /// What dumps show of its beginning.
+    pub(super) origin: Origin,
+    entry: NodeEntry,
 }
 
 pub(super) type GroupGuard<'a, T> = Guard<'a, GroupInner<T, GroupState<T>>>;
@@ -101,20 +109,29 @@ impl<T: Send + 'static> Reservation<'_, T> {
 impl<T: Send + 'static> GroupState<T> {
     pub(super) fn start(options: Options<T>, runtime: Handle, created_at: &'static Location<'static>) -> Arc<Self> {
         let limit = options.limit;
-        let state = Arc::new(Self {
+        let deadline_at =
+            options.deadline.and_then(|within| runtime.shared.parts.timers.clock().now().checked_add(within));
+        let state = Arc::new_cyclic(|me: &Weak<Self>| Self {
             scope: Scope::new(created_at),
             options,
-            runtime,
             inner: WaitList::new(GroupInner::new(limit)),
             has_result: AtomicBool::new(false),
             has_place: AtomicBool::new(true),
+            deadline_at,
+            origin: Origin::here(),
+            entry: runtime.shared.nodes.add(Weak::clone(me) as Weak<dyn DescribeNode>),
+            runtime,
         });
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
         if let Some(within) = state.options.deadline {
             state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
-        if let Some(reason) = reason {
+        let is_late = state.options.in_phase.as_ref().and_then(|phase| {
+            let member: Weak<Self> = Arc::downgrade(&state);
+            phase.enter(member)
+        });
+        if let Some(reason) = reason.or(is_late) {
             state.cancel(&reason);
         }
         state
@@ -175,7 +192,7 @@ impl<T: Send + 'static> GroupState<T> {
         let (index, number, has_place, is_granted) = match reservation {
             Some(reservation) => {
                 let reservation = mem::ManuallyDrop::new(reservation);
-                let has_place = inner.take_reserved(reservation.index);
+                let has_place = inner.reserved_has_place(reservation.index);
                 // A place that was granted meanwhile found no task to wake.
                 (reservation.index, reservation.number, has_place, has_place && !reservation.had_place)
             }
@@ -198,7 +215,12 @@ impl<T: Send + 'static> GroupState<T> {
                 self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
                 closure.take()
             };
-            inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
+            let task = GroupEntry::Task { handle, number, has_place, is_blocking, queued };
+            if is_limited {
+                inner.entries[index] = task;
+            } else {
+                inner.put(index, task);
+            }
             drop(guard);
             match closure {
                 Some(Queued::Closure(closure)) if is_stopping => closure.runnable.cancel(),
@@ -208,6 +230,9 @@ impl<T: Send + 'static> GroupState<T> {
                 None => {}
             }
         } else {
+            if is_limited {
+                inner.take_reserved(index);
+            }
             drop(guard);
             self.ended_before_insert(handle, number, has_place);
         }
@@ -289,7 +314,8 @@ impl<T: Send + 'static> GroupState<T> {
         if inner.unfinished == 0 {
             self.has_result.store(true, Ordering::Relaxed);
         }
-        let is_last = inner.unfinished == 0 && inner.phase == GroupPhase::Closing;
+        let is_empty = inner.unfinished == 0;
+        let is_last = is_empty && inner.phase == GroupPhase::Closing;
         let notified = if inner.free_places > 0 { NEXT | READY } else { NEXT };
         let has_waiters = inner.take_waits(notified);
         if cancels {
@@ -302,6 +328,9 @@ impl<T: Send + 'static> GroupState<T> {
         self.start_granted(granted);
         if is_last {
             self.advance();
+        }
+        if let Some(phase) = self.options.in_phase.as_ref().filter(|_| is_empty) {
+            phase.emptied();
         }
     }
 
@@ -321,7 +350,8 @@ impl<T: Send + 'static> GroupState<T> {
     }
 
     /// Drops the tasks, except where a shield protects them.
-    fn stop(&self) {
+    fn stop(self: &Arc<Self>) {
+        let mut has_closures = false;
         let count = {
             let mut inner = self.inner.lock();
             if mem::replace(&mut inner.is_stopping, true) {
@@ -348,9 +378,13 @@ impl<T: Send + 'static> GroupState<T> {
                 }
             }
             for (task, is_blocking) in tasks {
+                has_closures |= is_blocking;
                 end_or_wake(&task, is_blocking);
             }
             self.cancel_queued(closures);
+        }
+        if has_closures {
+            self.watch_closures();
         }
     }
 
@@ -362,7 +396,7 @@ impl<T: Send + 'static> GroupState<T> {
         then: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) {
         let time = sleep_on(&self.runtime.shared.parts.timers, within);
-        self.watch(time, location, |state, ()| then(state));
+        inherited::without(|| self.watch(time, location, |state, ()| then(state)));
     }
 
     /// Calls `then` with the output of `future`, unless the group ends first.
@@ -413,146 +447,11 @@ impl<T: Send + 'static> GroupState<T> {
         self.inner.lock().watchers -= 1;
         self.advance();
     }
+}
 
-    /// Adds a clean-up. The last one runs first.
-    pub(super) fn defer(
-        &self,
-        within: Duration,
-        future: impl Future<Output = ()> + Send + 'static,
-        location: &'static Location<'static>,
-    ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: Box::pin(future), location };
-        let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        self.inner.lock().defer(Arc::clone(&slot));
-        slot
-    }
-
-    /// No task is spawned from now on: when all have ended, the clean-ups run.
-    pub(super) fn close(self: &Arc<Self>) {
-        let begins = {
-            let mut inner = self.inner.lock();
-            let begins = inner.phase == GroupPhase::Open;
-            if begins {
-                inner.phase = GroupPhase::Closing;
-                // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
-                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
-            }
-            begins
-        };
-        if let Some(outer) = self.scope.outer().filter(|_| begins) {
-            // `inner-groups-count`
-            outer.inner_closes();
-        }
-        self.advance();
-    }
-
-    /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
-    pub(super) fn abandon(self: &Arc<Self>) {
-        let (results, is_done) = {
-            let mut inner = self.inner.lock();
-            inner.is_abandoned = true;
-            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.phase == GroupPhase::Done)
-        };
-        drop_results(results);
-        if !is_done {
-            self.cancel(&Reason::Dropped);
-            self.close();
-        }
-    }
-
-    /// Does the next step of a group that is closing, and of those around it for which it was the last.
-    fn advance(self: &Arc<Self>) {
-        // Without recursion, as in `cancel_all`.
-        let mut outer = self.advance_alone();
-        while let Some(group) = outer {
-            outer = group.inner_is_done();
-        }
-    }
-
-    /// Returns the group around it when it is done.
-    fn advance_alone(self: &Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
-        loop {
-            let mut inner = self.inner.lock();
-            let waits = inner.unfinished > 0 || inner.closing_inside > 0 || inner.is_cleaning_up;
-            if inner.phase != GroupPhase::Closing || waits {
-                return None;
-            }
-            if inner.watchers > 0 {
-                if mem::replace(&mut inner.are_watchers_aborted, true) {
-                    return None;
-                }
-                let watchers = inner.entries.iter().filter_map(|entry| match entry {
-                    GroupEntry::Watcher(handle) => Some(handle.abort_handle()),
-                    GroupEntry::Free(_)
-                    | GroupEntry::Reserved { .. }
-                    | GroupEntry::Task { .. }
-                    | GroupEntry::CleanUp(_) => None,
-                });
-                let watchers: Vec<_> = watchers.collect();
-                drop(inner);
-                watchers.iter().for_each(AbortHandle::abort);
-                return None;
-            }
-            if let Some(slot) = inner.deferred.pop() {
-                inner.is_cleaning_up = true;
-                drop(inner);
-                let deferral = slot.0.lock().take();
-                match deferral {
-                    Some(deferral) => self.clean_up(deferral),
-                    None => self.inner.lock().is_cleaning_up = false,
-                }
-                continue;
-            }
-            inner.phase = GroupPhase::Done;
-            // `wakers-go-last`
-            let wakers = mem::replace(&mut inner.wakers, EntryWakers::new());
-            let failed = if inner.is_abandoned { inner.failed_clean_up.take() } else { None };
-            inner.waits = 0;
-            inner.notify_all();
-            drop_guarded((wakers, failed));
-            // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
-            self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
-            return self.scope.outer();
-        }
-    }
-
-    fn clean_up(self: &Arc<Self>, deferral: Deferral) {
-        let Deferral { within, future, location } = deferral;
-        // Its time begins with its first poll, as for every future.
-        let timed = async move { timeout(within, future).await.is_ok() };
-        let task = CleanUp::new(timed, &self.scope);
-        let handle = self.runtime.shared.spawn_at(task, self.options.name.clone(), location);
-        let mut guard = self.inner.lock();
-        let inner = &mut *guard;
-        let index = inner.first_free;
-        if handle.give_waker(inner.wakers.waker(self, index)) {
-            inner.put(index, GroupEntry::CleanUp(handle));
-        } else {
-            drop(guard);
-            self.clean_up_is_done(handle);
-        }
-    }
-
-    /// The caller calls `advance`.
-    fn clean_up_is_done(&self, handle: JoinHandle<bool>) {
-        let (id, spawned_at) = (handle.id(), handle.location());
-        let (ended, cancelled_by) = match handle.into_ended() {
-            Ended::Output(true) => (None, CancelledBy::OwnTime),
-            Ended::Output(false) => (Some(Ended::Cancelled), CancelledBy::OwnTime),
-            Ended::Cancelled if self.runtime.shared.is_closed() => (Some(Ended::Cancelled), CancelledBy::Shutdown),
-            Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
-            Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
-        };
-        let mut failed =
-            ended.map(|ended| EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended });
-        let mut inner = self.inner.lock();
-        inner.is_cleaning_up = false;
-        if inner.failed_clean_up.is_none() {
-            inner.failed_clean_up = failed.take();
-        }
-        drop(inner);
-        // A panic that is not the first is reported here.
-        drop_guarded(failed);
+impl<T> Drop for GroupState<T> {
+    fn drop(&mut self) {
+        self.runtime.shared.nodes.remove(self.entry);
     }
 }
 
@@ -585,6 +484,10 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
     fn scope(&self) -> &Scope {
         &self.scope
+    }
+
+    fn name(&self) -> Option<Arc<str>> {
+        self.options.name.clone()
     }
 
     fn requested(self: Arc<Self>, is_first: bool) {
@@ -626,13 +529,6 @@ fn end_or_wake(task: &AbortHandle, is_blocking: bool) {
 fn notify<T>(inner: GroupGuard<'_, T>, has_waiters: bool) {
     if has_waiters {
         inner.notify_all();
-    }
-}
-
-/// Drops results that the program has not taken, outside of the lock.
-fn drop_results<T>(mut results: ResultQueue<EndedTask<T>>) {
-    while let Some(task) = results.pop() {
-        drop_guarded(task);
     }
 }
 

@@ -20,7 +20,7 @@ type Waiting<T> = Pin<Box<dyn Future<Output = Option<EndedTask<T>>> + Send>>;
 
 /// The results of a group in the order of its spawns. Made by [`TaskGroup::in_order`](super::TaskGroup::in_order).
 ///
-/// It has the methods of a stream. redd does not depend on the crate that declares the trait `Stream`;
+/// It has the methods of a stream. With the feature `stream` it is one: it implements `futures_core::Stream`. Without it,
 /// `futures::stream::poll_fn` makes one. Dropping it is like dropping the group.
 ///
 /// # Examples
@@ -43,7 +43,7 @@ type Waiting<T> = Pin<Box<dyn Future<Output = Option<EndedTask<T>>> + Send>>;
 pub struct InOrder<T: Send + 'static> {
     owner: GroupOwner<T>,
     /// The numbers of the tasks whose results were not yielded.
-    order: VecDeque<u64>,
+    pub(super) order: VecDeque<u64>,
     /// Results that came before their turn.
     held: BTreeMap<u64, EndedTask<T>>,
     /// Waits for the next result, in the order of the ends.
@@ -160,7 +160,7 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Returns a handle to the cancellation of the group.
     pub fn scope(&self) -> CancelScope {
-        CancelScope(Arc::clone(&self.owner.0.scope))
+        self.owner.0.scope.hand_out()
     }
 }
 

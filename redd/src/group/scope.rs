@@ -24,8 +24,9 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::observe::coarse;
 use crate::observe::waiting::WaitKind;
-use crate::primitives::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::primitives::{Mutex, thread_local};
 use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
@@ -61,6 +62,8 @@ pub enum Reason {
     Aborted,
     /// The runtime was shut down.
     Shutdown,
+    /// Its phase of the shutdown was over. This is the name of the phase; see [`Phases`](super::Phases).
+    Phase(Cow<'static, str>),
     /// A clean-up did not end within its time; see [`TaskGroup::defer`](super::TaskGroup::defer).
     CleanUpTooLong,
 }
@@ -74,10 +77,13 @@ impl fmt::Display for Reason {
             Self::Dropped => f.write_str("its group was dropped"),
             Self::Aborted => f.write_str("it was aborted"),
             Self::Shutdown => f.write_str("its runtime was shut down"),
+            Self::Phase(name) => write!(f, "the phase `{name}` of the shutdown was over"),
             Self::CleanUpTooLong => f.write_str("it is a clean-up that did not end within its time"),
         }
     }
 }
+
+impl std::error::Error for Reason {}
 
 impl From<&'static str> for Reason {
     fn from(text: &'static str) -> Self {
@@ -108,6 +114,7 @@ pub(super) enum ScopeStage {
 /// A group that a scope belongs to.
 pub(super) trait CancelTarget: Send + Sync {
     fn scope(&self) -> &Scope;
+    fn name(&self) -> Option<Arc<str>>;
     /// Does what follows from a request. `is_first`: it was the first one.
     fn requested(self: Arc<Self>, is_first: bool);
     /// A group that was made inside begins to close. This one is not done before it.
@@ -153,6 +160,8 @@ pub(super) struct Scope {
     target: OnceLock<Weak<dyn CancelTarget>>,
     /// The scope in which this one was made, and its key there. None for a scope that was made inside of a shield.
     parent: OnceLock<(Arc<Scope>, u64)>,
+    /// The program has had a `CancelScope` of it.
+    is_handed_out: AtomicBool,
     /// The group in which this one was made.
     outer: OnceLock<Weak<dyn CancelTarget>>,
     pub(super) created_at: &'static Location<'static>,
@@ -160,6 +169,8 @@ pub(super) struct Scope {
 
 struct ScopeInner {
     reason: Option<Reason>,
+    /// When that was, on the coarse clock, for dumps.
+    requested_ms: u32,
     next_child: u64,
     children: Children,
 }
@@ -169,10 +180,11 @@ impl Scope {
         Arc::new(Self {
             stage: AtomicU8::new(RUNNING),
             granted: AtomicU64::new(1),
-            inner: Mutex::new(ScopeInner { reason: None, next_child: 0, children: BTreeMap::new() }),
+            inner: Mutex::new(ScopeInner { reason: None, requested_ms: 0, next_child: 0, children: BTreeMap::new() }),
             waiters: WaitList::new(()),
             target: OnceLock::new(),
             parent: OnceLock::new(),
+            is_handed_out: AtomicBool::new(false),
             outer: OnceLock::new(),
             created_at,
         })
@@ -210,11 +222,13 @@ impl Scope {
         self.outer.get().and_then(Weak::upgrade)
     }
 
+    #[inline]
     fn reached(&self, stage: ScopeStage) -> bool {
         // Acquire: the reason is visible. Pairs with Release in `Scope::advance`.
         self.stage.load(Ordering::Acquire) >= stage as u8
     }
 
+    #[inline]
     pub(super) fn is_cancelled(&self) -> bool {
         self.reached(ScopeStage::Requested)
     }
@@ -243,6 +257,36 @@ impl Scope {
         if self.is_cancelled() { self.inner.lock().reason.clone() } else { None }
     }
 
+    /// The reason of the first request as text, and when that was, on the coarse clock of the process.
+    pub(super) fn describe_request(&self) -> Option<(String, u32)> {
+        let (reason, requested_ms) = {
+            let inner = self.inner.lock();
+            (inner.reason.clone()?, inner.requested_ms)
+        };
+        Some((reason.to_string(), requested_ms))
+    }
+
+    /// A handle with which the program can cancel the group.
+    pub(super) fn hand_out(self: &Arc<Self>) -> CancelScope {
+        // Relaxed, here and below: dumps only show it.
+        self.is_handed_out.store(true, Ordering::Relaxed);
+        CancelScope(Arc::clone(self))
+    }
+
+    pub(super) fn is_handed_out(&self) -> bool {
+        self.is_handed_out.load(Ordering::Relaxed)
+    }
+
+    /// The name of its group.
+    pub(super) fn group_name(&self) -> Option<Arc<str>> {
+        self.target.get().and_then(Weak::upgrade)?.name()
+    }
+
+    /// The scope in which this one was made.
+    pub(super) fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.get().map(|(parent, _)| parent)
+    }
+
     /// Cancels the group, and the groups that were made inside of it.
     pub(super) fn cancel(&self, reason: &Reason) {
         if let Some(target) = self.target.get().and_then(Weak::upgrade) {
@@ -258,6 +302,7 @@ impl Scope {
                 return None;
             }
             inner.reason = Some(reason.clone());
+            inner.requested_ms = coarse::now_ms();
             self.advance(ScopeStage::Requested);
             std::mem::take(&mut inner.children)
         };
@@ -280,10 +325,15 @@ impl Scope {
         self.stage.fetch_max(stage as u8, Ordering::Release);
     }
 
-    /// Waits until the scope has reached a stage.
-    pub(super) fn wait(&self, stage: ScopeStage, location: CallSite) -> impl Future<Output = ()> + Send {
+    /// Waits until the scope has reached a stage. Dumps show the wait as one of this kind.
+    pub(super) fn wait(
+        &self,
+        stage: ScopeStage,
+        kind: WaitKind,
+        location: CallSite,
+    ) -> impl Future<Output = ()> + Send {
         let has_reached = move || self.reached(stage).then_some(());
-        wait_until(&self.waiters, WaitKind::Notify, location, has_reached, move |_| has_reached())
+        wait_until(&self.waiters, kind, location, has_reached, move |_| has_reached())
     }
 
     /// Whether `other` is this scope, or one around it.
@@ -427,6 +477,11 @@ impl Context {
         is_own.unwrap_or(false)
     }
 
+    /// The scope of the task that runs on this thread.
+    pub(super) fn current_scope() -> Option<Arc<Scope>> {
+        Self::with_current(|context| Arc::clone(&context.scope))
+    }
+
     /// Runs `f` as code inside a shield.
     pub(super) fn inside_shield<R>(f: impl FnOnce() -> R) -> R {
         struct Leave;
@@ -476,7 +531,7 @@ impl Context {
 pub fn cancelled() -> impl Future<Output = Reason> + Send {
     let location = Location::caller();
     async move {
-        let Some(scope) = Context::with_current(|context| Arc::clone(&context.scope)) else {
+        let Some(scope) = Context::current_scope() else {
             return std::future::pending().await;
         };
         wait_for_reason(&scope, location).await
@@ -484,7 +539,7 @@ pub fn cancelled() -> impl Future<Output = Reason> + Send {
 }
 
 async fn wait_for_reason(scope: &Scope, location: &'static Location<'static>) -> Reason {
-    scope.wait(ScopeStage::Requested, Some(location)).await;
+    scope.wait(ScopeStage::Requested, WaitKind::Cancelled, Some(location)).await;
     scope.reason().unwrap_or(Reason::Dropped)
 }
 
@@ -534,7 +589,7 @@ pub fn is_cancelled() -> bool {
 /// # });
 /// ```
 #[derive(Clone)]
-pub struct CancelScope(pub(super) Arc<Scope>);
+pub struct CancelScope(Arc<Scope>);
 
 impl CancelScope {
     /// Returns the scope of the current task, or of the current blocking closure. `None` outside of a group.
@@ -554,7 +609,7 @@ impl CancelScope {
     /// # });
     /// ```
     pub fn current() -> Option<Self> {
-        Context::with_current(|context| Self(Arc::clone(&context.scope)))
+        Context::current_scope().map(|scope| scope.hand_out())
     }
 
     /// Cancels the group; see [`TaskGroup::cancel`](super::TaskGroup::cancel).

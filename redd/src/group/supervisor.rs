@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use super::supervised::{Supervised, SupervisedStage};
 use super::task_error::TaskError;
 use super::task_group::TaskGroup;
 use crate::current;
@@ -73,11 +74,24 @@ enum Strategy {
     RestForOne,
 }
 
+impl Strategy {
+    /// The function that makes such a supervisor.
+    fn name(self) -> &'static str {
+        match self {
+            Self::OneForOne => "one_for_one",
+            Self::OneForAll => "one_for_all",
+            Self::RestForOne => "rest_for_one",
+        }
+    }
+}
+
 struct Child {
     name: String,
     start: Box<dyn FnMut() -> Run + Send>,
     stop_within: Duration,
     location: &'static Location<'static>,
+    /// The address of the running supervisor, and the index of the child.
+    run_of: (usize, usize),
     stage: ChildStage,
     /// How often it has failed since it last ran for long.
     failures: u32,
@@ -234,6 +248,7 @@ impl Supervisor {
             start,
             stop_within: Duration::ZERO,
             location: Location::caller(),
+            run_of: (0, 0),
             stage: ChildStage::Done,
             failures: 0,
             started_at: None,
@@ -319,17 +334,25 @@ impl Supervisor {
     where
         F: Future + Send,
     {
-        located(self.supervise(stop))
+        located(self.supervise(stop, Location::caller()))
     }
 
-    async fn supervise(mut self, stop: impl Future + Send) -> Result<(), Exhausted> {
+    async fn supervise(
+        mut self,
+        stop: impl Future + Send,
+        run_at: &'static Location<'static>,
+    ) -> Result<(), Exhausted> {
         let mut stop = pin!(stop);
+        let names = self.children.iter().map(|child| child.name.as_str());
+        let shown = Supervised::begin(self.strategy.name(), run_at, names);
+        (0..).zip(&mut self.children).for_each(|(index, child)| child.run_of = (shown.address(), index));
         let mut failures: VecDeque<Instant> = VecDeque::new();
         self.children.iter_mut().for_each(Child::start);
         loop {
             if self.children.iter().all(|child| matches!(child.stage, ChildStage::Done)) {
                 return Ok(());
             }
+            shown.set_stages(self.children.iter().map(Child::stage));
             let event = next_event(&mut self.children, stop.as_mut()).await;
             let (index, failure) = match event {
                 Event::Stop => {
@@ -338,8 +361,11 @@ impl Supervisor {
                 }
                 Event::Due => {
                     let now = Instant::now();
-                    let due = |child: &&mut Child| matches!(child.stage, ChildStage::Waiting(at) if at <= now);
-                    self.children.iter_mut().filter(due).for_each(Child::start);
+                    let due = |child: &Child| matches!(child.stage, ChildStage::Waiting(at) if at <= now);
+                    for (index, child) in (0..).zip(&mut self.children).filter(|(_, child)| due(child)) {
+                        child.start();
+                        shown.add_restart(index);
+                    }
                     continue;
                 }
                 Event::Ended(index, Ok(())) => {
@@ -348,6 +374,7 @@ impl Supervisor {
                 }
                 Event::Ended(index, Err(failure)) => (index, failure),
             };
+            shown.add_failure(index, &failure);
             let now = Instant::now();
             failures.retain(|failed_at| now.duration_since(*failed_at) < self.within);
             if failures.len() >= self.restarts_max {
@@ -361,7 +388,8 @@ impl Supervisor {
             if let Some(hook) = &mut self.on_restart {
                 hook(&Restart { child: &self.children[index].name, failure: &failure, delay });
             }
-            self.children[index].stage = ChildStage::Waiting(now);
+            self.children[index].stage = ChildStage::Waiting(now + delay);
+            shown.set_stages(self.children.iter().map(Child::stage));
             let affected = match self.strategy {
                 Strategy::OneForOne => index..index + 1,
                 Strategy::OneForAll => 0..self.children.len(),
@@ -441,10 +469,21 @@ async fn stop_all(children: &mut [Child]) {
 
 impl Child {
     fn start(&mut self) {
-        let group = TaskGroup::builder().name(&self.name).grace(self.stop_within).start();
+        let (supervisor, index) = self.run_of;
+        let builder = TaskGroup::builder().child_of(supervisor, index);
+        let group = builder.name(&self.name).grace(self.stop_within).start_at(self.location);
         group.spawn_at((self.start)(), self.location);
         self.started_at = Some(Instant::now());
         self.stage = ChildStage::Running(group);
+    }
+
+    /// What dumps show of its stage.
+    fn stage(&self) -> SupervisedStage {
+        match self.stage {
+            ChildStage::Running(_) => SupervisedStage::Running,
+            ChildStage::Waiting(at) => SupervisedStage::Waiting(at.into_std()),
+            ChildStage::Done => SupervisedStage::Done,
+        }
     }
 
     /// The time until it is started again, after a failure now.

@@ -438,7 +438,7 @@ impl<T: Send + 'static> TaskGroup<T> {
 
     /// Returns a handle to the cancellation of the group, for code that has no access to the group.
     pub fn scope(&self) -> CancelScope {
-        CancelScope(Arc::clone(&self.state().scope))
+        self.state().scope.hand_out()
     }
 
     /// Adds a clean-up: `future` runs when all tasks of the group have ended, also if the group is cancelled or dropped, or if
@@ -494,7 +494,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         self.state().options.name.as_deref()
     }
 
-    fn state(&self) -> &Arc<GroupState<T>> {
+    pub(super) fn state(&self) -> &Arc<GroupState<T>> {
         &self.owner.0
     }
 }
@@ -592,8 +592,13 @@ impl<T: Send + 'static> TaskGroupBuilder<T> {
     /// Panics outside of a runtime.
     #[track_caller]
     pub fn start(self) -> TaskGroup<T> {
+        self.start_at(Location::caller())
+    }
+
+    #[track_caller]
+    pub(super) fn start_at(self, location: &'static Location<'static>) -> TaskGroup<T> {
         let runtime = Handle::expect_current("`TaskGroup`");
-        TaskGroup { owner: GroupOwner(GroupState::start(self.options, runtime, Location::caller())) }
+        TaskGroup { owner: GroupOwner(GroupState::start(self.options, runtime, location)) }
     }
 }
 

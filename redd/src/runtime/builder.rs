@@ -12,6 +12,7 @@ use crate::observe::dump::Diagnosis;
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::late_poll::LatePoll;
+use crate::observe::overdue::Overdue;
 use crate::observe::spans;
 use crate::primitives::rng::random_seed;
 use crate::scheduler::choices::{DEFAULT_THREAD_NAME, Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
@@ -161,6 +162,7 @@ impl Builder {
                 observe: true,
                 diagnose: true,
                 on_diagnosis: None,
+                on_overdue: None,
                 fails_on_diagnosis: false,
             },
             seed: None,
@@ -1143,6 +1145,48 @@ impl Builder {
         F: Fn(&Diagnosis) + Send + Sync + 'static,
     {
         self.config.on_diagnosis = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` for what of a [`TaskGroup`](crate::group::TaskGroup) takes longer than it may, instead of writing it to standard error.
+    ///
+    /// - A group that was cancelled is waited for, by `close` or the like, and after a second its blocking closures still run. They cannot
+    ///   be stopped. It is reported once. A group that was not cancelled is not reported, however long it takes.
+    /// - A clean-up has exceeded its time, and no call has returned that: the group was dropped, or `close` returned another failure.
+    /// - The future of a [`shield`](crate::group::shield()) has exceeded its time, and was dropped.
+    /// - `f` runs on the thread where that happens, often a worker. So it must not block. A panic in it is caught.
+    ///
+    /// `REDD_DEBUG=overdue=off` switches the lines on standard error off.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::{TaskGroup, shield};
+    /// use redd::observe::Overdue;
+    /// use redd::runtime::Builder;
+    /// use redd::time::Duration;
+    /// use std::sync::mpsc;
+    ///
+    /// let (report, reports) = mpsc::channel();
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_all()
+    ///     .start_paused(true)
+    ///     .on_overdue(move |overdue: &Overdue| drop(report.send(overdue.to_string())))
+    ///     .build()?;
+    /// runtime.block_on(async {
+    ///     let group = TaskGroup::<()>::new();
+    ///     group.spawn(shield(Duration::from_secs(5), std::future::pending()));
+    ///     redd::task::yield_now().await;
+    ///     group.cancel("shutdown");
+    ///     group.close().await.unwrap_err();
+    /// });
+    /// assert!(reports.try_recv().unwrap().contains("did not end within 5s"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_overdue<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&Overdue) + Send + Sync + 'static,
+    {
+        self.config.on_overdue = Some(Arc::new(f));
         self
     }
 

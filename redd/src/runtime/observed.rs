@@ -30,6 +30,9 @@ pub(super) fn apply_debug_options(config: &mut Config) {
     if is_off && config.on_late_poll.is_none() {
         config.on_late_poll = Some(Arc::new(|_| {}));
     }
+    if debug_options().no_overdue && config.on_overdue.is_none() {
+        config.on_overdue = Some(Arc::new(|_| {}));
+    }
     let rescue = &mut config.rescue;
     if let Some(time) = report_after {
         rescue.report_after = time;

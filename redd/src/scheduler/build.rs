@@ -26,6 +26,7 @@ use crate::blocking::task::BlockingPool;
 use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
 use crate::observe::coarse;
+use crate::observe::nodes::NodeRegistry;
 use crate::observe::roots::Roots;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use crate::primitives::{Mutex, thread};
@@ -63,6 +64,7 @@ impl Shared {
                 keep_alive: config.thread_keep_alive,
             }),
             due_in_groups: AtomicUsize::new(0),
+            nodes: NodeRegistry::default(),
             instrumentation: PollInstrumentation::new(&config, started),
             injector: Injector::new(),
             idle: Idle::new(),

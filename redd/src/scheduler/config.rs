@@ -13,6 +13,7 @@ use crate::observe::dump::DiagnosisHook;
 use crate::observe::histogram::HistogramConfiguration;
 use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
+use crate::observe::overdue::OverdueHook;
 use crate::primitives::user_code::guarded;
 
 /// What a builder decided.
@@ -48,6 +49,7 @@ pub(crate) struct Config {
     /// Whether it is looked for tasks that can never run again.
     pub(crate) diagnose: bool,
     pub(crate) on_diagnosis: Option<DiagnosisHook>,
+    pub(crate) on_overdue: Option<OverdueHook>,
     /// A diagnosis makes `block_on` panic.
     pub(crate) fails_on_diagnosis: bool,
 }

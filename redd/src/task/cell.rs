@@ -23,7 +23,9 @@ use std::task::{Context, Poll};
 
 use super::current;
 use super::describe::{call_hook, report_unjoined};
-use super::header::{End, Extra, Header, VTable};
+use super::header::{End, Extra, Header, Inherits, VTable};
+use super::inherited::{self, Inherited};
+use super::inheriting::{self, Values};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
@@ -44,6 +46,24 @@ enum TaskStage<F: Future> {
     Consumed,
 }
 
+/// A cell of a task that inherits values. The functions of `Cell` find theirs at the beginning.
+#[repr(C)]
+struct InheritingCell<F: Future, const IS_BLOCKING: bool> {
+    cell: Cell<F, IS_BLOCKING>,
+    values: Values,
+}
+
+impl<F: Future, const IS_BLOCKING: bool> InheritingCell<F, IS_BLOCKING> {
+    const VTABLE: VTable = VTable {
+        poll: inheriting::poll,
+        cancel: inheriting::cancel,
+        class: slab::class_of(Layout::new::<Self>()),
+        layout: Layout::new::<Self>(),
+        inherits: Some(Inherits { plain: &Cell::<F, IS_BLOCKING>::VTABLE, values_at: mem::offset_of!(Self, values) }),
+        ..Cell::<F, IS_BLOCKING>::VTABLE
+    };
+}
+
 impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     const VTABLE: VTable = VTable {
         poll: Self::poll,
@@ -55,6 +75,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         class: slab::class_of(Layout::new::<Self>()),
         layout: Layout::new::<Self>(),
         future_bytes: mem::size_of::<F>(),
+        inherits: None,
     };
 
     /// # Safety
@@ -119,13 +140,18 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         }))
     }
 
-    unsafe fn cancel(task: NonNull<Header>) {
+    unsafe fn cancel(task: NonNull<Header>, panic: Option<Box<dyn Any + Send>>) {
         // SAFETY: a reference is held.
         let id = unsafe { task.as_ref() }.id();
         // SAFETY: the caller holds the poll lock of a cell of this type.
-        let error = match unsafe { Self::replace_guarded(task, TaskStage::Consumed) } {
-            Ok(()) => JoinError::cancelled(id),
-            Err(payload) => JoinError::panic(id, payload),
+        let dropped = unsafe { Self::replace_guarded(task, TaskStage::Consumed) };
+        let error = match (panic, dropped.err()) {
+            (None, None) => JoinError::cancelled(id),
+            (Some(first), second) => {
+                drop_guarded(second);
+                JoinError::panic(id, first)
+            }
+            (None, Some(payload)) => JoinError::panic(id, payload),
         };
         // SAFETY: as above; the stage is `Consumed`.
         unsafe { Self::with_stage(task, |stage| *stage = TaskStage::Output(Err(error))) };
@@ -181,7 +207,8 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
-/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller.
+/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller. The task inherits the
+/// values that are set on this thread.
 ///
 /// # Safety
 /// If `F` or its output is not `Send`, the caller ensures that the task is polled, cancelled, joined and dropped on one
@@ -222,7 +249,50 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
-    let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
+    if inherited::is_any_set() {
+        // SAFETY: by the safety contract.
+        return unsafe { allocate_with_values::<F, IS_BLOCKING>(slab, future, original_bytes, name, location) };
+    }
+    // SAFETY: by the safety contract.
+    unsafe { initialise::<F, IS_BLOCKING>(slab, None, future, original_bytes, name, location) }
+}
+
+/// As [`allocate_as_is`], on a thread on which values are set.
+///
+/// # Safety
+/// As for [`allocate`].
+#[cold]
+#[inline(never)]
+unsafe fn allocate_with_values<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    let values = Inherited::capture();
+    // SAFETY: by the safety contract.
+    unsafe { initialise::<F, IS_BLOCKING>(slab, values, future, original_bytes, name, location) }
+}
+
+/// Makes the task, which inherits `values`.
+///
+/// # Safety
+/// As for [`allocate`].
+#[inline(always)]
+unsafe fn initialise<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    values: Option<Inherited>,
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    let vtable: &'static VTable = if values.is_some() {
+        const { &InheritingCell::<F, IS_BLOCKING>::VTABLE }
+    } else {
+        const { &Cell::<F, IS_BLOCKING>::VTABLE }
+    };
     let (task, id) = slab.allocate(vtable);
     let mut extra = Extra::new(current::id_or_zero());
     if let Some(name) = name {
@@ -235,6 +305,10 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
         Header::initialise_task(task, vtable, id, location);
         (&raw mut (*cell).extra).write(extra);
         (&raw mut (*cell).stage).write(UnsafeCell::new(TaskStage::Future(future)));
+        if values.is_some() {
+            let cell = task.cast::<InheritingCell<F, IS_BLOCKING>>().as_ptr();
+            (&raw mut (*cell).values).write(Values::new(values));
+        }
         (*cell).header.state.publish();
     }
     if let Some(on_spawn) = &slab.hooks.on_spawn {

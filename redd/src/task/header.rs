@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "a header is written into raw memory, and shared by the owners of its fields")]
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -53,8 +54,8 @@ pub(super) enum End {
 pub(crate) struct VTable {
     /// Polls the future. `Ready` means that the output is in the cell and the future is dropped.
     pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> Poll<End>,
-    /// Drops the future and stores a `JoinError` as output.
-    pub(super) cancel: unsafe fn(NonNull<Header>),
+    /// Drops the future or output, and stores a `JoinError` as output: that of the panic, if there is one.
+    pub(super) cancel: unsafe fn(NonNull<Header>, Option<Box<dyn Any + Send>>),
     /// Moves the output to the given `Poll<Result<T, JoinError>>`, which stays unchanged if the output was taken before.
     pub(super) take_output: unsafe fn(NonNull<Header>, NonNull<()>),
     /// Drops the value in the stage.
@@ -68,6 +69,15 @@ pub(crate) struct VTable {
     pub(super) layout: Layout,
     /// The size of the future, or of the box that it is in.
     pub(super) future_bytes: usize,
+    /// Of a task that inherits values.
+    pub(super) inherits: Option<Inherits>,
+}
+
+/// What the table of a task that inherits values has beside its functions. These are around those of the usual table.
+pub(super) struct Inherits {
+    pub(super) plain: &'static VTable,
+    /// Where the values are, in bytes from the header.
+    pub(super) values_at: usize,
 }
 
 impl Header {
@@ -328,7 +338,7 @@ mod tests {
     /// Stands for the functions of a type: no test calls them.
     static TABLE: VTable = VTable {
         poll: |_, _| unreachable!("no test polls"),
-        cancel: |_| unreachable!("no test cancels"),
+        cancel: |_, _| unreachable!("no test cancels"),
         take_output: |_, _| unreachable!("no test joins"),
         drop_stage: |_| unreachable!("the stage is empty"),
         free: |_| unreachable!("it is in no slab"),
@@ -336,6 +346,7 @@ mod tests {
         class: 0,
         layout: Layout::new::<Header>(),
         future_bytes: 0,
+        inherits: None,
     };
 
     fn header() -> Header {

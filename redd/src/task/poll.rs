@@ -119,7 +119,7 @@ pub(super) unsafe fn cancel_locked(task: NonNull<Header>) {
     {
         let _current = CurrentGuard::enter(task);
         // SAFETY: by the safety contract.
-        unsafe { (task.as_ref().vtable().cancel)(task) };
+        unsafe { (task.as_ref().vtable().cancel)(task, None) };
     }
     // SAFETY: by the safety contract; the output is in the cell.
     unsafe { complete(task) };

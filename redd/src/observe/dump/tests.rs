@@ -58,7 +58,7 @@ fn lock(object: usize, by: u64, at: At, out: usize, waiting: usize) -> Subject {
 }
 
 fn dump(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>) -> Dump {
-    Dump::new(infos, waiters, 0, NOW_MS)
+    Dump::new(infos, waiters, vec![], 0, NOW_MS)
 }
 
 fn task(dump: &Dump, id: u64) -> &Task {
@@ -274,7 +274,7 @@ fn the_note_of_the_last_poll_and_its_waiter_are_one_wait() {
         let (id, waiting, is_queued) = (info.id.number(), info.waiting, info.is_queued);
         for (left_out, expected) in [(0, all), (1, some_left_out)] {
             let info = TaskInfo { waiting, is_queued, ..idle(id, spawned, 1) };
-            let dump = Dump::new(vec![info, idle(99, joined, 1)], waiters.clone(), left_out, NOW_MS);
+            let dump = Dump::new(vec![info, idle(99, joined, 1)], waiters.clone(), vec![], left_out, NOW_MS);
             let lines: Vec<_> = task(&dump, id).waits().iter().filter_map(|wait| wait.location()).collect();
             assert_eq!(lines, expected, "task {id}, {left_out} left out");
         }
@@ -340,7 +340,7 @@ fn sets_with_finished_tasks_are_shown_by_the_lines_that_created_them() {
     let unjoined =
         vec![Unjoined { created_at: one, sets: 1, tasks: 1204 }, Unjoined { created_at: several, sets: 3, tasks: 99 }];
     assert_eq!(
-        Dump::new(vec![], vec![], 512, NOW_MS).with_unjoined(unjoined).to_string(),
+        Dump::new(vec![], vec![], vec![], 512, NOW_MS).with_unjoined(unjoined).to_string(),
         format!(
             "1,204 finished tasks are not joined, in a `JoinSet` created at {one}\n\
              99 finished tasks are not joined, in 3 sets of type `JoinSet` created at {several}\n\
@@ -392,20 +392,21 @@ fn the_json_has_all_of_it() {
     let expected = [
         r#"{"format":"redd-dump/1","diagnoses":[],"tasks":["#,
         &format!(
-            r#"{{"id":7,"name":"reader","is_blocking":false,"parent":3,"spawned_at":"{spawned}","age_ms":1500,{}{}]}},"#,
+            r#"{{"id":7,"name":"reader","is_blocking":false,"parent":3,"spawned_at":"{spawned}","age_ms":1500,{}{}],{}}},"#,
             r#""polls":12,"since_polled_ms":1,"state":"waiting","thread":null,"waits":["#,
-            waits.join(",")
+            waits.join(","),
+            r#""group":null,"shields":[]"#
         ),
         &format!(
             r#"{{"id":8,"name":null,"is_blocking":true,"parent":null,"spawned_at":"{spawned}","age_ms":1,{}{}{}"#,
-            r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[]}],"#,
+            r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[],"group":null,"shields":[]}],"nodes":[],"#,
             r#""roots":[],"outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}],"#,
             format_args!(r#""unjoined":[{{"created_at":"{line}","sets":2,"tasks":300}}],"left_out":5}}"#)
         ),
         "",
     ];
     let unjoined = vec![Unjoined { created_at: line, sets: 2, tasks: 300 }];
-    assert_eq!(Dump::new(infos, waiters, 5, NOW_MS).with_unjoined(unjoined).to_json(), expected.join("\n"));
+    assert_eq!(Dump::new(infos, waiters, vec![], 5, NOW_MS).with_unjoined(unjoined).to_json(), expected.join("\n"));
 }
 
 #[test]

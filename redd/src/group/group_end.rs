@@ -1,0 +1,189 @@
+//! How a group ends: it is closed or dropped, then its tasks, inner groups and watchers end, and its clean-ups run.
+//!
+//! Called by `group_state`, which has the invariants that are named here, and by `group_results`.
+
+use std::future::Future;
+use std::mem;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry_waker::EntryWakers;
+use super::group_inner::{CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupPhase};
+use super::group_state::GroupState;
+use super::group_task::CleanUp;
+use super::result_queue::ResultQueue;
+use super::scope::{CancelTarget, Reason};
+use super::unread_overdue::UnreadOverdue;
+use crate::observe::overdue::OverdueKind;
+use crate::primitives::Mutex;
+use crate::primitives::atomic::Ordering;
+use crate::primitives::user_code::drop_guarded;
+use crate::task::ended::Ended;
+use crate::task::inherited;
+use crate::task::{AbortHandle, JoinHandle};
+use crate::time::timeout;
+
+impl<T: Send + 'static> GroupState<T> {
+    /// Adds a clean-up. The last one runs first.
+    pub(super) fn defer(
+        &self,
+        within: Duration,
+        future: impl Future<Output = ()> + Send + 'static,
+        location: &'static Location<'static>,
+    ) -> Arc<DeferSlot> {
+        let deferral = Deferral { within, future: inherited::boxed(Box::pin(future)), location };
+        let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
+        self.inner.lock().defer(Arc::clone(&slot));
+        slot
+    }
+
+    /// No task is spawned from now on: when all have ended, the clean-ups run.
+    pub(super) fn close(self: &Arc<Self>) {
+        let begins = {
+            let mut inner = self.inner.lock();
+            let begins = inner.phase == GroupPhase::Open;
+            if begins {
+                inner.phase = GroupPhase::Closing;
+                // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
+                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
+            }
+            begins
+        };
+        if let Some(outer) = self.scope.outer().filter(|_| begins) {
+            // `inner-groups-count`
+            outer.inner_closes();
+        }
+        self.advance();
+    }
+
+    /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        let (results, is_done) = {
+            let mut inner = self.inner.lock();
+            inner.is_abandoned = true;
+            (mem::replace(&mut inner.ended, ResultQueue::new()), inner.phase == GroupPhase::Done)
+        };
+        drop_results(results);
+        if !is_done {
+            self.cancel(&Reason::Dropped);
+            self.close();
+        }
+    }
+
+    /// Does the next step of a group that is closing, and of those around it for which it was the last.
+    pub(super) fn advance(self: &Arc<Self>) {
+        // Without recursion, as in `cancel_all`.
+        let mut outer = self.advance_alone();
+        while let Some(group) = outer {
+            outer = group.inner_is_done();
+        }
+    }
+
+    /// Returns the group around it when it is done.
+    pub(super) fn advance_alone(self: &Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
+        loop {
+            let mut inner = self.inner.lock();
+            let waits = inner.unfinished > 0 || inner.closing_inside > 0 || inner.is_cleaning_up;
+            if inner.phase != GroupPhase::Closing || waits {
+                return None;
+            }
+            if inner.watchers > 0 {
+                if mem::replace(&mut inner.are_watchers_aborted, true) {
+                    return None;
+                }
+                let watchers = inner.entries.iter().filter_map(|entry| match entry {
+                    GroupEntry::Watcher(handle) => Some(handle.abort_handle()),
+                    GroupEntry::Free(_)
+                    | GroupEntry::Reserved { .. }
+                    | GroupEntry::Task { .. }
+                    | GroupEntry::CleanUp(_) => None,
+                });
+                let watchers: Vec<_> = watchers.collect();
+                drop(inner);
+                watchers.iter().for_each(AbortHandle::abort);
+                return None;
+            }
+            if let Some(slot) = inner.deferred.pop() {
+                inner.is_cleaning_up = true;
+                drop(inner);
+                let deferral = slot.0.lock().take();
+                match deferral {
+                    Some(deferral) => self.clean_up(deferral),
+                    None => self.inner.lock().is_cleaning_up = false,
+                }
+                continue;
+            }
+            inner.phase = GroupPhase::Done;
+            // `wakers-go-last`
+            let wakers = mem::replace(&mut inner.wakers, EntryWakers::new());
+            let failed = if inner.is_abandoned { inner.failed_clean_up.take() } else { None };
+            inner.waits = 0;
+            inner.notify_all();
+            drop_guarded((wakers, failed));
+            if let Some(phase) = &self.options.in_phase {
+                phase.leave();
+            }
+            // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
+            self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
+            return self.scope.outer();
+        }
+    }
+
+    fn clean_up(self: &Arc<Self>, deferral: Deferral) {
+        let Deferral { within, future, location } = deferral;
+        // Its time begins with its first poll, as for every future.
+        let timed = async move { timeout(within, future).await.is_ok() };
+        let task = CleanUp::new(timed, &self.scope);
+        self.inner.lock().clean_up = Some((location, within));
+        // It has inherited what was set at `defer`.
+        let handle = inherited::without(|| self.runtime.shared.spawn_at(task, self.options.name.clone(), location));
+        let mut guard = self.inner.lock();
+        let inner = &mut *guard;
+        let index = inner.first_free;
+        if handle.give_waker(inner.wakers.waker(self, index)) {
+            inner.put(index, GroupEntry::CleanUp(handle));
+        } else {
+            drop(guard);
+            self.clean_up_is_done(handle);
+        }
+    }
+
+    /// The caller calls `advance`.
+    pub(super) fn clean_up_is_done(&self, handle: JoinHandle<bool>) {
+        let (id, spawned_at) = (handle.id(), handle.location());
+        let (ended, cancelled_by) = match handle.into_ended() {
+            Ended::Output(true) => (None, CancelledBy::OwnTime),
+            Ended::Output(false) => (Some(Ended::Cancelled), CancelledBy::OwnTime),
+            Ended::Cancelled if self.runtime.shared.is_closed() => (Some(Ended::Cancelled), CancelledBy::Shutdown),
+            Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
+            Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
+        };
+        let within = self.inner.lock().clean_up.take().map(|(_, within)| within);
+        let mut failed = ended.map(|ended| {
+            let overdue = match (&ended, within) {
+                (Ended::Cancelled, Some(within)) if cancelled_by == CancelledBy::OwnTime => {
+                    let overdue = self.overdue(OverdueKind::CleanUp { deferred_at: spawned_at, within });
+                    UnreadOverdue::new(overdue, self.runtime.clone())
+                }
+                (Ended::Output(()) | Ended::Cancelled | Ended::Panicked(_), _) => UnreadOverdue::NONE,
+            };
+            (EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended }, overdue)
+        });
+        let mut inner = self.inner.lock();
+        inner.is_cleaning_up = false;
+        if inner.failed_clean_up.is_none() {
+            inner.failed_clean_up = failed.take();
+        }
+        drop(inner);
+        // If it is not the first, it is reported here (`reported-or-returned`).
+        drop_guarded(failed);
+    }
+}
+
+/// Drops results that the program has not taken, outside of the lock.
+fn drop_results<T>(mut results: ResultQueue<EndedTask<T>>) {
+    while let Some(task) = results.pop() {
+        drop_guarded(task);
+    }
+}
