@@ -172,3 +172,42 @@ fn stop_within_without_a_child_says_what_to_do() {
     let text = payload.downcast::<&'static str>().unwrap();
     assert!(text.contains("Call `child` first"), "{text}");
 }
+
+#[test]
+fn a_panic_of_the_closure_that_starts_a_child_is_a_failure_of_the_child() {
+    paused(|| async {
+        let mut starts = 0;
+        let supervisor = Supervisor::one_for_one().intensity(2, secs(60)).child("late", move || {
+            starts += 1;
+            assert!(starts > 2, "on purpose");
+            async {}
+        });
+        supervisor.run().await.unwrap();
+        let supervisor =
+            Supervisor::one_for_one().child("never", || -> std::future::Ready<()> { panic!("on purpose") });
+        let exhausted = supervisor.run().await.unwrap_err();
+        assert!(exhausted.last().contains("on purpose"), "{exhausted}");
+    });
+}
+
+#[test]
+fn a_supervisor_in_a_group_that_is_cancelled_starts_no_child_again() {
+    paused(|| async {
+        let restarts = Log::default();
+        let group = TaskGroup::builder().grace(secs(100)).start();
+        let seen = restarts.clone();
+        let supervisor = Supervisor::one_for_one()
+            .child("stops", || async { drop(group::cancelled().await) })
+            .stop_within(secs(5))
+            .child("dropped", pending::<()>)
+            .on_restart(move |restart| seen.write(restart.failure));
+        group.spawn(supervisor.run());
+        sleep(secs(1)).await;
+        let begin = Instant::now();
+        group.cancel("enough");
+        let ended = group.close().await.unwrap();
+        assert!(ended[0].is_ok(), "{ended:?}");
+        assert!(restarts.texts().is_empty(), "{:?}", restarts.texts());
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    });
+}

@@ -10,11 +10,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::Range;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use super::scope::cancelled;
 use super::supervised::{Supervised, SupervisedStage};
 use super::task_error::TaskError;
 use super::task_group::TaskGroup;
@@ -34,7 +35,8 @@ type Run = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// - Children are stopped in the reverse order of their starts, one after the other. A child learns of it by
 ///   [`cancelled`](super::cancelled), and is dropped when [its time](Self::stop_within) is over.
 ///
-/// Dropping the future of `run` drops all children. Inside of a [`TaskGroup`], the children are cancelled with the group.
+/// Dropping the future of `run` drops all children. Inside of a [`TaskGroup`], the children are cancelled with the group, and none
+/// is started again.
 ///
 /// # Examples
 /// ```
@@ -231,7 +233,7 @@ impl Supervisor {
         self
     }
 
-    /// Adds a child. `start` makes its future, once for each run.
+    /// Adds a child. `start` makes its future, once for each run. A panic in `start` counts as one of the child.
     #[track_caller]
     pub fn child<S, F>(mut self, name: &str, mut start: S) -> Self
     where
@@ -422,6 +424,8 @@ async fn next_event(children: &mut [Child], mut stop: Pin<&mut impl Future>) -> 
         ChildStage::Running(_) | ChildStage::Done => None,
     });
     let mut timer = due.min().map(|at| Box::pin(sleep_until(at)));
+    // The children are cancelled together with the group around them. None is started again.
+    let mut cancelled = pin!(cancelled());
     let mut ends: Vec<_> = children
         .iter()
         .enumerate()
@@ -431,7 +435,7 @@ async fn next_event(children: &mut [Child], mut stop: Pin<&mut impl Future>) -> 
         })
         .collect();
     let event = poll_fn(|cx| {
-        if stop.as_mut().poll(cx).is_ready() {
+        if stop.as_mut().poll(cx).is_ready() || cancelled.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Stop);
         }
         for (index, end) in &mut ends {
@@ -472,7 +476,10 @@ impl Child {
         let (supervisor, index) = self.run_of;
         let builder = TaskGroup::builder().child_of(supervisor, index);
         let group = builder.name(&self.name).grace(self.stop_within).start_at(self.location);
-        group.spawn_at((self.start)(), self.location);
+        let run = catch_unwind(AssertUnwindSafe(|| (self.start)()));
+        // A panic there counts as one of the child.
+        let run = run.unwrap_or_else(|payload| Box::pin(async move { resume_unwind(payload) }));
+        group.spawn_at(run, self.location);
         self.started_at = Some(Instant::now());
         self.stage = ChildStage::Running(group);
     }
