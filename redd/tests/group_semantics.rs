@@ -966,3 +966,121 @@ fn cancel_a_shield_in_a_clean_up_or_a_closure_has_nothing_to_protect_from() {
         assert_eq!(group.close().await.unwrap(), [7]);
     });
 }
+
+#[test]
+fn blocking_closures_need_a_place_of_the_limit_as_tasks_do() {
+    on_both(|| async {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let group = TaskGroup::limit(2).start();
+        for number in 0..40 {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            let begin = move || {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                running
+            };
+            if number % 3 == 0 {
+                group.spawn(async move {
+                    let running = begin();
+                    yield_now().await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    number
+                });
+            } else {
+                group.spawn_blocking(move || {
+                    let running = begin();
+                    std::thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    number
+                });
+            }
+        }
+        let mut results = group.in_order();
+        for number in 0..40 {
+            assert_eq!(results.next().await.unwrap().unwrap(), number);
+        }
+        results.close().await.unwrap();
+        assert!(most.load(Ordering::SeqCst) <= 2);
+    });
+}
+
+#[test]
+fn blocking_closures_that_are_queued_do_not_run_after_a_cancellation() {
+    on_both(|| async {
+        for aborts in [false, true] {
+            let drops = Drops::default();
+            let group = TaskGroup::<()>::limit(1).start();
+            let (go, gone) = oneshot::channel::<()>();
+            group.spawn(async { gone.await.unwrap() });
+            let handles: Vec<_> = (0..3)
+                .map(|_| {
+                    let held = drops.one();
+                    group.spawn_blocking(move || {
+                        let _held = held;
+                        panic!("it was called");
+                    })
+                })
+                .collect();
+            if aborts {
+                handles.iter().for_each(redd::task::AbortHandle::abort);
+                go.send(()).unwrap();
+                group.next().await.unwrap().unwrap();
+            } else {
+                group.cancel("enough");
+                group.next().await.unwrap().unwrap_err();
+            }
+            let reason = if aborts { Reason::Aborted } else { Reason::from("enough") };
+            for _ in 0..3 {
+                assert_eq!(group.next().await.unwrap().unwrap_err().reason(), Some(&reason));
+            }
+            assert_eq!(drops.count(), 3);
+            group.close().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn blocking_closures_that_are_queued_stop_no_paused_clock() {
+    paused(|| async {
+        let begin = Instant::now();
+        let group = TaskGroup::limit(1).start();
+        group.spawn(sleep(secs(100)));
+        group.spawn_blocking(|| ());
+        group.close().await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), 100);
+    });
+}
+
+#[test]
+fn drain_and_shutdown_know_closures_that_are_queued() {
+    for drains in [true, false] {
+        let (runtime, log, drops) = (multi(), Log::default(), Drops::default());
+        let ((start, started), (go, gone)) = (oneshot::channel(), oneshot::channel::<()>());
+        let (called, held) = (log.clone(), drops.one());
+        let group = runtime.block_on(async {
+            let group = TaskGroup::limit(1).start();
+            group.spawn(async {
+                start.send(()).unwrap();
+                let _ = gone.await;
+                SlowToDrop
+            });
+            group.spawn_blocking(move || {
+                let _held = held;
+                called.write("called");
+                SlowToDrop
+            });
+            started.await.unwrap();
+            group
+        });
+        if drains {
+            let outside = std::thread::spawn(move || go.send(()).unwrap());
+            assert!(runtime.drain(secs(100)).is_empty());
+            outside.join().unwrap();
+            assert_eq!(log.texts(), ["called"]);
+        } else {
+            drop(runtime);
+            assert_eq!(log.texts().len(), 0);
+        }
+        assert_eq!(drops.count(), 1);
+        current().block_on(async { assert_eq!(group.close().await.is_ok(), drains) });
+    }
+}

@@ -569,3 +569,12 @@ fn in_a_local_runtime_spawn_local_spawns_on_the_runtime_also_inside_a_set() {
         assert_eq!((entered.await.unwrap(), kept.await.unwrap()), (8, 9));
     });
 }
+
+#[test]
+fn sets_and_groups_are_unpin_whatever_their_tasks_return() {
+    use std::marker::PhantomPinned;
+    fn is_unpin<T: Unpin>() {}
+    is_unpin::<JoinSet<PhantomPinned>>();
+    is_unpin::<redd::group::TaskGroup<PhantomPinned>>();
+    is_unpin::<redd::group::InOrder<PhantomPinned>>();
+}

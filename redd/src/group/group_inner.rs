@@ -6,14 +6,17 @@
 //! # Invariants
 //! - `place-per-task`: places that are free, that tasks hold, and that ended tasks hold until they are yielded in order, are
 //!   together the limit. A place is free only if no task is queued for it.
+//! - `ended-in-one-step`: the entry of a task is removed under the same lock under which its result is put into `ended`. So a look
+//!   at both sees each result.
 //! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::entry_waker::EntryWakers;
@@ -22,7 +25,7 @@ use super::scope::Scope;
 use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
-use crate::task::{AbortHandle, Id, JoinHandle};
+use crate::task::{AbortHandle, Id, JoinHandle, Runnable};
 
 /// `O` is the state around it.
 pub(super) struct GroupInner<T, O> {
@@ -55,7 +58,7 @@ pub(super) struct GroupInner<T, O> {
     pub(super) is_stopping: bool,
     /// The `TaskGroup` is gone: no result is kept, and no grace is given.
     pub(super) is_abandoned: bool,
-    /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
+    /// What the program waits for: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,
 }
 
@@ -83,16 +86,26 @@ pub(super) enum GroupEntry<T> {
         number: u64,
         has_place: bool,
         is_blocking: bool,
-        /// Of a task without a place: it wakes the task. It also shows dumps that something will.
-        queued: Option<AbortHandle>,
-    },
-    /// A task that has ended, and whose result is not in `ended` yet.
-    Ending {
-        number: u64,
+        /// Of a task without a place.
+        queued: Option<Queued>,
     },
     Watcher(JoinHandle<()>),
     /// Its output is false if it took too long.
     CleanUp(JoinHandle<bool>),
+}
+
+/// What starts when it gets a place.
+pub(super) enum Queued {
+    /// It is woken. It also shows dumps that something will wake it.
+    Task(AbortHandle),
+    /// It is given to the blocking pool.
+    Closure(QueuedClosure),
+}
+
+pub(super) struct QueuedClosure {
+    pub(super) runnable: Runnable,
+    /// Set before it runs if there is no thread. Then it panics.
+    pub(super) refusal: Arc<OnceLock<io::Error>>,
 }
 
 /// A task that has ended, and whose result was not taken.
@@ -187,30 +200,13 @@ impl<T, O> GroupInner<T, O> {
         entry
     }
 
-    /// Takes what has ended. The entry of a task remains, with its number, until [`free`](Self::free).
-    pub(super) fn take_ended(&mut self, index: usize) -> GroupEntry<T> {
-        if let GroupEntry::Task { number, .. } = self.entries[index] {
-            mem::replace(&mut self.entries[index], GroupEntry::Ending { number })
-        } else {
-            self.take(index)
-        }
-    }
-
-    /// Frees an entry that [`take_ended`](Self::take_ended) has left.
-    pub(super) fn free(&mut self, index: usize) {
-        self.entries[index] = GroupEntry::Free(self.first_free);
-        self.first_free = index;
-    }
-
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
         match self.take(index) {
             GroupEntry::Reserved { has_place, .. } => has_place,
-            GroupEntry::Free(_)
-            | GroupEntry::Task { .. }
-            | GroupEntry::Ending { .. }
-            | GroupEntry::Watcher(_)
-            | GroupEntry::CleanUp(_) => unreachable!("a reservation is removed by its owner"),
+            GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
+                unreachable!("a reservation is removed by its owner")
+            }
         }
     }
 
@@ -218,13 +214,12 @@ impl<T, O> GroupInner<T, O> {
     pub(super) fn is_queued(&self, queued: u64, index: usize) -> bool {
         match self.entries.get(index) {
             Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => *number == queued,
-            Some(GroupEntry::Free(_) | GroupEntry::Ending { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_))
-            | None => false,
+            Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
         }
     }
 
-    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns a task to wake.
-    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<AbortHandle> {
+    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns what to start.
+    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<Queued> {
         while let Some((queued, index)) = self.queued.pop_front() {
             match self.entries.get_mut(index) {
                 Some(GroupEntry::Task { number, has_place, queued: waiting, .. }) if *number == queued => {
@@ -261,10 +256,7 @@ impl<T, O> GroupInner<T, O> {
             let entries = &self.entries;
             self.queued.retain(|(queued, index)| match entries.get(*index) {
                 Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => number == queued,
-                Some(
-                    GroupEntry::Free(_) | GroupEntry::Ending { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_),
-                )
-                | None => false,
+                Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
             });
             self.queued.reserve(self.queued.len() + 1);
         }

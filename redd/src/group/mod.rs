@@ -13,6 +13,7 @@
 //! | complete what must not be interrupted | [`shield()`] |
 //! | clean up with `.await` | [`TaskGroup::defer`] |
 //! | start tasks again that fail | [`Supervisor`] |
+//! | end a service step by step, and know what was left | [`Phases`] |
 //!
 //! # Examples
 //! ```
@@ -38,6 +39,7 @@
 mod entry_waker;
 mod group_describe;
 mod group_inner;
+mod group_places;
 mod group_results;
 mod group_state;
 mod group_task;
@@ -49,6 +51,12 @@ pub(crate) mod local_set;
 #[path = "../../models/task_groups.rs"]
 mod models;
 mod origin;
+mod phases;
+mod phases_core;
+mod phases_drive;
+mod phases_group;
+mod phases_hold;
+mod phases_report;
 mod result_queue;
 mod scope;
 mod set_state;
@@ -64,6 +72,9 @@ pub(crate) mod task_local;
 mod unread_overdue;
 
 pub use in_order::InOrder;
+pub use phases::Phases;
+pub use phases_hold::Hold;
+pub use phases_report::{Left, LeftKind, PhaseReport, Report};
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};
 pub use shield::{Shield, shield};
 pub use supervisor::{ChildOutput, Exhausted, Restart, Supervisor};

@@ -62,6 +62,8 @@ pub enum Reason {
     Aborted,
     /// The runtime was shut down.
     Shutdown,
+    /// Its phase of the shutdown was over. This is the name of the phase; see [`Phases`](super::Phases).
+    Phase(Cow<'static, str>),
     /// A clean-up did not end within its time; see [`TaskGroup::defer`](super::TaskGroup::defer).
     CleanUpTooLong,
 }
@@ -75,10 +77,13 @@ impl fmt::Display for Reason {
             Self::Dropped => f.write_str("its group was dropped"),
             Self::Aborted => f.write_str("it was aborted"),
             Self::Shutdown => f.write_str("its runtime was shut down"),
+            Self::Phase(name) => write!(f, "the phase `{name}` of the shutdown was over"),
             Self::CleanUpTooLong => f.write_str("it is a clean-up that did not end within its time"),
         }
     }
 }
+
+impl std::error::Error for Reason {}
 
 impl From<&'static str> for Reason {
     fn from(text: &'static str) -> Self {

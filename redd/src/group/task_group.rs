@@ -6,11 +6,11 @@
 
 use std::future::Future;
 use std::panic::Location;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::group_inner::DeferSlot;
-use super::group_state::{GroupOwner, GroupState};
+use super::group_inner::{DeferSlot, QueuedClosure};
+use super::group_state::{GroupOwner, GroupState, Reservation};
 use super::group_task::GroupTask;
 use super::in_order::InOrder;
 use super::local_set;
@@ -18,8 +18,8 @@ use super::scope::{CancelScope, Context, Reason};
 use super::task_error::{GroupError, TaskError};
 use super::task_group_builder::TaskGroupBuilder;
 use crate::runtime::Handle;
-use crate::scheduler::closures::spawn_on;
-use crate::task::{AbortHandle, coop};
+use crate::scheduler::closures::{allocate, refuse, spawn_on};
+use crate::task::AbortHandle;
 
 /// Tasks with the same type of output that end together: a group leaves no task behind.
 ///
@@ -152,7 +152,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         let number = reservation.as_ref().map_or(0, |reservation| reservation.number);
         let task = GroupTask::new(future, &state.scope, number);
         let handle = state.runtime.shared.spawn_at(task, state.options.name.clone(), location);
-        state.insert(handle, reservation, false)
+        state.insert(handle, reservation, false, None)
     }
 
     /// Spawns a task that need not be `Send` onto the current [`LocalSet`](crate::task::LocalSet) or local runtime.
@@ -185,14 +185,18 @@ impl<T: Send + 'static> TaskGroup<T> {
         let number = reservation.as_ref().map_or(0, |reservation| reservation.number);
         let task = GroupTask::new(future, &self.state().scope, number);
         let handle = local_set::spawn_local_named(task, self.state().options.name.clone(), Location::caller());
-        self.state().insert(handle, reservation, false)
+        self.state().insert(handle, reservation, false, None)
     }
 
     /// Runs a closure on the blocking pool; see [`spawn_blocking`](crate::task::spawn_blocking).
     ///
     /// - **A closure that has started cannot be stopped**: [`close`](Self::close) waits for it. Inside,
     ///   [`is_cancelled`](super::is_cancelled) tells it to return.
-    /// - It needs no place of the group's limit. The pool has a limit of its own.
+    /// - It needs a place of the group's [limit](Self::limit), as a task does. Until it has one it is queued, in one order with the
+    ///   tasks. If its handle aborts it there, it ends when its turn comes.
+    ///
+    /// # Panics
+    /// The closure is cancelled with a panic, which is its result, if the system refuses a thread.
     ///
     /// # Examples
     /// ```
@@ -211,17 +215,29 @@ impl<T: Send + 'static> TaskGroup<T> {
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        let (scope, name) = (&self.state().scope, self.state().options.name.clone());
-        let shared = &self.state().runtime.shared;
+        let state = self.state();
+        let (scope, name) = (&state.scope, state.options.name.clone());
+        let shared = &state.runtime.shared;
         if scope.is_cancelled() {
             // It is not called. As a task, it is dropped by the runtime.
             let uncalled = async move { f() };
             let handle = shared.spawn(GroupTask::refused(uncalled, scope), name);
-            return self.state().insert(handle, None, false);
+            return state.insert(handle, None, false, None);
         }
+        let reservation = state.reserve();
         let mut context = Some(Context::of_closure(Arc::clone(scope)));
-        let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
-        self.state().insert(handle, None, true)
+        if reservation.as_ref().is_none_or(Reservation::had_place) {
+            let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
+            return state.insert(handle, reservation, true, None);
+        }
+        let refusal = Arc::new(OnceLock::new());
+        let is_refused = Arc::clone(&refusal);
+        let closure = move || match is_refused.get() {
+            Some(error) => refuse(error),
+            None => Context::enter(&mut context, f),
+        };
+        let (runnable, handle) = allocate(shared, closure, name, Location::caller());
+        state.insert(handle, reservation, true, Some(QueuedClosure { runnable, refusal }))
     }
 
     /// Waits until a task that is spawned then starts at once: back-pressure for a loop that spawns.
@@ -252,8 +268,9 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.state().forbid_inside("ready");
-        coop::cooperative(self.state().wait_ready(Some(Location::caller())))
+        let state = self.state();
+        state.forbid_inside("ready");
+        state.ready_for_unit(Some(Location::caller()))
     }
 
     /// Waits until a task has ended, and returns its result. `None` if none is left. Results come in the order of the ends.
@@ -286,16 +303,15 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn next(&self) -> impl Future<Output = Option<Result<T, TaskError>>> + Send {
-        self.state().forbid_inside("next");
-        let ended = coop::cooperative(self.state().next_ended(Some(Location::caller())));
-        async move { Some(self.state().result_of(ended.await?)) }
+        let state = self.state();
+        state.forbid_inside("next");
+        state.next_result(Some(Location::caller()))
     }
 
     /// Returns the results in the order of the spawns, as a stream. No more tasks can be spawned.
     ///
     /// From now on a task that has ended keeps its place in the limit until its result is taken. So at most as many results are
-    /// held as the limit allows, and the tasks do not run ahead of the reader. Closures of
-    /// [`spawn_blocking`](Self::spawn_blocking) have no place, and run ahead.
+    /// held as the limit allows, and the tasks do not run ahead of the reader.
     ///
     /// # Examples
     /// ```

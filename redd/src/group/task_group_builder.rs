@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group_state::Options;
+use super::phases::Phases;
 
 /// What happens to the other tasks of a group when one fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,7 @@ impl<T> TaskGroupBuilder<T> {
             discards: false,
             child_of: None,
             name: None,
+            in_phase: None,
         };
         Self { options }
     }
@@ -123,6 +125,37 @@ impl<T> TaskGroupBuilder<T> {
     /// ```
     pub fn on_panic(mut self, on_panic: OnError) -> Self {
         self.options.cancels_on_panic = on_panic == OnError::CancelOthers;
+        self
+    }
+
+    /// The tasks of the group end in this phase of a shutdown: the phase waits for them, and cancels them when its time is over.
+    ///
+    /// If the phase is over when the group is started, the group is cancelled at once, with
+    /// [`Reason::Phase`](super::Reason::Phase). [`Phases`] has the details.
+    ///
+    /// # Panics
+    /// Panics if there is no phase with this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::{Phases, Reason, TaskGroup};
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let phases = Phases::new().then("requests", Duration::from_secs(20));
+    /// let requests = TaskGroup::builder().in_phase(&phases, "requests").start();
+    /// for seconds in [10, 30] {
+    ///     requests.spawn(sleep(Duration::from_secs(seconds)));
+    /// }
+    /// phases.start("shutdown");
+    /// assert!(requests.next().await.unwrap().is_ok());
+    /// let error = requests.next().await.unwrap().unwrap_err();
+    /// assert_eq!(error.reason(), Some(&Reason::Phase("requests".into())));
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn in_phase(mut self, phases: &Phases, phase: &str) -> Self {
+        self.options.in_phase = Some(phases.place_of_group(phase));
         self
     }
 

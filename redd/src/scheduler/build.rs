@@ -63,7 +63,7 @@ impl Shared {
                 max_threads: config.max_blocking_threads,
                 keep_alive: config.thread_keep_alive,
             }),
-            closing_groups: AtomicUsize::new(0),
+            due_in_groups: AtomicUsize::new(0),
             nodes: NodeRegistry::default(),
             instrumentation: PollInstrumentation::new(&config, started),
             injector: Injector::new(),

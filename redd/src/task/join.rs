@@ -359,6 +359,11 @@ impl AbortHandle {
         }
     }
 
+    /// Describes the task for reports.
+    pub(crate) fn info(&self) -> TaskInfo {
+        self.task.info()
+    }
+
     /// Returns whether the task has ended; see [`JoinHandle::is_finished`].
     pub fn is_finished(&self) -> bool {
         self.task.state.load().is_complete()
@@ -367,10 +372,6 @@ impl AbortHandle {
     /// Returns the task's id.
     pub fn id(&self) -> Id {
         self.task.id()
-    }
-
-    pub(crate) fn info(&self) -> TaskInfo {
-        self.task.info()
     }
 }
 
