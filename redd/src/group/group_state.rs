@@ -25,17 +25,13 @@ use std::time::{Duration, Instant};
 
 use super::entry_waker::{EntryOwner, EntryWakers};
 use super::group_inner::{
-    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
+    CancelledBy, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
 };
-use super::group_task::CleanUp;
 use super::origin::Origin;
 use super::phases_core::InPhase;
 use super::result_queue::ResultQueue;
 use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
-use super::unread_overdue::UnreadOverdue;
 use crate::observe::nodes::{DescribeNode, NodeEntry};
-use crate::observe::overdue::OverdueKind;
-use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
 use crate::runtime::Handle;
@@ -43,7 +39,6 @@ use crate::sync::wait_list::{Guard, WaitList};
 use crate::task::ended::Ended;
 use crate::task::{AbortHandle, JoinHandle};
 use crate::time::sleep::sleep_on;
-use crate::time::timeout;
 
 /// The number of entries that are looked at under one lock. No benchmark chose it.
 pub(super) const STEPS_PER_LOCK: usize = 64;
@@ -442,19 +437,6 @@ impl<T: Send + 'static> GroupState<T> {
         self.advance();
     }
 
-    /// Adds a clean-up. The last one runs first.
-    pub(super) fn defer(
-        &self,
-        within: Duration,
-        future: impl Future<Output = ()> + Send + 'static,
-        location: &'static Location<'static>,
-    ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: Box::pin(future), location };
-        let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        self.inner.lock().defer(Arc::clone(&slot));
-        slot
-    }
-
     /// No task is spawned from now on: when all have ended, the clean-ups run.
     pub(super) fn close(self: &Arc<Self>) {
         {
@@ -529,55 +511,6 @@ impl<T: Send + 'static> GroupState<T> {
             self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
             return;
         }
-    }
-
-    fn clean_up(self: &Arc<Self>, deferral: Deferral) {
-        let Deferral { within, future, location } = deferral;
-        // Its time begins with its first poll, as for every future.
-        let timed = async move { timeout(within, future).await.is_ok() };
-        let task = CleanUp::new(timed, &self.scope);
-        self.inner.lock().clean_up = Some((location, within));
-        let handle = self.runtime.shared.spawn_at(task, self.options.name.clone(), location);
-        let mut guard = self.inner.lock();
-        let inner = &mut *guard;
-        let index = inner.first_free;
-        if handle.give_waker(inner.wakers.waker(self, index)) {
-            inner.put(index, GroupEntry::CleanUp(handle));
-        } else {
-            drop(guard);
-            self.clean_up_is_done(handle);
-        }
-    }
-
-    /// The caller calls `advance`.
-    fn clean_up_is_done(&self, handle: JoinHandle<bool>) {
-        let (id, spawned_at) = (handle.id(), handle.location());
-        let (ended, cancelled_by) = match handle.into_ended() {
-            Ended::Output(true) => (None, CancelledBy::OwnTime),
-            Ended::Output(false) => (Some(Ended::Cancelled), CancelledBy::OwnTime),
-            Ended::Cancelled if self.runtime.shared.is_closed() => (Some(Ended::Cancelled), CancelledBy::Shutdown),
-            Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
-            Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
-        };
-        let within = self.inner.lock().clean_up.take().map(|(_, within)| within);
-        let mut failed = ended.map(|ended| {
-            let overdue = match (&ended, within) {
-                (Ended::Cancelled, Some(within)) if cancelled_by == CancelledBy::OwnTime => {
-                    let overdue = self.overdue(OverdueKind::CleanUp { deferred_at: spawned_at, within });
-                    UnreadOverdue::new(overdue, self.runtime.clone())
-                }
-                (Ended::Output(()) | Ended::Cancelled | Ended::Panicked(_), _) => UnreadOverdue::NONE,
-            };
-            (EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended }, overdue)
-        });
-        let mut inner = self.inner.lock();
-        inner.is_cleaning_up = false;
-        if inner.failed_clean_up.is_none() {
-            inner.failed_clean_up = failed.take();
-        }
-        drop(inner);
-        // If it is not the first, it is reported here (`reported-or-returned`).
-        drop_guarded(failed);
     }
 }
 
