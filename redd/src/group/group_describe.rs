@@ -9,12 +9,10 @@
 use std::sync::Arc;
 
 use super::group_inner::{GroupEntry, GroupPhase};
-use super::group_state::GroupState;
+use super::group_state::{GroupState, STEPS_PER_LOCK};
 use super::scope::Scope;
 use crate::observe::nodes::{CleanUpInfo, DescribeNode, GroupInfo, Member, MemberRole, NodeContent, NodeInfo};
-
-/// How many tasks are read under one lock. Not measured: each costs about as much as a cache miss.
-const READ_AT_ONCE: usize = 128;
+use crate::primitives::thread;
 
 impl<T: Send + 'static> DescribeNode for GroupState<T> {
     fn describe(&self) -> Option<NodeInfo> {
@@ -66,16 +64,22 @@ impl<T: Send + 'static> DescribeNode for GroupState<T> {
         }
         let (mut first, mut queued) = (0, 0);
         loop {
+            pause();
             let inner = self.inner.lock();
             if first >= inner.queued.len() {
                 return queued;
             }
             // A task that has ended without a place is still in the queue.
-            let of_part = inner.queued.iter().skip(first).take(READ_AT_ONCE);
+            let of_part = inner.queued.iter().skip(first).take(STEPS_PER_LOCK);
             queued += of_part.filter(|(number, index)| inner.is_queued(*number, *index)).count();
-            first += READ_AT_ONCE;
+            first += STEPS_PER_LOCK;
         }
     }
+}
+
+/// The lock is free for as long as a thread that waits for it may pause between two attempts.
+fn pause() {
+    (0..thread::SPINS).for_each(thread::spin);
 }
 
 impl<T: Send + 'static> GroupState<T> {
@@ -85,13 +89,14 @@ impl<T: Send + 'static> GroupState<T> {
         let mut members = Vec::new();
         // The numbers of those without a place, and where they are in `members`.
         let mut queued = Vec::new();
-        for first in (0..).step_by(READ_AT_ONCE) {
+        for first in (0..).step_by(STEPS_PER_LOCK) {
+            pause();
             // No allocation under the lock.
-            members.reserve(READ_AT_ONCE);
-            queued.reserve(if is_limited { READ_AT_ONCE } else { 0 });
+            members.reserve(STEPS_PER_LOCK);
+            queued.reserve(if is_limited { STEPS_PER_LOCK } else { 0 });
             let inner = self.inner.lock();
             let Some(entries) = inner.entries.get(first..).filter(|entries| !entries.is_empty()) else { break };
-            for entry in entries.iter().take(READ_AT_ONCE) {
+            for entry in entries.iter().take(STEPS_PER_LOCK) {
                 let (task, role) = match entry {
                     GroupEntry::Free(_) | GroupEntry::Reserved { .. } => continue,
                     GroupEntry::Task { handle, number, has_place, .. } => {

@@ -36,6 +36,7 @@
 //! # Ok::<(), redd::group::TaskError>(()) }).unwrap();
 //! ```
 
+mod clean_ups;
 mod entry_waker;
 mod group_describe;
 mod group_end;

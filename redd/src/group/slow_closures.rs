@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::group_inner::{DONE, GroupEntry, GroupPhase, NEXT};
-use super::group_state::GroupState;
+use super::group_state::{GroupState, STEPS_PER_LOCK};
 use crate::observe::overdue::{Overdue, OverdueKind};
 use crate::primitives::clock;
 use crate::task::AbortHandle;
@@ -21,19 +21,12 @@ use crate::time::sleep::sleep_on;
 /// As long as a shutdown waits before it reports what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is known at one look.
-struct Seen {
-    is_waited_for: bool,
-    /// The closures, unless something else is left, too.
-    closures: Vec<AbortHandle>,
-}
-
 impl<T: Send + 'static> GroupState<T> {
     /// The group has stopped. Looks at it each second, until its closures have ended or are reported.
     pub(super) fn watch_closures(self: &Arc<Self>) {
         let state: Weak<Self> = Arc::downgrade(self);
         let stopped_at = clock::now();
-        let mut waits_since = self.see().is_some_and(|seen| seen.is_waited_for).then_some(stopped_at);
+        let mut waits_since = (self.is_waited_for() == Some(true)).then_some(stopped_at);
         let looks = async move {
             loop {
                 let timer = state.upgrade().map(|state| sleep_on(&state.runtime.shared.parts.timers, PATIENCE));
@@ -41,11 +34,12 @@ impl<T: Send + 'static> GroupState<T> {
                 timer.await;
                 let now = clock::now();
                 let Some(state) = state.upgrade() else { return };
-                let Some(Seen { is_waited_for, closures }) = state.see() else { return };
+                let Some(is_waited_for) = state.is_waited_for() else { return };
                 waits_since = is_waited_for.then(|| waits_since.unwrap_or(now));
                 // `no-false-report`
                 let has_waited = waits_since.is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE);
-                if has_waited && !closures.is_empty() {
+                let closures = if has_waited { state.only_closures() } else { Vec::new() };
+                if !closures.is_empty() {
                     return state.report(&closures, now.saturating_duration_since(stopped_at));
                 }
             }
@@ -53,22 +47,28 @@ impl<T: Send + 'static> GroupState<T> {
         self.watch(looks, self.scope.created_at, |_, ()| {});
     }
 
-    /// `None` if nothing is to be reported any more.
-    fn see(&self) -> Option<Seen> {
+    /// Whether something waits for a task or for the end. `None` if nothing is to be reported any more.
+    fn is_waited_for(&self) -> Option<bool> {
         let inner = self.inner.lock();
-        if inner.is_abandoned || inner.unfinished == 0 {
-            return None;
-        }
-        let (mut closures, mut has_others) = (Vec::new(), false);
-        for entry in &inner.entries {
-            match entry {
-                GroupEntry::Task { handle, is_blocking: true, .. } => closures.push(handle.abort_handle()),
-                GroupEntry::Task { .. } | GroupEntry::Reserved { .. } => has_others = true,
-                GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {}
+        let is_over = inner.is_abandoned || inner.unfinished == 0;
+        (!is_over).then(|| inner.phase == GroupPhase::Closing || inner.waits & (NEXT | DONE) != 0)
+    }
+
+    /// The closures that are left. None if a task is left, too.
+    fn only_closures(&self) -> Vec<AbortHandle> {
+        let mut closures = Vec::new();
+        for first in (0..).step_by(STEPS_PER_LOCK) {
+            let inner = self.inner.lock();
+            let Some(entries) = inner.entries.get(first..).filter(|entries| !entries.is_empty()) else { break };
+            for entry in entries.iter().take(STEPS_PER_LOCK) {
+                match entry {
+                    GroupEntry::Task { handle, is_blocking: true, .. } => closures.push(handle.abort_handle()),
+                    GroupEntry::Task { .. } | GroupEntry::Reserved { .. } => return Vec::new(),
+                    GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {}
+                }
             }
         }
-        let is_waited_for = inner.phase == GroupPhase::Closing || inner.waits & (NEXT | DONE) != 0;
-        Some(Seen { is_waited_for, closures: if has_others { Vec::new() } else { closures } })
+        closures
     }
 
     fn report(&self, closures: &[AbortHandle], since: Duration) {

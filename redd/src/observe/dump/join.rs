@@ -346,9 +346,8 @@ fn role_of(role: MemberRole) -> Role {
 
 /// A task without a place waits for one, and has no waiter.
 fn join_group(trace: &mut Trace, membership: Membership) {
-    let is_idle = !trace.info.is_running && !trace.info.is_queued;
     if let Role::Queued { before } = membership.role
-        && is_idle
+        && !trace.info.is_running
     {
         let what = What::Group { node: membership.node, name: membership.name.clone(), before: Some(before) };
         let kind = WaitKind::GroupPlace;
