@@ -966,3 +966,33 @@ fn no_end_is_missed_when_phases_begin_at_the_same_moment() {
         assert!(report.is_clean() && report.took() < secs(60), "{report}");
     }
 }
+
+/// When it is dropped, it lets another task of the group end, and waits for that.
+struct EndsTheOther(Option<oneshot::Sender<()>>, Arc<TaskGroup<()>>);
+
+impl Drop for EndsTheOther {
+    fn drop(&mut self) {
+        self.0.take().unwrap().send(()).unwrap();
+        while self.1.len() > 1 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_spawn_that_panics_is_the_last_that_a_phase_waits_for() {
+    multi().block_on(async {
+        let phases = Phases::new().then("only", secs(1000));
+        let group = Arc::new(TaskGroup::limit(2).in_phase(&phases, "only").start());
+        let (go, gone) = oneshot::channel();
+        group.spawn(async move { gone.await.unwrap() });
+        phases.start("shutdown");
+        phases.reached("only").await;
+        // There is no `LocalSet`. The task ends while the future that is not spawned is dropped.
+        let ends = EndsTheOther(Some(go), Arc::clone(&group));
+        let not_spawned = async move { drop(ends) };
+        panic_of(|| group.spawn_local(not_spawned));
+        let report = phases.finished().await;
+        assert!(report.is_clean() && report.took() < secs(900));
+    });
+}

@@ -347,7 +347,8 @@ async fn all_started(case: &Case, group: &TaskGroup<Output>) {
     // With a limit of 4: the first four, and two more when two of them have ended.
     let inner = if matches!(case.used, Use::Nested | Use::Supervised) { TASKS - ENDING } else { 0 };
     let has = |count: &AtomicUsize, all| count.load(Ordering::SeqCst) >= all;
-    while !(has(&case.started, TASKS) && has(&case.inner_groups, inner)) && !group.is_cancelled() {
+    let all_have = || has(&case.started, TASKS) && has(&case.inner_groups, inner);
+    while !group.is_cancelled() && !all_have() {
         yield_now().await;
     }
 }

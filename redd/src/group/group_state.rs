@@ -543,8 +543,12 @@ impl<T: Send + 'static> Drop for Reservation<'_, T> {
         let granted = if inner.take_reserved(self.index) { inner.release_place(&self.state.scope) } else { None };
         self.state.hint_place(&inner);
         inner.unfinished -= 1;
+        let is_empty = inner.unfinished == 0;
         let has_waiters = inner.take_waits(NEXT | READY);
         notify(inner, has_waiters);
         self.state.start_granted(granted);
+        if let Some(phase) = self.state.options.in_phase.as_ref().filter(|_| is_empty) {
+            phase.emptied();
+        }
     }
 }
