@@ -305,3 +305,23 @@ fn groups_may_be_nested_deeply() {
         drop(innermost);
     });
 }
+
+#[test]
+fn many_closures_that_are_queued_end_when_the_runtime_ends() {
+    const CLOSURES: usize = 100_000;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let group = {
+        let _entered = runtime.enter();
+        TaskGroup::discarding().limit(1).start()
+    };
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    group.spawn_blocking(move || assert!(gone.recv().is_err(), "nothing is sent"));
+    for _ in 0..CLOSURES {
+        group.spawn_blocking(|| unreachable!("the runtime ends before it has a place"));
+    }
+    runtime.shutdown_background();
+    drop(go);
+    // Each that is cancelled gives its place to the next one.
+    let error = futures::executor::block_on(group.close()).unwrap_err();
+    assert_eq!(error.reason(), Some(&Reason::Shutdown));
+}

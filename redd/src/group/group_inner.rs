@@ -44,6 +44,9 @@ pub(super) struct GroupInner<T, O> {
     pub(super) free_places: usize,
     /// The numbers and indices of tasks without a place (`granted-in-order`).
     pub(super) queued: VecDeque<(u64, usize)>,
+    /// Closures that have a place, and are about to be started by the call that has set `is_starting`.
+    pub(super) granted_closures: VecDeque<QueuedClosure>,
+    pub(super) is_starting: bool,
     /// A task that ends keeps its place until its result is yielded in order.
     pub(super) keeps_places: bool,
     /// The number of watchers, which end when the tasks have ended.
@@ -163,6 +166,8 @@ impl<T, O> GroupInner<T, O> {
             next_number: 1,
             free_places: limit,
             queued: VecDeque::new(),
+            granted_closures: VecDeque::new(),
+            is_starting: false,
             keeps_places: false,
             watchers: 0,
             are_watchers_aborted: false,

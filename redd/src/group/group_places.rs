@@ -2,6 +2,8 @@
 //!
 //! Called by `group_state`.
 
+use std::mem;
+
 use super::group_inner::{Queued, QueuedClosure};
 use super::group_state::GroupState;
 use crate::blocking::task::Urgency;
@@ -13,24 +15,48 @@ impl<T: Send + 'static> GroupState<T> {
     pub(super) fn start_queued(&self, queued: Queued) {
         match queued {
             Queued::Task(task) => task.wake(),
-            Queued::Closure(QueuedClosure { runnable, refusal }) => {
-                if let Err((runnable, error)) = closures::start(&self.runtime.shared, runnable, Urgency::Usual) {
-                    let _ = refusal.set(error);
-                    // It panics, and so it ends here.
-                    let _ = runnable.run();
-                }
-            }
+            Queued::Closure(closure) => self.start_closure(closure),
+        }
+    }
+
+    fn start_closure(&self, QueuedClosure { runnable, refusal }: QueuedClosure) {
+        if let Err((runnable, error)) = closures::start(&self.runtime.shared, runnable, Urgency::Usual) {
+            let _ = refusal.set(error);
+            // It panics, and so it ends here.
+            let _ = runnable.run();
         }
     }
 
     /// As [`start_queued`](Self::start_queued), for what was in an entry.
     pub(super) fn start_granted(&self, granted: Option<Queued>) {
-        let Some(granted) = granted else { return };
-        let was_due = matches!(granted, Queued::Closure(_));
-        self.start_queued(granted);
-        if was_due {
+        match granted {
+            None => {}
+            Some(Queued::Task(task)) => task.wake(),
+            Some(Queued::Closure(closure)) => self.start_granted_closure(closure),
+        }
+    }
+
+    /// Without recursion: a closure that the pool refuses ends here, and the next one gets its place.
+    fn start_granted_closure(&self, closure: QueuedClosure) {
+        {
+            let mut inner = self.inner.lock();
+            inner.granted_closures.push_back(closure);
+            if mem::replace(&mut inner.is_starting, true) {
+                // The call that has set it starts this one, too.
+                return;
+            }
+        }
+        while let Some(closure) = self.next_granted_closure() {
+            self.start_closure(closure);
             self.closures_are_started(1);
         }
+    }
+
+    fn next_granted_closure(&self) -> Option<QueuedClosure> {
+        let mut inner = self.inner.lock();
+        let closure = inner.granted_closures.pop_front();
+        inner.is_starting = closure.is_some();
+        closure
     }
 
     /// Ends closures that were in entries, without calling them.
