@@ -211,3 +211,50 @@ fn a_supervisor_in_a_group_that_is_cancelled_starts_no_child_again() {
         assert_eq!(begin.elapsed(), Duration::ZERO);
     });
 }
+
+#[test]
+fn any_back_off_and_intensity_works() {
+    let (longest, zero) = (Duration::MAX, Duration::ZERO);
+    for range in [longest..longest, zero..longest, longest..zero, secs(2)..secs(1), zero..zero] {
+        for within in [zero, secs(1), longest] {
+            if within.is_zero() && range.start.min(range.end).is_zero() {
+                continue; // It is started again all the time, and the paused clock stands still.
+            }
+            let range = range.clone();
+            paused(|| async move {
+                let supervisor = Supervisor::one_for_all()
+                    .intensity(3, within)
+                    .backoff(range.clone())
+                    .child("fails", || async { Err("no") })
+                    .stop_within(longest)
+                    .child("waits", || async { drop(group::cancelled().await) })
+                    .stop_within(longest);
+                let ended = redd::time::timeout(secs(60), supervisor.run()).await;
+                // One that waits forever, or whose failures are forgotten at once, is not exhausted.
+                let is_exhausted = !within.is_zero() && range.start.min(range.end) == zero;
+                if is_exhausted {
+                    assert_eq!(ended.unwrap().unwrap_err().restarts(), 3, "{range:?} {within:?}");
+                }
+            });
+        }
+    }
+}
+
+/// With a search through all failures at each failure it takes minutes.
+#[test]
+fn a_supervisor_that_never_gives_up_restarts_a_child_in_constant_time() {
+    const RUNS: usize = 200_000;
+    paused(|| async {
+        let mut run = 0;
+        let supervisor = Supervisor::one_for_one()
+            .intensity(usize::MAX, Duration::MAX)
+            .backoff(Duration::ZERO..Duration::ZERO)
+            .child("flaps", move || {
+                run += 1;
+                async move { if run < RUNS { Err("again") } else { Ok(()) } }
+            });
+        let begin = std::time::Instant::now();
+        supervisor.run().await.unwrap();
+        assert!(begin.elapsed() < secs(60), "{:?}", begin.elapsed());
+    });
+}

@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::scope::cancelled;
+use super::scope::{cancelled, is_cancelled};
 use super::supervised::{Supervised, SupervisedStage};
 use super::task_error::TaskError;
 use super::task_group::TaskGroup;
@@ -378,7 +378,10 @@ impl Supervisor {
             };
             shown.add_failure(index, &failure);
             let now = Instant::now();
-            failures.retain(|failed_at| now.duration_since(*failed_at) < self.within);
+            let is_old = |failed_at: &Instant| now.duration_since(*failed_at) >= self.within;
+            while failures.front().is_some_and(is_old) {
+                failures.pop_front();
+            }
             if failures.len() >= self.restarts_max {
                 self.children[index].stage = ChildStage::Done;
                 stop_all(&mut self.children).await;
@@ -390,7 +393,8 @@ impl Supervisor {
             if let Some(hook) = &mut self.on_restart {
                 hook(&Restart { child: &self.children[index].name, failure: &failure, delay });
             }
-            self.children[index].stage = ChildStage::Waiting(now + delay);
+            let due = now.after_or_never(delay);
+            self.children[index].stage = ChildStage::Waiting(due);
             shown.set_stages(self.children.iter().map(Child::stage));
             let affected = match self.strategy {
                 Strategy::OneForOne => index..index + 1,
@@ -400,7 +404,7 @@ impl Supervisor {
             let was_done: Vec<_> =
                 self.children[affected.clone()].iter().map(|child| matches!(child.stage, ChildStage::Done)).collect();
             stop_all(&mut self.children[affected.clone()]).await;
-            let start_at = Instant::now().max(now + delay);
+            let start_at = Instant::now().max(due);
             for (child, was_done) in self.children[affected].iter_mut().zip(was_done) {
                 if !was_done {
                     child.stage = ChildStage::Waiting(start_at);
@@ -440,6 +444,10 @@ async fn next_event(children: &mut [Child], mut stop: Pin<&mut impl Future>) -> 
         }
         for (index, end) in &mut ends {
             if let Poll::Ready(result) = end.as_mut().poll(cx) {
+                if is_cancelled() {
+                    // Since the look above, and it may be why the child has ended.
+                    return Poll::Ready(Event::Stop);
+                }
                 let result = match result {
                     Some(Ok(result)) => result,
                     Some(Err(error)) => Err(describe(error)),
