@@ -1,6 +1,7 @@
 //! Models of task groups on whole runtimes, in schedules that shuttle picks.
 //!
 //! - a group that is closed, or dropped, while its tasks end.
+//! - a group inside of another one that is closed while its tasks end.
 //! - a clean-up that is dismissed while the group closes.
 //! - a cancellation beside a place of the limit that is handed over.
 //! - results in order while the tasks end.
@@ -72,6 +73,20 @@ model!(shuttle_a_group_is_dropped_while_its_tasks_end, || {
     });
     assert_eq!(ran.load(Ordering::SeqCst), 1, "the clean-up has run");
     census.assert_all_ended(3);
+    assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+});
+
+model!(shuttle_an_inner_group_is_closed_while_its_tasks_end, || {
+    let runtime = workers(2);
+    runtime.block_on(async {
+        let outer = TaskGroup::new();
+        outer.spawn(async {
+            let inner = TaskGroup::new();
+            inner.spawn(async {});
+            inner.close().await.expect("the task does not fail");
+        });
+        outer.close().await.expect("the task does not fail");
+    });
     assert_eq!(runtime.metrics().num_alive_tasks(), 0);
 });
 

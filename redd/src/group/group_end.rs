@@ -17,19 +17,16 @@ use crate::task::AbortHandle;
 impl<T: Send + 'static> GroupState<T> {
     /// No task is spawned from now on: when all have ended, the clean-ups run.
     pub(super) fn close(self: &Arc<Self>) {
-        let begins = {
-            let mut inner = self.inner.lock();
-            let begins = inner.phase == GroupPhase::Open;
-            if begins {
-                inner.phase = GroupPhase::Closing;
-                // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
-                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
+        // Only the owner closes a group, so it stays open until the lock below.
+        if self.inner.lock().phase == GroupPhase::Open {
+            // `inner-groups-count`. Before it closes: its last task may end from then on, on another thread.
+            if let Some(outer) = self.scope.outer() {
+                outer.inner_closes();
             }
-            begins
-        };
-        if let Some(outer) = self.scope.outer().filter(|_| begins) {
-            // `inner-groups-count`
-            outer.inner_closes();
+            let mut inner = self.inner.lock();
+            inner.phase = GroupPhase::Closing;
+            // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
+            self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
         }
         self.advance();
     }
