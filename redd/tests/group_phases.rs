@@ -167,6 +167,7 @@ fn a_phase_without_time_cancels_at_once_and_that_is_no_loss() {
         let report = phases.finished().await;
         assert!(report.is_clean(), "{report}");
         assert!(report.took() < Duration::from_millis(200), "{report}");
+        assert!(report.to_string().contains("\n  accept: 0s of 0s\n"), "{report}");
         assert!(accept.close().await.unwrap_err().is_cancelled());
     });
 }

@@ -17,6 +17,7 @@
 #![allow(clippy::disallowed_methods, reason = "a thread of no runtime, in a test that fails if the system refuses one")]
 
 use std::future::{Future, pending};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -1140,5 +1141,42 @@ fn close_waits_for_the_groups_that_its_tasks_and_clean_ups_have_dropped() {
         });
         let [inner] = group.close().await.unwrap().try_into().unwrap();
         assert_eq!(inner.close().await.unwrap(), [5]);
+    });
+}
+
+#[test]
+fn the_futures_of_an_iterator_are_spawned_by_the_line_of_the_program() {
+    on_both(|| async {
+        let mut group = TaskGroup::limit(2).start();
+        group.extend((0..5).map(|number| async move { number }));
+        let mut numbers = group.close().await.unwrap();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+
+        let mut extended = TaskGroup::<()>::new();
+        let ((), line) = (extended.extend([pending()]), line!());
+        extended.cancel("test");
+        let error = extended.close().await.unwrap_err();
+        assert_eq!((error.spawned_at().file(), error.spawned_at().line()), (file!(), line));
+    });
+}
+
+#[test]
+fn a_question_mark_returns_the_error_of_a_task_or_why_it_has_none() {
+    async fn close(group: TaskGroup<io::Result<()>>) -> io::Result<()> {
+        group.try_close().await?;
+        Ok(())
+    }
+
+    paused(|| async {
+        let failed = TaskGroup::new();
+        failed.spawn(async { Err(io::Error::from(io::ErrorKind::NotFound)) });
+        assert_eq!(close(failed).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+
+        let late = TaskGroup::builder().name("late").deadline(secs(1)).start();
+        late.spawn(pending());
+        let error = close(late).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("`late`"), "{error}");
     });
 }

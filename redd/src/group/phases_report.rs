@@ -342,7 +342,13 @@ const LINES_MAX: usize = 20;
 impl fmt::Display for PhaseReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, took, allowed, left } = self;
-        write!(f, "{}: {} of {allowed:?}", Printable(name), Took(*took))?;
+        write!(f, "{}: {} of ", Printable(name), Took(*took))?;
+        // Not rounded, since the program wrote it, but zero has the unit of the others.
+        if allowed.is_zero() {
+            f.write_str("0s")?;
+        } else {
+            write!(f, "{allowed:?}")?;
+        }
         if left.is_empty() {
             return Ok(());
         }

@@ -627,7 +627,7 @@ impl CancelScope {
         self.0.reason()
     }
 
-    /// Waits until the group is cancelled, and returns the reason.
+    /// Waits until the group is cancelled, and returns the reason. If the group is closed without that, it waits forever.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.

@@ -172,6 +172,10 @@ impl fmt::Display for Exhausted {
 impl std::error::Error for Exhausted {}
 
 /// What a child of a [`Supervisor`] returns: `()`, or a `Result<(), E>` whose error can be printed.
+#[diagnostic::on_unimplemented(
+    message = "a child of a supervisor returns `()` or `Result<(), E>`, not `{Self}`",
+    note = "the error implements `Display`, `Send` and `'static`"
+)]
 pub trait ChildOutput: Send + 'static {
     #[doc(hidden)]
     fn into_result(self) -> Result<(), String>;

@@ -155,6 +155,24 @@ impl From<TaskError> for io::Error {
 
 /// The error of [`TaskGroup::try_close`](super::TaskGroup::try_close): the first failure of the group.
 ///
+/// If the tasks return an [`io::Result`], it converts to an [`io::Error`], so that `?` returns it from such a function:
+/// ```
+/// use redd::group::TaskGroup;
+/// use std::io;
+///
+/// async fn read(paths: Vec<String>) -> io::Result<Vec<Vec<u8>>> {
+///     let files = TaskGroup::limit(4).start();
+///     for path in paths {
+///         files.spawn(redd::fs::read(path));
+///     }
+///     Ok(files.try_close().await?)
+/// }
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let error = read(vec!["/no/such/file".to_owned()]).await.unwrap_err();
+/// assert_eq!(error.kind(), io::ErrorKind::NotFound);
+/// # });
+/// ```
+///
 /// # Examples
 /// ```
 /// use redd::group::{GroupError, OnError, TaskGroup};
@@ -191,6 +209,16 @@ impl<E: std::error::Error> std::error::Error for GroupError<E> {
         match self {
             Self::Failed(error) => error.source(),
             Self::Task(_) => None,
+        }
+    }
+}
+
+impl From<GroupError<Self>> for io::Error {
+    /// Returns the error of the task, or the [`TaskError`] as an error.
+    fn from(error: GroupError<Self>) -> Self {
+        match error {
+            GroupError::Failed(error) => error,
+            GroupError::Task(error) => error.into(),
         }
     }
 }

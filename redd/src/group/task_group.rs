@@ -409,7 +409,8 @@ impl<T: Send + 'static> TaskGroup<T> {
 
     /// Cancels the group when `future` completes: for a `CancellationToken`, a signal, or anything else that can be awaited.
     ///
-    /// The future belongs to the group: it runs as a task of its own, and is dropped when the group has ended.
+    /// The future belongs to the group: it runs as a task of its own, and is dropped when the group has ended. Each output counts,
+    /// an error, too: the receiver of a channel completes when the sender is dropped.
     ///
     /// # Examples
     /// With a token of tokio-util it is `group.cancel_when(token.cancelled_owned(), "shutdown")`.
@@ -568,7 +569,7 @@ impl TaskGroup<()> {
     ///
     /// It is for services that spawn a task for each request, for as long as they run. At most one failure is kept: the first one
     /// since the last call of [`next`](Self::next), for that or for [`close`](Self::close). Further panics are reported on standard
-    /// error.
+    /// error. For tasks that return a `Result<(), E>`, call [`discarding`](TaskGroupBuilder::discarding) of [`builder`](Self::builder).
     ///
     /// # Examples
     /// ```
@@ -606,6 +607,31 @@ impl<T: Send + 'static> TaskGroupBuilder<T> {
 }
 
 debug_struct!([T: Send + 'static] TaskGroup<T> as "TaskGroup", self => { name: self.name(), len: self.len(), .. });
+
+/// Spawns each future of an iterator into the group.
+///
+/// # Examples
+/// ```
+/// use redd::group::TaskGroup;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut group = TaskGroup::limit(2).start();
+/// group.extend((1..=4).map(|n| async move { n * n }));
+/// assert_eq!(group.close().await.unwrap().iter().sum::<u32>(), 30);
+/// # });
+/// ```
+impl<T, F> Extend<F> for TaskGroup<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = F>>(&mut self, futures: I) {
+        for future in futures {
+            self.spawn(future);
+        }
+    }
+}
 
 /// A clean-up of a group that has not run. Returned by [`TaskGroup::defer`]; it may be ignored.
 #[derive(Clone)]
