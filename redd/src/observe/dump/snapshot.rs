@@ -2,7 +2,7 @@
 //!
 //! Called by `runtime::handle` and by user code.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::diagnosis::Diagnosis;
 use super::join::{Contents, join};
@@ -157,6 +157,18 @@ impl Dump {
     /// ```
     pub fn tree(&self) -> Tree<'_> {
         Tree::new(&self.contents)
+    }
+
+    /// Writes what is wrong, the tree, and what `Display` shows besides tasks. If `is_whole`, each task is written for itself.
+    pub(crate) fn write_tree(&self, out: &mut String, is_whole: bool) -> fmt::Result {
+        write!(out, "{}", text::Diagnoses(&self.contents))?;
+        let tree = self.tree();
+        if is_whole {
+            write!(out, "{tree:#}")?
+        } else {
+            write!(out, "{tree}")?
+        }
+        write!(out, "{}", text::Others(&self.contents))
     }
 
     /// Returns the task groups and supervisors, the oldest first.
