@@ -31,6 +31,37 @@ fn a_process_whose_workers_all_sleep_in_the_system_replies_at_once() {
 }
 
 #[test]
+fn a_tree_has_task_groups_and_supervisors_as_inner_nodes() {
+    let program = Program::start("groups").open();
+    let pid = program.pid().to_string();
+    let text = printed(&["dump", "--tree", &pid]);
+    let heads: Vec<_> = text.lines().map(|line| line.split([':', '(']).next().unwrap().trim_end()).collect();
+    let at = |head: &str| {
+        let is_it = |line: &&str| line.split(" #").next() == Some(head) || **line == *head;
+        heads.iter().position(|line| is_it(&line)).unwrap_or_else(|| panic!("no `{head}` in {text}"))
+    };
+    let server = heads.iter().position(|head| head.starts_with("task ") && head.ends_with(" `server`")).expect(&text);
+    assert!(heads[server + 1].starts_with("└─ group #") && heads[server + 1].ends_with(" `requests`"), "{text}");
+    assert_eq!(heads[server + 2], "   ├─ 3 tasks `requests`", "{text}");
+    assert!(heads[server + 3].starts_with("   └─ task ") && heads[server + 3].ends_with(" `requests`"), "{text}");
+    let shielded = text.lines().nth(server + 3).unwrap();
+    assert!(shielded.contains(", in a shield made at ") && shielded.contains("mod.rs:"), "{text}");
+    let supervisor = at("└─ supervisor");
+    assert_eq!(heads[supervisor + 1], "   └─ child `ingest`", "{text}");
+    assert!(
+        heads[supervisor + 2].starts_with("      └─ task ") && heads[supervisor + 2].ends_with(" `ingest`"),
+        "{text}"
+    );
+    let each = printed(&["dump", "--tree", "--all", &pid]);
+    assert_eq!(each.matches("─ task ").count(), 5, "{each}");
+    for other in ["--json", "--html"] {
+        let arguments = ["dump", &pid, "--tree", other, "/no/such/file"];
+        let arguments = &arguments[..if other == "--html" { 5 } else { 4 }];
+        assert!(refused(arguments).contains("cannot be used with"), "{other}");
+    }
+}
+
+#[test]
 fn the_calls_of_blocked_workers_are_shown_and_a_task_that_waits_has_none() {
     let program = Program::start("all workers sleep").open();
     let pid = program.pid().to_string();

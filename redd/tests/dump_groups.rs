@@ -8,7 +8,7 @@ use std::future::{Future, pending};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use redd::group::{Supervisor, TaskGroup, shield};
+use redd::group::{Phases, Supervisor, TaskGroup, shield};
 use redd::observe::WaitKind;
 use redd::runtime::dump::{Child, ChildStage, Dump, Node, NodeKind, Role, Task, What};
 use redd::runtime::{Builder, Handle};
@@ -228,6 +228,50 @@ fn a_cancelled_group_shows_why_and_a_task_in_a_shield_shows_the_shield() {
         assert!(text.contains(" with 3.0s left)"), "{text}");
         assert!(text.contains("; cancelled ") && text.contains(" ago: the service stops\n"), "{text}");
         assert_eq!(group.close().await.unwrap(), [()]);
+    });
+}
+
+#[test]
+fn a_group_shows_the_phase_of_a_shutdown_that_it_is_in() {
+    paused(|| async {
+        let phases = Phases::new().then("requests", secs(20)).then("flush", secs(10));
+        let build = |phase: &str| TaskGroup::<()>::builder().name(phase).in_phase(&phases, phase).start();
+        let (requests, flush) = (build("requests"), build("flush"));
+        let other = TaskGroup::<()>::builder().name("other").start();
+        for group in [&requests, &flush, &other] {
+            group.spawn(shield(secs(300), pending()));
+        }
+        let in_phase = |dump: &Dump, name: &str| {
+            let NodeKind::Group { in_phase, .. } = node(dump, name).kind() else { panic!("{dump}") };
+            in_phase.as_ref().map(|phase| (phase.name.to_string(), phase.has_begun, phase.is_over))
+        };
+        let both = |dump: &Dump| {
+            ["requests", "flush"].map(|name| {
+                let (phase, has_begun, is_over) = in_phase(dump, name).unwrap();
+                assert_eq!(phase, name);
+                (has_begun, is_over)
+            })
+        };
+        settle().await;
+        let before = dump();
+        assert_eq!((in_phase(&before, "other"), both(&before)), (None, [(false, false), (false, false)]));
+        assert!(before.to_string().contains("; in phase `requests`, which has not begun\n"), "{before}");
+        phases.start("SIGTERM");
+        settle().await;
+        let first = dump();
+        assert_eq!(both(&first), [(true, false), (false, false)], "{first}");
+        assert!(first.to_string().contains("; in phase `requests`, which has begun\n"), "{first}");
+        sleep(secs(21)).await;
+        let second = dump();
+        assert_eq!(both(&second), [(true, true), (true, false)], "{second}");
+        assert!(second.to_string().contains("; in phase `requests`, which is over\n"), "{second}");
+        let json: serde_json::Value = serde_json::from_str(&second.to_json()).unwrap();
+        let phase = |name: &str| {
+            let nodes = json["nodes"].as_array().unwrap();
+            nodes.iter().find(|node| node["name"] == name).unwrap()["in_phase"].clone()
+        };
+        assert_eq!(phase("flush"), serde_json::json!({ "name": "flush", "has_begun": true, "is_over": false }));
+        assert!(phase("other").is_null());
     });
 }
 

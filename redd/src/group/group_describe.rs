@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::group_inner::{GroupEntry, GroupPhase};
 use super::group_state::{GroupState, STEPS_PER_LOCK};
+use super::phases_core::InPhase;
 use super::scope::Scope;
 use crate::observe::nodes::{CleanUpInfo, DescribeNode, GroupInfo, Member, MemberRole, NodeContent, NodeInfo};
 use crate::primitives::thread;
@@ -42,6 +43,7 @@ impl<T: Send + 'static> DescribeNode for GroupState<T> {
             clean_up: clean_up.map(|(location, within)| CleanUpInfo { location, within }),
             clean_ups_left,
             has_other_cancel: watchers > 0 || self.scope.is_handed_out(),
+            in_phase: self.options.in_phase.as_ref().map(InPhase::describe),
             members,
         };
         Some(NodeInfo {

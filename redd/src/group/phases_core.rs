@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use super::phases_report::{HoldInfo, Left, PhaseReport, Report};
 use super::scope::Reason;
+use crate::observe::nodes::PhaseInfo;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::Mutex;
 use crate::runtime::Handle;
@@ -75,6 +76,17 @@ enum PhasesStage {
     /// All phases are over. Groups that were cancelled get the rest of the time.
     Settling,
     Over,
+}
+
+impl PhasesStage {
+    /// Whether this phase has begun. If it is interrupted, all phases count as begun.
+    fn has_begun(self, index: usize) -> bool {
+        match self {
+            Self::Waiting => false,
+            Self::Running(current) => current >= index,
+            Self::Settling | Self::Over => true,
+        }
+    }
 }
 
 struct Phase {
@@ -446,17 +458,9 @@ impl PhasesCore {
 
     // What users wait for.
 
-    /// Waits until the phase has begun. If it is interrupted, all phases count as begun.
+    /// Waits until the phase has begun.
     pub(super) fn wait_begun(&self, index: usize, location: CallSite) -> impl Future<Output = ()> + Send {
-        let has_begun = move || {
-            let stage = self.inner.lock().stage;
-            let has_begun = match stage {
-                PhasesStage::Waiting => false,
-                PhasesStage::Running(current) => current >= index,
-                PhasesStage::Settling | PhasesStage::Over => true,
-            };
-            has_begun.then_some(())
-        };
+        let has_begun = move || self.inner.lock().stage.has_begun(index).then_some(());
         wait_until(&self.waiters, WaitKind::Notify, location, has_begun, move |_| has_begun())
     }
 
@@ -497,6 +501,14 @@ impl InPhase {
     pub(super) fn enter(&self, group: Weak<dyn PhaseMember>) -> Option<Reason> {
         let has_entered = self.core.add_group(self.index, self.key, group);
         (!has_entered).then(|| self.core.reason_of(self.index))
+    }
+
+    /// Describes the phase, for dumps.
+    pub(super) fn describe(&self) -> PhaseInfo {
+        let inner = self.core.inner.lock();
+        let phase = &inner.phases[self.index];
+        let has_begun = inner.stage.has_begun(self.index);
+        PhaseInfo { name: Arc::clone(&phase.name), has_begun, is_over: phase.is_over }
     }
 
     /// The last task of the group has ended.

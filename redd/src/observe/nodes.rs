@@ -216,7 +216,17 @@ pub(crate) struct GroupInfo {
     pub(crate) clean_ups_left: usize,
     /// Something besides the group's owner can cancel it: its deadline, a future, or a handle to its scope.
     pub(crate) has_other_cancel: bool,
+    /// The phase of a shutdown that it is in.
+    pub(crate) in_phase: Option<PhaseInfo>,
     pub(crate) members: Vec<Member>,
+}
+
+/// A phase of a shutdown.
+#[derive(Clone, Debug)]
+pub(crate) struct PhaseInfo {
+    pub(crate) name: Arc<str>,
+    pub(crate) has_begun: bool,
+    pub(crate) is_over: bool,
 }
 
 /// A clean-up that runs.

@@ -54,7 +54,7 @@ pub mod dump {
 
     pub use crate::observe::dump::{
         Cancelled, Child, ChildStage, CleanUp, Diagnosis, Dump, InShield, Membership, Node, NodeKind, Role, Root,
-        StuckTask, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
+        ShutdownPhase, StuckTask, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
     };
 }
 

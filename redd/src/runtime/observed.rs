@@ -83,6 +83,7 @@ impl Observed for Shared {
         let _ = match format {
             Format::Text if is_whole => write!(out, "{dump:#}"),
             Format::Text => write!(out, "{dump}"),
+            Format::Tree => dump.write_tree(out, is_whole),
             Format::Json => {
                 dump.write_json(out);
                 Ok(())

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
-use super::node::{Cancelled, Child, ChildStage, CleanUp, Node, NodeKind};
+use super::node::{Cancelled, Child, ChildStage, CleanUp, Node, NodeKind, ShutdownPhase};
 use super::task::{InShield, Membership, Role, Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::coarse::age_at;
 use crate::observe::nodes::{
-    ChildInfo, ChildState, CleanUpInfo, GroupInfo, Member, MemberRole, NodeContent, NodeInfo, SupervisorInfo,
+    ChildInfo, ChildState, CleanUpInfo, GroupInfo, Member, MemberRole, NodeContent, NodeInfo, PhaseInfo, SupervisorInfo,
 };
 use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
@@ -300,6 +300,11 @@ impl Convert {
                 within,
             }),
             clean_ups_left,
+            in_phase: group.in_phase.map(|PhaseInfo { name, has_begun, is_over }| ShutdownPhase {
+                name,
+                has_begun,
+                is_over,
+            }),
         }
     }
 

@@ -169,6 +169,7 @@ impl Json<'_> {
             cancelled,
             clean_up,
             clean_ups_left,
+            in_phase,
         } = kind
         else {
             return;
@@ -195,6 +196,13 @@ impl Json<'_> {
             json.raw("}");
         });
         self.number(",\"clean_ups_left\":", *clean_ups_left);
+        self.optional(",\"in_phase\":", in_phase.as_ref(), |json, phase| {
+            json.raw("{\"name\":");
+            json.string(&phase.name);
+            json.flag(",\"has_begun\":", phase.has_begun);
+            json.flag(",\"is_over\":", phase.is_over);
+            json.raw("}");
+        });
     }
 
     fn child(&mut self, child: &Child) {

@@ -43,7 +43,7 @@ mod wait_text;
 pub use super::unjoined::Unjoined;
 pub(crate) use diagnosis::DiagnosisHook;
 pub use diagnosis::{Diagnosis, StuckTask};
-pub use node::{Cancelled, Child, ChildStage, CleanUp, Node, NodeKind};
+pub use node::{Cancelled, Child, ChildStage, CleanUp, Node, NodeKind, ShutdownPhase};
 pub use snapshot::Dump;
 pub use task::{InShield, Membership, Role, Root, Task, TaskState, Tasks, Trace};
 pub use tree::Tree;

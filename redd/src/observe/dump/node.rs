@@ -133,6 +133,8 @@ pub enum NodeKind {
         clean_up: Option<CleanUp>,
         /// The number of clean-ups that have not begun.
         clean_ups_left: usize,
+        /// The phase of a shutdown that it [is in](crate::group::TaskGroupBuilder::in_phase).
+        in_phase: Option<ShutdownPhase>,
     },
     /// A supervisor.
     #[non_exhaustive]
@@ -152,6 +154,34 @@ pub struct Cancelled {
     pub reason: String,
     /// The time since then.
     pub ago: Duration,
+}
+
+/// A phase of a shutdown that a group is in. [`Phases`](crate::group::Phases) has all of them.
+///
+/// # Examples
+/// ```
+/// use redd::group::{Phases, TaskGroup};
+/// use redd::runtime::Handle;
+/// use redd::runtime::dump::NodeKind;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let phases = Phases::new().then("requests", std::time::Duration::from_secs(20));
+/// let _group = TaskGroup::<()>::builder().in_phase(&phases, "requests").start();
+/// let dump = Handle::current().snapshot();
+/// let NodeKind::Group { in_phase: Some(phase), .. } = dump.nodes()[0].kind() else { panic!("{dump}") };
+/// assert_eq!(&*phase.name, "requests");
+/// assert!(!phase.has_begun);
+/// # });
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownPhase {
+    /// Its name.
+    pub name: Arc<str>,
+    /// It has begun. If the shutdown was interrupted, all phases count as begun.
+    pub has_begun: bool,
+    /// Its time is over, or all that it waits for has ended. What is left of the group was cancelled then.
+    pub is_over: bool,
 }
 
 /// A clean-up that runs.

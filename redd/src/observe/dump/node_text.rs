@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::node::{Child, ChildStage, Node, NodeKind};
+use super::node::{Child, ChildStage, Node, NodeKind, ShutdownPhase};
 use super::task::{Role, Tasks, Trace};
 use super::wait_text::{Age, write_named, write_number};
 use crate::observe::report::{Count, Grouped, Printable, ShortLocation};
@@ -93,11 +93,16 @@ fn write_group(f: &mut fmt::Formatter<'_>, kind: &NodeKind) -> fmt::Result {
     if *ended > 0 {
         write!(f, ", {} not taken", Count(*ended as u64, "result is", "results are"))?;
     }
-    let NodeKind::Group { is_closing, is_left, cancelled, clean_up, clean_ups_left, .. } = kind else { return Ok(()) };
+    let NodeKind::Group { is_closing, is_left, cancelled, clean_up, clean_ups_left, in_phase, .. } = kind else {
+        return Ok(());
+    };
     if let Some(cancelled) = cancelled {
         write!(f, "; cancelled {} ago: {}", Age(cancelled.ago), Printable(&cancelled.reason))?;
     } else if let Some(left) = deadline_left {
         write!(f, ", {} left", Age(*left))?;
+    }
+    if let Some(phase) = in_phase {
+        write!(f, "; in phase `{}`, which {}", Printable(&phase.name), phase_text(phase))?;
     }
     match clean_up {
         Some(clean_up) => {
@@ -111,6 +116,14 @@ fn write_group(f: &mut fmt::Formatter<'_>, kind: &NodeKind) -> fmt::Result {
         }
         None if *is_closing && !is_left => f.write_str("; closing"),
         None => Ok(()),
+    }
+}
+
+fn phase_text(phase: &ShutdownPhase) -> &'static str {
+    match (phase.is_over, phase.has_begun) {
+        (true, _) => "is over",
+        (false, true) => "has begun",
+        (false, false) => "has not begun",
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by `runtime::handle` and by user code.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::diagnosis::Diagnosis;
 use super::join::{Contents, join};
@@ -159,6 +159,18 @@ impl Dump {
         Tree::new(&self.contents)
     }
 
+    /// Writes what is wrong, the tree, and what `Display` shows besides tasks. If `is_whole`, each task is written for itself.
+    pub(crate) fn write_tree(&self, out: &mut String, is_whole: bool) -> fmt::Result {
+        write!(out, "{}", text::Diagnoses(&self.contents))?;
+        let tree = self.tree();
+        if is_whole {
+            write!(out, "{tree:#}")?
+        } else {
+            write!(out, "{tree}")?
+        }
+        write!(out, "{}", text::Others(&self.contents))
+    }
+
     /// Returns the task groups and supervisors, the oldest first.
     pub fn nodes(&self) -> &[Node] {
         &self.contents.nodes
@@ -222,7 +234,8 @@ impl Dump {
     /// | | `around`: the number of a node, or null; `age_ms`; `type`, with further keys |
     /// | node, `"group"` | `child`: the index of a supervisor's child, or null; `limit` or null; `running`; `queued`; `ended`; |
     /// | | `deadline_left_ms` or null; `is_closing`; `is_left`; `cancelled` or null, with `reason` and `ago_ms`; |
-    /// | | `clean_up` or null, with `task` or null, `deferred_at` and `within_ms`; `clean_ups_left` |
+    /// | | `clean_up` or null, with `task` or null, `deferred_at` and `within_ms`; `clean_ups_left`; |
+    /// | | `in_phase` or null, with `name`, `has_begun` and `is_over` |
     /// | node, `"supervisor"` | `strategy`; `children`: a list with `name`; `state`: `"running"`, `"waiting"` or `"done"`; |
     /// | | `remaining_ms` or null; `restarts`; `last_failure` or null, with `text` and `ago_ms` |
     /// | root | `called_at`; `age_ms`; `is_running`; `waits` |

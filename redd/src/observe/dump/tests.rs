@@ -224,6 +224,18 @@ fn the_tree_has_each_task_once_below_its_parent_and_counts_equal_leaves() {
 }
 
 #[test]
+fn a_whole_tree_has_a_line_for_each_of_equal_tasks() {
+    let spawned = here();
+    let child = |id| TaskInfo { parent: Some(Id::from_number(1)), ..idle(id, spawned, 1) };
+    let dump = dump(vec![idle(1, spawned, 1), child(2), child(3)], vec![]);
+    let (counted, each) = (dump.tree().to_string(), format!("{:#}", dump.tree()));
+    assert_eq!(counted.lines().count(), 2, "{counted}");
+    assert!(counted.contains("└─ 2 tasks "), "{counted}");
+    let heads: Vec<_> = each.lines().map(|line| line.split(" (").next().unwrap()).collect();
+    assert_eq!(heads, ["task 1", "├─ task 2", "└─ task 3"], "{each}");
+}
+
+#[test]
 fn a_tree_of_a_chain_of_tasks_stays_small() {
     let spawned = here();
     let parent = |id| Some(Id::from_number(id)).filter(|id| id.number() > 0);

@@ -17,23 +17,42 @@ use crate::observe::unjoined::Unjoined;
 
 /// Writes all of a dump: the tasks in groups, or with `{:#}` each for itself.
 pub(super) fn write(f: &mut fmt::Formatter<'_>, contents: &Contents) -> fmt::Result {
-    let Contents { tasks, nodes, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
-    diagnoses.iter().try_for_each(|diagnosis| writeln!(f, "{diagnosis}"))?;
+    let Contents { tasks, nodes, .. } = contents;
+    write!(f, "{}", Diagnoses(contents))?;
     let traces = tasks.iter().map(Task::trace);
     let groups = if f.alternate() { traces.map(Group::of).collect() } else { group(traces, &Holders::of(tasks)) };
     for group in &groups {
         writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: true })?;
     }
     write_nodes(f, nodes, tasks)?;
-    for root in roots {
-        let group = &Group::of(&root.trace);
-        writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: false })?;
+    write!(f, "{}", Others(contents))
+}
+
+/// What is wrong.
+pub(super) struct Diagnoses<'a>(pub(super) &'a Contents);
+
+impl fmt::Display for Diagnoses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.diagnoses.iter().try_for_each(|diagnosis| writeln!(f, "{diagnosis}"))
     }
-    write_outside(f, outside, tasks)?;
-    unjoined.iter().try_for_each(|unjoined| write_unjoined(f, unjoined))?;
-    match left_out {
-        0 => Ok(()),
-        waits => writeln!(f, "not all was read of {}", Count(*waits as u64, "further wait", "further waits")),
+}
+
+/// What is neither a task nor a task group: futures of `block_on`, waits outside of tasks, and sets that are not joined.
+pub(super) struct Others<'a>(pub(super) &'a Contents);
+
+impl fmt::Display for Others<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Contents { tasks, nodes: _, roots, outside, unjoined, diagnoses: _, grants: _, left_out } = self.0;
+        for root in roots {
+            let group = &Group::of(&root.trace);
+            writeln!(f, "{}", GroupText { group, tasks: Some(tasks), shows_parent: false })?;
+        }
+        write_outside(f, outside, tasks)?;
+        unjoined.iter().try_for_each(|unjoined| write_unjoined(f, unjoined))?;
+        match left_out {
+            0 => Ok(()),
+            waits => writeln!(f, "not all was read of {}", Count(*waits as u64, "further wait", "further waits")),
+        }
     }
 }
 

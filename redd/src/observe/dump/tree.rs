@@ -24,7 +24,7 @@ const INDENTED_LEVELS: usize = 32;
 /// The tasks of a [`Dump`](super::Dump), each below the task group that it belongs to, or else below the task that spawned it. Made by
 /// [`Dump::tree`](super::Dump::tree).
 ///
-/// `Display` counts equal tasks that have spawned none of the others. Tasks
+/// `Display` counts equal tasks that have spawned none of the others; `{:#}` shows each task for itself. Tasks
 /// whose parents are not in the dump are together below one line: `3 ended tasks`.
 ///
 /// ```text
@@ -91,9 +91,9 @@ impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = runs_of_children(self.nodes);
         let mut children = self.children();
-        let holders = Holders::of(self.tasks);
+        let grouping = Grouping { holders: (!f.alternate()).then(|| Holders::of(self.tasks)) };
         let roots = children.remove(&Above::Nothing).unwrap_or_default();
-        let mut nodes = sorted(roots, &children, &holders);
+        let mut nodes = grouping.sorted(roots, &children);
         let ended = self.take_ended(&mut children);
         if !ended.is_empty() {
             nodes.push(Node::Ended(ended.len(), ended.concat()));
@@ -113,7 +113,7 @@ impl fmt::Display for Tree<'_> {
                     let of_supervisor = (0..node.children().len()).map(|index| Node::Child(node, index));
                     let mut below = of_supervisor.collect::<Vec<_>>();
                     let others = children.remove(&Above::Node(node.number)).unwrap_or_default();
-                    below.extend(sorted(others, &children, &holders));
+                    below.extend(grouping.sorted(others, &children));
                     stack.extend(pending(below, level + 1));
                     continue;
                 }
@@ -135,7 +135,7 @@ impl fmt::Display for Tree<'_> {
                     Below { tasks: spawned, nodes: Vec::new() }
                 }
             };
-            stack.extend(pending(sorted(below, &children, &holders), level + 1));
+            stack.extend(pending(grouping.sorted(below, &children), level + 1));
         }
         Ok(())
     }
@@ -189,14 +189,26 @@ fn pending<'a>(nodes: Vec<Node<'a>>, level: usize) -> impl Iterator<Item = Pendi
     nodes.into_iter().rev().enumerate().map(move |(index, node)| Pending { node, level, is_last: index == 0 })
 }
 
-/// Returns the nodes with the same parent: first the tasks without children, in groups, then the other tasks, and then the task groups
-/// and supervisors.
-fn sorted<'a>(below: Below<'a>, children: &Children<'a>, holders: &Holders) -> Vec<Node<'a>> {
-    let has_children = |task: &&Trace| children.contains_key(&Above::Task(task.info.id));
-    let (parents, leaves): (Vec<_>, Vec<_>) = below.tasks.into_iter().partition(has_children);
-    let leaves = group(leaves.into_iter(), holders).into_iter().map(Node::Leaves);
-    let nodes = below.nodes.into_iter().map(Node::Inner);
-    leaves.chain(parents.into_iter().map(Node::Parent)).chain(nodes).collect()
+/// How equal tasks are written.
+struct Grouping {
+    /// For a tree that counts them.
+    holders: Option<Holders>,
+}
+
+impl Grouping {
+    /// Returns the nodes with the same parent: first the tasks without children, equal ones together, then the other tasks, and then
+    /// the task groups and supervisors.
+    fn sorted<'a>(&self, below: Below<'a>, children: &Children<'a>) -> Vec<Node<'a>> {
+        let has_children = |task: &&Trace| children.contains_key(&Above::Task(task.info.id));
+        let (parents, leaves): (Vec<_>, Vec<_>) = below.tasks.into_iter().partition(has_children);
+        let leaves = match &self.holders {
+            Some(holders) => group(leaves.into_iter(), holders),
+            None => leaves.into_iter().map(Group::of).collect(),
+        };
+        let leaves = leaves.into_iter().map(Node::Leaves);
+        let nodes = below.nodes.into_iter().map(Node::Inner);
+        leaves.chain(parents.into_iter().map(Node::Parent)).chain(nodes).collect()
+    }
 }
 
 /// The lines that lead to the current node. A tree of one level has none.
