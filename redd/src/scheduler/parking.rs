@@ -34,7 +34,8 @@ impl Parking {
     /// Takes the lease if it is free (`one-lease`).
     pub(super) fn try_lease_driver(&self) -> Option<DriverLease<'_>> {
         // Acquire: pairs with the Release in `DriverLease::drop`.
-        (!self.is_driver_leased.swap(true, Ordering::Acquire)).then_some(DriverLease(self))
+        // A closure: a lease that is made although another worker has it would release that one when it is dropped.
+        (!self.is_driver_leased.swap(true, Ordering::Acquire)).then(|| DriverLease(self))
     }
 
     pub(super) fn is_driver_leased(&self) -> bool {
@@ -52,5 +53,22 @@ impl Drop for DriverLease<'_> {
         // Release: what this worker did in the driver comes before what the next holder does there. Pairs with the Acquire
         // in `Parking::try_lease_driver`.
         self.0.is_driver_leased.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_get_the_lease_leaves_it_to_the_holder() {
+        let parking = Parking::default();
+        let lease = parking.try_lease_driver().expect("it is free");
+        for _ in 0..2 {
+            assert!(parking.try_lease_driver().is_none(), "`one-lease`");
+        }
+        assert!(parking.is_driver_leased());
+        drop(lease);
+        assert!(parking.try_lease_driver().is_some());
     }
 }
