@@ -39,7 +39,8 @@ struct Tracing;
 
 impl Tracing {
     fn begin() -> Option<Self> {
-        (!IS_TRACING.swap(true, Ordering::Relaxed)).then_some(Self)
+        // A closure: a value that is made although there is a trace would end that one when it is dropped.
+        (!IS_TRACING.swap(true, Ordering::Relaxed)).then(|| Self)
     }
 }
 
@@ -193,5 +194,20 @@ impl Reply {
         json::write_list(&mut out, locations, |out, (at, _)| json::write_string(out, &ShortLocation(at).to_string()));
         out.push_str("}\n");
         (out, self.data)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_trace_is_refused_as_long_as_the_first_one_runs() {
+        let first = Tracing::begin().expect("there is none");
+        for _ in 0..2 {
+            assert!(Tracing::begin().is_none());
+        }
+        drop(first);
+        assert!(Tracing::begin().is_some());
     }
 }
