@@ -32,6 +32,38 @@ fn on_each_flavor(test: impl Fn(&Runtime)) {
     }
 }
 
+/// A simulated world has to cancel them in one order, whatever the addresses of their allocations are.
+#[test]
+fn large_tasks_are_cancelled_in_the_order_of_their_spawns() {
+    struct OnDrop(Arc<std::sync::Mutex<Vec<usize>>>, usize);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push(self.1);
+        }
+    }
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let spawn = |number| {
+        let guard = OnDrop(order.clone(), number);
+        // The output makes the task large. A large future would be boxed.
+        runtime.spawn(async move {
+            pending::<()>().await;
+            drop(guard);
+            [0_u8; 4096]
+        })
+    };
+    let mut first = Vec::from_iter((0..40).map(spawn));
+    // The allocations of every second one are free for the next ones.
+    (1..40).rev().step_by(2).for_each(|index| first.remove(index).abort());
+    runtime.block_on(task::yield_now());
+    (40..80).for_each(|number| drop(spawn(number)));
+    order.lock().unwrap().clear();
+    drop((runtime, first));
+    let order = order.lock().unwrap().clone();
+    assert_eq!(order.len(), 60);
+    assert!(order.is_sorted(), "{order:?}");
+}
+
 #[test]
 fn a_spawned_task_returns_its_output() {
     on_each_flavor(|runtime| {

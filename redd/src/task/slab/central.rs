@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "slots are raw memory")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub(super) struct Central {
     pub(super) magazines: [Vec<FreeList>; CLASSES.len()],
     /// Freed one by one, by threads without a cache.
     pub(super) loose: [FreeList; CLASSES.len()],
-    pub(super) large: BTreeSet<NonNull<Header>>,
+    /// The large tasks with their ids.
+    pub(super) large: BTreeMap<NonNull<Header>, u64>,
     /// The number of slots that are in caches or hold a task, plus one for each walker and one for a guest.
     pub(super) out: usize,
     pub(super) is_closed: bool,
@@ -51,7 +52,7 @@ impl Central {
             chunks: Vec::new(),
             magazines: std::array::from_fn(|_| Vec::new()),
             loose: [FreeList::EMPTY; CLASSES.len()],
-            large: BTreeSet::new(),
+            large: BTreeMap::new(),
             out: 0,
             is_closed: false,
             pinned: None,

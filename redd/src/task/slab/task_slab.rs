@@ -187,7 +187,7 @@ impl TaskSlab {
             }
         }
         let slot = match cache {
-            _ if vtable.class == LARGE => self.allocate_large(vtable.layout),
+            _ if vtable.class == LARGE => self.allocate_large(vtable.layout, id),
             Some(cache) => cache.allocate(vtable.class, || self.take_magazine(&mut self.central.lock(), vtable.class)),
             None => {
                 let (mut central, class) = (self.central.lock(), vtable.class as usize);
@@ -328,7 +328,7 @@ impl TaskSlab {
         list
     }
 
-    fn allocate_large(&self, layout: Layout) -> NonNull<Header> {
+    fn allocate_large(&self, layout: Layout, id: u64) -> NonNull<Header> {
         let (whole, offset) = large_layout(layout);
         // SAFETY: the layout is not empty.
         let Some(start) = NonNull::new(unsafe { alloc(whole) }) else { handle_alloc_error(whole) };
@@ -340,7 +340,7 @@ impl TaskSlab {
             slot
         };
         let mut central = self.central.lock();
-        central.large.insert(slot);
+        central.large.insert(slot, id);
         central.out += 1;
         self.pin_if_closed(&mut central);
         slot

@@ -17,15 +17,19 @@ use crate::task::runnable::TaskRef;
 impl TaskSlab {
     /// Calls `visit` with a reference to each live task. No lock is held during `visit`. Tasks that are spawned meanwhile may
     /// or may not be visited.
+    ///
+    /// The order follows from the order of earlier calls on the slab, and not from addresses: a simulated world cancels tasks in it.
     pub(crate) fn for_each_live(self: &Arc<Self>, mut visit: impl FnMut(TaskRef)) {
         let (chunks, large): (Vec<_>, Vec<_>) = {
             let mut central = self.central.lock();
             central.record.walkers += 1;
             central.out += 1;
             self.pin_if_closed(&mut central);
-            // SAFETY: in the set, so allocated; freeing needs this lock.
-            let live = central.large.iter().filter_map(|slot| unsafe { try_ref(*slot) });
-            (central.chunks.clone(), live.collect())
+            // SAFETY: in the map, so allocated; freeing needs this lock.
+            let live = central.large.iter().filter_map(|(slot, id)| Some((*id, unsafe { try_ref(*slot) }?)));
+            let mut live: Vec<_> = live.collect();
+            live.sort_unstable_by_key(|(id, _)| *id);
+            (central.chunks.clone(), live)
         };
         let _walker = Walker(self);
         for chunk in chunks {
@@ -39,7 +43,7 @@ impl TaskSlab {
                 }
             }
         }
-        large.into_iter().for_each(visit);
+        large.into_iter().for_each(|(_, task)| visit(task));
     }
 
     /// Returns a reference to the task at `address`, if there is a live one.
@@ -57,7 +61,7 @@ impl TaskSlab {
         };
         // SAFETY: `zero-is-free`: the word of a slot that was handed out once may be read while the slot or its chunk is in
         // the lists above. The rest of the slot is accessed only with a reference.
-        (central.large.contains(&task) || is_slot()).then(|| unsafe { try_ref(task) })?
+        (central.large.contains_key(&task) || is_slot()).then(|| unsafe { try_ref(task) })?
     }
 }
 
