@@ -239,10 +239,6 @@ impl<T: NoValue> TaskGroupBuilder<T> {
 }
 
 /// What the tasks of a group return that keeps no results: `()` or `Result<(), E>`.
-#[diagnostic::on_unimplemented(
-    message = "a group that discards has tasks that return `()` or `Result<(), E>`, not `{Self}`",
-    label = "its values would be lost"
-)]
 pub trait NoValue: sealed::Sealed {
     #[doc(hidden)]
     fn is_error(&self) -> bool;
