@@ -997,3 +997,19 @@ fn a_spawn_that_panics_is_the_last_that_a_phase_waits_for() {
         assert!(report.is_clean() && report.took() < secs(900));
     });
 }
+
+#[test]
+fn a_dump_shows_no_line_of_redd_while_a_phase_waits() {
+    paused(|| async {
+        let phases = Phases::new().then("only", secs(5));
+        let hold = phases.hold("only", "held");
+        phases.start("shutdown");
+        phases.reached("only").await;
+        yield_now().await;
+        let dump = Handle::current().snapshot().to_string();
+        assert!(dump.contains("`phases`") && dump.contains("waits: Timer"), "{dump}");
+        assert!(!dump.contains("redd/src/"), "{dump}");
+        drop(hold);
+        phases.finished().await;
+    });
+}
