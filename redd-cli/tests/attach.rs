@@ -152,6 +152,26 @@ fn top_shows_which_tasks_are_polled() {
 }
 
 #[test]
+fn top_counts_task_groups_and_its_details_show_the_group_of_a_task() {
+    let program = Program::start("groups").open();
+    let pid = program.pid().to_string();
+    let text = printed(&["top", "--once", &pid]);
+    assert!(text.lines().next().unwrap().ends_with(", task groups: 2 (3 queued tasks), restarts: 0"), "{text}");
+    assert!(text.contains("waiting  GroupPlace "), "{text}");
+    // What the view shows of one task.
+    let tree = printed(&["dump", "--tree", "--all", &pid]);
+    let details = |is_it: fn(&&str) -> bool| {
+        let line = tree.lines().find(is_it).unwrap();
+        printed(&["stack", &pid, line.split("task ").nth(1).unwrap().split(' ').next().unwrap()])
+    };
+    let shielded = details(|line| line.contains(", in a shield made at "));
+    assert!(shielded.contains(" `requests` (spawned at ") && shielded.contains(" in group #"), "{shielded}");
+    assert!(shielded.contains(", in a shield made at "), "{shielded}");
+    let last = details(|line| line.contains(", 2 before it"));
+    assert!(last.contains("waits: GroupPlace") && last.contains("`requests`, 2 before it"), "{last}");
+}
+
+#[test]
 fn runtimes_of_each_kind_reply_with_rescue_and_without() {
     for (name, heading) in [
         ("current-thread", "`alone`: current-thread, workers: 1, tasks: 1"),
