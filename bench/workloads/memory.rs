@@ -16,6 +16,8 @@ pub const ROWS: &[Row] = &[
             drop(rt::spawn(rt::time::sleep(Duration::from_secs(3600))));
         })
     }),
+    #[cfg(not(feature = "smol"))]
+    ("bytes_per_unjoined_task", 200_000, per_unjoined),
     ("spike", 1_000_000, spike),
 ];
 
@@ -35,6 +37,28 @@ fn per_task(n: u64, spawn: fn()) -> Measure {
             }
         })
         .await;
+        measure.bytes = (resident() - before) as f64 / n as f64;
+        measure
+    })
+}
+
+/// Finished tasks without an output, in a `JoinSet` that nobody joins.
+#[cfg(not(feature = "smol"))]
+fn per_unjoined(n: u64) -> Measure {
+    current().block_on(async move {
+        let mut set = rt::task::JoinSet::new();
+        // A hundred at a time, so that the tasks themselves use the same memory, where the runtime reuses it.
+        let mut run = async |tasks: u64| {
+            for _ in 0..tasks / 100 {
+                (0..100).for_each(|_| drop(set.spawn(async {})));
+                while rt::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+                    rt::task::yield_now().await;
+                }
+            }
+        };
+        run(1000).await;
+        let before = resident();
+        let mut measure = measure(n, run(n)).await;
         measure.bytes = (resident() - before) as f64 / n as f64;
         measure
     })

@@ -6,6 +6,8 @@
 mod channels;
 mod costs;
 mod files;
+#[cfg(not(feature = "smol"))]
+mod groups;
 mod memory;
 mod net;
 mod scaling;
@@ -21,7 +23,18 @@ use rt::runtime::{Builder, Runtime};
 pub type Row = (&'static str, u64, fn(u64) -> Measure);
 
 fn rows() -> Vec<Row> {
-    [tasks::ROWS, channels::ROWS, timers::ROWS, net::ROWS, files::ROWS, scaling::ROWS, memory::ROWS].concat()
+    [
+        tasks::ROWS,
+        #[cfg(not(feature = "smol"))]
+        groups::ROWS,
+        channels::ROWS,
+        timers::ROWS,
+        net::ROWS,
+        files::ROWS,
+        scaling::ROWS,
+        memory::ROWS,
+    ]
+    .concat()
 }
 
 /// The costs of a row.

@@ -15,7 +15,8 @@ pub(crate) fn page(pid: u32, reply: &[u8]) -> Result<String, String> {
 /// One dump of those of all runtimes. The ids of tasks are unique in a process; the numbers of objects are made so.
 fn merge(reply: &mut Value) -> Option<Value> {
     let mut whole = json!({
-        "format": "redd-dump/1", "diagnoses": [], "tasks": [], "roots": [], "outside": [], "unjoined": [], "left_out": 0,
+        "format": "redd-dump/1", "diagnoses": [], "tasks": [], "nodes": [], "roots": [], "outside": [], "unjoined": [],
+        "left_out": 0,
     });
     let mut objects = 0;
     for (index, runtime) in reply["runtimes"].as_array_mut()?.iter_mut().enumerate() {
@@ -28,6 +29,10 @@ fn merge(reply: &mut Value) -> Option<Value> {
             let more = dump[key].as_array_mut().map(std::mem::take)?;
             whole[key].as_array_mut()?.extend(more);
         }
+        // A process with an older redd has none.
+        if let Some(more) = dump["nodes"].as_array_mut() {
+            whole["nodes"].as_array_mut()?.append(more);
+        }
         // These are of the whole process, so each dump has them.
         if index == 0 {
             for key in ["outside", "unjoined", "left_out"] {
@@ -38,7 +43,10 @@ fn merge(reply: &mut Value) -> Option<Value> {
     Some(whole)
 }
 
-/// Adds `offset` to the numbers of objects. Returns the highest one.
+/// The keys of numbers that mean something in their own dump only.
+const NUMBERS: [&str; 3] = ["object", "node", "around"];
+
+/// Adds `offset` to the numbers of objects and nodes. Returns the highest one.
 fn renumber(value: &mut Value, offset: u64) -> u64 {
     match value {
         Value::Array(items) => items.iter_mut().map(|item| renumber(item, offset)).max().unwrap_or(offset),
@@ -46,7 +54,7 @@ fn renumber(value: &mut Value, offset: u64) -> u64 {
             let mut highest = offset;
             for (key, member) in members {
                 match member.as_u64() {
-                    Some(number) if key == "object" => {
+                    Some(number) if NUMBERS.contains(&key.as_str()) => {
                         highest = highest.max(number + offset);
                         *member = (number + offset).into();
                     }
@@ -88,6 +96,25 @@ mod tests {
         let len = |key: &str| merged[key].as_array().map(Vec::len);
         assert_eq!(["tasks", "roots", "outside"].map(len), [Some(3), Some(3), Some(1)]);
         assert_eq!(merged["left_out"], 4);
+    }
+
+    #[test]
+    fn the_nodes_of_all_runtimes_keep_their_tasks_and_what_is_around_them() {
+        let with_nodes = || {
+            let mut dump = dump(1, &[]);
+            dump["nodes"] = json!([{ "node": 1, "around": null }, { "node": 2, "around": 1 }]);
+            dump["tasks"][0]["group"] = json!({ "node": 2, "role": "task", "before": null });
+            dump
+        };
+        let dumps = [with_nodes(), dump(7, &[1]), with_nodes()];
+        let runtimes: Vec<_> = dumps.into_iter().map(|dump| json!({ "id": 1, "dump": dump })).collect();
+        let merged = merge(&mut json!({ "runtimes": runtimes })).expect("they are dumps");
+        let expected = json!([
+            { "node": 1, "around": null }, { "node": 2, "around": 1 }, { "node": 4, "around": null }, { "node": 5, "around": 4 }
+        ]);
+        assert_eq!(merged["nodes"], expected);
+        let of_tasks = [0, 2].map(|index| merged["tasks"][index]["group"]["node"].as_u64());
+        assert_eq!(of_tasks, [Some(2), Some(5)]);
     }
 
     #[test]

@@ -111,6 +111,90 @@ mod tests {
         })
     }
 
+    /// A server with a group that is cancelled, and a supervisor that was made outside of tasks.
+    fn with_groups(name: &str) -> Value {
+        let in_group = |task: Value, node: u64, role: &str, before: Option<u64>| {
+            let mut task = task;
+            task["group"] = json!({ "node": node, "role": role, "before": before });
+            task["shields"] = json!([]);
+            task
+        };
+        let group = |number: u64, name: &str, created_by: Option<u64>, around: Option<u64>, child: Option<u64>| {
+            json!({
+                "node": number, "name": name, "created_at": "src/server.rs:30:9", "created_by": created_by, "around": around,
+                "age_ms": 9_000, "type": "group", "child": child, "limit": 1, "running": 1, "queued": 1, "ended": 2,
+                "deadline_left_ms": null, "is_closing": true, "is_left": false, "cancelled": null, "clean_up": null, "clean_ups_left": 0,
+            })
+        };
+        let child = |name: &str, state: &str, remaining_ms: Option<u64>| {
+            json!({
+                "name": name, "state": state, "remaining_ms": remaining_ms, "restarts": 3,
+                "last_failure": { "text": name, "ago_ms": 1_900 },
+            })
+        };
+        let place = wait("GroupPlace", &json!({ "type": "group", "node": 1, "before": 0 }));
+        let mut dump = empty();
+        dump["tasks"] = json!([
+            task(
+                1,
+                Some("server"),
+                "src/main.rs:9:5",
+                &[wait("GroupEnd", &json!({ "type": "group", "node": 1, "before": null }))]
+            ),
+            in_group(task(2, Some(name), "src/server.rs:31:9", &[]), 1, "task", None),
+            in_group(task(3, Some(name), "src/server.rs:31:9", &[place]), 1, "queued", Some(0)),
+            in_group(task(4, Some(name), "src/server.rs:30:9", &[]), 1, "watcher", None),
+            in_group(task(5, Some("ingest"), "src/jobs.rs:5:9", &[]), 4, "task", None),
+            in_group(task(6, None, "src/jobs.rs:8:9", &[]), 99, "toString", None),
+        ]);
+        dump["tasks"][1]["shields"] = json!([{ "made_at": "src/store.rs:8:5", "remaining_ms": 3_500 }]);
+        dump["nodes"] = json!([
+            group(1, name, Some(1), None, None),
+            {
+                "node": 2, "name": null, "created_at": "src/jobs.rs:3:5", "created_by": null, "around": null, "age_ms": 9_000,
+                "type": "supervisor", "strategy": "one_for_one",
+                "children": [child("ingest", "running", None), child(name, "waiting", Some(2_100))],
+            },
+            group(3, "of a task that has ended", Some(77), Some(1), None),
+            group(4, "ingest", None, Some(2), Some(0)),
+        ]);
+        dump["nodes"][0]["cancelled"] = json!({ "reason": name, "ago_ms": 1_500 });
+        dump["nodes"][0]["in_phase"] = json!({ "name": name, "has_begun": true, "is_over": false });
+        dump
+    }
+
+    #[test]
+    fn the_tree_of_a_page_has_groups_and_supervisors_as_inner_nodes() {
+        let steps = "
+            const press = text => [...document.querySelectorAll('button')].find(each => each.textContent === text).click();
+            press('Tree');
+            const depthOf = line => { let depth = 0; for (let ul = line.closest('ul'); ul !== null && ul.closest('#tree') !== null; ul = ul.parentElement.closest('ul')) depth++; return depth; };
+            const found = (start) => [...document.querySelectorAll('#tree li')].find(li => li.textContent.startsWith(start));
+            const seen = ['task 1 server', 'group #1', 'task 2', 'task 3', 'task 4', 'group #3', 'supervisor #2', 'child ingest', 'task 5', 'child <', 'task 6']
+                .map(start => found(start) === undefined ? `no ${start}` : `${depthOf(found(start))}`);
+            const words = (text, ...all) => { for (const word of all) if (!text.includes(word)) seen.push(`no ${word} in ${text}`); };
+            words(found('group #1').querySelector('summary').textContent, '1 running of at most 1, 1 queued, 2 results not taken; cancelled 1.5 s ago: <', '; in phase <', ', which has begun; closing');
+            words(found('task 2').textContent, 'in a shield made at src/store.rs:8:5 with 3.5 s left');
+            words(found('task 4').textContent, ' as its watcher');
+            words(found('supervisor #2').querySelector('summary').textContent, 'one_for_one, 2 children, 6 restarts');
+            words(found('child <').textContent, 'starts again in 2.1 s, 3 restarts, failed 1.9 s ago: <');
+            seen.push(`items ${document.querySelectorAll('#tree li').length}`);
+            choose(byId.get(3));
+            words(at('detail').textContent, 'in its queue, 0 before it', 'GroupPlace at src/jobs.rs:61:20');
+            at('detail').querySelector('dd .link').click();
+            choose(byId.get(6));
+            words(at('detail').textContent, 'group #99 (not listed)');
+            chooseNode(nodeByNumber.get(1));
+            words(at('detail').textContent, 'Created bytask 1 server', 'Tasks (3)', 'as its watcher');
+            at('search').value = 'ingest'; at('search').dispatchEvent(new Event('input'));
+            seen.push(`found ${document.querySelectorAll('#tree li').length}`);
+            document.documentElement.dataset.drawn = seen.join(' ');";
+        let hostile = HOSTILE.trim_start();
+        let page = write(&with_groups(hostile));
+        assert_is_sound(TEMPLATE, &page);
+        keep_for_browser("dump-groups", &with_steps(&page, steps), "1 2 3 3 3 3 1 2 3 2 2 items 11 found 3");
+    }
+
     #[test]
     fn a_page_has_the_dump_and_nothing_that_a_name_could_break() {
         for dump in [example(HOSTILE), empty()] {

@@ -52,11 +52,14 @@ enum Command {
         /// Each task on its own, instead of groups of equal ones
         #[arg(long)]
         all: bool,
+        /// As a tree: each task below its task group or supervisor, or else below the task that spawned it
+        #[arg(long, conflicts_with = "json")]
+        tree: bool,
         /// As JSON
         #[arg(long)]
         json: bool,
         /// Write a page for a browser to this file, with each task
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "json"])]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "tree", "json"])]
         html: Option<PathBuf>,
     },
     /// Print what the threads of a process's workers do, with the calls that they are in
@@ -178,8 +181,12 @@ fn run(command: Command) -> Result<Vec<u8>, String> {
     match command {
         Command::Ps => Ok(ps::list().into_bytes()),
         Command::Dump { pid, html: Some(file), .. } => write_page(pid, &file),
-        Command::Dump { pid, all, json, html: None } => {
-            let format = if json { "json" } else { "text" };
+        Command::Dump { pid, all, tree, json, html: None } => {
+            let format = match (tree, json) {
+                (true, _) => "tree",
+                (false, true) => "json",
+                (false, false) => "text",
+            };
             // Large dumps are printed while they come.
             let request = format!("dump {format}{}", if all { " all" } else { "" });
             attach::pass_on(pid, &request, &mut Output::default()).map(|()| Vec::new())

@@ -31,6 +31,37 @@ fn a_process_whose_workers_all_sleep_in_the_system_replies_at_once() {
 }
 
 #[test]
+fn a_tree_has_task_groups_and_supervisors_as_inner_nodes() {
+    let program = Program::start("groups").open();
+    let pid = program.pid().to_string();
+    let text = printed(&["dump", "--tree", &pid]);
+    let heads: Vec<_> = text.lines().map(|line| line.split([':', '(']).next().unwrap().trim_end()).collect();
+    let at = |head: &str| {
+        let is_it = |line: &&str| line.split(" #").next() == Some(head) || **line == *head;
+        heads.iter().position(|line| is_it(&line)).unwrap_or_else(|| panic!("no `{head}` in {text}"))
+    };
+    let server = heads.iter().position(|head| head.starts_with("task ") && head.ends_with(" `server`")).expect(&text);
+    assert!(heads[server + 1].starts_with("└─ group #") && heads[server + 1].ends_with(" `requests`"), "{text}");
+    assert_eq!(heads[server + 2], "   ├─ 3 tasks `requests`", "{text}");
+    assert!(heads[server + 3].starts_with("   └─ task ") && heads[server + 3].ends_with(" `requests`"), "{text}");
+    let shielded = text.lines().nth(server + 3).unwrap();
+    assert!(shielded.contains(", in a shield made at ") && shielded.contains("mod.rs:"), "{text}");
+    let supervisor = at("└─ supervisor");
+    assert_eq!(heads[supervisor + 1], "   └─ child `ingest`", "{text}");
+    assert!(
+        heads[supervisor + 2].starts_with("      └─ task ") && heads[supervisor + 2].ends_with(" `ingest`"),
+        "{text}"
+    );
+    let each = printed(&["dump", "--tree", "--all", &pid]);
+    assert_eq!(each.matches("─ task ").count(), 5, "{each}");
+    for other in ["--json", "--html"] {
+        let arguments = ["dump", &pid, "--tree", other, "/no/such/file"];
+        let arguments = &arguments[..if other == "--html" { 5 } else { 4 }];
+        assert!(refused(arguments).contains("cannot be used with"), "{other}");
+    }
+}
+
+#[test]
 fn the_calls_of_blocked_workers_are_shown_and_a_task_that_waits_has_none() {
     let program = Program::start("all workers sleep").open();
     let pid = program.pid().to_string();
@@ -118,6 +149,26 @@ fn top_shows_which_tasks_are_polled() {
     let program = Program::start("set").open();
     let text = printed(&["top", &program.pid().to_string()]);
     assert!(text.contains("waiting  Timer at "), "tasks of a `LocalSet` are shown: {text}");
+}
+
+#[test]
+fn top_counts_task_groups_and_its_details_show_the_group_of_a_task() {
+    let program = Program::start("groups").open();
+    let pid = program.pid().to_string();
+    let text = printed(&["top", "--once", &pid]);
+    assert!(text.lines().next().unwrap().ends_with(", task groups: 2 (3 queued tasks), restarts: 0"), "{text}");
+    assert!(text.contains("waiting  GroupPlace "), "{text}");
+    // What the view shows of one task.
+    let tree = printed(&["dump", "--tree", "--all", &pid]);
+    let details = |is_it: fn(&&str) -> bool| {
+        let line = tree.lines().find(is_it).unwrap();
+        printed(&["stack", &pid, line.split("task ").nth(1).unwrap().split(' ').next().unwrap()])
+    };
+    let shielded = details(|line| line.contains(", in a shield made at "));
+    assert!(shielded.contains(" `requests` (spawned at ") && shielded.contains(" in group #"), "{shielded}");
+    assert!(shielded.contains(", in a shield made at "), "{shielded}");
+    let last = details(|line| line.contains(", 2 before it"));
+    assert!(last.contains("waits: GroupPlace") && last.contains("`requests`, 2 before it"), "{last}");
 }
 
 #[test]

@@ -9,11 +9,11 @@ async fn fetch(page: u32) -> (u32, Vec<u32>) {
 
 #[redd::main]
 async fn main() -> Result<(), TaskError> {
-    let (pages, mut count) = (TaskGroup::limit(16).start(), 0);
+    let (mut pages, mut count) = (TaskGroup::limit(16).start(), 0);
     pages.spawn(fetch(1));
     while let Some(page) = pages.next().await {
         let (_, links) = page?;
-        links.into_iter().for_each(|link| drop(pages.spawn(fetch(link))));
+        pages.extend(links.into_iter().map(fetch));
         count += 1;
     }
     pages.close().await?;

@@ -18,6 +18,9 @@ use crate::task::{JoinHandle, JoinSet, block_in_place, spawn_blocking, yield_now
 use crate::time::{sleep, timeout};
 use std::sync::atomic::Ordering;
 
+#[path = "runtime_groups.rs"]
+mod groups;
+
 /// The seed of the runtime: its own choices are the same in each schedule.
 fn prepare(builder: &mut Builder) -> Runtime {
     builder

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use super::entry_waker::{EntryOwner, EntryWakers};
-use super::group_inner::{GroupEntry, GroupInner};
+use super::group_inner::{GroupEntry, GroupInner, Queued};
 use super::group_task::GroupTask;
 use super::result_queue::ResultQueue;
 use super::scope::{Context, Scope};
@@ -73,7 +73,8 @@ impl Tasks {
         F::Output: Send,
     {
         // SAFETY: the future and its output are `Send`.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, None, Location::caller()) };
+        let (runnable, handle) =
+            unsafe { cell::allocate::<F, false>(&self.slab, None, future, None, Location::caller()) };
         self.queue.schedule(runnable);
         handle
     }
@@ -284,7 +285,7 @@ struct PlaceOwner {
 impl PlaceOwner {
     fn release(&self) {
         let granted = self.inner.lock().release_place(&self.scope);
-        if let Some(granted) = granted {
+        if let Some(Queued::Task(granted)) = granted {
             granted.wake();
         }
     }
@@ -317,7 +318,13 @@ fn hand_over(aborts: bool) {
         assert!(handle.give_waker(waker), "it has not run");
         inner.put(
             0,
-            GroupEntry::Task { handle, number: 1, has_place: false, is_blocking: false, queued: Some(abort.clone()) },
+            GroupEntry::Task {
+                handle,
+                number: 1,
+                has_place: false,
+                is_blocking: false,
+                queued: Some(Queued::Task(abort.clone())),
+            },
         );
     }
     let releaser = {

@@ -435,7 +435,8 @@ model!(loom_a_slab_closed_while_a_task_is_out_is_freed_once, || {
     let weak = std::sync::Arc::downgrade(&slab);
     let future = std::future::ready(Large);
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
+    let (runnable, handle) =
+        unsafe { cell::allocate::<_, false>(&slab, None, future, None, std::panic::Location::caller()) };
     let poller = thread::spawn(move || runnable.cancel());
     let joiner = thread::spawn(move || drop(handle));
     slab.close();
@@ -456,7 +457,7 @@ fn describe_while_joined(join: fn(&mut JoinHandle<Large>)) {
     let future = std::future::ready(Large);
     // SAFETY: the future is `Send`.
     let (runnable, mut handle) =
-        unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
+        unsafe { cell::allocate::<_, false>(&slab, None, future, None, std::panic::Location::caller()) };
     let task = runnable.task().clone();
     let reader = thread::spawn(move || {
         if task.state.load().has_join_waker() {
@@ -554,7 +555,8 @@ fn outlive_the_scheduler(claims_to_be_kept: bool, hand_over: fn(Waker, AbortHand
     let given = std::sync::Arc::new(std::sync::Mutex::new(None));
     let future = SecondTime(std::sync::Arc::clone(&given));
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, std::panic::Location::caller()) };
+    let (runnable, handle) =
+        unsafe { cell::allocate::<_, false>(&slab, None, future, None, std::panic::Location::caller()) };
     let abort = handle.abort_handle();
     drop(handle);
     assert!(matches!(runnable.run(), Ran::Done));

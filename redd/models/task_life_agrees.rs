@@ -205,7 +205,7 @@ impl Real {
         unsafe { slab.set_owner(Arc::new(Scheduler(Arc::clone(&queue)))) };
         let (future, location) = (Planned(Arc::clone(&plan)), std::panic::Location::caller());
         // SAFETY: the future is `Send`.
-        let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, future, None, location) };
+        let (runnable, handle) = unsafe { cell::allocate::<_, false>(&slab, None, future, None, location) };
         let task = runnable.task().clone();
         *plan.own.lock().expect("nothing panics under this lock") = Some(handle.abort_handle());
         queue.push(runnable);

@@ -31,7 +31,7 @@ fn slab() -> Arc<TaskSlab> {
 /// Spawns a task and cancels it at once, so a slot is taken and given back.
 fn spawn_and_end(slab: &TaskSlab) {
     // SAFETY: the future is `Send`.
-    let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, async {}, None, Location::caller()) };
+    let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, None, async {}, None, Location::caller()) };
     runnable.cancel();
     drop(handle);
 }

@@ -37,8 +37,9 @@
 //! | `process` | yes | the module `process`: child processes; enables `signal` and `net` |
 //! | `signal` | yes | the module `signal`: Unix signals; enables `net` |
 //! | `macros` | yes | `#[redd::main]`, `#[redd::test]`, `select!`, `join!`, `try_join!` |
-//! | `tracing` | no | late polls as `tracing` events, tasks as spans |
+//! | `tracing` | no | late polls as `tracing` events, tasks as spans, spans that tasks inherit |
 //! | `stack` | no | function names in the stack of a late poll |
+//! | `stream` | no | the results of a `TaskGroup` as a `futures_core::Stream` |
 //!
 //! # A program that hangs
 //! - [`Handle::snapshot`](runtime::Handle::snapshot) lists each task, what it waits for, and which task has that.

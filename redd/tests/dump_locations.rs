@@ -20,7 +20,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex as StdMutex, mpsc as std_mpsc};
 use std::task::{Context, Poll};
 
-use redd::group::{Supervisor, TaskGroup};
+use redd::group::{Phases, Supervisor, TaskGroup};
 use redd::io::unix::AsyncFd;
 use redd::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, BufReader, Interest, ReadBuf};
 use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, unix::pipe};
@@ -676,6 +676,11 @@ fn busy_group() -> TaskGroup<()> {
     group
 }
 
+/// A shutdown that has not started.
+fn phases() -> Phases {
+    Phases::new().then("only", HOUR)
+}
+
 #[test]
 fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() {
     fn sleeper() -> Command {
@@ -721,6 +726,12 @@ fn a_wait_on_a_task_a_timer_a_process_or_a_signal_is_at_the_line_of_its_await() 
                 let group = busy_group();
                 drop(here.at(group.scope().cancelled()).await);
             }
+            "Phases::accepting" Line here { here.at(phases().accepting()).await; }
+            "Phases::reached" Line here { here.at(phases().reached("only")).await; }
+            "Phases::wait_for" Line here { drop(here.at(phases().wait_for("only", "endless", std::future::pending::<()>())).await); }
+            "Phases::finished" Line here { drop(here.at(phases().finished()).await); }
+            "Phases::on_signals" Line here { drop(here.at(phases().on_signals()).await); }
+            "Hold::expired" Line here { let hold = phases().hold("only", "held"); drop(here.at(hold.expired()).await); }
             "Supervisor::run" Line here {
                 let supervisor = Supervisor::one_for_one().child("endless", std::future::pending::<()>);
                 drop(here.at(supervisor.run()).await);

@@ -159,7 +159,10 @@ fn opening_follows_the_options() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         assert_eq!(File::open(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
-        File::create_new(&path).await.unwrap().write_all(b"salmon").await.unwrap();
+        let mut file = File::create_new(&path).await.unwrap();
+        file.write_all(b"salmon").await.unwrap();
+        // Without it, the write may come after the next open has emptied the file.
+        file.flush().await.unwrap();
         let error = File::create_new(&path).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AlreadyExists);
         File::create(&path).await.unwrap();

@@ -5,6 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use redd::group::TaskGroup;
 use redd::runtime::{Builder, Runtime};
@@ -120,5 +121,33 @@ fn a_group_that_discards_stays_as_large_as_it_is() {
         println!("100,000 tasks of a group that discards: {grown} bytes more");
         assert!(grown < 64 << 10, "{grown} bytes");
         group.close().await.unwrap();
+    });
+}
+
+#[test]
+fn clean_ups_that_are_dismissed_and_queued_tasks_that_are_aborted_cost_nothing() {
+    let _alone = ALONE.lock();
+    current_thread().block_on(async {
+        let group = TaskGroup::discarding().limit(1).start();
+        let stays = group.defer(Duration::from_secs(1), async {});
+        group.spawn(std::future::pending());
+        let run = async |rounds: usize| {
+            for _ in 0..rounds {
+                let clean_up = group.defer(Duration::from_secs(1), async {});
+                group.spawn(async {}).abort();
+                while group.len() > 1 {
+                    yield_now().await;
+                }
+                assert!(clean_up.dismiss());
+            }
+            IN_USE.load(Ordering::Relaxed)
+        };
+        let (before, after) = (run(1_000).await, run(20_000).await);
+        let grown = after.saturating_sub(before);
+        println!("20,000 clean-ups and queued tasks: {grown} bytes more");
+        assert!(grown < 4 << 10, "{grown} bytes");
+        assert!(stays.dismiss(), "it was kept");
+        group.cancel("the test is over");
+        assert!(group.close().await.is_err());
     });
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use redd::group::{self, Reason, TaskGroup, shield};
 use redd::runtime::{Builder, Handle};
+use redd::sync::oneshot;
 use redd::task::yield_now;
 use redd::time::{Duration, Instant, sleep};
 
@@ -77,8 +78,8 @@ fn a_group_that_is_awaited_inside_of_itself_says_what_to_do() {
 #[test]
 fn a_group_that_is_closed_in_its_own_task_ends_with_a_panic() {
     paused(|| async {
-        let (sender, receiver) = redd::sync::oneshot::channel::<TaskGroup<()>>();
-        let (end, ended) = redd::sync::oneshot::channel();
+        let (sender, receiver) = oneshot::channel::<TaskGroup<()>>();
+        let (end, ended) = oneshot::channel();
         let group = TaskGroup::new();
         group.spawn(async move {
             let group = receiver.await.unwrap();
@@ -96,7 +97,7 @@ fn a_clean_up_may_close_another_group_and_cannot_reach_its_own() {
     paused(|| async {
         let group = Arc::new(TaskGroup::<()>::new());
         let own = Arc::downgrade(&group);
-        let (end, ended) = redd::sync::oneshot::channel();
+        let (end, ended) = oneshot::channel();
         group.defer(secs(10), async move {
             let other = TaskGroup::new();
             other.spawn(async {
@@ -193,4 +194,134 @@ fn closing_an_empty_group_returns_at_once() {
         let polled = closing.as_mut().poll(&mut std::task::Context::from_waker(waker));
         assert!(matches!(polled, std::task::Poll::Ready(Ok(outputs)) if outputs.is_empty()));
     });
+}
+
+/// An output whose drop panics.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn outputs_whose_drops_panic_harm_no_group_that_is_dropped() {
+    // The `close` is dropped before its first poll, while tasks run, and when all of them have ended.
+    for yields in 0..4 {
+        paused(|| async {
+            let group = TaskGroup::new();
+            group.spawn(async { PanicsInDrop });
+            group.spawn(async { PanicsInDrop });
+            let mut closing = Box::pin(group.close());
+            if yields > 0 {
+                assert!(futures::poll!(&mut closing).is_pending());
+            }
+            for _ in 1..yields {
+                yield_now().await;
+            }
+            drop(closing);
+            while Handle::current().metrics().num_alive_tasks() > 0 {
+                yield_now().await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_shield_that_another_task_completes_or_drops_lets_its_own_task_go() {
+    for completes in [true, false] {
+        paused(|| async {
+            let group = TaskGroup::<()>::new();
+            let ((send, sent), (go, gone)) = (oneshot::channel(), oneshot::channel::<()>());
+            group.spawn(async move {
+                let mut shielded = Box::pin(shield(secs(1000), gone));
+                assert!(futures::poll!(&mut shielded).is_pending());
+                send.send(shielded).unwrap();
+                pending().await
+            });
+            let mut shielded = sent.await.unwrap();
+            assert!(futures::poll!(&mut shielded).is_pending());
+            group.cancel("enough");
+            for _ in 0..5 {
+                yield_now().await;
+            }
+            assert_eq!(group.len(), 1, "the shield is there");
+            let begin = Instant::now();
+            if completes {
+                go.send(()).unwrap();
+                shielded.await.unwrap();
+            } else {
+                drop(shielded);
+            }
+            assert!(group.close().await.is_err());
+            assert_eq!(begin.elapsed(), Duration::ZERO);
+        });
+    }
+}
+
+#[test]
+fn a_task_of_a_runtime_that_a_closure_of_a_group_runs_belongs_to_no_group() {
+    paused(|| async {
+        let group = TaskGroup::new();
+        group.spawn_blocking(|| {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            let has_scope = || group::CancelScope::current().is_some();
+            let root_has = runtime.block_on(async { has_scope() });
+            let task_has = runtime.block_on(async { redd::spawn(async move { has_scope() }).await.unwrap() });
+            (has_scope(), root_has, task_has)
+        });
+        assert_eq!(group.close().await.unwrap(), [(true, true, false)]);
+    });
+}
+
+/// A group in a task of a group in a task, and so on. The innermost task sends its scope and waits.
+fn nested(
+    depth: usize,
+    send: oneshot::Sender<group::CancelScope>,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        if depth == 0 {
+            let _ = send.send(group::CancelScope::current().unwrap());
+            return pending().await;
+        }
+        let group = TaskGroup::new();
+        group.spawn(nested(depth - 1, send));
+        let _ = group.close().await;
+    })
+}
+
+#[test]
+fn groups_may_be_nested_deeply() {
+    paused(|| async {
+        let (send, sent) = oneshot::channel();
+        let group = TaskGroup::new();
+        group.spawn(nested(5_000, send));
+        let innermost = sent.await.unwrap();
+        group.cancel("all of them");
+        assert_eq!(innermost.reason(), Some(Reason::from("all of them")));
+        assert!(group.close().await.is_err());
+        // It is the last owner of all scopes around it.
+        drop(innermost);
+    });
+}
+
+#[test]
+fn many_closures_that_are_queued_end_when_the_runtime_ends() {
+    const CLOSURES: usize = 100_000;
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let group = {
+        let _entered = runtime.enter();
+        TaskGroup::discarding().limit(1).start()
+    };
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    group.spawn_blocking(move || assert!(gone.recv().is_err(), "nothing is sent"));
+    for _ in 0..CLOSURES {
+        group.spawn_blocking(|| unreachable!("the runtime ends before it has a place"));
+    }
+    runtime.shutdown_background();
+    drop(go);
+    // Each that is cancelled gives its place to the next one.
+    let error = futures::executor::block_on(group.close()).unwrap_err();
+    assert_eq!(error.reason(), Some(&Reason::Shutdown));
 }

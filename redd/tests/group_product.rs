@@ -16,11 +16,12 @@
 mod support;
 
 use std::future::{Future, pending};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redd::group::{self, OnError, Reason, TaskError, TaskGroup, shield};
+use redd::group::{self, OnError, Reason, Supervisor, TaskError, TaskGroup, shield};
 use redd::runtime::{Builder, Handle, LocalRuntime, Runtime};
 use redd::sync::oneshot;
 use redd::task::{AbortHandle, yield_now};
@@ -69,12 +70,22 @@ dimension!(
         Discarding,
         Blocking,
         Grace,
+        /// Tasks have groups of their own, with clean-ups.
+        Nested,
+        /// Tasks run supervisors.
+        Supervised,
     }
 );
 
 dimension!(
     /// The kind of runtime.
-    On { Multi, Current, Local }
+    On {
+        Multi,
+        Current,
+        Local,
+        /// A local runtime with tasks that are not `Send`.
+        LocalTasks,
+    }
 );
 
 type Output = Result<(), Counted>;
@@ -88,25 +99,32 @@ const ENDING: usize = 3;
 struct Case {
     event: Event,
     used: Use,
+    on: On,
     futures: Arc<Tally>,
     outputs: Arc<Tally>,
     clean_ups: Arc<Mutex<Vec<usize>>>,
     started: Arc<AtomicUsize>,
     entered_shields: Arc<AtomicUsize>,
     completed_shields: Arc<AtomicUsize>,
+    /// The inner groups that were started, and their clean-ups that have run.
+    inner_groups: Arc<AtomicUsize>,
+    inner_clean_ups: Arc<AtomicUsize>,
 }
 
 impl Case {
-    fn new(event: Event, used: Use) -> Self {
+    fn new(event: Event, used: Use, on: On) -> Self {
         Self {
             event,
             used,
+            on,
             futures: Tally::new(),
             outputs: Tally::new(),
             clean_ups: Arc::default(),
             started: Arc::default(),
             entered_shields: Arc::default(),
             completed_shields: Arc::default(),
+            inner_groups: Arc::default(),
+            inner_clean_ups: Arc::default(),
         }
     }
 
@@ -117,7 +135,7 @@ impl Case {
             Use::Limit | Use::Order => builder.limit(4),
             Use::Discarding => builder.discarding().on_error(OnError::CancelOthers),
             Use::Grace => builder.grace(Duration::from_millis(1)),
-            Use::Plain | Use::Shield | Use::Defer | Use::Blocking => builder,
+            Use::Plain | Use::Shield | Use::Defer | Use::Blocking | Use::Nested | Use::Supervised => builder,
         };
         if self.event == Event::Deadline {
             builder = builder.deadline(Duration::from_millis(5));
@@ -152,7 +170,8 @@ impl Case {
                 Ok(())
             });
         }
-        group.spawn(async move {
+        let on = self.on;
+        let task = async move {
             let _held = held;
             case.started.fetch_add(1, Ordering::SeqCst);
             match (number, go) {
@@ -171,7 +190,16 @@ impl Case {
                 }
                 _ => case.wait().await,
             }
-        })
+        };
+        if on == On::LocalTasks {
+            let not_send = Rc::new(number);
+            group.spawn_local(async move {
+                let _not_send = not_send;
+                task.await
+            })
+        } else {
+            group.spawn(task)
+        }
     }
 
     /// Waits until it is dropped, as the case wants it.
@@ -191,8 +219,39 @@ impl Case {
                 group::cancelled().await;
                 Ok(())
             }
+            Use::Nested => {
+                // The end of the runtime may end the inner task before this one.
+                let _ = self.start_inner().close().await;
+                pending().await
+            }
+            Use::Supervised => {
+                let case = self.clone();
+                let child = move || {
+                    let case = case.clone();
+                    async move { case.start_inner().close().await.map(drop) }
+                };
+                let _ = Supervisor::one_for_one().child("child", child).run().await;
+                pending().await
+            }
             Use::Plain | Use::Defer | Use::Limit | Use::Order | Use::Discarding | Use::Blocking => pending().await,
         }
+    }
+
+    /// A group in a task: with a task that waits, and a clean-up.
+    fn start_inner(&self) -> TaskGroup<()> {
+        let (inner, held, kept) = (TaskGroup::new(), self.futures.make(), self.futures.make());
+        self.inner_groups.fetch_add(1, Ordering::SeqCst);
+        let clean_ups = Arc::clone(&self.inner_clean_ups);
+        inner.defer(Duration::from_secs(1000), async move {
+            let _kept = kept;
+            yield_now().await;
+            clean_ups.fetch_add(1, Ordering::SeqCst);
+        });
+        inner.spawn(async move {
+            let _held = held;
+            pending().await
+        });
+        inner
     }
 }
 
@@ -230,7 +289,7 @@ impl AnyRuntime {
         match on {
             On::Multi => Self::Shared(Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()),
             On::Current => Self::Shared(Builder::new_current_thread().enable_all().build().unwrap()),
-            On::Local => Self::Local(LocalRuntime::new().unwrap()),
+            On::Local | On::LocalTasks => Self::Local(LocalRuntime::new().unwrap()),
         }
     }
 
@@ -258,7 +317,7 @@ async fn none_is_alive(case: &Case) {
 }
 
 fn run(event: Event, used: Use, on: On) {
-    let case = Case::new(event, used);
+    let case = Case::new(event, used, on);
     let runtime = AnyRuntime::new(on);
     let ends_runtime = matches!(event, Event::Shutdown | Event::Drain);
     if ends_runtime {
@@ -272,12 +331,24 @@ fn run(event: Event, used: Use, on: On) {
     if used == Use::Defer && event != Event::Shutdown {
         assert_eq!(*case.clean_ups.lock().unwrap(), [2, 1, 0], "the last clean-up runs first");
     }
+    let [groups, clean_ups] = [&case.inner_groups, &case.inner_clean_ups].map(|count| count.load(Ordering::SeqCst));
+    if event == Event::Shutdown {
+        assert_eq!(clean_ups, 0, "there is no runtime to run them");
+    } else {
+        assert_eq!(clean_ups, groups, "each inner group has cleaned up");
+    }
+    let has_inner = matches!(used, Use::Nested | Use::Supervised);
+    // A deadline may come first.
+    assert!(event == Event::Deadline || (groups > 0) == has_inner);
 }
 
 /// Waits until each task has started, so that the event meets the same state everywhere. A deadline may come first.
 async fn all_started(case: &Case, group: &TaskGroup<Output>) {
     // With a limit of 4: the first four, and two more when two of them have ended.
-    while case.started.load(Ordering::SeqCst) < TASKS && !group.is_cancelled() {
+    let inner = if matches!(case.used, Use::Nested | Use::Supervised) { TASKS - ENDING } else { 0 };
+    let has = |count: &AtomicUsize, all| count.load(Ordering::SeqCst) >= all;
+    let all_have = || has(&case.started, TASKS) && has(&case.inner_groups, inner);
+    while !group.is_cancelled() && !all_have() {
         yield_now().await;
     }
 }

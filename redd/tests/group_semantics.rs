@@ -17,6 +17,7 @@
 #![allow(clippy::disallowed_methods, reason = "a thread of no runtime, in a test that fails if the system refuses one")]
 
 use std::future::{Future, pending};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -860,5 +861,322 @@ fn cancel_when_a_future_completes() {
         group.spawn(pending());
         stop.send(()).unwrap();
         assert_eq!(group.close().await.unwrap_err().reason(), Some(&Reason::from("asked from outside")));
+    });
+}
+
+#[test]
+fn in_order_no_result_is_lost_of_a_task_that_ends_meanwhile() {
+    const TASKS: usize = 8;
+    multi().block_on(async {
+        for _ in 0..2000 {
+            let group = TaskGroup::new();
+            (0..TASKS).for_each(|number| drop(group.spawn(async move { number })));
+            // Some of the tasks are ending on the workers now.
+            let mut results = group.in_order();
+            for number in 0..TASKS {
+                assert_eq!(results.next().await.unwrap().unwrap(), number);
+            }
+            assert!(results.next().await.is_none());
+        }
+    });
+}
+
+#[test]
+fn in_order_a_group_that_discards_yields_failures_alone_and_needs_no_place_for_them() {
+    on_both(|| async {
+        let group = TaskGroup::discarding().limit(2).start();
+        (0..5).for_each(|_| drop(group.spawn(yield_now())));
+        assert!(group.in_order().next().await.is_none(), "nothing is left of tasks that end well");
+        let group = TaskGroup::<Result<(), u32>>::limit(1).discarding().start();
+        for number in 0..9 {
+            group.spawn(async move {
+                yield_now().await;
+                if number % 3 == 1 { Err(number) } else { Ok(()) }
+            });
+        }
+        let (mut results, mut errors) = (group.in_order(), Vec::new());
+        while let Some(result) = results.next().await {
+            errors.push(result.unwrap().unwrap_err());
+        }
+        assert_eq!(errors[0], 1, "the first one");
+        assert!(errors.is_sorted() && errors.len() <= 3, "{errors:?}");
+        results.close().await.unwrap();
+    });
+}
+
+/// Its drop waits until a group has had the time to be closed.
+struct SlowError {
+    began: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Drop for SlowError {
+    fn drop(&mut self) {
+        self.began.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn err_close_waits_for_the_drop_of_an_error_that_is_not_kept() {
+    multi().block_on(async {
+        let (began, ended) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let group = TaskGroup::<Result<(), Option<SlowError>>>::builder().discarding().start();
+        group.spawn(async { Err(None) });
+        while !group.is_empty() {
+            yield_now().await;
+        }
+        let second = SlowError { began: Arc::clone(&began), ended: Arc::clone(&ended) };
+        group.spawn(async { Err(Some(second)) });
+        while began.load(Ordering::SeqCst) == 0 {
+            yield_now().await;
+        }
+        assert!(matches!(group.close().await.unwrap()[..], [Err(None)]));
+        assert_eq!(ended.load(Ordering::SeqCst), 1, "nothing of the group runs after `close`");
+    });
+}
+
+#[test]
+fn cancel_a_shield_in_a_clean_up_or_a_closure_has_nothing_to_protect_from() {
+    paused(|| async {
+        let log = Log::default();
+        let group = TaskGroup::<()>::new();
+        let clean_up = log.clone();
+        group.defer(secs(10), async move {
+            shield(secs(1), sleep(secs(5))).await;
+            clean_up.write("after the shield's time");
+        });
+        group.cancel("enough");
+        group.close().await.unwrap();
+        assert_eq!(log.texts(), ["after the shield's time"]);
+    });
+    on_both(|| async {
+        let group = TaskGroup::new();
+        let ((start, started), (go, gone)) = (oneshot::channel(), oneshot::channel::<u32>());
+        group.spawn_blocking(|| {
+            Handle::current().block_on(shield(Duration::ZERO, async {
+                start.send(()).unwrap();
+                gone.await.unwrap()
+            }))
+        });
+        started.await.unwrap();
+        group.cancel("enough");
+        sleep(Duration::from_millis(5)).await;
+        go.send(7).unwrap();
+        assert_eq!(group.close().await.unwrap(), [7]);
+    });
+}
+
+#[test]
+fn blocking_closures_need_a_place_of_the_limit_as_tasks_do() {
+    on_both(|| async {
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let group = TaskGroup::limit(2).start();
+        for number in 0..40 {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            let begin = move || {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                running
+            };
+            if number % 3 == 0 {
+                group.spawn(async move {
+                    let running = begin();
+                    yield_now().await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    number
+                });
+            } else {
+                group.spawn_blocking(move || {
+                    let running = begin();
+                    std::thread::yield_now();
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    number
+                });
+            }
+        }
+        let mut results = group.in_order();
+        for number in 0..40 {
+            assert_eq!(results.next().await.unwrap().unwrap(), number);
+        }
+        results.close().await.unwrap();
+        assert!(most.load(Ordering::SeqCst) <= 2);
+    });
+}
+
+#[test]
+fn blocking_closures_that_are_queued_do_not_run_after_a_cancellation() {
+    on_both(|| async {
+        for aborts in [false, true] {
+            let drops = Drops::default();
+            let group = TaskGroup::<()>::limit(1).start();
+            let (go, gone) = oneshot::channel::<()>();
+            group.spawn(async { gone.await.unwrap() });
+            let handles: Vec<_> = (0..3)
+                .map(|_| {
+                    let held = drops.one();
+                    group.spawn_blocking(move || {
+                        let _held = held;
+                        panic!("it was called");
+                    })
+                })
+                .collect();
+            if aborts {
+                handles.iter().for_each(redd::task::AbortHandle::abort);
+                go.send(()).unwrap();
+                group.next().await.unwrap().unwrap();
+            } else {
+                group.cancel("enough");
+                group.next().await.unwrap().unwrap_err();
+            }
+            let reason = if aborts { Reason::Aborted } else { Reason::from("enough") };
+            for _ in 0..3 {
+                assert_eq!(group.next().await.unwrap().unwrap_err().reason(), Some(&reason));
+            }
+            assert_eq!(drops.count(), 3);
+            group.close().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn blocking_closures_that_are_queued_stop_no_paused_clock() {
+    paused(|| async {
+        let begin = Instant::now();
+        let group = TaskGroup::limit(1).start();
+        group.spawn(sleep(secs(100)));
+        group.spawn_blocking(|| ());
+        group.close().await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), 100);
+    });
+}
+
+#[test]
+fn drain_and_shutdown_know_closures_that_are_queued() {
+    for drains in [true, false] {
+        let (runtime, log, drops) = (multi(), Log::default(), Drops::default());
+        let ((start, started), (go, gone)) = (oneshot::channel(), oneshot::channel::<()>());
+        let (called, held) = (log.clone(), drops.one());
+        let group = runtime.block_on(async {
+            let group = TaskGroup::limit(1).start();
+            group.spawn(async {
+                start.send(()).unwrap();
+                let _ = gone.await;
+                SlowToDrop
+            });
+            group.spawn_blocking(move || {
+                let _held = held;
+                called.write("called");
+                SlowToDrop
+            });
+            started.await.unwrap();
+            group
+        });
+        if drains {
+            let outside = std::thread::spawn(move || go.send(()).unwrap());
+            assert!(runtime.drain(secs(100)).is_empty());
+            outside.join().unwrap();
+            assert_eq!(log.texts(), ["called"]);
+        } else {
+            drop(runtime);
+            assert_eq!(log.texts().len(), 0);
+        }
+        assert_eq!(drops.count(), 1);
+        current().block_on(async { assert_eq!(group.close().await.is_ok(), drains) });
+    }
+}
+
+#[test]
+fn close_waits_for_the_groups_that_its_tasks_and_clean_ups_have_dropped() {
+    /// Drops a group with a task in a shield, and a clean-up.
+    async fn leave_a_group(log: Log) {
+        let (inner, in_shield, (start, started)) = (TaskGroup::<()>::new(), log.clone(), oneshot::channel());
+        inner.spawn(async move {
+            start.send(()).unwrap();
+            shield(secs(100), sleep(secs(5))).await;
+            in_shield.write("shield");
+        });
+        inner.defer(secs(100), async move {
+            sleep(secs(5)).await;
+            log.write("inner clean-up");
+        });
+        started.await.unwrap();
+    }
+    const LEFT: [&str; 2] = ["shield", "inner clean-up"];
+    paused(|| async {
+        // A task drops it, and its group is closed, or dropped within a third one.
+        for drops in [false, true] {
+            let log = Log::default();
+            let group = TaskGroup::<()>::new();
+            let inner = log.clone();
+            group.spawn(async move {
+                let middle = TaskGroup::new();
+                middle.spawn(leave_a_group(inner));
+                if !drops {
+                    middle.close().await.unwrap();
+                } else {
+                    sleep(secs(1)).await;
+                }
+            });
+            group.close().await.unwrap();
+            assert_eq!(log.texts(), LEFT);
+            assert_eq!(alive(), 0);
+        }
+        // A clean-up and a task in a shield drop it.
+        let log = Log::default();
+        let group = TaskGroup::<()>::new();
+        group.defer(secs(100), leave_a_group(log.clone()));
+        group.spawn(shield(secs(100), leave_a_group(log.clone())));
+        yield_now().await;
+        group.cancel("enough");
+        let _ = group.close().await;
+        assert_eq!(log.texts(), [LEFT, LEFT].concat());
+        assert_eq!(alive(), 0);
+        // One that has left its task does not count.
+        let group = TaskGroup::new();
+        group.spawn(async {
+            let inner = TaskGroup::<u32>::new();
+            inner.spawn(async { 5 });
+            inner
+        });
+        let [inner] = group.close().await.unwrap().try_into().unwrap();
+        assert_eq!(inner.close().await.unwrap(), [5]);
+    });
+}
+
+#[test]
+fn the_futures_of_an_iterator_are_spawned_by_the_line_of_the_program() {
+    on_both(|| async {
+        let mut group = TaskGroup::limit(2).start();
+        group.extend((0..5).map(|number| async move { number }));
+        let mut numbers = group.close().await.unwrap();
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
+
+        let mut extended = TaskGroup::<()>::new();
+        let ((), line) = (extended.extend([pending()]), line!());
+        extended.cancel("test");
+        let error = extended.close().await.unwrap_err();
+        assert_eq!((error.spawned_at().file(), error.spawned_at().line()), (file!(), line));
+    });
+}
+
+#[test]
+fn a_question_mark_returns_the_error_of_a_task_or_why_it_has_none() {
+    async fn close(group: TaskGroup<io::Result<()>>) -> io::Result<()> {
+        group.try_close().await?;
+        Ok(())
+    }
+
+    paused(|| async {
+        let failed = TaskGroup::new();
+        failed.spawn(async { Err(io::Error::from(io::ErrorKind::NotFound)) });
+        assert_eq!(close(failed).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+
+        let late = TaskGroup::builder().name("late").deadline(secs(1)).start();
+        late.spawn(pending());
+        let error = close(late).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("`late`"), "{error}");
     });
 }

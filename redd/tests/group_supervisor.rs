@@ -172,3 +172,89 @@ fn stop_within_without_a_child_says_what_to_do() {
     let text = payload.downcast::<&'static str>().unwrap();
     assert!(text.contains("Call `child` first"), "{text}");
 }
+
+#[test]
+fn a_panic_of_the_closure_that_starts_a_child_is_a_failure_of_the_child() {
+    paused(|| async {
+        let mut starts = 0;
+        let supervisor = Supervisor::one_for_one().intensity(2, secs(60)).child("late", move || {
+            starts += 1;
+            assert!(starts > 2, "on purpose");
+            async {}
+        });
+        supervisor.run().await.unwrap();
+        let supervisor =
+            Supervisor::one_for_one().child("never", || -> std::future::Ready<()> { panic!("on purpose") });
+        let exhausted = supervisor.run().await.unwrap_err();
+        assert!(exhausted.last().contains("on purpose"), "{exhausted}");
+    });
+}
+
+#[test]
+fn a_supervisor_in_a_group_that_is_cancelled_starts_no_child_again() {
+    paused(|| async {
+        let restarts = Log::default();
+        let group = TaskGroup::builder().grace(secs(100)).start();
+        let seen = restarts.clone();
+        let supervisor = Supervisor::one_for_one()
+            .child("stops", || async { drop(group::cancelled().await) })
+            .stop_within(secs(5))
+            .child("dropped", pending::<()>)
+            .on_restart(move |restart| seen.write(restart.failure));
+        group.spawn(supervisor.run());
+        sleep(secs(1)).await;
+        let begin = Instant::now();
+        group.cancel("enough");
+        let ended = group.close().await.unwrap();
+        assert!(ended[0].is_ok(), "{ended:?}");
+        assert!(restarts.texts().is_empty(), "{:?}", restarts.texts());
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn any_back_off_and_intensity_works() {
+    let (longest, zero) = (Duration::MAX, Duration::ZERO);
+    for range in [longest..longest, zero..longest, longest..zero, secs(2)..secs(1), zero..zero] {
+        for within in [zero, secs(1), longest] {
+            if within.is_zero() && range.start.min(range.end).is_zero() {
+                continue; // It is started again all the time, and the paused clock stands still.
+            }
+            let range = range.clone();
+            paused(|| async move {
+                let supervisor = Supervisor::one_for_all()
+                    .intensity(3, within)
+                    .backoff(range.clone())
+                    .child("fails", || async { Err("no") })
+                    .stop_within(longest)
+                    .child("waits", || async { drop(group::cancelled().await) })
+                    .stop_within(longest);
+                let ended = redd::time::timeout(secs(60), supervisor.run()).await;
+                // One that waits forever, or whose failures are forgotten at once, is not exhausted.
+                let is_exhausted = !within.is_zero() && range.start.min(range.end) == zero;
+                if is_exhausted {
+                    assert_eq!(ended.unwrap().unwrap_err().restarts(), 3, "{range:?} {within:?}");
+                }
+            });
+        }
+    }
+}
+
+/// With a search through all failures at each failure it takes minutes.
+#[test]
+fn a_supervisor_that_never_gives_up_restarts_a_child_in_constant_time() {
+    const RUNS: usize = 200_000;
+    paused(|| async {
+        let mut run = 0;
+        let supervisor = Supervisor::one_for_one()
+            .intensity(usize::MAX, Duration::MAX)
+            .backoff(Duration::ZERO..Duration::ZERO)
+            .child("flaps", move || {
+                run += 1;
+                async move { if run < RUNS { Err("again") } else { Ok(()) } }
+            });
+        let begin = std::time::Instant::now();
+        supervisor.run().await.unwrap();
+        assert!(begin.elapsed() < secs(60), "{:?}", begin.elapsed());
+    });
+}

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use redd::group::TaskGroup;
 use redd::runtime::{Builder, Runtime};
 use redd::sync::{Notify, mpsc, oneshot};
 use redd::task::{self, JoinSet, LocalSet, spawn_local};
@@ -567,5 +568,45 @@ fn in_a_local_runtime_spawn_local_spawns_on_the_runtime_also_inside_a_set() {
         let kept = set.run_until(async { redd::task::spawn_local(std::future::ready(9)) }).await;
         drop(set);
         assert_eq!((entered.await.unwrap(), kept.await.unwrap()), (8, 9));
+    });
+}
+
+#[test]
+fn sets_and_groups_are_unpin_whatever_their_tasks_return() {
+    use std::marker::PhantomPinned;
+    fn is_unpin<T: Unpin>() {}
+    is_unpin::<JoinSet<PhantomPinned>>();
+    is_unpin::<redd::group::TaskGroup<PhantomPinned>>();
+    is_unpin::<redd::group::InOrder<PhantomPinned>>();
+}
+
+/// The inner group is closed while its last task ends on another thread. Looks at the outer one make the lock that its close takes a
+/// busy one.
+#[test]
+fn an_outer_group_ends_after_inner_groups_that_end_while_they_are_closed() {
+    const TASKS: usize = 4;
+    const INNER_GROUPS: usize = 20_000;
+    let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let outer = Arc::new(TaskGroup::new());
+        for _ in 0..TASKS {
+            outer.spawn(async {
+                for number in 0..INNER_GROUPS {
+                    let inner = TaskGroup::new();
+                    inner.spawn(async {});
+                    inner.spawn(async {});
+                    for _ in 0..number % 300 {
+                        std::hint::spin_loop();
+                    }
+                    inner.close().await.unwrap();
+                }
+            });
+        }
+        let looked_at = Arc::clone(&outer);
+        let looks = redd::task::spawn_blocking(move || while !looked_at.is_empty() {});
+        looks.await.unwrap();
+        let outer = Arc::into_inner(outer).expect("the closure has ended");
+        let closed = redd::time::timeout(Duration::from_secs(60), outer.close()).await;
+        assert_eq!(closed.expect("no inner group is left").unwrap().len(), TASKS);
     });
 }

@@ -634,16 +634,17 @@ fn display_has_every_value_and_a_table_of_the_workers() {
     assert_eq!(lines[4], "I/O driver: 0 descriptors registered now and 0 before, 0 events");
     assert!(lines[5].starts_with("polls: 0 late, the longest took "), "{text}");
     assert_eq!(lines[6], "rescue: 0 rescues, 0 spare workers now, 0 at most");
-    assert!(lines[7].starts_with("time of a poll: median ") && lines[7].ends_with(", of 3"), "{text}");
+    assert_eq!(lines[7], "task groups: 0 groups, 0 tasks wait for a place, 0 restarts of supervised children");
+    assert!(lines[8].starts_with("time of a poll: median ") && lines[8].ends_with(", of 3"), "{text}");
     let table: Vec<Vec<_>> =
-        lines[8..].iter().map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect()).collect();
+        lines[9..].iter().map(|line| line.split("  ").filter(|cell| !cell.is_empty()).collect()).collect();
     assert_eq!(table.iter().map(Vec::len).collect::<Vec<_>>(), [12; 3], "{text}");
     let column = |name: &str| table[0].iter().position(|title| title.trim() == name).unwrap();
     let cells = |name: &str| table[1..].iter().map(|row| row[column(name)].trim().to_owned()).collect::<Vec<_>>();
     assert_eq!(cells("worker"), ["0", "1"]);
     let polls: u64 = cells("polls").iter().map(|polls| polls.parse::<u64>().unwrap()).sum();
     assert_eq!(polls, 3);
-    assert!(lines[8..].iter().all(|line| line.chars().count() == lines[8].chars().count()), "{text}");
+    assert!(lines[9..].iter().all(|line| line.chars().count() == lines[9].chars().count()), "{text}");
 }
 
 #[test]

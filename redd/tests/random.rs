@@ -8,6 +8,7 @@
 //! - Every message that was sent is received, in order.
 //! - At the end no task is alive, and no waker is used after its end.
 //! - The program ends. One in four is cut off by the shutdown of its runtime.
+//! - A task group that is closed has no task left, each of its results came once, and its clean-ups have run, the last first.
 //! - No task is diagnosed as stuck: neither by the runtime, nor in the dumps that another thread takes all the time.
 //!
 //! `cargo xtask random --seeds N --from S` runs more of them. A failure prints the command that replays its seed. On
@@ -19,6 +20,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "a watchdog reads the real clock")]
 
+#[path = "random/groups.rs"]
+mod groups;
 mod support;
 
 use std::future::{Future, pending, poll_fn};
@@ -72,6 +75,7 @@ struct World {
     writers: AtomicUsize,
     once: OnceCell<u64>,
     operations: AtomicUsize,
+    groups: AtomicUsize,
 }
 
 /// The total of permits in `World::permits`.
@@ -263,7 +267,7 @@ async fn program(world: Arc<World>, mut rng: Rng, number: u64, depth: usize) -> 
     let mut sent = 0;
     for _ in 0..1 + rng.below(5) {
         world.operations.fetch_add(1, Ordering::Relaxed);
-        match rng.below(26) {
+        match rng.below(29) {
             0..=2 => yield_some(&mut rng).await,
             3..=6 => family(&world, &mut rng, depth).await,
             7 => {
@@ -312,6 +316,7 @@ async fn program(world: Arc<World>, mut rng: Rng, number: u64, depth: usize) -> 
             }
             22 => time(&world, &mut rng).await,
             23 => closed(&world, &mut rng).await,
+            26..=28 => groups::run(&world, &mut rng, depth).await,
             24 if rng.one_in(3) => panic_on_purpose("poll"),
             24 => {
                 if let Some(child) = world.take_child(&mut rng) {
@@ -692,6 +697,7 @@ impl Kind {
 struct Sums {
     tasks: usize,
     operations: usize,
+    groups: usize,
     messages: usize,
     wakers: usize,
 }
@@ -726,6 +732,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
         writers: AtomicUsize::new(0),
         once: OnceCell::new(),
         operations: AtomicUsize::new(0),
+        groups: AtomicUsize::new(0),
     });
     let (futures, values) = (Arc::clone(&world.futures), Arc::clone(&world.values));
     let received: [Arc<AtomicUsize>; 2] = Default::default();
@@ -784,6 +791,7 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
         let mut failures = std::mem::take(&mut *world.failures.lock().unwrap());
         failures.extend(root_failed);
         sums.operations += world.operations.load(Ordering::SeqCst);
+        sums.groups += world.groups.load(Ordering::SeqCst);
         let sent = [0, 1].map(|index| world.sent[index].load(Ordering::SeqCst));
         let logs = std::mem::take(&mut *world.logs.lock().unwrap());
         if let Some(runtime) = runtime.as_ref() {
@@ -801,7 +809,12 @@ fn run(seed: u64, runtime: &mut Option<Runtime>, sums: &mut Sums) -> Result<(), 
                 }
             }
             let alive = || runtime.metrics().num_alive_tasks();
-            if !comes_true(|| alive() == 0) {
+            let none_is_alive = || {
+                // When a closure ends that was the last of a dropped group, the group's watchers are polled once more.
+                runtime.block_on(task::yield_now());
+                alive() == 0
+            };
+            if !comes_true(none_is_alive) {
                 let alive = alive();
                 failures.push(format!("{alive} tasks are alive at the end"));
             }
@@ -1028,9 +1041,10 @@ fn main() {
         }
     }
     println!(
-        "random programs from seed {from}: {} tasks, {} operations, {} messages, {} watched wakers, {} dumps",
+        "random programs from seed {from}: {} tasks, {} operations, {} groups, {} messages, {} watched wakers, {} dumps",
         sums.tasks,
         sums.operations,
+        sums.groups,
         sums.messages,
         sums.wakers,
         DUMPS.load(Ordering::Relaxed)

@@ -8,6 +8,8 @@ redd::assert_active!();
 
 tokio::task_local! {
     static NUMBER: u8;
+    #[inherited]
+    static INHERITED: u8;
 }
 
 #[test]
@@ -15,6 +17,14 @@ fn a_type_of_the_facade_is_redds_own() {
     fn key(_: &'static redd::task::LocalKey<u8>) {}
     key(&NUMBER);
     assert_eq!(TypeId::of::<tokio::runtime::Handle>(), TypeId::of::<redd::runtime::Handle>());
+}
+
+#[test]
+fn the_facades_task_local_takes_redds_attribute() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let spawn = || runtime.spawn(async { (NUMBER.try_get().is_ok(), INHERITED.get()) });
+    let task = INHERITED.sync_scope(7, || NUMBER.sync_scope(8, spawn));
+    assert_eq!(runtime.block_on(task).unwrap(), (false, 7));
 }
 
 /// Every feature of Tokio 1.54.1, from its manifest.

@@ -39,6 +39,8 @@ pub const TARGETS: &[Target] = &[
         0.55,
     ),
     cpu("`JoinSet` of 1000", &["join_set_1000"], 0.5),
+    cpu("task group, spawn and `next`, to Tokio's `JoinSet`", &["group_spawn_next"], 0.6),
+    cpu("task group with a limit, to Tokio's `JoinSet` and `Semaphore`", &["group_limit"], 0.5),
     cpu("yield, one task", &["yield_1"], 0.2),
     cpu("yield, 1000 tasks", &["yield_1000"], 0.75),
     cpu(
@@ -76,6 +78,13 @@ pub const TARGETS: &[Target] = &[
         rows: &["bytes_per_sleeping_task"],
         metric: "bytes",
         bound: 280.0,
+        against: None,
+    },
+    Target {
+        text: "bytes per finished task without an output in a `JoinSet` that is not joined",
+        rows: &["bytes_per_unjoined_task"],
+        metric: "bytes",
+        bound: 64.0,
         against: None,
     },
     cpu("startup and shutdown", &["startup_multi", "startup_current"], 0.8),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex as StdMutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use redd::group::TaskGroup;
 use redd::io::{AsyncReadExt, AsyncWriteExt};
 use redd::net::{TcpListener, TcpStream};
 use redd::runtime::{Builder, Runtime};
@@ -32,6 +33,8 @@ const ROWS: &[(&str, fn(u64))] = &[
     ("sleep_create_poll_drop", |n| run(sleeps(n))),
     ("timeout_ready", |n| run(timeouts(n))),
     ("join_set", |n| run(join_set(n))),
+    ("group_spawn_next", |n| run(group_spawn_next(n))),
+    ("group_limit", |n| run(group_limit(n))),
     ("tcp_echo", |n| run(tcp_echo(n))),
 ];
 
@@ -197,6 +200,32 @@ async fn join_set(n: u64) {
         }
         while let Some(joined) = set.join_next().await {
             joined.expect("it does not panic");
+        }
+    }
+}
+
+async fn group_spawn_next(n: u64) {
+    let group = TaskGroup::new();
+    for _ in 0..n / 100 {
+        for _ in 0..100 {
+            group.spawn(async {});
+        }
+        while let Some(ended) = group.next().await {
+            ended.expect("it does not panic");
+        }
+    }
+}
+
+/// Eight places; the loop that spawns waits for a free one. Each task is polled twice.
+async fn group_limit(n: u64) {
+    let group = TaskGroup::limit(8).start();
+    for _ in 0..n / 100 {
+        for _ in 0..100 {
+            group.ready().await;
+            group.spawn(yield_now());
+        }
+        while let Some(ended) = group.next().await {
+            ended.expect("it does not panic");
         }
     }
 }

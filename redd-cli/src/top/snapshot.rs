@@ -161,6 +161,7 @@ impl Runtime {
             number(&blocking["queued"])?,
             number(&value["late_polls"])?,
         );
+        let heading = heading + &task_groups(&value["task_groups"]);
         let worker = |value: &Value| {
             Some(Worker {
                 polls: number(&value["polls"])?,
@@ -179,6 +180,16 @@ impl Runtime {
             tasks: rows("each_task")?,
         })
     }
+}
+
+/// The task groups and supervisors of a runtime, if it has or had some. A process with an older redd does not say it.
+fn task_groups(value: &Value) -> String {
+    let [alive, queued, restarts] =
+        ["alive", "queued", "restarts"].map(|name| value[name].as_u64().unwrap_or_default());
+    if alive + restarts == 0 {
+        return String::new();
+    }
+    format!(", task groups: {alive} ({queued} queued tasks), restarts: {restarts}")
 }
 
 /// The rows below their headings, in columns as wide as their longest value.
@@ -233,5 +244,20 @@ pub(crate) mod tests {
             assert_eq!(first, !matches!(name, "number" | "location"), "{name}");
         }
         assert!(Snapshot::parse(b"{}").is_none());
+    }
+
+    #[test]
+    fn task_groups_and_restarts_are_counted_if_there_are_any() {
+        let heading = |groups: &str| {
+            let reply = REPLY.replace("\"late_polls\":1,", &format!("\"late_polls\":1,{groups}"));
+            Snapshot::parse(reply.as_bytes()).expect("it is a reply").runtimes.remove(0).heading
+        };
+        let some = heading(r#""task_groups":{"alive":2,"queued":3,"restarts":1},"#);
+        assert!(some.ends_with("late polls: 1, task groups: 2 (3 queued tasks), restarts: 1"), "{some}");
+        let ended = heading(r#""task_groups":{"alive":0,"queued":0,"restarts":4},"#);
+        assert!(ended.ends_with(", task groups: 0 (0 queued tasks), restarts: 4"), "{ended}");
+        for none in ["", r#""task_groups":{"alive":0,"queued":0,"restarts":0},"#] {
+            assert!(heading(none).ends_with("late polls: 1"), "{none}");
+        }
     }
 }

@@ -208,6 +208,25 @@ fn run(name: &str) {
             ready();
             std::thread::park();
         }
+        "groups" => {
+            let runtime = workers.name("groups").build().unwrap();
+            let server = async {
+                let requests = redd::group::TaskGroup::limit(1).name("requests").start();
+                requests.spawn(redd::group::shield(Duration::from_secs(60), std::future::pending::<()>()));
+                (0..3).for_each(|_| drop(requests.spawn(std::future::pending())));
+                std::future::pending::<()>().await;
+            };
+            let server = redd::task::Builder::new().name("server").spawn_on(server, runtime.handle()).unwrap();
+            let jobs = redd::group::Supervisor::one_for_one().child("ingest", std::future::pending::<()>);
+            let _supervises = runtime.spawn(jobs.run());
+            // All waits are there.
+            while runtime.metrics().num_task_groups() < 2 || runtime.metrics().task_group_queue_depth() < 3 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(!server.is_finished());
+            ready();
+            std::thread::park();
+        }
         "no redd" => {
             ready();
             std::thread::park();

@@ -18,6 +18,8 @@ pub(super) const TRACE_MS_MAX: u64 = 60_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
+    /// Each task below its group or its parent.
+    Tree,
     Json,
 }
 
@@ -39,7 +41,7 @@ pub(super) enum Command {
 }
 
 /// What there is, for the error about anything else.
-const COMMANDS: &str = "`info`, `dump text`, `dump json`, each `dump` also with `all`, `stack all`, `stack` and the number of a task, `metrics`, `top` and `trace`, each with a time in milliseconds";
+const COMMANDS: &str = "`info`, `dump text`, `dump tree`, `dump json`, each `dump` also with `all`, `stack all`, `stack` and the number of a task, `metrics`, `top` and `trace`, each with a time in milliseconds";
 
 /// Parses a line without its end. An error is a sentence for the client.
 pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
@@ -57,6 +59,8 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
         ["info"] => Ok(Command::Info),
         ["dump", "text"] => Ok(Command::Dump { format: Format::Text, is_whole: false }),
         ["dump", "text", "all"] => Ok(Command::Dump { format: Format::Text, is_whole: true }),
+        ["dump", "tree"] => Ok(Command::Dump { format: Format::Tree, is_whole: false }),
+        ["dump", "tree", "all"] => Ok(Command::Dump { format: Format::Tree, is_whole: true }),
         ["dump", "json"] => Ok(Command::Dump { format: Format::Json, is_whole: false }),
         ["dump", "json", "all"] => Ok(Command::Dump { format: Format::Json, is_whole: true }),
         ["metrics"] => Ok(Command::Metrics),
@@ -89,6 +93,8 @@ mod tests {
         for (line, format, is_whole) in [
             ("redd-attach/1 dump text", Format::Text, false),
             ("redd-attach/1 dump text all", Format::Text, true),
+            ("redd-attach/1 dump tree", Format::Tree, false),
+            ("redd-attach/1 dump tree all", Format::Tree, true),
             ("redd-attach/1 dump json", Format::Json, false),
             ("redd-attach/1 dump json all", Format::Json, true),
         ] {

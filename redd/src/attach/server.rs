@@ -142,7 +142,7 @@ fn attend(reply: impl FnOnce()) {
 /// Prints what the tasks of this process do, after the signal of `dump_on`.
 fn print_dump() {
     let (runtimes, hidden) = runtimes();
-    let text = dump_text(&runtimes, hidden, false);
+    let text = dump_text(&runtimes, hidden, Format::Text, false);
     report::print(&format!("redd: what process {} does\n{text}", std::process::id()), REPLY_PATIENCE);
 }
 
@@ -216,7 +216,9 @@ fn reply(command: Command, runtimes: &[Arc<dyn Observed>], hidden: usize) -> Res
     }
     Ok(match command {
         Command::Info => json(runtimes, hidden, |_, _, _| {}),
-        Command::Dump { format: Format::Text, is_whole } => dump_text(runtimes, hidden, is_whole),
+        Command::Dump { format: format @ (Format::Text | Format::Tree), is_whole } => {
+            dump_text(runtimes, hidden, format, is_whole)
+        }
         Command::Dump { format: Format::Json, is_whole } => json(runtimes, hidden, |_, runtime, out| {
             out.push_str(",\"dump\":");
             runtime.write_dump(out, Format::Json, is_whole);
@@ -233,14 +235,14 @@ fn reply(command: Command, runtimes: &[Arc<dyn Observed>], hidden: usize) -> Res
 }
 
 /// What all tasks of this process do.
-fn dump_text(runtimes: &[Arc<dyn Observed>], hidden: usize, is_whole: bool) -> String {
+fn dump_text(runtimes: &[Arc<dyn Observed>], hidden: usize, format: Format, is_whole: bool) -> String {
     let mut out = String::new();
     for (index, runtime) in runtimes.iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }
         runtime.write_heading(&mut out);
-        runtime.write_dump(&mut out, Format::Text, is_whole);
+        runtime.write_dump(&mut out, format, is_whole);
     }
     if runtimes.is_empty() {
         out.push_str("No runtime is there now.\n");

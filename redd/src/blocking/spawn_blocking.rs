@@ -10,6 +10,7 @@ use super::task::Urgency;
 use crate::scheduler::closures::{spawn_on, submit, try_spawn_on};
 use crate::scheduler::enter::expect_current;
 use crate::task::JoinHandle;
+use crate::task::inherited;
 
 /// Runs a closure on a thread that may block, and returns a handle to its result.
 ///
@@ -67,7 +68,9 @@ where
     F: FnOnce() -> io::Result<T> + Send + 'static,
     T: Send + 'static,
 {
-    let join = try_spawn_on(&expect_current("this operation on the blocking pool"), f, None);
+    let (shared, location) = (expect_current("this operation on the blocking pool"), Location::caller());
+    // Code of redd alone: it reads no inherited value.
+    let join = inherited::without(|| submit(&shared, f, None, Urgency::Usual, location));
     async move { flatten(join?.await) }
 }
 
@@ -80,7 +83,8 @@ where
     T: Send + 'static,
 {
     let shared = expect_current("this operation on a file");
-    submit(&shared, f, None, Urgency::Mandatory, Location::caller()).ok()
+    let location = Location::caller();
+    inherited::without(|| submit(&shared, f, None, Urgency::Mandatory, location)).ok()
 }
 
 /// The error of work that is not done because its runtime has shut down.

@@ -66,6 +66,11 @@ impl BlockingTask {
     pub(crate) fn new(runnable: Runnable, urgency: Urgency, host: Option<Arc<dyn ClosureHost>>) -> Self {
         Self { runnable, urgency, _clock: host.map(HoldClock::new) }
     }
+
+    /// Of work that was refused.
+    pub(crate) fn into_runnable(self) -> Runnable {
+        self.runnable
+    }
 }
 
 impl Work for BlockingTask {

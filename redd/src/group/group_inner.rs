@@ -1,27 +1,31 @@
-//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code
-//! or takes a lock.
+//! The part of a `TaskGroup`'s state that is behind its lock: entries, places, results. No function of this file calls user code.
+//! None takes a lock but that of a `DeferSlot`.
 //!
 //! Called by `group_state`.
 //!
 //! # Invariants
 //! - `place-per-task`: places that are free, that tasks hold, and that ended tasks hold until they are yielded in order, are
 //!   together the limit. A place is free only if no task is queued for it.
+//! - `ended-in-one-step`: the entry of a task is removed under the same lock under which its result is put into `ended`. So a look
+//!   at both sees each result.
 //! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::entry_waker::EntryWakers;
 use super::result_queue::ResultQueue;
 use super::scope::Scope;
+use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
-use crate::task::{AbortHandle, Id, JoinHandle};
+use crate::task::{AbortHandle, Id, JoinHandle, Runnable};
 
 /// `O` is the state around it.
 pub(super) struct GroupInner<T, O> {
@@ -40,19 +44,26 @@ pub(super) struct GroupInner<T, O> {
     pub(super) free_places: usize,
     /// The numbers and indices of tasks without a place (`granted-in-order`).
     pub(super) queued: VecDeque<(u64, usize)>,
+    /// Closures that have a place, and are about to be started by the call that has set `is_starting`.
+    pub(super) granted_closures: VecDeque<QueuedClosure>,
+    pub(super) is_starting: bool,
     /// A task that ends keeps its place until its result is yielded in order.
     pub(super) keeps_places: bool,
     /// The number of watchers, which end when the tasks have ended.
     pub(super) watchers: usize,
     pub(super) are_watchers_aborted: bool,
+    /// `inner-groups-count`
+    pub(super) closing_inside: usize,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
     pub(super) is_cleaning_up: bool,
-    pub(super) failed_clean_up: Option<EndedTask<()>>,
+    /// The clean-up that runs, for dumps: its line, and how long it may take.
+    pub(super) clean_up: Option<(&'static Location<'static>, Duration)>,
+    pub(super) failed_clean_up: Option<(EndedTask<()>, UnreadOverdue)>,
     pub(super) phase: GroupPhase,
     pub(super) is_stopping: bool,
-    /// The `TaskGroup` is gone: no result is kept.
+    /// The `TaskGroup` is gone: no result is kept, and no grace is given.
     pub(super) is_abandoned: bool,
-    /// What is waited for in `waiters`: a set of `NEXT`, `READY` and `DONE`.
+    /// What the program waits for: a set of `NEXT`, `READY` and `DONE`.
     pub(super) waits: u8,
 }
 
@@ -80,12 +91,26 @@ pub(super) enum GroupEntry<T> {
         number: u64,
         has_place: bool,
         is_blocking: bool,
-        /// Of a task without a place: it wakes the task. It also shows dumps that something will.
-        queued: Option<AbortHandle>,
+        /// Of a task without a place.
+        queued: Option<Queued>,
     },
     Watcher(JoinHandle<()>),
     /// Its output is false if it took too long.
     CleanUp(JoinHandle<bool>),
+}
+
+/// What starts when it gets a place.
+pub(super) enum Queued {
+    /// It is woken. It also shows dumps that something will wake it.
+    Task(AbortHandle),
+    /// It is given to the blocking pool.
+    Closure(QueuedClosure),
+}
+
+pub(super) struct QueuedClosure {
+    pub(super) runnable: Runnable,
+    /// Set before it runs if there is no thread. Then it panics.
+    pub(super) refusal: Arc<OnceLock<io::Error>>,
 }
 
 /// A task that has ended, and whose result was not taken.
@@ -118,6 +143,10 @@ pub(super) struct Deferral {
 }
 
 impl DeferSlot {
+    fn is_dismissed(&self) -> bool {
+        self.0.lock().is_none()
+    }
+
     /// Removes the future before it has run. Returns false if it runs or has run.
     pub(super) fn dismiss(&self) -> bool {
         let deferral = self.0.lock().take();
@@ -137,11 +166,15 @@ impl<T, O> GroupInner<T, O> {
             next_number: 1,
             free_places: limit,
             queued: VecDeque::new(),
+            granted_closures: VecDeque::new(),
+            is_starting: false,
             keeps_places: false,
             watchers: 0,
             are_watchers_aborted: false,
+            closing_inside: 0,
             deferred: Vec::new(),
             is_cleaning_up: false,
+            clean_up: None,
             failed_clean_up: None,
             phase: GroupPhase::Open,
             is_stopping: false,
@@ -155,6 +188,7 @@ impl<T, O> GroupInner<T, O> {
         self.next_number - 1
     }
 
+    #[inline]
     pub(super) fn put(&mut self, index: usize, entry: GroupEntry<T>) {
         match self.entries.get_mut(index) {
             Some(slot) => {
@@ -169,6 +203,7 @@ impl<T, O> GroupInner<T, O> {
         }
     }
 
+    #[inline]
     pub(super) fn take(&mut self, index: usize) -> GroupEntry<T> {
         let entry = mem::replace(&mut self.entries[index], GroupEntry::Free(self.first_free));
         self.first_free = index;
@@ -177,16 +212,31 @@ impl<T, O> GroupInner<T, O> {
 
     /// Removes a reservation. Returns whether it has a place.
     pub(super) fn take_reserved(&mut self, index: usize) -> bool {
-        match self.take(index) {
-            GroupEntry::Reserved { has_place, .. } => has_place,
+        let has_place = self.reserved_has_place(index);
+        self.take(index);
+        has_place
+    }
+
+    #[inline]
+    pub(super) fn reserved_has_place(&self, index: usize) -> bool {
+        match &self.entries[index] {
+            GroupEntry::Reserved { has_place, .. } => *has_place,
             GroupEntry::Free(_) | GroupEntry::Task { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
                 unreachable!("a reservation is removed by its owner")
             }
         }
     }
 
-    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns a task to wake.
-    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<AbortHandle> {
+    /// Whether the task with that number, whose entry was at that index, waits for a place.
+    pub(super) fn is_queued(&self, queued: u64, index: usize) -> bool {
+        match self.entries.get(index) {
+            Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => *number == queued,
+            Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
+        }
+    }
+
+    /// A place is free: gives it to the next task without one (`granted-in-order`). Returns what to start.
+    pub(super) fn release_place(&mut self, scope: &Scope) -> Option<Queued> {
         while let Some((queued, index)) = self.queued.pop_front() {
             match self.entries.get_mut(index) {
                 Some(GroupEntry::Task { number, has_place, queued: waiting, .. }) if *number == queued => {
@@ -205,6 +255,29 @@ impl<T, O> GroupInner<T, O> {
         }
         self.free_places += 1;
         None
+    }
+
+    /// Adds a clean-up. Those that were dismissed go when the room would have to grow.
+    pub(super) fn defer(&mut self, slot: Arc<DeferSlot>) {
+        if self.deferred.len() == self.deferred.capacity() {
+            self.deferred.retain(|slot| !slot.is_dismissed());
+            // Room for as many again, so that the next look is as far away.
+            self.deferred.reserve(self.deferred.len() + 1);
+        }
+        self.deferred.push(slot);
+    }
+
+    /// Adds a task without a place. Those that have ended go when the room would have to grow.
+    pub(super) fn queue(&mut self, number: u64, index: usize) {
+        if self.queued.len() == self.queued.capacity() {
+            let entries = &self.entries;
+            self.queued.retain(|(queued, index)| match entries.get(*index) {
+                Some(GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. }) => number == queued,
+                Some(GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_)) | None => false,
+            });
+            self.queued.reserve(self.queued.len() + 1);
+        }
+        self.queued.push_back((number, index));
     }
 
     /// With `discards`, the first failure is kept. A panic or an error takes the place of a cancelled task. Returns what is not

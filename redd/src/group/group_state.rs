@@ -14,32 +14,36 @@
 //! - `wakers-go-last`: the blocks of the join wakers refer to the state, and the state to them. `advance` breaks the circle when
 //!   the group is done.
 //! - `clean-ups-are-due`: the runtime counts the group while it is `Closing`. A drain waits for that, because between the end of
-//!   the last task and the spawn of a clean-up no task is alive.
+//!   the last task and the spawn of a clean-up no task is alive. It counts closures without a place for the same reason.
+//! - `inner-groups-count`: a group that was made inside counts while it is `Closing`. It begins that before its owner's task ends,
+//!   so no group is done before what its tasks have left behind. One that is open has another owner by then.
 //! - `user-code-outside`: the lock is not held while wakers are called, or futures and outputs are dropped.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::mem;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::entry_waker::{EntryOwner, EntryWakers};
+use super::entry_waker::EntryOwner;
 use super::group_inner::{
-    CancelledBy, DeferSlot, Deferral, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, READY,
+    CancelledBy, EndedTask, GroupEntry, GroupInner, GroupPhase, NEXT, Queued, QueuedClosure, READY,
 };
-use super::group_task::CleanUp;
-use super::result_queue::ResultQueue;
-use super::scope::{CancelTarget, Context, Reason, Scope};
-use crate::primitives::atomic::Ordering;
+use super::origin::Origin;
+use super::phases_core::InPhase;
+use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
+use crate::observe::nodes::{DescribeNode, NodeEntry};
+use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
-use crate::primitives::{Mutex, MutexGuard};
 use crate::runtime::Handle;
-use crate::sync::wait_list::WaitList;
+use crate::sync::wait_list::{Guard, WaitList};
 use crate::task::ended::Ended;
+use crate::task::inherited;
 use crate::task::{AbortHandle, JoinHandle};
 use crate::time::sleep::sleep_on;
-use crate::time::timeout;
+
+/// The number of entries that are looked at under one lock. No benchmark chose it.
+pub(super) const STEPS_PER_LOCK: usize = 64;
 
 /// How a group was built.
 pub(super) struct Options<T> {
@@ -52,16 +56,33 @@ pub(super) struct Options<T> {
     /// Whether an output is an error. `None` if the type of output has none.
     pub(super) is_error: Option<fn(&T) -> bool>,
     pub(super) discards: bool,
+    /// It is the run of a supervisor's child: where the supervisor is, and which child.
+    pub(super) child_of: Option<(usize, usize)>,
     pub(super) name: Option<Arc<str>>,
+    pub(super) in_phase: Option<InPhase>,
+    /// Whether its tasks inherit the span. `None`: as the runtime's builder says.
+    pub(super) inherits_span: Option<bool>,
 }
 
 pub(super) struct GroupState<T> {
     pub(super) scope: Arc<Scope>,
     pub(super) options: Options<T>,
     pub(super) runtime: Handle,
-    pub(super) inner: Mutex<GroupInner<T, GroupState<T>>>,
-    pub(super) waiters: WaitList,
+    /// The program's waits, for what [`GroupInner::waits`] says, and under the same lock what the group has. It is held for a few
+    /// steps at a time; see `STEPS_PER_LOCK`.
+    pub(super) inner: WaitList<GroupInner<T, GroupState<T>>>,
+    /// Whether a result is there, as far as known without the lock. A hint: it saves the lock when there is none.
+    pub(super) has_result: AtomicBool,
+    /// Whether a place is free, in the same way.
+    pub(super) has_place: AtomicBool,
+    /// When its deadline is.
+    pub(super) deadline_at: Option<Instant>,
+    /// What dumps show of its beginning.
+    pub(super) origin: Origin,
+    entry: NodeEntry,
 }
+
+pub(super) type GroupGuard<'a, T> = Guard<'a, GroupInner<T, GroupState<T>>>;
 
 /// The owner of a group: its drop ends the group.
 pub(super) struct GroupOwner<T: Send + 'static>(pub(super) Arc<GroupState<T>>);
@@ -80,23 +101,40 @@ pub(super) struct Reservation<'a, T: Send + 'static> {
     had_place: bool,
 }
 
+impl<T: Send + 'static> Reservation<'_, T> {
+    /// Whether there was a place from the beginning.
+    pub(super) fn had_place(&self) -> bool {
+        self.had_place
+    }
+}
+
 impl<T: Send + 'static> GroupState<T> {
     pub(super) fn start(options: Options<T>, runtime: Handle, created_at: &'static Location<'static>) -> Arc<Self> {
         let limit = options.limit;
-        let state = Arc::new(Self {
+        let deadline_at =
+            options.deadline.and_then(|within| runtime.shared.parts.timers.clock().now().checked_add(within));
+        let state = Arc::new_cyclic(|me: &Weak<Self>| Self {
             scope: Scope::new(created_at),
             options,
+            inner: WaitList::new(GroupInner::new(limit)),
+            has_result: AtomicBool::new(false),
+            has_place: AtomicBool::new(true),
+            deadline_at,
+            origin: Origin::here(),
+            entry: runtime.shared.nodes.add(Weak::clone(me) as Weak<dyn DescribeNode>),
             runtime,
-            inner: Mutex::new(GroupInner::new(limit)),
-            waiters: WaitList::new(()),
         });
         let target: Weak<Self> = Arc::downgrade(&state);
         let reason = state.scope.attach(target);
         if let Some(within) = state.options.deadline {
-            state.watch_time(within, created_at, |state| state.cancel_with(Reason::Deadline, false));
+            state.watch_time(within, created_at, |state| state.cancel(&Reason::Deadline));
         }
-        if let Some(reason) = reason {
-            state.cancel_with(reason, false);
+        let is_late = state.options.in_phase.as_ref().and_then(|phase| {
+            let member: Weak<Self> = Arc::downgrade(&state);
+            phase.enter(member)
+        });
+        if let Some(reason) = reason.or(is_late) {
+            state.cancel(&reason);
         }
         state
     }
@@ -113,39 +151,50 @@ impl<T: Send + 'static> GroupState<T> {
     }
 
     /// Gives the next task a number, and a place if there is one. `None` for a group without a limit.
+    #[inline]
     pub(super) fn reserve(self: &Arc<Self>) -> Option<Reservation<'_, T>> {
-        if self.options.limit == usize::MAX {
-            return None;
-        }
+        // Most groups have no limit.
+        if self.options.limit == usize::MAX { None } else { Some(self.reserve_limited()) }
+    }
+
+    fn reserve_limited(self: &Arc<Self>) -> Reservation<'_, T> {
         let mut inner = self.inner.lock();
         let (number, index) = (inner.take_number(), inner.first_free);
         let has_place = inner.free_places > 0;
         if has_place {
             inner.free_places -= 1;
+            self.hint_place(&inner);
             self.scope.grant(number); // `granted-in-order`: none is queued.
         } else {
-            inner.queued.push_back((number, index));
+            inner.queue(number, index);
         }
         inner.put(index, GroupEntry::Reserved { number, has_place });
         inner.unfinished += 1;
-        Some(Reservation { state: self, index, number, had_place: has_place })
+        Reservation { state: self, index, number, had_place: has_place }
     }
 
-    /// Adds a task that was spawned just now.
+    /// Called under the lock, after a change of the free places.
+    #[inline]
+    fn hint_place(&self, inner: &GroupGuard<'_, T>) {
+        self.has_place.store(inner.free_places > 0, Ordering::Relaxed);
+    }
+
+    /// Adds a task that was spawned just now. `closure`: it is a closure that was not given to the pool, because it has no place.
     pub(super) fn insert(
         self: &Arc<Self>,
         handle: JoinHandle<T>,
         reservation: Option<Reservation<'_, T>>,
         is_blocking: bool,
+        closure: Option<QueuedClosure>,
     ) -> AbortHandle {
         let abort = handle.abort_handle();
         let mut guard = self.inner.lock();
         let inner = &mut *guard;
         let is_limited = reservation.is_some();
-        let (index, number, has_place, mut must_wake) = match reservation {
+        let (index, number, has_place, is_granted) = match reservation {
             Some(reservation) => {
                 let reservation = mem::ManuallyDrop::new(reservation);
-                let has_place = inner.take_reserved(reservation.index);
+                let has_place = inner.reserved_has_place(reservation.index);
                 // A place that was granted meanwhile found no task to wake.
                 (reservation.index, reservation.number, has_place, has_place && !reservation.had_place)
             }
@@ -154,22 +203,46 @@ impl<T: Send + 'static> GroupState<T> {
                 (inner.first_free, inner.take_number(), false, false)
             }
         };
-        must_wake |= inner.is_stopping;
+        let is_stopping = inner.is_stopping;
         if handle.give_waker(inner.wakers.waker(self, index)) {
-            let queued = (is_limited && !has_place).then(|| abort.clone());
-            inner.put(index, GroupEntry::Task { handle, number, has_place, is_blocking, queued });
+            let mut closure = closure.map(Queued::Closure);
+            let queued = if !is_limited || has_place {
+                None
+            } else if !is_blocking {
+                Some(Queued::Task(abort.clone()))
+            } else if is_stopping {
+                None
+            } else {
+                // `clean-ups-are-due`, for closures. Relaxed: as in `close`.
+                self.runtime.shared.due_in_groups.fetch_add(1, Ordering::Relaxed);
+                closure.take()
+            };
+            let task = GroupEntry::Task { handle, number, has_place, is_blocking, queued };
+            if is_limited {
+                inner.entries[index] = task;
+            } else {
+                inner.put(index, task);
+            }
             drop(guard);
-            if must_wake {
-                end_or_wake(&abort, is_blocking && self.scope.is_stopping());
+            match closure {
+                Some(Queued::Closure(closure)) if is_stopping => closure.runnable.cancel(),
+                Some(closure) => self.start_queued(closure),
+                None if is_stopping => end_or_wake(&abort, is_blocking),
+                None if is_granted => abort.wake(),
+                None => {}
             }
         } else {
+            if is_limited {
+                inner.take_reserved(index);
+            }
             drop(guard);
-            let task = self.describe_end(handle, number, has_place);
-            self.task_is_done(task);
+            self.ended_before_insert(handle, number, has_place);
         }
         abort
     }
 
+    /// The caller may hold the lock, if another reference to the task is left.
+    #[inline]
     fn describe_end(&self, handle: JoinHandle<T>, number: u64, has_place: bool) -> EndedTask<T> {
         let (id, spawned_at, ended) = (handle.id(), handle.location(), handle.into_ended());
         let cancelled_by = match &ended {
@@ -189,62 +262,79 @@ impl<T: Send + 'static> GroupState<T> {
         }
     }
 
+    /// A task had ended before its entry was made.
+    #[cold]
+    fn ended_before_insert(self: &Arc<Self>, handle: JoinHandle<T>, number: u64, has_place: bool) {
+        let task = self.describe_end(handle, number, has_place);
+        self.task_is_done(self.inner.lock(), task);
+    }
+
     /// Keeps or drops the result of a task, and does what follows from its end.
-    fn task_is_done(self: &Arc<Self>, task: EndedTask<T>) {
+    #[inline]
+    fn task_is_done<'a>(self: &'a Arc<Self>, mut inner: GroupGuard<'a, T>, mut task: EndedTask<T>) {
+        let options = &self.options;
         let (is_output, is_failure) = match &task.ended {
-            Ended::Output(output) => (true, self.options.is_error.is_some_and(|is_error| is_error(output))),
+            Ended::Output(output) => (true, options.is_error.is_some_and(|is_error| is_error(output))),
             Ended::Panicked(_) | Ended::Cancelled => (false, true),
         };
         let cancels = match &task.ended {
-            Ended::Output(_) => is_failure && self.options.cancels_on_error,
-            Ended::Panicked(_) => self.options.cancels_on_panic,
+            Ended::Output(_) => is_failure && options.cancels_on_error,
+            Ended::Panicked(_) => options.cancels_on_panic,
             Ended::Cancelled => false,
         };
         let (id, had_place) = (task.id, task.has_place);
-        let mut task = Some(task);
-        if self.options.discards && !is_failure {
+        let mut keeps_place = false;
+        if inner.is_abandoned {
             // `counted-until-ended`, `user-code-outside`
-            drop_guarded(task.take());
-        }
-        let mut inner = self.inner.lock();
-        if inner.is_abandoned && task.is_some() {
             drop(inner);
-            drop_guarded(task.take());
+            drop_guarded(task);
+            inner = self.inner.lock();
+        } else if !options.discards {
+            keeps_place = had_place && inner.keeps_places;
+            task.has_place = keeps_place;
+            inner.ended.push(task);
+            self.has_result.store(true, Ordering::Relaxed);
+        } else if is_failure {
+            task.has_place = false;
+            self.has_result.store(true, Ordering::Relaxed);
+            if let Some(unused) = inner.keep_first_failure(task, is_output) {
+                // `counted-until-ended`, `user-code-outside`
+                drop(inner);
+                drop_guarded(unused);
+                inner = self.inner.lock();
+            }
+        } else {
+            // No code of the user runs: it is a `()` or an `Ok(())` (`NoValue`).
+            drop(task);
+        }
+        let mut granted = None;
+        if had_place && !keeps_place {
+            granted = inner.release_place(&self.scope);
+            self.hint_place(&inner);
+        }
+        inner.unfinished -= 1;
+        let is_empty = inner.unfinished == 0;
+        if is_empty {
+            self.has_result.store(true, Ordering::Relaxed);
+        }
+        let is_last = is_empty && inner.phase == GroupPhase::Closing;
+        let notified = if inner.free_places > 0 { NEXT | READY } else { NEXT };
+        let has_waiters = inner.take_waits(notified);
+        if cancels {
+            // What waits for the result finds the group cancelled.
+            drop(inner);
+            self.cancel(&Reason::SiblingFailed(id));
             inner = self.inner.lock();
         }
-        let keeps_place = had_place && inner.keeps_places && task.is_some();
-        if let Some(task) = &mut task {
-            task.has_place = keeps_place;
-        }
-        let granted = if had_place && !keeps_place { inner.release_place(&self.scope) } else { None };
-        let unused = match task {
-            Some(task) if self.options.discards => inner.keep_first_failure(task, is_output),
-            Some(task) => {
-                inner.ended.push(task);
-                None
-            }
-            None => None,
-        };
-        inner.unfinished -= 1;
-        let is_last = inner.unfinished == 0;
-        let mut notified = NEXT;
-        if inner.free_places > 0 {
-            notified |= READY;
-        }
-        let has_waiters = inner.take_waits(notified);
-        drop(inner);
-        drop_guarded(unused);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
-        if cancels {
-            self.cancel_with(Reason::SiblingFailed(id), false);
-        }
+        notify(inner, has_waiters);
+        self.start_granted(granted);
         if is_last {
             self.advance();
         }
-        if has_waiters {
-            self.waiters.lock().notify_all();
+        if is_empty {
+            if let Some(phase) = &self.options.in_phase {
+                phase.emptied();
+            }
         }
     }
 
@@ -252,88 +342,53 @@ impl<T: Send + 'static> GroupState<T> {
     pub(super) fn release_place(&self) {
         let mut inner = self.inner.lock();
         let granted = inner.release_place(&self.scope);
+        self.hint_place(&inner);
         let has_waiters = inner.free_places > 0 && inner.take_waits(READY);
-        drop(inner);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
+        notify(inner, has_waiters);
+        self.start_granted(granted);
     }
 
-    /// From now on, a task that ends keeps its place until its result is yielded. Returns the numbers of all tasks whose results
-    /// were not taken, in the order of their spawns, and those results that are there.
-    pub(super) fn keep_order(&self) -> (VecDeque<u64>, Vec<EndedTask<T>>) {
-        let mut inner = self.inner.lock();
-        inner.keeps_places = true;
-        let ended: Vec<_> = std::iter::from_fn(|| inner.ended.pop()).collect();
-        let unfinished = inner.entries.iter().filter_map(|entry| match entry {
-            GroupEntry::Task { number, .. } | GroupEntry::Reserved { number, .. } => Some(*number),
-            GroupEntry::Free(_) | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => None,
-        });
-        let mut numbers: Vec<_> = unfinished.chain(ended.iter().map(|task| task.number)).collect();
-        numbers.sort_unstable();
-        (numbers.into(), ended)
-    }
-
-    /// The opposite of [`keep_order`](Self::keep_order): results need no places any more.
-    pub(super) fn release_places_of_ended(&self) {
-        let mut ended = {
-            let mut inner = self.inner.lock();
-            inner.keeps_places = false;
-            mem::replace(&mut inner.ended, ResultQueue::new())
-        };
-        let mut kept = ResultQueue::new();
-        while let Some(mut task) = ended.pop() {
-            if mem::take(&mut task.has_place) {
-                self.release_place();
-            }
-            kept.push(task);
-        }
-        let mut inner = self.inner.lock();
-        while let Some(task) = inner.ended.pop() {
-            kept.push(task);
-        }
-        inner.ended = kept;
-    }
-
-    /// Cancels the group. `at_once`: without the grace period.
-    pub(super) fn cancel_with(self: &Arc<Self>, reason: Reason, at_once: bool) {
-        let is_first = self.scope.request(&reason);
-        if at_once || self.options.grace.is_zero() {
-            self.stop();
-        } else if is_first {
-            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
-        }
-        let mut inner = self.inner.lock();
-        let has_waiters = inner.take_waits(READY);
-        drop(inner);
-        if has_waiters {
-            self.waiters.lock().notify_all();
-        }
+    /// Cancels the group, and the groups inside of it.
+    pub(super) fn cancel(self: &Arc<Self>, reason: &Reason) {
+        cancel_all(Arc::clone(self) as Arc<dyn CancelTarget>, reason);
     }
 
     /// Drops the tasks, except where a shield protects them.
-    fn stop(&self) {
-        let tasks: Vec<_> = {
+    fn stop(self: &Arc<Self>) {
+        let mut has_closures = false;
+        let count = {
             let mut inner = self.inner.lock();
             if mem::replace(&mut inner.is_stopping, true) {
                 return;
             }
             self.scope.stop();
-            let tasks = inner.entries.iter().filter_map(|entry| match entry {
-                GroupEntry::Task { handle, is_blocking, .. } => Some((handle.abort_handle(), *is_blocking)),
-                // The thread that spawns a reserved task wakes it.
-                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) | GroupEntry::CleanUp(_) => {
-                    None
-                }
-            });
-            tasks.collect()
+            inner.entries.len()
         };
         self.scope.notify_stopped();
-        for (task, is_blocking) in tasks {
-            end_or_wake(&task, is_blocking);
+        // The thread that adds a task from now on wakes it, also one that is reserved.
+        for first in (0..count).step_by(STEPS_PER_LOCK) {
+            let last = count.min(first + STEPS_PER_LOCK);
+            let (mut tasks, mut closures) = (Vec::new(), Vec::new());
+            for entry in &mut self.inner.lock().entries[first..last] {
+                match entry {
+                    GroupEntry::Task { queued, .. } if matches!(queued, Some(Queued::Closure(_))) => {
+                        closures.extend(queued.take());
+                    }
+                    GroupEntry::Task { handle, is_blocking, .. } => tasks.push((handle.abort_handle(), *is_blocking)),
+                    GroupEntry::Free(_)
+                    | GroupEntry::Reserved { .. }
+                    | GroupEntry::Watcher(_)
+                    | GroupEntry::CleanUp(_) => {}
+                }
+            }
+            for (task, is_blocking) in tasks {
+                has_closures |= is_blocking;
+                end_or_wake(&task, is_blocking);
+            }
+            self.cancel_queued(closures);
+        }
+        if has_closures {
+            self.watch_closures();
         }
     }
 
@@ -345,7 +400,7 @@ impl<T: Send + 'static> GroupState<T> {
         then: impl FnOnce(&Arc<Self>) + Send + 'static,
     ) {
         let time = sleep_on(&self.runtime.shared.parts.timers, within);
-        self.watch(time, location, |state, ()| then(state));
+        inherited::without(|| self.watch(time, location, |state, ()| then(state)));
     }
 
     /// Calls `then` with the output of `future`, unless the group ends first.
@@ -396,146 +451,30 @@ impl<T: Send + 'static> GroupState<T> {
         self.inner.lock().watchers -= 1;
         self.advance();
     }
+}
 
-    /// Adds a clean-up. The last one runs first.
-    pub(super) fn defer(
-        &self,
-        within: Duration,
-        future: impl Future<Output = ()> + Send + 'static,
-        location: &'static Location<'static>,
-    ) -> Arc<DeferSlot> {
-        let deferral = Deferral { within, future: Box::pin(future), location };
-        let slot = Arc::new(DeferSlot(Mutex::new(Some(deferral))));
-        let mut inner = self.inner.lock();
-        inner.deferred.push(Arc::clone(&slot));
-        slot
-    }
-
-    /// No task is spawned from now on: when all have ended, the clean-ups run.
-    pub(super) fn close(self: &Arc<Self>) {
-        {
-            let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Open {
-                inner.phase = GroupPhase::Closing;
-                // `clean-ups-are-due`. Relaxed: the caller's task has not ended, which orders it.
-                self.runtime.shared.closing_groups.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.advance();
-    }
-
-    /// The `TaskGroup` is dropped: its tasks are, too, and the clean-ups run.
-    pub(super) fn abandon(self: &Arc<Self>) {
-        let results = {
-            let mut inner = self.inner.lock();
-            if inner.phase == GroupPhase::Done {
-                return;
-            }
-            inner.is_abandoned = true;
-            mem::replace(&mut inner.ended, ResultQueue::new())
-        };
-        drop_results(results);
-        self.cancel_with(Reason::Dropped, true);
-        self.close();
-    }
-
-    /// Does the next step of a group that is closing.
-    fn advance(self: &Arc<Self>) {
-        loop {
-            let mut inner = self.inner.lock();
-            if inner.phase != GroupPhase::Closing || inner.unfinished > 0 || inner.is_cleaning_up {
-                return;
-            }
-            if inner.watchers > 0 {
-                if mem::replace(&mut inner.are_watchers_aborted, true) {
-                    return;
-                }
-                let watchers = inner.entries.iter().filter_map(|entry| match entry {
-                    GroupEntry::Watcher(handle) => Some(handle.abort_handle()),
-                    GroupEntry::Free(_)
-                    | GroupEntry::Reserved { .. }
-                    | GroupEntry::Task { .. }
-                    | GroupEntry::CleanUp(_) => None,
-                });
-                let watchers: Vec<_> = watchers.collect();
-                drop(inner);
-                watchers.iter().for_each(AbortHandle::abort);
-                return;
-            }
-            if let Some(slot) = inner.deferred.pop() {
-                inner.is_cleaning_up = true;
-                drop(inner);
-                let deferral = slot.0.lock().take();
-                match deferral {
-                    Some(deferral) => self.clean_up(deferral),
-                    None => self.inner.lock().is_cleaning_up = false,
-                }
-                continue;
-            }
-            inner.phase = GroupPhase::Done;
-            // `wakers-go-last`
-            let wakers = mem::replace(&mut inner.wakers, EntryWakers::new());
-            let failed = if inner.is_abandoned { inner.failed_clean_up.take() } else { None };
-            inner.waits = 0;
-            drop(inner);
-            drop_guarded((wakers, failed));
-            self.waiters.lock().notify_all();
-            // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
-            self.runtime.shared.closing_groups.fetch_sub(1, Ordering::Release);
-            return;
-        }
-    }
-
-    fn clean_up(self: &Arc<Self>, deferral: Deferral) {
-        let Deferral { within, future, location } = deferral;
-        // Its time begins with its first poll, as for every future.
-        let timed = async move { timeout(within, future).await.is_ok() };
-        let task = CleanUp::new(timed, &self.scope);
-        let handle = self.runtime.shared.spawn_at(task, self.options.name.clone(), location);
-        let mut guard = self.inner.lock();
-        let inner = &mut *guard;
-        let index = inner.first_free;
-        if handle.give_waker(inner.wakers.waker(self, index)) {
-            inner.put(index, GroupEntry::CleanUp(handle));
-        } else {
-            drop(guard);
-            self.clean_up_is_done(handle);
-        }
-    }
-
-    /// The caller calls `advance`.
-    fn clean_up_is_done(&self, handle: JoinHandle<bool>) {
-        let (id, spawned_at) = (handle.id(), handle.location());
-        let (ended, cancelled_by) = match handle.into_ended() {
-            Ended::Output(true) => (None, CancelledBy::OwnTime),
-            Ended::Output(false) => (Some(Ended::Cancelled), CancelledBy::OwnTime),
-            Ended::Cancelled if self.runtime.shared.is_closed() => (Some(Ended::Cancelled), CancelledBy::Shutdown),
-            Ended::Cancelled => (Some(Ended::Cancelled), CancelledBy::Abort),
-            Ended::Panicked(panic) => (Some(Ended::Panicked(panic)), CancelledBy::OwnTime),
-        };
-        let mut failed =
-            ended.map(|ended| EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended });
-        let mut inner = self.inner.lock();
-        inner.is_cleaning_up = false;
-        if inner.failed_clean_up.is_none() {
-            inner.failed_clean_up = failed.take();
-        }
-        drop(inner);
-        // A panic that is not the first is reported here.
-        drop_guarded(failed);
+impl<T> Drop for GroupState<T> {
+    fn drop(&mut self) {
+        self.runtime.shared.nodes.remove(self.entry);
     }
 }
 
 impl<T: Send + 'static> EntryOwner for GroupState<T> {
     fn task_ended(self: &Arc<Self>, index: usize) {
-        let entry = self.inner.lock().take(index);
-        match entry {
-            GroupEntry::Task { handle, number, has_place, .. } => {
+        let mut inner = self.inner.lock();
+        match inner.take(index) {
+            GroupEntry::Task { handle, number, has_place, queued, .. } => {
+                // The caller has a reference to the task, so nothing is freed under the lock.
+                drop(queued);
                 let task = self.describe_end(handle, number, has_place);
-                self.task_is_done(task);
+                self.task_is_done(inner, task);
             }
-            GroupEntry::Watcher(handle) => self.watcher_is_done(handle),
+            GroupEntry::Watcher(handle) => {
+                drop(inner);
+                self.watcher_is_done(handle);
+            }
             GroupEntry::CleanUp(handle) => {
+                drop(inner);
                 self.clean_up_is_done(handle);
                 self.advance();
             }
@@ -547,8 +486,36 @@ impl<T: Send + 'static> EntryOwner for GroupState<T> {
 }
 
 impl<T: Send + 'static> CancelTarget for GroupState<T> {
-    fn cancel(self: Arc<Self>, reason: Reason) {
-        self.cancel_with(reason, false);
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn name(&self) -> Option<Arc<str>> {
+        self.options.name.clone()
+    }
+
+    fn requested(self: Arc<Self>, is_first: bool) {
+        let (has_waiters, is_abandoned) = {
+            let mut inner = self.inner.lock();
+            (inner.take_waits(READY), inner.is_abandoned)
+        };
+        if self.options.grace.is_zero() || is_abandoned {
+            self.stop();
+        } else if is_first {
+            self.watch_time(self.options.grace, self.scope.created_at, |state| state.stop());
+        }
+        if has_waiters {
+            self.inner.lock().notify_all();
+        }
+    }
+
+    fn inner_closes(&self) {
+        self.inner.lock().closing_inside += 1;
+    }
+
+    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
+        self.inner.lock().closing_inside -= 1;
+        self.advance_alone()
     }
 }
 
@@ -561,26 +528,27 @@ fn end_or_wake(task: &AbortHandle, is_blocking: bool) {
     }
 }
 
-/// Drops results that the program has not taken, outside of the lock.
-fn drop_results<T>(mut results: ResultQueue<EndedTask<T>>) {
-    while let Some(task) = results.pop() {
-        drop_guarded(task);
+/// Releases the lock, and notifies all waits if there are any.
+#[inline]
+fn notify<T>(inner: GroupGuard<'_, T>, has_waiters: bool) {
+    if has_waiters {
+        inner.notify_all();
     }
 }
 
 impl<T: Send + 'static> Drop for Reservation<'_, T> {
     fn drop(&mut self) {
         // The spawn has panicked.
-        let mut inner: MutexGuard<'_, _> = self.state.inner.lock();
+        let mut inner = self.state.inner.lock();
         let granted = if inner.take_reserved(self.index) { inner.release_place(&self.state.scope) } else { None };
+        self.state.hint_place(&inner);
         inner.unfinished -= 1;
+        let is_empty = inner.unfinished == 0;
         let has_waiters = inner.take_waits(NEXT | READY);
-        drop(inner);
-        if let Some(granted) = granted {
-            granted.wake();
-        }
-        if has_waiters {
-            self.state.waiters.lock().notify_all();
+        notify(inner, has_waiters);
+        self.state.start_granted(granted);
+        if let Some(phase) = self.state.options.in_phase.as_ref().filter(|_| is_empty) {
+            phase.emptied();
         }
     }
 }

@@ -44,6 +44,7 @@ impl<F> GroupTask<F> {
 }
 
 /// The context is in its place outside of a poll.
+#[inline]
 fn must_stop(context: &Option<Context>) -> bool {
     context.as_ref().is_some_and(Context::must_stop)
 }
@@ -59,7 +60,7 @@ impl<F: Future> Future for GroupTask<F> {
         }
         // Its place is granted before it is woken. Until then only the group's stop or an abort wakes it.
         if let Some(context) = this.context.as_ref().filter(|context| !context.scope.is_granted(*this.number)) {
-            waiting::record(WaitKind::Semaphore, Some(context.scope.created_at));
+            waiting::record(WaitKind::GroupPlace, Some(context.scope.created_at));
             return Poll::Pending;
         }
         let future = this.future;
@@ -83,7 +84,7 @@ pin_project! {
 
 impl<F> CleanUp<F> {
     pub(super) fn new(future: F, scope: &Arc<Scope>) -> Self {
-        Self { future, context: Some(Context::shielded(Arc::clone(scope))) }
+        Self { future, context: Some(Context::of_clean_up(Arc::clone(scope))) }
     }
 }
 

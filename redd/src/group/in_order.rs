@@ -20,7 +20,7 @@ type Waiting<T> = Pin<Box<dyn Future<Output = Option<EndedTask<T>>> + Send>>;
 
 /// The results of a group in the order of its spawns. Made by [`TaskGroup::in_order`](super::TaskGroup::in_order).
 ///
-/// It has the methods of a stream. redd does not depend on the crate that declares the trait `Stream`;
+/// It has the methods of a stream. With the feature `stream` it is one: it implements `futures_core::Stream`. Without it,
 /// `futures::stream::poll_fn` makes one. Dropping it is like dropping the group.
 ///
 /// # Examples
@@ -43,7 +43,7 @@ type Waiting<T> = Pin<Box<dyn Future<Output = Option<EndedTask<T>>> + Send>>;
 pub struct InOrder<T: Send + 'static> {
     owner: GroupOwner<T>,
     /// The numbers of the tasks whose results were not yielded.
-    order: VecDeque<u64>,
+    pub(super) order: VecDeque<u64>,
     /// Results that came before their turn.
     held: BTreeMap<u64, EndedTask<T>>,
     /// Waits for the next result, in the order of the ends.
@@ -59,6 +59,9 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Waits for the result of the next task, in the order of the spawns. `None` at the end.
     ///
+    /// A group that [discards](super::TaskGroup::discarding) has no results but its first failure, which comes when all tasks
+    /// have ended.
+    ///
     /// # Errors
     /// Returns why the task has no output: it panicked or was cancelled.
     ///
@@ -73,12 +76,12 @@ impl<T: Send + 'static> InOrder<T> {
     /// Polls for the next result. [`next`](Self::next) is the same as a future.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, TaskError>>> {
         let unit = ready!(coop::poll_proceed(cx));
-        let Some(next) = self.order.front().copied() else {
-            unit.made_progress();
-            return Poll::Ready(None);
-        };
         let task = loop {
-            if let Some(task) = self.held.remove(&next) {
+            let Some(next) = self.order.front() else {
+                unit.made_progress();
+                return Poll::Ready(None);
+            };
+            if let Some(task) = self.held.remove(next) {
                 break task;
             }
             let state = &self.owner.0;
@@ -88,10 +91,13 @@ impl<T: Send + 'static> InOrder<T> {
             });
             let ended = ready!(waiting.as_mut().poll(cx));
             self.waiting = None;
-            let Some(task) = ended else {
-                unreachable!("a task whose number was not yielded has not ended, or its result is there")
-            };
-            self.held.insert(task.number, task);
+            match ended {
+                Some(task) => {
+                    self.held.insert(task.number, task);
+                }
+                // All tasks have ended. The group has discarded what is not held.
+                None => self.order.retain(|number| self.held.contains_key(number)),
+            }
         };
         unit.made_progress();
         self.order.pop_front();
@@ -149,12 +155,12 @@ impl<T: Send + 'static> InOrder<T> {
 
     /// Cancels the tasks; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.owner.0.cancel_with(reason.into(), false);
+        self.owner.0.cancel(&reason.into());
     }
 
     /// Returns a handle to the cancellation of the group.
     pub fn scope(&self) -> CancelScope {
-        CancelScope(Arc::clone(&self.owner.0.scope))
+        self.owner.0.scope.hand_out()
     }
 }
 

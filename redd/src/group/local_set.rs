@@ -24,6 +24,7 @@ use std::task::{Context, Poll};
 use crate::current::{self, Entered};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::recorder::{self, EventKind, pair};
+use crate::observe::spans::HAS_SPANS;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::{Mutex, thread, thread_local};
@@ -33,6 +34,7 @@ use crate::scheduler::id::Id;
 use crate::scheduler::{enter, local};
 use crate::sync::waker_cell::WakerCell;
 use crate::task::cell;
+use crate::task::inherited::Inherited;
 use crate::task::local_slabs::ListedSlab;
 use crate::task::poll::Ran;
 use crate::task::recorded::RecordedPoll;
@@ -154,6 +156,12 @@ impl Schedule for LocalSetState {
             None => panic.report(None),
         }
     }
+}
+
+/// What the builder of the runtime that this thread is in says about spans.
+#[inline]
+fn inherits_span() -> bool {
+    HAS_SPANS && enter::with_current(|shared| shared.config.inherits_span) == Some(true)
 }
 
 impl LocalSet {
@@ -362,8 +370,10 @@ impl Inner {
         F: Future + 'static,
         F::Output: 'static,
     {
+        let values = Inherited::capture(inherits_span());
         // SAFETY: `own-thread`: the set is here, and neither it nor the handle of an output that is not `Send` leaves.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.shared.slab, future, name, location) };
+        let (runnable, handle) =
+            unsafe { cell::allocate::<F, false>(&self.shared.slab, values, future, name, location) };
         record(EventKind::Spawn, &runnable);
         if self.shared.remote.lock().is_none() {
             runnable.cancel();

@@ -13,6 +13,7 @@
 //! | complete what must not be interrupted | [`shield()`] |
 //! | clean up with `.await` | [`TaskGroup::defer`] |
 //! | start tasks again that fail | [`Supervisor`] |
+//! | end a service step by step, and know what was left | [`Phases`] |
 //!
 //! # Examples
 //! ```
@@ -35,8 +36,12 @@
 //! # Ok::<(), redd::group::TaskError>(()) }).unwrap();
 //! ```
 
+mod clean_ups;
 mod entry_waker;
+mod group_describe;
+mod group_end;
 mod group_inner;
+mod group_places;
 mod group_results;
 mod group_state;
 mod group_task;
@@ -47,20 +52,37 @@ pub(crate) mod local_set;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_groups.rs"]
 mod models;
+mod origin;
+mod phases;
+mod phases_core;
+mod phases_drive;
+mod phases_group;
+mod phases_hold;
+mod phases_report;
 mod result_queue;
 mod scope;
 mod set_state;
 mod shield;
+mod slow_closures;
+#[cfg(feature = "stream")]
+mod streams;
+mod supervised;
 mod supervisor;
 pub(crate) mod task_builder;
 mod task_error;
 mod task_group;
 mod task_group_builder;
 pub(crate) mod task_local;
+mod unread_overdue;
 
 pub use in_order::InOrder;
+pub use phases::Phases;
+pub use phases_hold::Hold;
+pub use phases_report::{Left, LeftKind, PhaseReport, Report};
 pub use scope::{CancelScope, Reason, cancelled, is_cancelled};
 pub use shield::{Shield, shield};
+#[cfg(feature = "stream")]
+pub use streams::Results;
 pub use supervisor::{ChildOutput, Exhausted, Restart, Supervisor};
 pub use task_error::{GroupError, TaskError};
 pub use task_group::{Deferred, TaskGroup};

@@ -35,6 +35,10 @@ impl<I> ResultQueue<I> {
         self.last.is_empty() && self.full.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.full.iter().map(VecDeque::len).sum::<usize>() + self.last.len()
+    }
+
     #[inline]
     pub(super) fn push(&mut self, item: I) {
         if self.last.len() == Self::CHUNK_LEN {

@@ -24,12 +24,14 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::observe::coarse;
 use crate::observe::waiting::WaitKind;
-use crate::primitives::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use crate::primitives::{Mutex, thread_local};
 use crate::sync::wait_list::{CallSite, WaitList};
 use crate::sync::wait_until::wait_until;
 use crate::task::Id;
+use crate::task::current::id_or_zero;
 
 /// Why a task was cancelled.
 ///
@@ -60,6 +62,8 @@ pub enum Reason {
     Aborted,
     /// The runtime was shut down.
     Shutdown,
+    /// Its phase of the shutdown was over. This is the name of the phase; see [`Phases`](super::Phases).
+    Phase(Cow<'static, str>),
     /// A clean-up did not end within its time; see [`TaskGroup::defer`](super::TaskGroup::defer).
     CleanUpTooLong,
 }
@@ -73,10 +77,13 @@ impl fmt::Display for Reason {
             Self::Dropped => f.write_str("its group was dropped"),
             Self::Aborted => f.write_str("it was aborted"),
             Self::Shutdown => f.write_str("its runtime was shut down"),
+            Self::Phase(name) => write!(f, "the phase `{name}` of the shutdown was over"),
             Self::CleanUpTooLong => f.write_str("it is a clean-up that did not end within its time"),
         }
     }
 }
+
+impl std::error::Error for Reason {}
 
 impl From<&'static str> for Reason {
     fn from(text: &'static str) -> Self {
@@ -106,9 +113,43 @@ pub(super) enum ScopeStage {
 
 /// A group that a scope belongs to.
 pub(super) trait CancelTarget: Send + Sync {
-    /// Cancels its tasks.
-    fn cancel(self: Arc<Self>, reason: Reason);
+    fn scope(&self) -> &Scope;
+    fn name(&self) -> Option<Arc<str>>;
+    /// Does what follows from a request. `is_first`: it was the first one.
+    fn requested(self: Arc<Self>, is_first: bool);
+    /// A group that was made inside begins to close. This one is not done before it.
+    fn inner_closes(&self);
+    /// A group that was made inside is done. Returns the next group for which that holds.
+    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>>;
 }
+
+/// Cancels a group, and the groups that were made inside of it. First all of them know the reason, then the innermost stop first.
+///
+/// Without recursion, because groups may be nested as deeply as memory allows.
+pub(super) fn cancel_all(first: Arc<dyn CancelTarget>, reason: &Reason) {
+    let mut inside = Vec::new();
+    let is_first = request(&first, reason, &mut inside);
+    let mut next = 0;
+    while let Some((target, _)) = inside.get(next) {
+        let target = Arc::clone(target);
+        let is_first = request(&target, reason, &mut inside);
+        inside[next].1 = is_first;
+        next += 1;
+    }
+    for (target, is_first) in inside.into_iter().rev() {
+        target.requested(is_first);
+    }
+    first.requested(is_first);
+}
+
+/// Adds the groups that were made in `target` to `inside`. Returns whether it was the first request.
+fn request(target: &Arc<dyn CancelTarget>, reason: &Reason, inside: &mut Vec<(Arc<dyn CancelTarget>, bool)>) -> bool {
+    let Some(children) = target.scope().request(reason) else { return false };
+    inside.extend(children.into_values().filter_map(|child| Some((child.upgrade()?, false))));
+    true
+}
+
+type Children = BTreeMap<u64, Weak<dyn CancelTarget>>;
 
 pub(super) struct Scope {
     stage: AtomicU8,
@@ -117,15 +158,21 @@ pub(super) struct Scope {
     inner: Mutex<ScopeInner>,
     waiters: WaitList,
     target: OnceLock<Weak<dyn CancelTarget>>,
-    /// The scope in which this one was made, and its key there.
+    /// The scope in which this one was made, and its key there. None for a scope that was made inside of a shield.
     parent: OnceLock<(Arc<Scope>, u64)>,
+    /// The program has had a `CancelScope` of it.
+    is_handed_out: AtomicBool,
+    /// The group in which this one was made.
+    outer: OnceLock<Weak<dyn CancelTarget>>,
     pub(super) created_at: &'static Location<'static>,
 }
 
 struct ScopeInner {
     reason: Option<Reason>,
+    /// When that was, on the coarse clock, for dumps.
+    requested_ms: u32,
     next_child: u64,
-    children: BTreeMap<u64, Weak<dyn CancelTarget>>,
+    children: Children,
 }
 
 impl Scope {
@@ -133,10 +180,12 @@ impl Scope {
         Arc::new(Self {
             stage: AtomicU8::new(RUNNING),
             granted: AtomicU64::new(1),
-            inner: Mutex::new(ScopeInner { reason: None, next_child: 0, children: BTreeMap::new() }),
+            inner: Mutex::new(ScopeInner { reason: None, requested_ms: 0, next_child: 0, children: BTreeMap::new() }),
             waiters: WaitList::new(()),
             target: OnceLock::new(),
             parent: OnceLock::new(),
+            is_handed_out: AtomicBool::new(false),
+            outer: OnceLock::new(),
             created_at,
         })
     }
@@ -144,8 +193,11 @@ impl Scope {
     /// Tells the scope its group, as the first call. If the scope that this thread is in has been cancelled, this returns the
     /// reason.
     pub(super) fn attach(self: &Arc<Self>, target: Weak<dyn CancelTarget>) -> Option<Reason> {
-        let parent =
-            Context::with_current(|context| (context.depth == 0).then(|| Arc::clone(&context.scope))).flatten();
+        let around = Context::with_current(|context| (Arc::clone(&context.scope), context.depth == 0));
+        if let Some(outer) = around.as_ref().and_then(|(scope, _)| scope.target.get()) {
+            let _ = self.outer.set(Weak::clone(outer));
+        }
+        let parent = around.filter(|(_, is_cancelled_together)| *is_cancelled_together).map(|(scope, _)| scope);
         let registered = parent.map(|parent| {
             let mut inner = parent.inner.lock();
             let key = inner.next_child;
@@ -158,18 +210,25 @@ impl Scope {
             drop(inner);
             (parent, key, reason)
         });
-        // Both are set once: the caller has just made the scope.
+        // All are set once: the caller has just made the scope.
         let _ = self.target.set(target);
         let (parent, key, reason) = registered?;
         let _ = self.parent.set((parent, key));
         reason
     }
 
+    /// The group in which this one was made, if it still exists.
+    pub(super) fn outer(&self) -> Option<Arc<dyn CancelTarget>> {
+        self.outer.get().and_then(Weak::upgrade)
+    }
+
+    #[inline]
     fn reached(&self, stage: ScopeStage) -> bool {
         // Acquire: the reason is visible. Pairs with Release in `Scope::advance`.
         self.stage.load(Ordering::Acquire) >= stage as u8
     }
 
+    #[inline]
     pub(super) fn is_cancelled(&self) -> bool {
         self.reached(ScopeStage::Requested)
     }
@@ -198,29 +257,57 @@ impl Scope {
         if self.is_cancelled() { self.inner.lock().reason.clone() } else { None }
     }
 
+    /// The reason of the first request as text, and when that was, on the coarse clock of the process.
+    pub(super) fn describe_request(&self) -> Option<(String, u32)> {
+        let (reason, requested_ms) = {
+            let inner = self.inner.lock();
+            (inner.reason.clone()?, inner.requested_ms)
+        };
+        Some((reason.to_string(), requested_ms))
+    }
+
+    /// A handle with which the program can cancel the group.
+    pub(super) fn hand_out(self: &Arc<Self>) -> CancelScope {
+        // Relaxed, here and below: dumps only show it.
+        self.is_handed_out.store(true, Ordering::Relaxed);
+        CancelScope(Arc::clone(self))
+    }
+
+    pub(super) fn is_handed_out(&self) -> bool {
+        self.is_handed_out.load(Ordering::Relaxed)
+    }
+
+    /// The name of its group.
+    pub(super) fn group_name(&self) -> Option<Arc<str>> {
+        self.target.get().and_then(Weak::upgrade)?.name()
+    }
+
+    /// The scope in which this one was made.
+    pub(super) fn parent(&self) -> Option<&Arc<Self>> {
+        self.parent.get().map(|(parent, _)| parent)
+    }
+
     /// Cancels the group, and the groups that were made inside of it.
-    pub(super) fn cancel(&self, reason: Reason) {
+    pub(super) fn cancel(&self, reason: &Reason) {
         if let Some(target) = self.target.get().and_then(Weak::upgrade) {
-            target.cancel(reason);
+            cancel_all(target, reason);
         }
     }
 
-    /// Records a request. Returns false if there was one before (`first-reason`).
-    pub(super) fn request(&self, reason: &Reason) -> bool {
+    /// Records a request, and returns the groups that were made inside. `None` if there was a request before (`first-reason`).
+    fn request(&self, reason: &Reason) -> Option<Children> {
         let children = {
             let mut inner = self.inner.lock();
             if inner.reason.is_some() {
-                return false;
+                return None;
             }
             inner.reason = Some(reason.clone());
+            inner.requested_ms = coarse::now_ms();
             self.advance(ScopeStage::Requested);
             std::mem::take(&mut inner.children)
         };
         self.waiters.lock().notify_all();
-        for child in children.into_values().filter_map(|child| child.upgrade()) {
-            child.cancel(reason.clone());
-        }
-        true
+        Some(children)
     }
 
     /// The tasks are dropped from now on. The caller wakes them afterwards.
@@ -238,10 +325,15 @@ impl Scope {
         self.stage.fetch_max(stage as u8, Ordering::Release);
     }
 
-    /// Waits until the scope has reached a stage.
-    pub(super) fn wait(&self, stage: ScopeStage, location: CallSite) -> impl Future<Output = ()> + Send {
+    /// Waits until the scope has reached a stage. Dumps show the wait as one of this kind.
+    pub(super) fn wait(
+        &self,
+        stage: ScopeStage,
+        kind: WaitKind,
+        location: CallSite,
+    ) -> impl Future<Output = ()> + Send {
         let has_reached = move || self.reached(stage).then_some(());
-        wait_until(&self.waiters, WaitKind::Notify, location, has_reached, move |_| has_reached())
+        wait_until(&self.waiters, kind, location, has_reached, move |_| has_reached())
     }
 
     /// Whether `other` is this scope, or one around it.
@@ -261,14 +353,17 @@ impl Scope {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        if let Some((parent, key)) = self.parent.take() {
-            let child = parent.inner.lock().children.remove(&key);
+        // Without recursion, as in `cancel_all`.
+        let mut parent = self.parent.take();
+        while let Some((scope, key)) = parent {
+            let child = scope.inner.lock().children.remove(&key);
             drop(child);
+            parent = Arc::into_inner(scope).and_then(|mut scope| scope.parent.take());
         }
     }
 }
 
-/// The number of shields that protect a task.
+/// The number of shields that protect a task. They entered in polls of that task.
 #[derive(Default)]
 pub(super) struct Shields(AtomicU32);
 
@@ -279,8 +374,9 @@ impl Shields {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A shield ends.
+    /// A shield ends. Outside of a poll of the task, the caller wakes the task afterwards.
     pub(super) fn leave(&self) {
+        // Relaxed: as above. The wake orders it before the poll that follows.
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -292,10 +388,22 @@ impl Shields {
 /// What a task of a group carries: its scope, and how it is protected.
 pub(super) struct Context {
     pub(super) scope: Arc<Scope>,
+    kind: ContextKind,
+    /// The task, or the closure as a task. 0 before it is first entered.
+    task: u64,
     /// Made by the first shield.
     shields: Option<Arc<Shields>>,
     /// The number of shields around the code that runs. A clean-up counts as one.
     depth: u32,
+}
+
+/// What carries a context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ContextKind {
+    /// A stop of the group drops it.
+    Task,
+    /// A stop does not end it: a closure or a clean-up. Shields in it have nothing to protect from.
+    Lasting,
 }
 
 thread_local! {
@@ -306,12 +414,17 @@ thread_local! {
 
 impl Context {
     pub(super) fn new(scope: Arc<Scope>) -> Self {
-        Self { scope, shields: None, depth: 0 }
+        Self { scope, kind: ContextKind::Task, task: 0, shields: None, depth: 0 }
+    }
+
+    /// The context of a blocking closure.
+    pub(super) fn of_closure(scope: Arc<Scope>) -> Self {
+        Self { kind: ContextKind::Lasting, ..Self::new(scope) }
     }
 
     /// The context of a clean-up.
-    pub(super) fn shielded(scope: Arc<Scope>) -> Self {
-        Self { scope, shields: None, depth: 1 }
+    pub(super) fn of_clean_up(scope: Arc<Scope>) -> Self {
+        Self { kind: ContextKind::Lasting, depth: 1, ..Self::new(scope) }
     }
 
     /// Whether the task is to be dropped now.
@@ -320,9 +433,12 @@ impl Context {
         self.scope.is_stopping() && self.shields.as_ref().is_none_or(|shields| shields.is_empty())
     }
 
-    /// Runs `f` with this context as the one of the thread.
+    /// Runs `f` with this context as the one of the thread. The caller is in a poll of the context's task.
     #[inline]
     pub(super) fn enter<R>(context: &mut Option<Self>, f: impl FnOnce() -> R) -> R {
+        if let Some(context) = context.as_mut().filter(|context| context.task == 0) {
+            context.task = id_or_zero();
+        }
         let swap = |context: &mut Option<Self>| {
             CURRENT.with(|current| std::mem::swap(&mut **current.borrow_mut(), context));
         };
@@ -338,16 +454,32 @@ impl Context {
         f()
     }
 
-    /// Calls `f` with the context of this thread. It must not run user code.
+    /// Calls `f` with the context of the current task. It must not run user code.
+    ///
+    /// The code of one task may run another one on this thread: it may block on a runtime. The context is not that task's.
     fn with_current<R>(f: impl FnOnce(&mut Self) -> R) -> Option<R> {
-        CURRENT.with(|current| current.borrow_mut().as_mut().map(f))
+        CURRENT.with(|current| current.borrow_mut().as_mut().filter(|context| context.task == id_or_zero()).map(f))
     }
 
-    /// The scope and the shields of the task that runs on this thread.
+    /// The scope and the shields of the current task. `None` if no stop of its group drops it.
     pub(super) fn current_shields() -> Option<(Arc<Scope>, Arc<Shields>)> {
-        Self::with_current(|context| {
-            (Arc::clone(&context.scope), Arc::clone(context.shields.get_or_insert_with(Arc::default)))
-        })
+        let shields = Self::with_current(|context| {
+            let is_task = context.kind == ContextKind::Task;
+            is_task.then(|| (Arc::clone(&context.scope), Arc::clone(context.shields.get_or_insert_with(Arc::default))))
+        });
+        shields.flatten()
+    }
+
+    /// Whether these are the shields of the current task.
+    pub(super) fn is_protected_by(shields: &Arc<Shields>) -> bool {
+        let is_own =
+            Self::with_current(|context| context.shields.as_ref().is_some_and(|own| Arc::ptr_eq(own, shields)));
+        is_own.unwrap_or(false)
+    }
+
+    /// The scope of the task that runs on this thread.
+    pub(super) fn current_scope() -> Option<Arc<Scope>> {
+        Self::with_current(|context| Arc::clone(&context.scope))
     }
 
     /// Runs `f` as code inside a shield.
@@ -375,8 +507,7 @@ impl Context {
 /// have one of these, and want to end by themselves.
 ///
 /// Outside of a group's task and of its [`spawn_blocking`](super::TaskGroup::spawn_blocking) it waits forever. A task that is
-/// spawned with [`redd::spawn`](crate::spawn) belongs to no group, also if a group's task spawns it. What a group's task polls by
-/// itself counts as its own code, such as the tasks of a `LocalSet` that it awaits.
+/// spawned with [`redd::spawn`](crate::spawn) or `spawn_local` belongs to no group, also if a group's task spawns it.
 ///
 /// # Cancel safety
 /// Nothing is lost if the future is dropped.
@@ -400,7 +531,7 @@ impl Context {
 pub fn cancelled() -> impl Future<Output = Reason> + Send {
     let location = Location::caller();
     async move {
-        let Some(scope) = Context::with_current(|context| Arc::clone(&context.scope)) else {
+        let Some(scope) = Context::current_scope() else {
             return std::future::pending().await;
         };
         wait_for_reason(&scope, location).await
@@ -408,7 +539,7 @@ pub fn cancelled() -> impl Future<Output = Reason> + Send {
 }
 
 async fn wait_for_reason(scope: &Scope, location: &'static Location<'static>) -> Reason {
-    scope.wait(ScopeStage::Requested, Some(location)).await;
+    scope.wait(ScopeStage::Requested, WaitKind::Cancelled, Some(location)).await;
     scope.reason().unwrap_or(Reason::Dropped)
 }
 
@@ -458,7 +589,7 @@ pub fn is_cancelled() -> bool {
 /// # });
 /// ```
 #[derive(Clone)]
-pub struct CancelScope(pub(super) Arc<Scope>);
+pub struct CancelScope(Arc<Scope>);
 
 impl CancelScope {
     /// Returns the scope of the current task, or of the current blocking closure. `None` outside of a group.
@@ -478,12 +609,12 @@ impl CancelScope {
     /// # });
     /// ```
     pub fn current() -> Option<Self> {
-        Context::with_current(|context| Self(Arc::clone(&context.scope)))
+        Context::current_scope().map(|scope| scope.hand_out())
     }
 
     /// Cancels the group; see [`TaskGroup::cancel`](super::TaskGroup::cancel).
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.0.cancel(reason.into());
+        self.0.cancel(&reason.into());
     }
 
     /// Returns whether the group is cancelled.
@@ -496,7 +627,7 @@ impl CancelScope {
         self.0.reason()
     }
 
-    /// Waits until the group is cancelled, and returns the reason.
+    /// Waits until the group is cancelled, and returns the reason. If the group is closed without that, it waits forever.
     ///
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.

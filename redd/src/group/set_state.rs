@@ -303,6 +303,8 @@ pub(super) struct TakenOutputs<T>(pub(super) ResultQueue<EndedTask<T>>);
 
 // SAFETY: there is no way to an output through a shared reference.
 unsafe impl<T: Send> Sync for TakenOutputs<T> {}
+/// Outputs are only moved: none is pinned here. So a set is `Unpin`, whatever its tasks return.
+impl<T> Unpin for TakenOutputs<T> {}
 impl<T> UnwindSafe for TakenOutputs<T> {}
 impl<T> RefUnwindSafe for TakenOutputs<T> {}
 

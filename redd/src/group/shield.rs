@@ -10,26 +10,35 @@ use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
 use super::scope::{Context, Scope, ScopeStage, Shields};
-use crate::time::sleep;
+use crate::collections::wake_list::wake_guarded;
+use crate::observe::overdue::{Overdue, OverdueKind};
+use crate::observe::shields;
+use crate::observe::waiting::{Kept, WaitKind};
+use crate::runtime::Handle;
+use crate::task;
+use crate::time::sleep::sleep_at;
 
 /// Protects a part of a group's task from cancellation: `future` is completed before the task is dropped.
 ///
 /// - Without a cancellation it is as if `future` was awaited directly.
 /// - If the group is cancelled, `future` gets `within` from then on, or from its first poll if that is later. If it does not
-///   complete in this time, it is dropped, and the task with it.
+///   complete in this time, it is dropped, and the task with it. That is [reported](crate::runtime::Builder::on_overdue), because the
+///   error of the task only has the reason of the cancellation.
 /// - It protects from the cancellation of the group, of a group around it, and from the drop of the
 ///   [`TaskGroup`](super::TaskGroup). It does not protect from [`AbortHandle::abort`](crate::task::AbortHandle::abort) and from
 ///   the end of the runtime.
 /// - [`is_cancelled`](super::is_cancelled) and [`cancelled`](super::cancelled) still tell the truth inside. A group that is
 ///   started inside is not cancelled together with the outer one.
 /// - Shields nest, and each has its own time. The task is dropped when the last of them has ended.
-/// - Outside of a group's task it protects from nothing: a future whose owner drops it is gone.
+/// - Outside of a group's task it protects from nothing: a future whose owner drops it is gone. A clean-up and a blocking closure
+///   are not cancelled, so there it is as if `future` was awaited directly.
+/// - It protects the task in which it is first polled, also if another task completes it.
 ///
 /// # Panics
 /// The future panics when its time begins in a runtime that was built without `enable_time`.
@@ -79,6 +88,8 @@ pin_project! {
 struct Guard {
     shields: Arc<Shields>,
     scope: Arc<Scope>,
+    /// That of the task. Set when the shield first waits.
+    waker: Option<Waker>,
     /// Completes when the time is over. Made when the shield first waits.
     expiry: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -86,6 +97,10 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.shields.leave();
+        if !Context::is_protected_by(&self.shields) {
+            // Another task had it, or the task is being dropped. The task may have to stop now.
+            wake_guarded(self.waker.take());
+        }
     }
 }
 
@@ -93,19 +108,43 @@ impl Guard {
     fn enter() -> Option<Self> {
         let (scope, shields) = Context::current_shields()?;
         shields.enter();
-        Some(Self { shields, scope, expiry: None })
+        Some(Self { shields, scope, waker: None, expiry: None })
     }
 
-    fn poll_expired(&mut self, within: Duration, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn poll_expired(
+        &mut self,
+        within: Duration,
+        location: &'static Location<'static>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        let is_new = self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker()));
+        if is_new && Context::is_protected_by(&self.shields) {
+            self.waker = Some(cx.waker().clone());
+        }
         let scope = &self.scope;
         let expiry = self.expiry.get_or_insert_with(|| {
             let scope = Arc::clone(scope);
             Box::pin(async move {
-                scope.wait(ScopeStage::Stopping, None).await;
-                sleep(within).await;
+                scope.wait(ScopeStage::Stopping, WaitKind::Shield, Some(location)).await;
+                shields::begin_time_at(location);
+                sleep_at(within, location).await;
             })
         });
+        // A reader of a dump wants to see what the future inside waits for.
+        let _kept = Kept::take();
         expiry.as_mut().poll(cx)
+    }
+}
+
+impl Guard {
+    /// The time was over: what the future did is incomplete, and no call returns that.
+    fn report(self, within: Duration, made_at: &'static Location<'static>) {
+        let kind = OverdueKind::Shield { task: task::try_id(), made_at, within };
+        let (group, group_created_at) = (self.scope.group_name(), self.scope.created_at);
+        let runtime = Handle::try_current().ok();
+        let config = runtime.as_ref().map(|runtime| &runtime.shared.config);
+        let (hook, name) = config.map_or((None, None), |config| (config.on_overdue.as_ref(), config.name.as_deref()));
+        Overdue { kind, group, group_created_at }.deliver(hook, name);
     }
 }
 
@@ -126,9 +165,11 @@ impl<F: Future> Future for Shield<F> {
             *this.guard = None;
             return Poll::Ready(output);
         }
-        if this.guard.as_mut().is_some_and(|guard| guard.poll_expired(*this.within, cx).is_ready()) {
+        if this.guard.as_mut().is_some_and(|guard| guard.poll_expired(*this.within, this.location, cx).is_ready()) {
             this.future.set(None);
-            *this.guard = None;
+            if let Some(guard) = this.guard.take() {
+                guard.report(*this.within, this.location);
+            }
         }
         Poll::Pending
     }

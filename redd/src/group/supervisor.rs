@@ -10,11 +10,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::ops::Range;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use super::scope::{cancelled, is_cancelled};
+use super::supervised::{Supervised, SupervisedStage};
 use super::task_error::TaskError;
 use super::task_group::TaskGroup;
 use crate::current;
@@ -33,7 +35,8 @@ type Run = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// - Children are stopped in the reverse order of their starts, one after the other. A child learns of it by
 ///   [`cancelled`](super::cancelled), and is dropped when [its time](Self::stop_within) is over.
 ///
-/// Dropping the future of `run` drops all children. Inside of a [`TaskGroup`], the children are cancelled with the group.
+/// Dropping the future of `run` drops all children. Inside of a [`TaskGroup`], the children are cancelled with the group, and none
+/// is started again.
 ///
 /// # Examples
 /// ```
@@ -73,11 +76,24 @@ enum Strategy {
     RestForOne,
 }
 
+impl Strategy {
+    /// The function that makes such a supervisor.
+    fn name(self) -> &'static str {
+        match self {
+            Self::OneForOne => "one_for_one",
+            Self::OneForAll => "one_for_all",
+            Self::RestForOne => "rest_for_one",
+        }
+    }
+}
+
 struct Child {
     name: String,
     start: Box<dyn FnMut() -> Run + Send>,
     stop_within: Duration,
     location: &'static Location<'static>,
+    /// The address of the running supervisor, and the index of the child.
+    run_of: (usize, usize),
     stage: ChildStage,
     /// How often it has failed since it last ran for long.
     failures: u32,
@@ -156,6 +172,10 @@ impl fmt::Display for Exhausted {
 impl std::error::Error for Exhausted {}
 
 /// What a child of a [`Supervisor`] returns: `()`, or a `Result<(), E>` whose error can be printed.
+#[diagnostic::on_unimplemented(
+    message = "a child of a supervisor returns `()` or `Result<(), E>`, not `{Self}`",
+    note = "the error implements `Display`, `Send` and `'static`"
+)]
 pub trait ChildOutput: Send + 'static {
     #[doc(hidden)]
     fn into_result(self) -> Result<(), String>;
@@ -217,7 +237,7 @@ impl Supervisor {
         self
     }
 
-    /// Adds a child. `start` makes its future, once for each run.
+    /// Adds a child. `start` makes its future, once for each run. A panic in `start` counts as one of the child.
     #[track_caller]
     pub fn child<S, F>(mut self, name: &str, mut start: S) -> Self
     where
@@ -234,6 +254,7 @@ impl Supervisor {
             start,
             stop_within: Duration::ZERO,
             location: Location::caller(),
+            run_of: (0, 0),
             stage: ChildStage::Done,
             failures: 0,
             started_at: None,
@@ -319,17 +340,25 @@ impl Supervisor {
     where
         F: Future + Send,
     {
-        located(self.supervise(stop))
+        located(self.supervise(stop, Location::caller()))
     }
 
-    async fn supervise(mut self, stop: impl Future + Send) -> Result<(), Exhausted> {
+    async fn supervise(
+        mut self,
+        stop: impl Future + Send,
+        run_at: &'static Location<'static>,
+    ) -> Result<(), Exhausted> {
         let mut stop = pin!(stop);
+        let names = self.children.iter().map(|child| child.name.as_str());
+        let shown = Supervised::begin(self.strategy.name(), run_at, names);
+        (0..).zip(&mut self.children).for_each(|(index, child)| child.run_of = (shown.address(), index));
         let mut failures: VecDeque<Instant> = VecDeque::new();
         self.children.iter_mut().for_each(Child::start);
         loop {
             if self.children.iter().all(|child| matches!(child.stage, ChildStage::Done)) {
                 return Ok(());
             }
+            shown.set_stages(self.children.iter().map(Child::stage));
             let event = next_event(&mut self.children, stop.as_mut()).await;
             let (index, failure) = match event {
                 Event::Stop => {
@@ -338,8 +367,11 @@ impl Supervisor {
                 }
                 Event::Due => {
                     let now = Instant::now();
-                    let due = |child: &&mut Child| matches!(child.stage, ChildStage::Waiting(at) if at <= now);
-                    self.children.iter_mut().filter(due).for_each(Child::start);
+                    let due = |child: &Child| matches!(child.stage, ChildStage::Waiting(at) if at <= now);
+                    for (index, child) in (0..).zip(&mut self.children).filter(|(_, child)| due(child)) {
+                        child.start();
+                        shown.add_restart(index);
+                    }
                     continue;
                 }
                 Event::Ended(index, Ok(())) => {
@@ -348,8 +380,12 @@ impl Supervisor {
                 }
                 Event::Ended(index, Err(failure)) => (index, failure),
             };
+            shown.add_failure(index, &failure);
             let now = Instant::now();
-            failures.retain(|failed_at| now.duration_since(*failed_at) < self.within);
+            let is_old = |failed_at: &Instant| now.duration_since(*failed_at) >= self.within;
+            while failures.front().is_some_and(is_old) {
+                failures.pop_front();
+            }
             if failures.len() >= self.restarts_max {
                 self.children[index].stage = ChildStage::Done;
                 stop_all(&mut self.children).await;
@@ -361,7 +397,9 @@ impl Supervisor {
             if let Some(hook) = &mut self.on_restart {
                 hook(&Restart { child: &self.children[index].name, failure: &failure, delay });
             }
-            self.children[index].stage = ChildStage::Waiting(now);
+            let due = now.after_or_never(delay);
+            self.children[index].stage = ChildStage::Waiting(due);
+            shown.set_stages(self.children.iter().map(Child::stage));
             let affected = match self.strategy {
                 Strategy::OneForOne => index..index + 1,
                 Strategy::OneForAll => 0..self.children.len(),
@@ -370,7 +408,7 @@ impl Supervisor {
             let was_done: Vec<_> =
                 self.children[affected.clone()].iter().map(|child| matches!(child.stage, ChildStage::Done)).collect();
             stop_all(&mut self.children[affected.clone()]).await;
-            let start_at = Instant::now().max(now + delay);
+            let start_at = Instant::now().max(due);
             for (child, was_done) in self.children[affected].iter_mut().zip(was_done) {
                 if !was_done {
                     child.stage = ChildStage::Waiting(start_at);
@@ -394,6 +432,8 @@ async fn next_event(children: &mut [Child], mut stop: Pin<&mut impl Future>) -> 
         ChildStage::Running(_) | ChildStage::Done => None,
     });
     let mut timer = due.min().map(|at| Box::pin(sleep_until(at)));
+    // The children are cancelled together with the group around them. None is started again.
+    let mut cancelled = pin!(cancelled());
     let mut ends: Vec<_> = children
         .iter()
         .enumerate()
@@ -403,11 +443,15 @@ async fn next_event(children: &mut [Child], mut stop: Pin<&mut impl Future>) -> 
         })
         .collect();
     let event = poll_fn(|cx| {
-        if stop.as_mut().poll(cx).is_ready() {
+        if stop.as_mut().poll(cx).is_ready() || cancelled.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Stop);
         }
         for (index, end) in &mut ends {
             if let Poll::Ready(result) = end.as_mut().poll(cx) {
+                if is_cancelled() {
+                    // Since the look above, and it may be why the child has ended.
+                    return Poll::Ready(Event::Stop);
+                }
                 let result = match result {
                     Some(Ok(result)) => result,
                     Some(Err(error)) => Err(describe(error)),
@@ -441,10 +485,24 @@ async fn stop_all(children: &mut [Child]) {
 
 impl Child {
     fn start(&mut self) {
-        let group = TaskGroup::builder().name(&self.name).grace(self.stop_within).start();
-        group.spawn_at((self.start)(), self.location);
+        let (supervisor, index) = self.run_of;
+        let builder = TaskGroup::builder().child_of(supervisor, index);
+        let group = builder.name(&self.name).grace(self.stop_within).start_at(self.location);
+        let run = catch_unwind(AssertUnwindSafe(|| (self.start)()));
+        // A panic there counts as one of the child.
+        let run = run.unwrap_or_else(|payload| Box::pin(async move { resume_unwind(payload) }));
+        group.spawn_at(run, self.location);
         self.started_at = Some(Instant::now());
         self.stage = ChildStage::Running(group);
+    }
+
+    /// What dumps show of its stage.
+    fn stage(&self) -> SupervisedStage {
+        match self.stage {
+            ChildStage::Running(_) => SupervisedStage::Running,
+            ChildStage::Waiting(at) => SupervisedStage::Waiting(at.into_std()),
+            ChildStage::Done => SupervisedStage::Done,
+        }
     }
 
     /// The time until it is started again, after a failure now.

@@ -28,7 +28,10 @@ use crate::task::{Id, JoinError};
 /// assert!(error.to_string().ends_with("panicked with message \"no more eggs\""));
 /// # });
 /// ```
-pub struct TaskError {
+pub struct TaskError(Box<Details>);
+
+/// On the heap, so that the result of a task that ends well stays small.
+struct Details {
     id: Id,
     name: Option<Arc<str>>,
     spawned_at: &'static Location<'static>,
@@ -42,7 +45,7 @@ enum Cause {
 
 impl TaskError {
     pub(super) fn panicked(error: JoinError, name: Option<Arc<str>>, spawned_at: &'static Location<'static>) -> Self {
-        Self { id: error.id(), name, spawned_at, cause: Cause::Panicked(error) }
+        Self(Box::new(Details { id: error.id(), name, spawned_at, cause: Cause::Panicked(error) }))
     }
 
     pub(super) fn cancelled(
@@ -51,27 +54,27 @@ impl TaskError {
         name: Option<Arc<str>>,
         spawned_at: &'static Location<'static>,
     ) -> Self {
-        Self { id, name, spawned_at, cause: Cause::Cancelled(reason) }
+        Self(Box::new(Details { id, name, spawned_at, cause: Cause::Cancelled(reason) }))
     }
 
     /// Returns the id of the task.
     pub fn id(&self) -> Id {
-        self.id
+        self.0.id
     }
 
     /// Returns the name of the task's group, if it has one.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.0.name.as_deref()
     }
 
     /// Returns the line that spawned the task.
     pub fn spawned_at(&self) -> &'static Location<'static> {
-        self.spawned_at
+        self.0.spawned_at
     }
 
     /// Returns whether the task panicked.
     pub fn is_panic(&self) -> bool {
-        matches!(self.cause, Cause::Panicked(_))
+        matches!(self.0.cause, Cause::Panicked(_))
     }
 
     /// Returns whether the task was cancelled. [`reason`](Self::reason) returns why.
@@ -86,7 +89,7 @@ impl TaskError {
 
     /// Returns why the task was cancelled. `None` if it panicked.
     pub fn reason(&self) -> Option<&Reason> {
-        match &self.cause {
+        match &self.0.cause {
             Cause::Cancelled(reason) => Some(reason),
             Cause::Panicked(_) => None,
         }
@@ -109,22 +112,23 @@ impl TaskError {
     /// # });
     /// ```
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, Self> {
-        let Self { id, name, spawned_at, cause } = self;
+        let Details { id, name, spawned_at, cause } = *self.0;
         match cause {
             Cause::Panicked(error) => error.try_into_panic().map_err(|error| Self::panicked(error, name, spawned_at)),
-            Cause::Cancelled(_) => Err(Self { id, name, spawned_at, cause }),
+            Cause::Cancelled(reason) => Err(Self::cancelled(id, reason, name, spawned_at)),
         }
     }
 }
 
 impl fmt::Display for TaskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {}", self.id)?;
-        if let Some(name) = &self.name {
+        let Details { id, name, spawned_at, cause } = &*self.0;
+        write!(f, "task {id}")?;
+        if let Some(name) = name {
             write!(f, " `{name}`")?;
         }
-        write!(f, " (spawned at {}) ", self.spawned_at)?;
-        match &self.cause {
+        write!(f, " (spawned at {spawned_at}) ")?;
+        match cause {
             Cause::Cancelled(reason) => write!(f, "was cancelled: {reason}"),
             Cause::Panicked(error) => error.with_message(|message| match message {
                 Some(text) => write!(f, "panicked with message {text:?}"),
@@ -150,6 +154,24 @@ impl From<TaskError> for io::Error {
 }
 
 /// The error of [`TaskGroup::try_close`](super::TaskGroup::try_close): the first failure of the group.
+///
+/// If the tasks return an [`io::Result`], it converts to an [`io::Error`], so that `?` returns it from such a function:
+/// ```
+/// use redd::group::TaskGroup;
+/// use std::io;
+///
+/// async fn read(paths: Vec<String>) -> io::Result<Vec<Vec<u8>>> {
+///     let files = TaskGroup::limit(4).start();
+///     for path in paths {
+///         files.spawn(redd::fs::read(path));
+///     }
+///     Ok(files.try_close().await?)
+/// }
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let error = read(vec!["/no/such/file".to_owned()]).await.unwrap_err();
+/// assert_eq!(error.kind(), io::ErrorKind::NotFound);
+/// # });
+/// ```
 ///
 /// # Examples
 /// ```
@@ -187,6 +209,16 @@ impl<E: std::error::Error> std::error::Error for GroupError<E> {
         match self {
             Self::Failed(error) => error.source(),
             Self::Task(_) => None,
+        }
+    }
+}
+
+impl From<GroupError<Self>> for io::Error {
+    /// Returns the error of the task, or the [`TaskError`] as an error.
+    fn from(error: GroupError<Self>) -> Self {
+        match error {
+            GroupError::Failed(error) => error,
+            GroupError::Task(error) => error.into(),
         }
     }
 }

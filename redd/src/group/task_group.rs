@@ -6,11 +6,11 @@
 
 use std::future::Future;
 use std::panic::Location;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::group_inner::DeferSlot;
-use super::group_state::{GroupOwner, GroupState};
+use super::group_inner::{DeferSlot, QueuedClosure};
+use super::group_state::{GroupOwner, GroupState, Reservation};
 use super::group_task::GroupTask;
 use super::in_order::InOrder;
 use super::local_set;
@@ -18,8 +18,8 @@ use super::scope::{CancelScope, Context, Reason};
 use super::task_error::{GroupError, TaskError};
 use super::task_group_builder::TaskGroupBuilder;
 use crate::runtime::Handle;
-use crate::scheduler::closures::spawn_on;
-use crate::task::{AbortHandle, coop};
+use crate::scheduler::closures::{allocate, refuse, spawn_on};
+use crate::task::{AbortHandle, inherited};
 
 /// Tasks with the same type of output that end together: a group leaves no task behind.
 ///
@@ -29,7 +29,8 @@ use crate::task::{AbortHandle, coop};
 /// - [`close`](Self::close) waits for the tasks and the clean-ups. After it, **none is left**.
 /// - **Dropping the group cancels its tasks** with [`Reason::Dropped`]. Each is dropped at its current `.await`, except in a
 ///   [`shield`](super::shield()). Then the [clean-ups](Self::defer) run. The runtime does that; nothing waits for it.
-/// - A group that a group's task starts is cancelled together with the outer group.
+/// - A group that a group's task starts is cancelled together with the outer group. When the outer group is closed, what the
+///   inner one has left is done, too: its tasks and its clean-ups.
 ///
 /// A panic of a task is returned as a [`TaskError`], and does not stop the others unless
 /// [`on_panic`](TaskGroupBuilder::on_panic) says so.
@@ -151,8 +152,9 @@ impl<T: Send + 'static> TaskGroup<T> {
         let reservation = state.reserve();
         let number = reservation.as_ref().map_or(0, |reservation| reservation.number);
         let task = GroupTask::new(future, &state.scope, number);
+        let _span = inherited::choose_span(state.options.inherits_span);
         let handle = state.runtime.shared.spawn_at(task, state.options.name.clone(), location);
-        state.insert(handle, reservation, false)
+        state.insert(handle, reservation, false, None)
     }
 
     /// Spawns a task that need not be `Send` onto the current [`LocalSet`](crate::task::LocalSet) or local runtime.
@@ -184,15 +186,20 @@ impl<T: Send + 'static> TaskGroup<T> {
         let reservation = self.state().reserve();
         let number = reservation.as_ref().map_or(0, |reservation| reservation.number);
         let task = GroupTask::new(future, &self.state().scope, number);
+        let _span = inherited::choose_span(self.state().options.inherits_span);
         let handle = local_set::spawn_local_named(task, self.state().options.name.clone(), Location::caller());
-        self.state().insert(handle, reservation, false)
+        self.state().insert(handle, reservation, false, None)
     }
 
     /// Runs a closure on the blocking pool; see [`spawn_blocking`](crate::task::spawn_blocking).
     ///
     /// - **A closure that has started cannot be stopped**: [`close`](Self::close) waits for it. Inside,
     ///   [`is_cancelled`](super::is_cancelled) tells it to return.
-    /// - It needs no place of the group's limit. The pool has a limit of its own.
+    /// - It needs a place of the group's [limit](Self::limit), as a task does. Until it has one it is queued, in one order with the
+    ///   tasks. If its handle aborts it there, it ends when its turn comes.
+    ///
+    /// # Panics
+    /// The closure is cancelled with a panic, which is its result, if the system refuses a thread.
     ///
     /// # Examples
     /// ```
@@ -211,17 +218,30 @@ impl<T: Send + 'static> TaskGroup<T> {
     where
         F: FnOnce() -> T + Send + 'static,
     {
-        let (scope, name) = (&self.state().scope, self.state().options.name.clone());
-        let shared = &self.state().runtime.shared;
+        let state = self.state();
+        let (scope, name) = (&state.scope, state.options.name.clone());
+        let shared = &state.runtime.shared;
         if scope.is_cancelled() {
             // It is not called. As a task, it is dropped by the runtime.
             let uncalled = async move { f() };
             let handle = shared.spawn(GroupTask::refused(uncalled, scope), name);
-            return self.state().insert(handle, None, false);
+            return state.insert(handle, None, false, None);
         }
-        let mut context = Some(Context::new(Arc::clone(scope)));
-        let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
-        self.state().insert(handle, None, true)
+        let reservation = state.reserve();
+        let _span = inherited::choose_span(state.options.inherits_span);
+        let mut context = Some(Context::of_closure(Arc::clone(scope)));
+        if reservation.as_ref().is_none_or(Reservation::had_place) {
+            let handle = spawn_on(shared, move || Context::enter(&mut context, f), name);
+            return state.insert(handle, reservation, true, None);
+        }
+        let refusal = Arc::new(OnceLock::new());
+        let is_refused = Arc::clone(&refusal);
+        let closure = move || match is_refused.get() {
+            Some(error) => refuse(error),
+            None => Context::enter(&mut context, f),
+        };
+        let (runnable, handle) = allocate(shared, closure, name, Location::caller());
+        state.insert(handle, reservation, true, Some(QueuedClosure { runnable, refusal }))
     }
 
     /// Waits until a task that is spawned then starts at once: back-pressure for a loop that spawns.
@@ -252,8 +272,9 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn ready(&self) -> impl Future<Output = ()> + Send {
-        self.state().forbid_inside("ready");
-        coop::cooperative(self.state().wait_ready(Some(Location::caller())))
+        let state = self.state();
+        state.forbid_inside("ready");
+        state.ready_for_unit(Some(Location::caller()))
     }
 
     /// Waits until a task has ended, and returns its result. `None` if none is left. Results come in the order of the ends.
@@ -286,16 +307,15 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// ```
     #[track_caller]
     pub fn next(&self) -> impl Future<Output = Option<Result<T, TaskError>>> + Send {
-        self.state().forbid_inside("next");
-        let ended = coop::cooperative(self.state().next_ended(Some(Location::caller())));
-        async move { Some(self.state().result_of(ended.await?)) }
+        let state = self.state();
+        state.forbid_inside("next");
+        state.next_result(Some(Location::caller()))
     }
 
     /// Returns the results in the order of the spawns, as a stream. No more tasks can be spawned.
     ///
     /// From now on a task that has ended keeps its place in the limit until its result is taken. So at most as many results are
-    /// held as the limit allows, and the tasks do not run ahead of the reader. Closures of
-    /// [`spawn_blocking`](Self::spawn_blocking) have no place, and run ahead.
+    /// held as the limit allows, and the tasks do not run ahead of the reader.
     ///
     /// # Examples
     /// ```
@@ -384,12 +404,13 @@ impl<T: Send + 'static> TaskGroup<T> {
     /// # });
     /// ```
     pub fn cancel(&self, reason: impl Into<Reason>) {
-        self.state().cancel_with(reason.into(), false);
+        self.state().cancel(&reason.into());
     }
 
     /// Cancels the group when `future` completes: for a `CancellationToken`, a signal, or anything else that can be awaited.
     ///
-    /// The future belongs to the group: it runs as a task of its own, and is dropped when the group has ended.
+    /// The future belongs to the group: it runs as a task of its own, and is dropped when the group has ended. Each output counts,
+    /// an error, too: the receiver of a channel completes when the sender is dropped.
     ///
     /// # Examples
     /// With a token of tokio-util it is `group.cancel_when(token.cancelled_owned(), "shutdown")`.
@@ -411,7 +432,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         F: Future + Send + 'static,
     {
         let reason = reason.into();
-        self.state().watch(future, Location::caller(), |state, _| state.cancel_with(reason, false));
+        self.state().watch(future, Location::caller(), move |state, _| state.cancel(&reason));
     }
 
     /// Returns whether the group was cancelled.
@@ -421,7 +442,7 @@ impl<T: Send + 'static> TaskGroup<T> {
 
     /// Returns a handle to the cancellation of the group, for code that has no access to the group.
     pub fn scope(&self) -> CancelScope {
-        CancelScope(Arc::clone(&self.state().scope))
+        self.state().scope.hand_out()
     }
 
     /// Adds a clean-up: `future` runs when all tasks of the group have ended, also if the group is cancelled or dropped, or if
@@ -477,7 +498,7 @@ impl<T: Send + 'static> TaskGroup<T> {
         self.state().options.name.as_deref()
     }
 
-    fn state(&self) -> &Arc<GroupState<T>> {
+    pub(super) fn state(&self) -> &Arc<GroupState<T>> {
         &self.owner.0
     }
 }
@@ -548,7 +569,7 @@ impl TaskGroup<()> {
     ///
     /// It is for services that spawn a task for each request, for as long as they run. At most one failure is kept: the first one
     /// since the last call of [`next`](Self::next), for that or for [`close`](Self::close). Further panics are reported on standard
-    /// error.
+    /// error. For tasks that return a `Result<(), E>`, call [`discarding`](TaskGroupBuilder::discarding) of [`builder`](Self::builder).
     ///
     /// # Examples
     /// ```
@@ -575,12 +596,42 @@ impl<T: Send + 'static> TaskGroupBuilder<T> {
     /// Panics outside of a runtime.
     #[track_caller]
     pub fn start(self) -> TaskGroup<T> {
+        self.start_at(Location::caller())
+    }
+
+    #[track_caller]
+    pub(super) fn start_at(self, location: &'static Location<'static>) -> TaskGroup<T> {
         let runtime = Handle::expect_current("`TaskGroup`");
-        TaskGroup { owner: GroupOwner(GroupState::start(self.options, runtime, Location::caller())) }
+        TaskGroup { owner: GroupOwner(GroupState::start(self.options, runtime, location)) }
     }
 }
 
 debug_struct!([T: Send + 'static] TaskGroup<T> as "TaskGroup", self => { name: self.name(), len: self.len(), .. });
+
+/// Spawns each future of an iterator into the group.
+///
+/// # Examples
+/// ```
+/// use redd::group::TaskGroup;
+///
+/// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut group = TaskGroup::limit(2).start();
+/// group.extend((1..=4).map(|n| async move { n * n }));
+/// assert_eq!(group.close().await.unwrap().iter().sum::<u32>(), 30);
+/// # });
+/// ```
+impl<T, F> Extend<F> for TaskGroup<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = F>>(&mut self, futures: I) {
+        for future in futures {
+            self.spawn(future);
+        }
+    }
+}
 
 /// A clean-up of a group that has not run. Returned by [`TaskGroup::defer`]; it may be ignored.
 #[derive(Clone)]

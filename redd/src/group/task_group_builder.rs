@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group_state::Options;
+use super::phases::Phases;
 
 /// What happens to the other tasks of a group when one fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +51,18 @@ impl<T> TaskGroupBuilder<T> {
             cancels_on_error: false,
             is_error: None,
             discards: false,
+            child_of: None,
             name: None,
+            in_phase: None,
+            inherits_span: None,
         };
         Self { options }
+    }
+
+    /// It is the run of this child of a supervisor.
+    pub(super) fn child_of(mut self, supervisor: usize, index: usize) -> Self {
+        self.options.child_of = Some((supervisor, index));
+        self
     }
 
     /// Runs at most `tasks` tasks at a time; see [`TaskGroup::limit`](super::TaskGroup::limit).
@@ -116,6 +126,60 @@ impl<T> TaskGroupBuilder<T> {
     /// ```
     pub fn on_panic(mut self, on_panic: OnError) -> Self {
         self.options.cancels_on_panic = on_panic == OnError::CancelOthers;
+        self
+    }
+
+    /// The tasks of the group end in this phase of a shutdown: the phase waits for them, and cancels them when its time is over.
+    ///
+    /// If the phase is over when the group is started, the group is cancelled at once, with
+    /// [`Reason::Phase`](super::Reason::Phase). [`Phases`] has the details.
+    ///
+    /// # Panics
+    /// Panics if there is no phase with this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::{Phases, Reason, TaskGroup};
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(async {
+    /// let phases = Phases::new().then("requests", Duration::from_secs(20));
+    /// let requests = TaskGroup::builder().in_phase(&phases, "requests").start();
+    /// for seconds in [10, 30] {
+    ///     requests.spawn(sleep(Duration::from_secs(seconds)));
+    /// }
+    /// phases.start("shutdown");
+    /// assert!(requests.next().await.unwrap().is_ok());
+    /// let error = requests.next().await.unwrap().unwrap_err();
+    /// assert_eq!(error.reason(), Some(&Reason::Phase("requests".into())));
+    /// # });
+    /// ```
+    #[track_caller]
+    pub fn in_phase(mut self, phases: &Phases, phase: &str) -> Self {
+        self.options.in_phase = Some(phases.place_of_group(phase));
+        self
+    }
+
+    /// Runs the tasks, closures and clean-ups of the group inside of the `tracing` span that is current where they are spawned or
+    /// deferred, or not, whatever [`Builder::inherit_span`](crate::runtime::Builder::inherit_span) says.
+    ///
+    /// Only with the feature `tracing`.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::TaskGroup;
+    /// use tracing::{Span, info_span};
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let group = TaskGroup::builder().inherit_span(true).start();
+    /// info_span!("request").in_scope(|| group.spawn(async { Span::current().is_none() }));
+    /// // A program with a subscriber would see `request` inside of the task.
+    /// assert_eq!(group.close().await.unwrap(), [true]);
+    /// # });
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn inherit_span(mut self, inherits: bool) -> Self {
+        self.options.inherits_span = Some(inherits);
         self
     }
 

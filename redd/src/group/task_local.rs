@@ -4,13 +4,14 @@
 //! returns to the future. Both moves swap two `Option`s, so scopes of one key nest: the inner future holds the outer value
 //! meanwhile.
 //!
-//! Called by user code, and by the expansion of `task_local!`.
+//! Called by user code, and by the expansion of `task_local!`. The values of keys with `#[inherited]` are cloned for each task that
+//! is spawned while they are set: `task::inherited` does that, and this file has its view of a key.
 //!
 //! # Invariants
 //! - `swapped-back`: the function that swaps a value into the slot swaps it out before it returns, also in a panic.
 //! - `dropped-inside`: the future is dropped with its value in the slot, so that its destructor can read it.
 
-use std::cell::RefCell;
+use std::cell::{BorrowMutError, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomPinned;
@@ -20,10 +21,13 @@ use std::thread::LocalKey as ThreadLocalKey;
 
 use pin_project_lite::pin_project;
 
+use crate::task::inherited::{InheritedKey, InheritedValue};
+
 /// A key for a value that each task has for itself. Declared with [`task_local!`](crate::task_local).
 ///
 /// - The key has a value only inside [`scope`](Self::scope) and [`sync_scope`](Self::sync_scope).
-/// - **A spawned task does not inherit the value.** Wrap the spawned future in a scope of its own.
+/// - **A spawned task does not inherit the value**, unless the key is declared with `#[inherited]`. Wrap the spawned future in a
+///   scope of its own.
 ///
 /// # Examples
 /// ```
@@ -39,6 +43,9 @@ pub struct LocalKey<T: 'static> {
     /// For the expansion of `task_local!` only.
     #[doc(hidden)]
     pub inner: ThreadLocalKey<RefCell<Option<T>>>,
+    /// For the expansion of `task_local!` only: set for a key with `#[inherited]`.
+    #[doc(hidden)]
+    pub inherited: Option<&'static InheritedKey>,
 }
 
 impl<T: 'static> LocalKey<T> {
@@ -159,12 +166,27 @@ impl<T: 'static> LocalKey<T> {
 
     /// Swaps `value` into the slot, runs `f`, swaps it back (`swapped-back`).
     fn enter<R>(&'static self, value: &mut Option<T>, f: impl FnOnce() -> R) -> Result<R, &'static str> {
-        self.inner
-            .try_with(|slot| slot.try_borrow_mut().map(|mut slot| std::mem::swap(&mut *slot, value)))
-            .map_err(|_| DESTROYED)?
-            .map_err(|_| BORROWED)?;
+        self.swap(value)?;
         let _guard = SwapBack { key: self, value };
         Ok(f())
+    }
+
+    /// Exchanges `value` with the one in the slot.
+    fn swap(&'static self, value: &mut Option<T>) -> Result<(), &'static str> {
+        let (is_set, was_set) = self
+            .inner
+            .try_with(|slot| {
+                let mut slot = slot.try_borrow_mut()?;
+                std::mem::swap(&mut *slot, value);
+                Ok((slot.is_some(), value.is_some()))
+            })
+            .map_err(|_| DESTROYED)?
+            .map_err(|_: BorrowMutError| BORROWED)?;
+        match self.inherited {
+            Some(inherited) if is_set != was_set => inherited.change(is_set),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -201,7 +223,7 @@ impl<T: Clone + 'static> LocalKey<T> {
     ///     static NUMBER: u32;
     /// }
     ///
-    /// // A spawned task does not inherit the value.
+    /// // A spawned task does not inherit the value of a key without `#[inherited]`.
     /// let inherited = NUMBER.scope(7, async { redd::spawn(async { NUMBER.try_get() }).await });
     /// assert!(inherited.await.unwrap().is_err());
     /// # });
@@ -225,14 +247,32 @@ struct SwapBack<'a, T: 'static> {
 
 impl<T: 'static> Drop for SwapBack<'_, T> {
     fn drop(&mut self) {
-        // Neither can fail: the slot existed when we entered, and every borrow of it ended inside the scope. If the
-        // slot is gone all the same, the thread is ending, and no code can read it any more.
-        let _ = self.key.inner.try_with(|slot| {
-            if let Ok(mut slot) = slot.try_borrow_mut() {
-                std::mem::swap(&mut *slot, self.value);
-            }
-        });
+        // It cannot fail: the slot existed when we entered, and every borrow of it ended inside the scope. If the slot is
+        // gone all the same, the thread is ending, and no code can read it any more.
+        let _ = self.key.swap(self.value);
     }
+}
+
+/// The value of a key that a task has inherited.
+struct InheritedLocal<T: 'static> {
+    key: &'static LocalKey<T>,
+    value: Option<T>,
+}
+
+impl<T: Send> InheritedValue for InheritedLocal<T> {
+    fn swap(&mut self) -> Result<(), &'static str> {
+        self.key.swap(&mut self.value)
+    }
+}
+
+/// Clones the value that an inherited key has on this thread. For the expansion of `task_local!` only.
+#[doc(hidden)]
+pub fn inherit<T>(key: &'static LocalKey<T>) -> Option<Box<dyn InheritedValue>>
+where
+    T: Clone + Send + 'static,
+{
+    let value = key.try_get().ok()?;
+    Some(Box::new(InheritedLocal { key, value: Some(value) }))
 }
 
 /// The reasons why a scope cannot be entered.

@@ -53,6 +53,11 @@ pub const DEBUG_OPTIONS: &[DebugOption] = &[
                   off. stack: a report has the calls that the thread is in",
     },
     DebugOption {
+        name: "overdue",
+        values: "off",
+        meaning: "off: clean-ups and shields that exceed their time, and closures that a cancelled task group waits for, are not printed",
+    },
+    DebugOption {
         name: "recorder",
         values: "off, quiet, full",
         meaning: "what `redd trace` finds. quiet, the default: what threads did last, without polls and wakes; these are \
@@ -67,6 +72,7 @@ pub(crate) struct DebugOptions {
     pub(crate) no_diagnoses: bool,
     pub(crate) dump_on: Option<c_int>,
     pub(crate) late_poll: LatePollOption,
+    pub(crate) no_overdue: bool,
     pub(crate) recorder: RecorderLevel,
 }
 
@@ -151,6 +157,7 @@ fn set(options: &mut DebugOptions, name: &str, value: &str) -> bool {
             Some(time) => options.late_poll.report_after = Some(time),
             None => return false,
         },
+        ("overdue", "off") => options.no_overdue = true,
         ("recorder", "off") => options.recorder = RecorderLevel::Off,
         ("recorder", "quiet") => options.recorder = RecorderLevel::Quiet,
         ("recorder", "full") => options.recorder = RecorderLevel::Full,
@@ -190,11 +197,14 @@ mod tests {
         let late_poll = LatePollOption { is_off: false, report_after: Some(Duration::from_secs(2)), with_stack: true };
         let (no_diagnoses, recorder) = (false, RecorderLevel::Quiet);
         let dump_on = Some(libc::SIGQUIT);
-        let expected = DebugOptions { attach: AttachOption::Off, no_diagnoses, dump_on, late_poll, recorder };
+        let no_overdue = false;
+        let expected =
+            DebugOptions { attach: AttachOption::Off, no_diagnoses, dump_on, late_poll, no_overdue, recorder };
         assert_eq!(options, expected);
-        let (options, problems) = parse("attach=on,diagnose=off,dump_on=SIGUSR2,late_poll=off,recorder=full");
+        let (options, problems) =
+            parse("attach=on,diagnose=off,dump_on=SIGUSR2,late_poll=off,overdue=off,recorder=full");
         assert_eq!(problems, [""; 0]);
-        assert!(options.no_diagnoses);
+        assert!(options.no_diagnoses && options.no_overdue);
         assert_eq!(options.attach, AttachOption::AtOnce);
         assert_eq!(options.dump_on, Some(libc::SIGUSR2));
         assert!(options.late_poll.is_off);

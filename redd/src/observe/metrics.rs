@@ -136,6 +136,38 @@ impl RuntimeMetrics {
         self.shared.workers.spares.lock().running_max
     }
 
+    /// Returns the number of task groups that have not ended.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::TaskGroup;
+    /// use redd::runtime::Handle;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let metrics = Handle::current().metrics();
+    /// let group = TaskGroup::<()>::limit(1).start();
+    /// group.spawn(std::future::pending());
+    /// group.spawn(std::future::pending());
+    /// assert_eq!((metrics.num_task_groups(), metrics.task_group_queue_depth()), (1, 1));
+    /// # });
+    /// ```
+    pub fn num_task_groups(&self) -> usize {
+        self.shared.nodes.groups()
+    }
+
+    /// Returns the number of tasks that wait for a place in a task group with a [limit](crate::group::TaskGroup::limit).
+    ///
+    /// It looks at each group.
+    pub fn task_group_queue_depth(&self) -> usize {
+        self.shared.nodes.queued()
+    }
+
+    /// Returns how often a [`Supervisor`](crate::group::Supervisor) has started a child again. If a failure restarts several
+    /// children, each of them counts.
+    pub fn supervisor_restart_count(&self) -> u64 {
+        self.shared.nodes.restarts.load(Ordering::Relaxed)
+    }
+
     /// Returns the duration of the longest poll, as far as the monitor measured it. It does not measure short polls,
     /// and it misses the first and last milliseconds of a long one.
     pub fn longest_poll(&self) -> Duration {
@@ -349,6 +381,9 @@ impl fmt::Debug for RuntimeMetrics {
             .field("rescue_workers", &self.rescue_workers())
             .field("rescue_workers_max", &self.rescue_workers_max())
             .field("longest_poll", &self.longest_poll())
+            .field("num_task_groups", &self.num_task_groups())
+            .field("task_group_queue_depth", &self.task_group_queue_depth())
+            .field("supervisor_restart_count", &self.supervisor_restart_count())
             .field("workers", &workers)
             .finish()
     }

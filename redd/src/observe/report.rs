@@ -33,6 +33,8 @@ pub(crate) enum ReportKind {
     /// A panic that was not joined.
     Panic,
     Shutdown,
+    /// What of a task group took longer than it may.
+    Overdue,
     /// The system refuses a thread, or a limit on threads is reached.
     Threads,
     /// A user has set something that redd does not understand.

@@ -88,6 +88,16 @@ wait_kinds! {
     Process = 16,
     /// A signal.
     Signal = 17,
+    /// A place in a task group with a limit.
+    GroupPlace = 18,
+    /// The end of one of the tasks of a task group.
+    GroupTask = 19,
+    /// The end of a task group: of all its tasks and clean-ups.
+    GroupEnd = 20,
+    /// The cancellation of a task group, or of the one that a task belongs to.
+    Cancelled = 21,
+    /// The end of the time of a shield. The task waits for something else, too.
+    Shield = 22,
 }
 
 /// A note: the kind of wait, and its location in the program.

@@ -13,6 +13,7 @@ use crate::observe::dump::Diagnosis;
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::late_poll::LatePoll;
+use crate::observe::overdue::Overdue;
 use crate::observe::spans;
 use crate::primitives::baton;
 use crate::primitives::seed::random_seed;
@@ -164,6 +165,8 @@ impl Builder {
                 observe: true,
                 diagnose: true,
                 on_diagnosis: None,
+                on_overdue: None,
+                inherits_span: false,
                 is_watched: false,
                 baton: None,
             },
@@ -1151,6 +1154,48 @@ impl Builder {
         self
     }
 
+    /// Calls `f` for what of a [`TaskGroup`](crate::group::TaskGroup) takes longer than it may, instead of writing it to standard error.
+    ///
+    /// - A group that was cancelled is waited for, by `close` or the like, and after a second its blocking closures still run. They cannot
+    ///   be stopped. It is reported once. A group that was not cancelled is not reported, however long it takes.
+    /// - A clean-up has exceeded its time, and no call has returned that: the group was dropped, or `close` returned another failure.
+    /// - The future of a [`shield`](crate::group::shield()) has exceeded its time, and was dropped.
+    /// - `f` runs on the thread where that happens, often a worker. So it must not block. A panic in it is caught.
+    ///
+    /// `REDD_DEBUG=overdue=off` switches the lines on standard error off.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::{TaskGroup, shield};
+    /// use redd::observe::Overdue;
+    /// use redd::runtime::Builder;
+    /// use redd::time::Duration;
+    /// use std::sync::mpsc;
+    ///
+    /// let (report, reports) = mpsc::channel();
+    /// let runtime = Builder::new_current_thread()
+    ///     .enable_all()
+    ///     .start_paused(true)
+    ///     .on_overdue(move |overdue: &Overdue| drop(report.send(overdue.to_string())))
+    ///     .build()?;
+    /// runtime.block_on(async {
+    ///     let group = TaskGroup::<()>::new();
+    ///     group.spawn(shield(Duration::from_secs(5), std::future::pending()));
+    ///     redd::task::yield_now().await;
+    ///     group.cancel("shutdown");
+    ///     group.close().await.unwrap_err();
+    /// });
+    /// assert!(reports.try_recv().unwrap().contains("did not end within 5s"));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_overdue<F>(&mut self, f: F) -> &mut Self
+    where
+        F: Fn(&Overdue) + Send + Sync + 'static,
+    {
+        self.config.on_overdue = Some(Arc::new(f));
+        self
+    }
+
     /// Whether a diagnosis makes [`Runtime::block_on`] panic, with the report and a dump of all tasks. Default: no. It is for tests:
     /// `#[redd::test(strict)]` sets it.
     ///
@@ -1203,6 +1248,32 @@ impl Builder {
     /// ```
     pub fn simulated(&mut self, seed: u64) -> &mut Self {
         self.world_seed = Some(seed);
+        self
+    }
+
+    /// Runs each task and blocking closure inside of the `tracing` span that was current where it was spawned. Off by default.
+    ///
+    /// - The span is entered for each poll, and while the future is dropped. It is not closed before the task has ended.
+    /// - The spans that redd makes for its tasks and locks are not inherited.
+    /// - Each spawn then asks the subscriber for the current span, and allocates if there is one.
+    /// - A [`TaskGroup`](crate::group::TaskGroup) may decide otherwise for its tasks:
+    ///   [`TaskGroupBuilder::inherit_span`](crate::group::TaskGroupBuilder::inherit_span).
+    ///
+    /// Only with the feature `tracing`.
+    ///
+    /// # Examples
+    /// ```
+    /// use tracing::{Span, info_span};
+    ///
+    /// let runtime = redd::runtime::Builder::new_current_thread().inherit_span(true).build()?;
+    /// let task = info_span!("request").in_scope(|| runtime.spawn(async { Span::current().is_none() }));
+    /// // A program with a subscriber would see `request` inside of the task.
+    /// assert!(runtime.block_on(task)?);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn inherit_span(&mut self, inherits: bool) -> &mut Self {
+        self.config.inherits_span = inherits;
         self
     }
 

@@ -7,7 +7,9 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::observe::coarse;
+use crate::observe::nodes::NodeInfo;
 use crate::observe::roots::RootInfo;
+use crate::observe::shields;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::waiter::WaiterInfo;
 use crate::scheduler::choices::Flavor;
@@ -21,6 +23,8 @@ use crate::task::{Id, local_slabs};
 pub(crate) struct Collected {
     pub(crate) tasks: Vec<TaskInfo>,
     pub(crate) waiters: Vec<WaiterInfo>,
+    /// The task groups and supervisors.
+    pub(crate) nodes: Vec<NodeInfo>,
 }
 
 pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
@@ -29,13 +33,16 @@ pub(crate) fn collect(shared: &Arc<Shared>) -> Collected {
     let mut waiters = Vec::with_capacity(tasks.len());
     waiters.extend(tasks.iter_mut().filter_map(|task| task.joined.take().map(|joined| *joined)));
     shared.parts.timers.collect(&mut waiters);
+    shields::rename_timers(&mut waiters);
     shared.parts.driver.collect(&mut waiters);
     shared.describe_running(&mut tasks);
     // The polls of a future on the thread that runs the tasks have no mark.
     let may_run = shared.config.flavor != Flavor::MultiThread && !sleeps_with_root(shared);
     let describe = |root: RootInfo| describe_root(RootInfo { is_polled: root.is_polled || may_run, ..root });
     tasks.extend(shared.roots.describe().into_iter().map(describe));
-    Collected { tasks, waiters }
+    // Last: a task that has begun meanwhile is not among the tasks.
+    let nodes = shared.nodes.describe();
+    Collected { tasks, waiters, nodes }
 }
 
 /// The tasks and closures of a runtime, and the tasks of the `LocalSet`s that run in it.

@@ -160,10 +160,11 @@ impl Handle {
     /// ```
     pub fn snapshot(&self) -> Dump {
         let look = || {
-            let Collected { tasks, mut waiters } = collect(&self.shared);
+            let Collected { tasks, mut waiters, nodes } = collect(&self.shared);
             let left_out = waits::collect(&mut waiters);
             waiters.iter_mut().for_each(WaiterInfo::hide_internal_lines);
-            Dump::new(tasks, waiters, left_out, coarse::now_ms()).with_stillness().with_unjoined(unjoined::count())
+            let now_ms = coarse::now_ms();
+            Dump::new(tasks, waiters, nodes, left_out, now_ms).with_stillness().with_unjoined(unjoined::count())
         };
         let mut dump = look();
         dump.confirm(look);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::collect::{Collected, collect};
+use crate::observe::WaitKind;
 use crate::observe::coarse;
 use crate::observe::dump::{Diagnosis, Dump, rules};
 use crate::observe::waiter::{Granted, Subject, WaiterInfo};
@@ -42,6 +43,7 @@ pub(super) fn glance(runtimes: &[Arc<Shared>]) -> Glanced {
     let mut glanced = Glanced::default();
     // A task with several waits leads to one of them here. The dump decides.
     let mut next: HashMap<u64, u64> = HashMap::new();
+    let mut closers = HashSet::new();
     for waiter in &waiters {
         match waiter.subject {
             Subject::Granted(Granted { at_ms, location, waiting, .. }) if waiting > 0 => {
@@ -50,6 +52,10 @@ pub(super) fn glance(runtimes: &[Arc<Shared>]) -> Glanced {
                     glanced.grants.push((location, at_ms));
                 }
             }
+            Subject::Permits { .. } if waiter.kind == WaitKind::GroupEnd => {
+                closers.insert(waiter.task);
+            }
+            Subject::Permits { .. } if matches!(waiter.kind, WaitKind::GroupTask | WaitKind::GroupPlace) => {}
             Subject::Permits { taken, .. } => {
                 glanced.has_waiters = true;
                 let taken = taken.filter(|taken| taken.task != 0 && waiter.task != 0 && !taken.is_owned);
@@ -65,6 +71,8 @@ pub(super) fn glance(runtimes: &[Arc<Shared>]) -> Glanced {
             | Subject::Signal(_) => {}
         }
     }
+    // A task of a group may wait for a lock that the owner of the group has while it closes the group.
+    glanced.suspects.extend(next.values().filter(|holder| closers.contains(*holder)));
     for runtime in runtimes {
         let mut see = |Glance { id, wakers, has_handle, joiner }: Glance| {
             next.extend(joiner.map(|joiner| (joiner, id)));
@@ -93,7 +101,7 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn at(runtimes: &[Arc<Shared>]) -> Self {
-        let (mut tasks, mut waiters, mut owners) = (Vec::new(), Vec::new(), HashMap::new());
+        let (mut tasks, mut waiters, mut nodes, mut owners) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
         let mut roots = Vec::new();
         for (index, runtime) in runtimes.iter().enumerate() {
             let collected: Collected = collect(runtime);
@@ -102,10 +110,11 @@ impl Look {
             roots.extend(of_runtime.map(|root| (index, root.waiting.and_then(|(_, location)| location))));
             tasks.extend(collected.tasks);
             waiters.extend(collected.waiters);
+            nodes.extend(collected.nodes);
         }
         let left_out = waits::collect(&mut waiters);
         waiters.iter_mut().for_each(WaiterInfo::hide_internal_lines);
-        Self { dump: Dump::new(tasks, waiters, left_out, coarse::now_ms()).with_stillness(), owners, roots }
+        Self { dump: Dump::new(tasks, waiters, nodes, left_out, coarse::now_ms()).with_stillness(), owners, roots }
     }
 
     /// The index of the runtime that gets the report: that of the first task. If it is about a future of `block_on`, of which the id

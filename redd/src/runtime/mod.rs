@@ -55,7 +55,8 @@ pub mod dump {
     //! [`Handle::snapshot`](super::Handle::snapshot) and [`Handle::dump`](super::Handle::dump).
 
     pub use crate::observe::dump::{
-        Diagnosis, Dump, Root, StuckTask, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
+        Cancelled, Child, ChildStage, CleanUp, Diagnosis, Dump, InShield, Membership, Node, NodeKind, Role, Root,
+        ShutdownPhase, StuckTask, Taken, Task, TaskState, Tasks, Trace, Tree, Unjoined, Wait, What,
     };
 }
 

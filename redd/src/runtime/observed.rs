@@ -33,6 +33,9 @@ pub(super) fn apply_debug_options(config: &mut Config) {
     if is_off && config.on_late_poll.is_none() {
         config.on_late_poll = Some(Arc::new(|_| {}));
     }
+    if debug_options().no_overdue && config.on_overdue.is_none() {
+        config.on_overdue = Some(Arc::new(|_| {}));
+    }
     let rescue = &mut config.rescue;
     if let Some(time) = report_after {
         rescue.report_after = time;
@@ -83,6 +86,7 @@ impl Observed for Shared {
         let _ = match format {
             Format::Text if is_whole => write!(out, "{dump:#}"),
             Format::Text => write!(out, "{dump}"),
+            Format::Tree => dump.write_tree(out, is_whole),
             Format::Json => {
                 dump.write_json(out);
                 Ok(())

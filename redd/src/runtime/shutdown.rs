@@ -273,16 +273,19 @@ async fn quiet(shared: &Shared, within: Duration) {
     }
 }
 
-/// Whether no task is alive, no closure runs or waits, and no task group has clean-ups to spawn.
+/// Whether no task is alive, no closure runs or waits, and no task group has clean-ups or closures to start.
 fn is_quiet(shared: &Shared) -> bool {
     let spawned = shared.slab.spawned_total();
     // A closure may spawn a task and then end: the second check of the tasks finds that task. A task may submit a
     // closure and then end: it has ended before we check the pool. Either may close a group and then end, so groups come
-    // after both. What a clean-up spawned before its group was done, the second check finds.
-    // Acquire: pairs with Release in `GroupState::advance`.
+    // after both. What a clean-up spawned before its group was done, the second check finds. Groups come before the pool, too:
+    // a closure that waits there for a task that has ended is in the pool afterwards.
+    // Acquire: pairs with Release in `GroupState`.
+    let is_due_in_groups = || shared.due_in_groups.load(Ordering::Acquire) > 0;
     shared.slab.alive() == 0
+        && !is_due_in_groups()
         && shared.blocking.is_quiet()
-        && shared.closing_groups.load(Ordering::Acquire) == 0
+        && !is_due_in_groups()
         && shared.slab.spawned_total() == spawned
         && shared.slab.describe_live().is_empty()
 }

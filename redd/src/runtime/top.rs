@@ -59,6 +59,13 @@ pub(super) fn write(out: &mut String, shared: &Shared, metrics: &RuntimeMetrics,
         metrics.blocking_queue_depth(),
         metrics.late_polls(),
     );
+    let _ = write!(
+        out,
+        ",\"task_groups\":{{\"alive\":{},\"queued\":{},\"restarts\":{}}}",
+        metrics.num_task_groups(),
+        metrics.task_group_queue_depth(),
+        metrics.supervisor_restart_count(),
+    );
     let tasks = describe_tasks(shared);
     let sampled = |task: &TaskInfo| samples.get(&Some(task.id)).copied().unwrap_or_default();
     out.push_str(",\"groups\":");

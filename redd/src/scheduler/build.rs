@@ -26,6 +26,7 @@ use crate::blocking::task::BlockingPool;
 use crate::current::{Enabled, Parts};
 use crate::driver::Driver;
 use crate::observe::coarse;
+use crate::observe::nodes::NodeRegistry;
 use crate::observe::roots::Roots;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize};
 use crate::primitives::{Mutex, thread};
@@ -62,7 +63,8 @@ impl Shared {
                 max_threads: config.max_blocking_threads,
                 keep_alive: config.thread_keep_alive,
             }),
-            closing_groups: AtomicUsize::new(0),
+            due_in_groups: AtomicUsize::new(0),
+            nodes: NodeRegistry::default(),
             instrumentation: PollInstrumentation::new(&config, started),
             injector: Injector::new(),
             idle: Idle::new(),

@@ -1,6 +1,6 @@
 //! Closures of the blocking pool: how a runtime accepts them, and starts the pool's threads.
 //!
-//! Called by `blocking::spawn_blocking`, and by the loop, which returns idle memory on the pool.
+//! Called by `blocking::spawn_blocking`, by task groups, and by the loop, which returns idle memory on the pool.
 
 #![expect(unsafe_code, reason = "allocates tasks")]
 
@@ -14,9 +14,10 @@ use crate::blocking::pool::{Refusal, Refused, Work};
 use crate::blocking::task::{BlockingTask, Closure, ClosureHost, Urgency};
 use crate::observe::recorder;
 use crate::primitives::thread;
-use crate::task::JoinHandle;
 use crate::task::cell;
+use crate::task::inherited::Inherited;
 use crate::task::poll::Ran;
+use crate::task::{JoinHandle, Runnable};
 
 /// Runs a closure on the pool of the runtime. If the system refuses a thread, the handle reports it as a panic.
 #[track_caller]
@@ -30,19 +31,23 @@ where
         Ok(join) => return join,
         Err(error) => error,
     };
-    let refuse = move || -> R {
-        panic!(
-            "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise \
-             the limit, or start fewer threads."
-        )
-    };
+    let refuse = move || -> R { refuse(&error) };
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) = unsafe { cell::allocate::<_, true>(&shared.slab, Closure(Some(refuse)), name, location) };
+    let (runnable, join) =
+        unsafe { cell::allocate::<_, true>(&shared.slab, None, Closure(Some(refuse)), name, location) };
     // There is no thread, so it runs here. The panic becomes the handle's error.
     match runnable.run() {
         Ran::Done => join,
         Ran::Requeue(_) | Ran::Yielded(_) => unreachable!("a closure is polled once and ends"),
     }
+}
+
+/// The panic of a closure for which the system refuses a thread.
+pub(crate) fn refuse(error: &io::Error) -> ! {
+    panic!(
+        "`spawn_blocking` could not start a thread: {error}. The process is at a limit of threads or memory; raise the \
+         limit, or start fewer threads."
+    )
 }
 
 /// As [`spawn_on`], but a refused thread is an error.
@@ -68,11 +73,36 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
+    let (runnable, join) = allocate(shared, f, name, location);
+    match start(shared, runnable, urgency) {
+        Ok(()) => Ok(join),
+        Err((runnable, error)) => {
+            runnable.cancel();
+            Err(error)
+        }
+    }
+}
+
+/// Makes the task of a closure, for [`start`].
+pub(crate) fn allocate<F, R>(
+    shared: &Shared,
+    f: F,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<R>)
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
     shared.expect_own_process("`spawn_blocking`");
     shared.expect_own_world("`spawn_blocking`");
+    let values = Inherited::capture(shared.config.inherits_span);
     // SAFETY: closure and result are `Send`.
-    let (runnable, join) =
-        unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, Closure(Some(f)), name, location) };
+    unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, values, Closure(Some(f)), name, location) }
+}
+
+/// Gives a closure to the pool. If the pool has shut down, the closure is cancelled. If the system refuses a thread, it is returned.
+pub(crate) fn start(shared: &Arc<Shared>, runnable: Runnable, urgency: Urgency) -> Result<(), (Runnable, io::Error)> {
     let host = shared.parts.enabled.pause.then(|| Arc::clone(shared) as Arc<dyn ClosureHost>);
     let task = BlockingTask::new(runnable, urgency, host);
     // A runtime that has closed still accepts closures that the drops of its tasks submit, until the pool shuts down.
@@ -82,15 +112,13 @@ where
         shared.blocking.submit(task, &|number| start_thread(shared, number))
     };
     match accepted {
-        Ok(()) => Ok(join),
-        Err(Refused { work, reason }) => {
+        Ok(()) => Ok(()),
+        Err(Refused { work, reason: Refusal::Shutdown }) => {
+            // The handle returns that it was cancelled.
             work.cancel();
-            match reason {
-                // The handle returns that it was cancelled.
-                Refusal::Shutdown => Ok(join),
-                Refusal::NoThread(error) => Err(error),
-            }
+            Ok(())
         }
+        Err(Refused { work, reason: Refusal::NoThread(error) }) => Err((work.into_runnable(), error)),
     }
 }
 

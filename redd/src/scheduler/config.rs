@@ -13,6 +13,7 @@ use crate::observe::dump::DiagnosisHook;
 use crate::observe::histogram::HistogramConfiguration;
 use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
+use crate::observe::overdue::OverdueHook;
 use crate::primitives::baton::{Baton, FailureKind};
 use crate::primitives::user_code::guarded;
 
@@ -49,6 +50,9 @@ pub(crate) struct Config {
     /// Whether it is looked for tasks that can never run again.
     pub(crate) diagnose: bool,
     pub(crate) on_diagnosis: Option<DiagnosisHook>,
+    pub(crate) on_overdue: Option<OverdueHook>,
+    /// Whether tasks inherit the current span. Only with the feature `tracing`.
+    pub(crate) inherits_span: bool,
     /// `block_on` panics if there is a diagnosis, or if the world has failed.
     pub(crate) is_watched: bool,
     /// The simulated world to which the runtime belongs.

@@ -21,6 +21,7 @@ use crate::observe::{looks, report};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::event_count::WaitKey;
 use crate::primitives::thread;
+use crate::task::inherited;
 use crate::time::clock::{WhenIdle, real_now};
 
 impl Worker {
@@ -307,7 +308,7 @@ fn maybe_trim_memory(shared: &Shared) {
     }
     if let Some(trim) = shared.slab.maybe_trim(now) {
         // If the system refuses a thread for it now, the next spike tries again.
-        drop(try_spawn_on(&shared.arc(), || trim.run(), None));
+        drop(inherited::without(|| try_spawn_on(&shared.arc(), || trim.run(), None)));
     }
 }
 

@@ -32,6 +32,7 @@ use crate::collections::wake_list::WakeList;
 use crate::current::Parts;
 use crate::driver::EventBuffer;
 use crate::observe::coarse;
+use crate::observe::nodes::NodeRegistry;
 use crate::observe::roots::Roots;
 use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -52,8 +53,10 @@ pub(crate) struct Shared {
     pub(crate) slab: Arc<TaskSlab>,
     pub(crate) parts: Parts,
     pub(crate) blocking: BlockingPool,
-    /// The number of task groups that are closing: their clean-ups may not have been spawned yet.
-    pub(crate) closing_groups: AtomicUsize,
+    /// What task groups will start although no task is alive: groups with clean-ups to spawn, and closures without a place.
+    pub(crate) due_in_groups: AtomicUsize,
+    /// The task groups and supervisors.
+    pub(crate) nodes: NodeRegistry,
     pub(crate) instrumentation: PollInstrumentation,
     pub(crate) injector: Injector<Header>,
     pub(crate) idle: Idle,

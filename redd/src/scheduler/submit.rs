@@ -20,6 +20,7 @@ use crate::primitives::atomic::Ordering;
 use crate::primitives::baton::{self, Baton};
 use crate::sys::fork;
 use crate::task::current::current_is_of;
+use crate::task::inherited::{self, Inherited};
 use crate::task::runnable::Schedule;
 use crate::task::{self, JoinHandle, Runnable, cell};
 
@@ -67,11 +68,83 @@ impl Shared {
         name: Option<Arc<str>>,
         location: &'static Location<'static>,
     ) -> JoinHandle<F::Output> {
+        // Boxed first: a large future is passed on no further.
+        if const { cell::is_boxed::<F, false>() } {
+            let bytes = Some(size_of::<F>());
+            // SAFETY: by the safety contract.
+            unsafe { self.spawn_as_is(Box::pin(future), bytes, name, location) }
+        } else {
+            // SAFETY: by the safety contract.
+            unsafe { self.spawn_as_is(future, None, name, location) }
+        }
+    }
+
+    /// `original_bytes`: the size of the future in its box.
+    ///
+    /// # Safety
+    /// As for `spawn_unchecked`.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    unsafe fn spawn_as_is<F: Future>(
+        &self,
+        future: F,
+        original_bytes: Option<usize>,
+        name: Option<Arc<str>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        if inherited::is_any(self.config.inherits_span) {
+            // SAFETY: by the safety contract.
+            return unsafe { self.spawn_inheriting(future, original_bytes, name, location) };
+        }
         if !self.process.is_current() {
             fork::panic_in_child("`spawn`", Some(location));
         }
         // SAFETY: by the safety contract.
-        let (runnable, handle) = unsafe { cell::allocate::<F, false>(&self.slab, future, name, location) };
+        let (runnable, handle) =
+            unsafe { cell::allocate_as_is::<F, false>(&self.slab, future, original_bytes, name, location) };
+        self.enqueue_spawned(runnable);
+        handle
+    }
+
+    /// As [`spawn_as_is`](Self::spawn_as_is), on a thread on which inherited values are set.
+    ///
+    /// # Safety
+    /// As for `spawn_unchecked`.
+    // Apart from it, so that spawns without values do nothing for those with values.
+    #[cold]
+    #[inline(never)]
+    unsafe fn spawn_inheriting<F: Future>(
+        &self,
+        future: F,
+        original_bytes: Option<usize>,
+        name: Option<Arc<str>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output> {
+        if !self.process.is_current() {
+            fork::panic_in_child("`spawn`", Some(location));
+        }
+        let slab = &self.slab;
+        let (runnable, handle) = match Inherited::capture(self.config.inherits_span) {
+            // SAFETY: by the safety contract.
+            Some(values) => unsafe {
+                cell::allocate_inheriting::<F, false>(slab, values, future, original_bytes, name, location)
+            },
+            // SAFETY: as above.
+            None => unsafe { cell::allocate_as_is::<F, false>(slab, future, original_bytes, name, location) },
+        };
+        self.enqueue_inheriting(runnable);
+        handle
+    }
+
+    /// One copy for all types of futures.
+    #[inline(never)]
+    fn enqueue_inheriting(&self, runnable: Runnable) {
+        self.enqueue_spawned(runnable);
+    }
+
+    /// Queues a new task, or cancels it if the runtime has closed.
+    // Its two callers would keep it from being inlined otherwise.
+    #[cfg_attr(not(debug_assertions), inline(always))]
+    fn enqueue_spawned(&self, runnable: Runnable) {
         if self.instrumentation.tracks_latency {
             self.instrumentation.stamp(&runnable);
         }
@@ -82,7 +155,6 @@ impl Shared {
             // is cancelled here. This is also the right thread for a task that is not `Send`.
             refused.cancel();
         }
-        handle
     }
 
     /// Moves a task of a worker to the injector.

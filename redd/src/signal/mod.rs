@@ -21,6 +21,7 @@
 //! ```
 
 mod registry;
+mod shutdown;
 pub mod unix;
 
 use std::future::Future;

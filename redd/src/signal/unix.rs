@@ -213,7 +213,11 @@ impl Signal {
         self.poll_recv_at(cx, None)
     }
 
-    fn poll_recv_at(&mut self, cx: &mut Context<'_>, location: Option<&'static Location<'static>>) -> Poll<Option<()>> {
+    pub(super) fn poll_recv_at(
+        &mut self,
+        cx: &mut Context<'_>,
+        location: Option<&'static Location<'static>>,
+    ) -> Poll<Option<()>> {
         let unit = ready!(poll_proceed(cx));
         let received = self.poll_unbudgeted(cx);
         match received {

@@ -337,6 +337,17 @@ impl<D> WaitList<D> {
         Guard { list: self, lists: record.lists.lock() }
     }
 
+    /// The number that tells this list from others in dumps. 0 if nothing has used it.
+    pub(crate) fn object(&self) -> usize {
+        // Relaxed: only its address is used.
+        let record = self.record.load(Ordering::Relaxed);
+        if record.is_null() {
+            return 0;
+        }
+        // SAFETY: it is from `into_raw`, in `take_record`.
+        ptr::from_ref(unsafe { OwnedRecord::value_of(record) }).addr()
+    }
+
     /// Gets a record for the list, unless another thread is first.
     #[cold]
     fn take_record(&self) -> *mut Record<ListRecord> {

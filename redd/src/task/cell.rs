@@ -23,7 +23,9 @@ use std::task::{Context, Poll};
 
 use super::current;
 use super::describe::{call_hook, report_unjoined};
-use super::header::{End, Extra, Header, VTable};
+use super::header::{End, Extra, Header, Inherits, VTable};
+use super::inherited::Inherited;
+use super::inheriting::{self, Values};
 use super::join::JoinHandle;
 use super::join_error::JoinError;
 use super::runnable::Runnable;
@@ -44,6 +46,28 @@ enum TaskStage<F: Future> {
     Consumed,
 }
 
+/// A cell of a task that inherits values. The functions of `Cell` find theirs at the beginning.
+#[repr(C)]
+struct InheritingCell<F: Future, const IS_BLOCKING: bool> {
+    cell: Cell<F, IS_BLOCKING>,
+    values: Values,
+}
+
+impl<F: Future, const IS_BLOCKING: bool> InheritingCell<F, IS_BLOCKING> {
+    const VTABLE: VTable = VTable {
+        poll: inheriting::poll,
+        cancel: inheriting::cancel,
+        class: slab::class_of(Layout::new::<Self>()),
+        layout: Layout::new::<Self>(),
+        inherits: Some(Inherits {
+            plain: &Cell::<F, IS_BLOCKING>::VTABLE,
+            fail: Cell::<F, IS_BLOCKING>::fail,
+            values_at: mem::offset_of!(Self, values),
+        }),
+        ..Cell::<F, IS_BLOCKING>::VTABLE
+    };
+}
+
 impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
     const VTABLE: VTable = VTable {
         poll: Self::poll,
@@ -55,6 +79,7 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         class: slab::class_of(Layout::new::<Self>()),
         layout: Layout::new::<Self>(),
         future_bytes: mem::size_of::<F>(),
+        inherits: None,
     };
 
     /// # Safety
@@ -131,6 +156,15 @@ impl<F: Future, const IS_BLOCKING: bool> Cell<F, IS_BLOCKING> {
         unsafe { Self::with_stage(task, |stage| *stage = TaskStage::Output(Err(error))) };
     }
 
+    #[cold]
+    unsafe fn fail(task: NonNull<Header>, panic: Box<dyn Any + Send>) {
+        // SAFETY: a reference is held.
+        let error = JoinError::panic(unsafe { task.as_ref() }.id(), panic);
+        // SAFETY: the caller holds the poll lock of a cell of this type.
+        let second = unsafe { Self::replace_guarded(task, TaskStage::Output(Err(error))) };
+        drop_guarded(second.err());
+    }
+
     unsafe fn take_output(task: NonNull<Header>, to: NonNull<()>) {
         // SAFETY: the caller owns the output (`output-owner`).
         let stage = unsafe { Self::with_stage(task, |stage| mem::replace(stage, TaskStage::Consumed)) };
@@ -181,48 +215,116 @@ impl<F: Future, const IS_BLOCKING: bool> Drop for DropOnUnwind<F, IS_BLOCKING> {
 /// unoptimised build keeps all the copies on the stack at once.
 pub(crate) const LARGE_FUTURE: usize = if cfg!(debug_assertions) { 2048 } else { 16 * 1024 };
 
-/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller.
+/// Moves `future` into a slot of `slab` and publishes the task: QUEUED, to be enqueued by the caller. It inherits `values`, if there
+/// are any.
 ///
 /// # Safety
 /// If `F` or its output is not `Send`, the caller ensures that the task is polled, cancelled, joined and dropped on one
 /// thread only.
 pub(crate) unsafe fn allocate<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
+    values: Option<Inherited>,
     future: F,
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
     if const { is_boxed::<F, IS_BLOCKING>() } {
-        let original_bytes = Some(mem::size_of::<F>());
+        let (future, bytes) = (Box::pin(future), Some(mem::size_of::<F>()));
         // SAFETY: by the safety contract.
-        unsafe { allocate_as_is::<_, IS_BLOCKING>(slab, Box::pin(future), original_bytes, name, location) }
+        unsafe { allocate_with::<_, IS_BLOCKING>(slab, values, future, bytes, name, location) }
     } else {
         // SAFETY: by the safety contract.
-        unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, None, name, location) }
+        unsafe { allocate_with::<F, IS_BLOCKING>(slab, values, future, None, name, location) }
+    }
+}
+
+/// # Safety
+/// As for [`allocate`].
+#[inline]
+unsafe fn allocate_with<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    values: Option<Inherited>,
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    match values {
+        // SAFETY: by the safety contract.
+        None => unsafe { allocate_as_is::<F, IS_BLOCKING>(slab, future, original_bytes, name, location) },
+        // SAFETY: as above.
+        Some(values) => unsafe {
+            allocate_inheriting::<F, IS_BLOCKING>(slab, values, future, original_bytes, name, location)
+        },
     }
 }
 
 /// `large-is-boxed`: whether the future is large, or makes the cell too large for a slot. Nothing else decides which tasks have
 /// their future in a box.
-const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
+pub(crate) const fn is_boxed<F: Future, const IS_BLOCKING: bool>() -> bool {
     let is_too_large_for_slot = slab::class_of(Layout::new::<Cell<F, IS_BLOCKING>>()) == slab::LARGE
         && slab::class_of(Layout::new::<Cell<Pin<Box<F>>, IS_BLOCKING>>()) != slab::LARGE;
     is_too_large_for_slot || mem::size_of::<F>() > LARGE_FUTURE
 }
 
-/// `original_bytes`: the size of the future in its box.
+/// As [`allocate`], for a future that is in its box if it has to be, and inherits nothing. `original_bytes`: the size of the future
+/// in its box.
 ///
 /// # Safety
 /// As for [`allocate`].
-#[inline]
-unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
+// More than one caller in a program would keep it from being inlined.
+#[cfg_attr(not(debug_assertions), inline(always))]
+pub(crate) unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
     slab: &TaskSlab,
     future: F,
     original_bytes: Option<usize>,
     name: Option<Arc<str>>,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinHandle<F::Output>) {
-    let vtable: &'static VTable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
+    let vtable = const { &Cell::<F, IS_BLOCKING>::VTABLE };
+    // SAFETY: by the safety contract; the table is that of the cell.
+    unsafe { initialise::<F, IS_BLOCKING>(slab, vtable, |_| {}, future, original_bytes, name, location) }
+}
+
+/// As [`allocate_as_is`], with values.
+///
+/// # Safety
+/// As for [`allocate`].
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn allocate_inheriting<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    values: Inherited,
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
+    let vtable = const { &InheritingCell::<F, IS_BLOCKING>::VTABLE };
+    let write_values = |task: NonNull<Header>| {
+        let cell = task.cast::<InheritingCell<F, IS_BLOCKING>>().as_ptr();
+        // SAFETY: the slot is ours, and has room for what the table is made for.
+        unsafe { (&raw mut (*cell).values).write(Values::new(Some(values))) };
+    };
+    // SAFETY: by the safety contract; the table is that of the cell.
+    unsafe { initialise::<F, IS_BLOCKING>(slab, vtable, write_values, future, original_bytes, name, location) }
+}
+
+/// Makes the task. `write_values` writes what the cell has beside the future.
+///
+/// # Safety
+/// As for [`allocate`]. The table is that of `Cell<F>`, or of a type that begins with it.
+// `write_values` is a closure because an `Option` of values would be stored and looked at by spawns without values, too.
+#[cfg_attr(not(debug_assertions), inline(always))]
+unsafe fn initialise<F: Future, const IS_BLOCKING: bool>(
+    slab: &TaskSlab,
+    vtable: &'static VTable,
+    write_values: impl FnOnce(NonNull<Header>),
+    future: F,
+    original_bytes: Option<usize>,
+    name: Option<Arc<str>>,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinHandle<F::Output>) {
     let (task, id) = slab.allocate(vtable);
     let mut extra = Extra::new(current::id_or_zero());
     if let Some(name) = name {
@@ -235,6 +337,7 @@ unsafe fn allocate_as_is<F: Future, const IS_BLOCKING: bool>(
         Header::initialise_task(task, vtable, id, location);
         (&raw mut (*cell).extra).write(extra);
         (&raw mut (*cell).stage).write(UnsafeCell::new(TaskStage::Future(future)));
+        write_values(task);
         (*cell).header.state.publish();
     }
     if let Some(on_spawn) = &slab.hooks.on_spawn {

@@ -111,7 +111,8 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         polls,
         since_polled: (polls > 0).then(|| coarse::age(polled_ms)),
         joined: if state.has_join_waker() { joined(header, extra).map(Box::new) } else { None },
-        waiting: header.waiting(),
+        // A line of redd's own timers means nothing to the program's author.
+        waiting: header.waiting().map(|(kind, at)| (kind, at.filter(|at| !is_in_redd(at.file())))),
         is_running: state.is_running(),
         is_complete: state.is_complete(),
         is_queued: state.is_queued(),

@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "a header is written into raw memory, and shared by the owners of its fields")]
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
@@ -68,6 +69,17 @@ pub(crate) struct VTable {
     pub(super) layout: Layout,
     /// The size of the future, or of the box that it is in.
     pub(super) future_bytes: usize,
+    /// Of a task that inherits values.
+    pub(super) inherits: Option<Inherits>,
+}
+
+/// What the table of a task that inherits values has beside its functions. These are around those of the usual table.
+pub(super) struct Inherits {
+    pub(super) plain: &'static VTable,
+    /// Drops the future or output, and stores a `JoinError` with the panic as output.
+    pub(super) fail: unsafe fn(NonNull<Header>, Box<dyn Any + Send>),
+    /// Where the values are, in bytes from the header.
+    pub(super) values_at: usize,
 }
 
 impl Header {
@@ -336,6 +348,7 @@ mod tests {
         class: 0,
         layout: Layout::new::<Header>(),
         future_bytes: 0,
+        inherits: None,
     };
 
     fn header() -> Header {

@@ -21,6 +21,7 @@ use super::join_error::JoinError;
 use super::runnable::TaskRef;
 use super::state::{AfterWake, OnHandleDrop, OnJoinWaker};
 use super::waker;
+use crate::observe::task_info::TaskInfo;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::user_code::drop_guarded;
 
@@ -356,6 +357,11 @@ impl AbortHandle {
             AfterWake::Nothing => {}
             AfterWake::EnqueueThenRelease | AfterWake::Free => unreachable!("waking by reference releases none"),
         }
+    }
+
+    /// Describes the task for reports.
+    pub(crate) fn info(&self) -> TaskInfo {
+        self.task.info()
     }
 
     /// Returns whether the task has ended; see [`JoinHandle::is_finished`].

@@ -43,6 +43,7 @@
 // | `header`, `runnable` | a task without its type: its header, references to it, the trait of its scheduler |
 // | `slab`, `local_slabs` | the memory of tasks, and the registry of live ones |
 // | `describe`, `waker`, `current` | tasks as hooks and reports see them, as wakers, as the one that runs |
+// | `inherited`, `inheriting` | values that a task has from the code that spawned it |
 // | `budget`, `yield_now`, `poll`, `join`, `ended` | running a task, waiting for its end, and what is left then |
 // | `cell` | a task with its type, and how it is made |
 
@@ -53,6 +54,8 @@ pub(crate) mod describe;
 pub(crate) mod ended;
 pub(crate) mod header;
 mod id;
+pub(crate) mod inherited;
+mod inheriting;
 mod join;
 mod join_error;
 pub(crate) mod local_slabs;

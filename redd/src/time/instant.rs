@@ -146,7 +146,7 @@ impl Instant {
     }
 
     /// Returns the instant `duration` later, or about 30 years later if the clock cannot represent that.
-    pub(super) fn after_or_never(self, duration: Duration) -> Self {
+    pub(crate) fn after_or_never(self, duration: Duration) -> Self {
         self.checked_add(duration)
             .filter(|_| duration <= clock::LONGEST)
             .unwrap_or_else(|| Self(clock::far_future(self.0)))

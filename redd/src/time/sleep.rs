@@ -144,6 +144,12 @@ pin_project! {
     }
 }
 
+/// As [`sleep`], for a future that was made at `location`.
+#[track_caller]
+pub(crate) fn sleep_at(duration: Duration, location: &'static Location<'static>) -> Sleep {
+    Sleep::new_at("`sleep`", When::In(duration), location)
+}
+
 /// A timer for the runtime's own use. It works even if the runtime was built without `enable_time`.
 pub(crate) fn sleep_on(timers: &Timers, duration: Duration) -> Sleep {
     Sleep {
@@ -160,7 +166,13 @@ impl Sleep {
     #[inline]
     #[track_caller]
     pub(super) fn new(what: &str, when: When) -> Self {
-        let location = Location::caller();
+        Self::new_at(what, when, Location::caller())
+    }
+
+    /// As [`new`](Self::new), for a timer that waits at `location`.
+    #[inline]
+    #[track_caller]
+    fn new_at(what: &str, when: When, location: &'static Location<'static>) -> Self {
         let made = current::with_parts(|parts| {
             let timers = parts.timers()?;
             Some((deadline_of(when, timers), Timer::new(timers, location)))

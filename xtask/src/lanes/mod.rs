@@ -326,15 +326,18 @@ fn features(root: &Path) -> Outcome {
             failed.push(if name.is_empty() { "(none)" } else { name });
         }
     }
-    // The feature with code of its own that the tests of the default features do not see.
-    let traced =
-        run_tests(&mut cargo(root, &["test", "-p", "redd", "--lib", "--test", "tasks", "--features", "tracing"]));
+    // The features with code of their own that the tests of the default features do not see.
+    let tests = ["test", "-p", "redd", "--lib", "--test", "tasks", "--test", "inherit_span", "--features", "tracing"];
+    let traced = run_tests(&mut cargo(root, &tests));
+    let streams =
+        run_tests(&mut cargo(root, &["test", "-p", "redd", "--test", "group_streams", "--features", "stream"]));
     let note = if failed.is_empty() {
-        format!("{} combinations; with `tracing`: {traced}", names.len() + 1)
+        format!("{} combinations; with `tracing`: {traced}; with `stream`: {streams}", names.len() + 1)
     } else {
-        format!("failed with: {}; with `tracing`: {traced}", failed.join(", "))
+        format!("failed with: {}; with `tracing`: {traced}; with `stream`: {streams}", failed.join(", "))
     };
-    Outcome { passed: failed.is_empty() && !names.is_empty() && traced.succeeded, note }
+    let passed = failed.is_empty() && !names.is_empty() && traced.succeeded && streams.succeeded;
+    Outcome { passed, note }
 }
 
 /// The features of a manifest but `default`.

@@ -56,7 +56,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("io/", &["task/mod.rs", "task/budget.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
     ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/"]),
-    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/"]),
+    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/"]),
     ("process/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
 ];
 

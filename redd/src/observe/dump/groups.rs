@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::Location;
 
-use super::task::{Tasks, Trace};
+use super::task::{Role, Tasks, Trace};
 use super::wait::{Wait, What};
 use crate::observe::WaitKind;
 use crate::task::Id;
@@ -36,6 +36,9 @@ struct Key {
     is_blocking: bool,
     is_running: bool,
     is_queued: bool,
+    /// The group that it belongs to, and whether it waits for a place there.
+    node: Option<(u32, bool)>,
+    shields: Vec<&'static Location<'static>>,
     /// The kinds and locations of the waits.
     lines: Vec<(u8, Option<&'static Location<'static>>)>,
 }
@@ -85,6 +88,8 @@ fn key(trace: &Trace, is_alone: bool) -> Key {
         is_blocking: info.is_blocking,
         is_running: info.is_running,
         is_queued: info.is_queued,
+        node: trace.membership.as_ref().map(|of| (of.node, matches!(of.role, Role::Queued { .. }))),
+        shields: trace.shields.iter().map(|shield| shield.made_at).collect(),
         lines,
     }
 }

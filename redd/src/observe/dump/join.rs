@@ -6,15 +6,21 @@
 //! - `one-line-a-wait`: the note of a task's last poll and the waiter that the same future registered become one wait. The note
 //!   alone is a wait only where there need not be a waiter: the future that recorded it may have been given up in the same poll.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
-use super::task::{Root, Task, Tasks, Trace};
+use super::node::{Cancelled, Child, ChildStage, CleanUp, Node, NodeKind, ShutdownPhase};
+use super::task::{InShield, Membership, Role, Root, Task, Tasks, Trace};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::coarse::age_at;
+use crate::observe::nodes::{
+    ChildInfo, ChildState, CleanUpInfo, GroupInfo, Member, MemberRole, NodeContent, NodeInfo, PhaseInfo, SupervisorInfo,
+};
 use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::{Granted, Subject, WaiterInfo};
@@ -26,6 +32,8 @@ type At = Option<&'static Location<'static>>;
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) tasks: Tasks,
+    /// The oldest first.
+    pub(super) nodes: Vec<Node>,
     pub(super) roots: Vec<Root>,
     /// The other waits that no task registered.
     pub(super) outside: Vec<Wait>,
@@ -53,10 +61,16 @@ pub(super) struct Grant {
 
 /// Waiters of tasks that are not in `infos` are left out: those belong to other runtimes. `now_ms` is the coarse clock of the
 /// process.
-pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usize, now_ms: u32) -> Contents {
+pub(super) fn join(
+    infos: Vec<TaskInfo>,
+    waiters: Vec<WaiterInfo>,
+    nodes: Vec<NodeInfo>,
+    left_out: usize,
+    now_ms: u32,
+) -> Contents {
     let (mut tasks, mut roots) = (Vec::with_capacity(infos.len()), Vec::new());
     for info in infos.into_iter().filter(|info| !info.is_complete) {
-        let trace = Trace { info, waits: Vec::new() };
+        let trace = Trace { info, waits: Vec::new(), membership: None, shields: Vec::new() };
         if trace.info.is_root { roots.push(Root { trace }) } else { tasks.push(Task { trace }) }
     }
     // Mostly they are in the order in which they were spawned.
@@ -66,7 +80,8 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
     // Apart from the tasks, so that a search stays in the cache.
     let ids: Vec<Id> = tasks.iter().map(Task::id).collect();
     let (mut outside, mut grants) = (Vec::new(), Vec::new());
-    let mut convert = Convert { now_ms, objects: HashMap::new() };
+    let mut convert = Convert { now_ms, objects: HashMap::new(), groups: HashMap::new() };
+    let nodes = convert.nodes(nodes, &mut tasks, &ids);
     for waiter in waiters {
         if let Subject::Granted(granted) = waiter.subject {
             grants.push(convert.grant(granted));
@@ -76,6 +91,9 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
         let index = id.and_then(|id| ids.binary_search(&id).ok());
         match (id, index) {
             (None, _) => outside.push(convert.wait(waiter)),
+            (Some(_), Some(index)) if waiter.kind == WaitKind::Shield => {
+                tasks[index].trace.shields.extend(in_shield(&waiter));
+            }
             (Some(_), Some(index)) => {
                 let mut wait = convert.wait(waiter);
                 if let What::Task(joined) = wait.what {
@@ -100,7 +118,22 @@ pub(super) fn join(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usi
     outside.sort_by(in_order);
     let tasks = Tasks { tasks };
     let (unjoined, diagnoses) = (Vec::new(), Vec::new());
-    Contents { tasks, roots, outside, unjoined, diagnoses, grants, left_out }
+    Contents { tasks, nodes, roots, outside, unjoined, diagnoses, grants, left_out }
+}
+
+fn in_shield(waiter: &WaiterInfo) -> Option<InShield> {
+    let remaining = match waiter.subject {
+        Subject::Deadline { remaining } => Some(remaining),
+        Subject::Unknown
+        | Subject::Permits { .. }
+        | Subject::Task(_)
+        | Subject::Descriptor { .. }
+        | Subject::Channel { .. }
+        | Subject::Process(_)
+        | Subject::Signal(_)
+        | Subject::Granted(_) => None,
+    };
+    Some(InShield { made_at: waiter.location?, remaining })
 }
 
 fn task_id(number: u64) -> Option<Id> {
@@ -152,15 +185,17 @@ fn locate_join(mut same: Vec<&mut Wait>, noted: At) -> bool {
 }
 
 /// Whether there are futures of redd that wait for this kind of thing and have no waiter that a dump finds: the ends of an
-/// in-memory stream, operations on files, and `LocalSet`s.
+/// in-memory stream, operations on files, and `LocalSet`s. Nor has a task that waits for its place in a group.
 fn has_leaves_without_waiter(kind: WaitKind) -> bool {
-    matches!(kind, WaitKind::Readable | WaitKind::Writable | WaitKind::Join)
+    matches!(kind, WaitKind::Readable | WaitKind::Writable | WaitKind::Join | WaitKind::GroupPlace)
 }
 
 /// Turns waiters into waits, and addresses of objects into numbers.
 struct Convert {
     now_ms: u32,
     objects: HashMap<usize, u32>,
+    /// The groups by the lists in which their owners wait.
+    groups: HashMap<usize, (u32, Option<Arc<str>>)>,
 }
 
 impl Convert {
@@ -173,6 +208,10 @@ impl Convert {
     fn what(&mut self, kind: WaitKind, subject: Subject) -> What {
         match subject {
             Subject::Unknown => What::Unknown,
+            Subject::Permits { object, .. } if is_for_group(kind) => match self.groups.get(&object) {
+                Some((node, name)) => What::Group { node: *node, name: name.clone(), before: None },
+                None => What::Unknown,
+            },
             Subject::Permits { object, taken, out, waiting } => {
                 let is_only = is_exclusive(kind, out);
                 let taken = taken.map(|taken| Taken {
@@ -198,6 +237,88 @@ impl Convert {
         }
     }
 
+    /// Numbers the nodes, and tells the tasks which group they belong to.
+    fn nodes(&mut self, mut infos: Vec<NodeInfo>, tasks: &mut [Task], ids: &[Id]) -> Vec<Node> {
+        infos.sort_by_cached_key(|info| (Reverse(age_at(self.now_ms, info.created_ms)), info.creator, info.created_at));
+        let numbers: Vec<_> = infos.iter().map(|info| self.object(info.address)).collect();
+        let addresses: HashMap<usize, u32> =
+            infos.iter().map(|info| info.address).zip(numbers.iter().copied()).collect();
+        let index_of = |id: Id| ids.binary_search(&id).ok();
+        let mut nodes = Vec::with_capacity(infos.len());
+        for (info, number) in infos.into_iter().zip(numbers) {
+            let created_by = task_id(info.creator);
+            let (has_other_cancel, kind) = match info.content {
+                NodeContent::Group(group) => {
+                    if group.waits_in != 0 {
+                        self.groups.insert(group.waits_in, (number, info.name.clone()));
+                    }
+                    for Member { task, role } in &group.members {
+                        let Some(index) = task_id(*task).and_then(index_of) else { continue };
+                        let role = role_of(*role);
+                        join_group(&mut tasks[index].trace, Membership { node: number, name: info.name.clone(), role });
+                    }
+                    (group.has_other_cancel, self.group(*group))
+                }
+                NodeContent::Supervisor(SupervisorInfo { strategy, children }) => {
+                    let children = children.into_iter().map(|child| self.child(child)).collect();
+                    (false, NodeKind::Supervisor { strategy, children })
+                }
+            };
+            nodes.push(Node {
+                number,
+                around: addresses.get(&info.around).copied(),
+                created_by,
+                has_owner: created_by.and_then(index_of).is_some(),
+                created_at: info.created_at,
+                age: age_at(self.now_ms, info.created_ms),
+                name: info.name,
+                has_other_cancel,
+                kind,
+            });
+        }
+        nodes
+    }
+
+    fn group(&self, group: GroupInfo) -> NodeKind {
+        let GroupInfo { child, limit, ended, deadline_left, is_closing, is_left, clean_ups_left, members, .. } = group;
+        let count =
+            |is_counted: fn(&MemberRole) -> bool| members.iter().filter(|member| is_counted(&member.role)).count();
+        let cleans_up = members.iter().find(|member| member.role == MemberRole::CleanUp);
+        NodeKind::Group {
+            child,
+            limit,
+            running: count(|role| *role == MemberRole::Task),
+            queued: count(|role| matches!(role, MemberRole::Queued { .. })),
+            ended,
+            deadline_left,
+            is_closing,
+            is_left,
+            cancelled: group.cancelled.map(|(reason, at_ms)| Cancelled { reason, ago: age_at(self.now_ms, at_ms) }),
+            clean_up: group.clean_up.map(|CleanUpInfo { location, within }| CleanUp {
+                task: cleans_up.and_then(|member| task_id(member.task)),
+                deferred_at: location,
+                within,
+            }),
+            clean_ups_left,
+            in_phase: group.in_phase.map(|PhaseInfo { name, has_begun, is_over }| ShutdownPhase {
+                name,
+                has_begun,
+                is_over,
+            }),
+        }
+    }
+
+    fn child(&self, child: ChildInfo) -> Child {
+        let ChildInfo { name, state, restarts, last_failure } = child;
+        let stage = match state {
+            ChildState::Running => ChildStage::Running,
+            ChildState::Waiting(remaining) => ChildStage::Waiting { remaining },
+            ChildState::Done => ChildStage::Done,
+        };
+        let last_failure = last_failure.map(|(text, at_ms)| (text, age_at(self.now_ms, at_ms)));
+        Child { name, stage, restarts, last_failure }
+    }
+
     fn grant(&mut self, granted: Granted) -> Grant {
         let Granted { object, task, kind, location, at_ms, by, is_woken_directly, waiting } = granted;
         Grant {
@@ -217,6 +338,32 @@ impl Convert {
         let next = self.objects.len() as u32 + 1;
         *self.objects.entry(address).or_insert(next)
     }
+}
+
+fn role_of(role: MemberRole) -> Role {
+    match role {
+        MemberRole::Task => Role::Task,
+        MemberRole::Queued { before } => Role::Queued { before },
+        MemberRole::Watcher => Role::Watcher,
+        MemberRole::CleanUp => Role::CleanUp,
+    }
+}
+
+/// A task without a place waits for one, and has no waiter.
+fn join_group(trace: &mut Trace, membership: Membership) {
+    if let Role::Queued { before } = membership.role
+        && !trace.info.is_running
+    {
+        let what = What::Group { node: membership.node, name: membership.name.clone(), before: Some(before) };
+        let kind = WaitKind::GroupPlace;
+        trace.waits = vec![Wait { kind, location: None, since: None, is_direct: false, joined_at: None, what }];
+    }
+    trace.membership = Some(membership);
+}
+
+/// Whether it is the owner of a task group that waits.
+fn is_for_group(kind: WaitKind) -> bool {
+    matches!(kind, WaitKind::GroupPlace | WaitKind::GroupTask | WaitKind::GroupEnd)
 }
 
 /// Whether one acquisition has all permits that are out.

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::diagnosis::Diagnosis;
 use super::join::Contents;
-use super::task::{Root, Task, TaskState};
+use super::node::{Child, ChildStage, Node, NodeKind};
+use super::task::{InShield, Membership, Role, Root, Task, TaskState};
 use super::wait::{Taken, Wait, What};
 use crate::observe::WaitKind;
 use crate::observe::report::{ShortLocation, is_unprintable};
@@ -26,13 +27,15 @@ const BYTES_PER_TASK: usize = 360;
 
 /// Writes the whole dump.
 pub(super) fn write(out: &mut String, contents: &Contents) {
-    let Contents { tasks, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
+    let Contents { tasks, nodes, roots, outside, unjoined, diagnoses, grants: _, left_out } = contents;
     out.reserve(tasks.tasks.len() * BYTES_PER_TASK + 256);
     let mut json = Json { out, locations: BTreeMap::new(), kinds: BTreeMap::new() };
     json.raw("{\"format\":\"redd-dump/1\",\"diagnoses\":");
     json.list(diagnoses, Json::diagnosis);
     json.raw(",\"tasks\":");
     json.list(&tasks.tasks, Json::task);
+    json.raw(",\"nodes\":");
+    json.list(nodes, Json::node);
     json.raw(",\"roots\":");
     json.list(roots, Json::root);
     json.raw(",\"outside\":");
@@ -106,6 +109,127 @@ impl Json<'_> {
         self.optional(",\"thread\":", task.thread(), |json, thread| json.number("", thread));
         self.raw(",\"waits\":");
         self.list(task.waits(), Self::wait);
+        self.optional(",\"group\":", task.group(), Self::membership);
+        self.raw(",\"shields\":");
+        self.list(task.shields(), Self::shield);
+        self.raw("}");
+    }
+
+    fn membership(&mut self, membership: &Membership) {
+        self.number("{\"node\":", membership.node);
+        let (role, before) = match membership.role {
+            Role::Task => ("task", None),
+            Role::Queued { before } => ("queued", Some(before)),
+            Role::Watcher => ("watcher", None),
+            Role::CleanUp => ("clean_up", None),
+        };
+        self.raw(",\"role\":");
+        self.string(role);
+        self.optional(",\"before\":", before, |json, before| json.number("", before));
+        self.raw("}");
+    }
+
+    fn shield(&mut self, shield: &InShield) {
+        self.raw("{\"made_at\":");
+        self.at(shield.made_at);
+        self.optional(",\"remaining_ms\":", shield.remaining, Self::ms);
+        self.raw("}");
+    }
+
+    fn node(&mut self, node: &Node) {
+        self.number("\n{\"node\":", node.number());
+        self.optional(",\"name\":", node.name(), Self::string);
+        self.raw(",\"created_at\":");
+        self.at(node.created_at());
+        self.optional(",\"created_by\":", node.created_by(), Self::id);
+        self.optional(",\"around\":", node.around(), |json, number| json.number("", number));
+        self.number(",\"age_ms\":", ms(node.age()));
+        match node.kind() {
+            NodeKind::Group { .. } => self.group(node.kind()),
+            NodeKind::Supervisor { strategy, children } => {
+                self.raw(",\"type\":\"supervisor\",\"strategy\":");
+                self.string(strategy);
+                self.raw(",\"children\":");
+                self.list(children, Self::child);
+            }
+        }
+        self.raw("}");
+    }
+
+    fn group(&mut self, kind: &NodeKind) {
+        let NodeKind::Group {
+            child,
+            limit,
+            running,
+            queued,
+            ended,
+            deadline_left,
+            is_closing,
+            is_left,
+            cancelled,
+            clean_up,
+            clean_ups_left,
+            in_phase,
+        } = kind
+        else {
+            return;
+        };
+        self.optional(",\"type\":\"group\",\"child\":", *child, |json, index| json.number("", index));
+        self.optional(",\"limit\":", *limit, |json, limit| json.number("", limit));
+        self.number(",\"running\":", *running);
+        self.number(",\"queued\":", *queued);
+        self.number(",\"ended\":", *ended);
+        self.optional(",\"deadline_left_ms\":", *deadline_left, Self::ms);
+        self.flag(",\"is_closing\":", *is_closing);
+        self.flag(",\"is_left\":", *is_left);
+        self.optional(",\"cancelled\":", cancelled.as_ref(), |json, cancelled| {
+            json.raw("{\"reason\":");
+            json.string(&cancelled.reason);
+            json.number(",\"ago_ms\":", ms(cancelled.ago));
+            json.raw("}");
+        });
+        self.optional(",\"clean_up\":", clean_up.as_ref(), |json, clean_up| {
+            json.optional("{\"task\":", clean_up.task, Self::id);
+            json.raw(",\"deferred_at\":");
+            json.at(clean_up.deferred_at);
+            json.number(",\"within_ms\":", ms(clean_up.within));
+            json.raw("}");
+        });
+        self.number(",\"clean_ups_left\":", *clean_ups_left);
+        self.optional(",\"in_phase\":", in_phase.as_ref(), |json, phase| {
+            json.raw("{\"name\":");
+            json.string(&phase.name);
+            json.flag(",\"has_begun\":", phase.has_begun);
+            json.flag(",\"is_over\":", phase.is_over);
+            json.raw("}");
+        });
+    }
+
+    fn child(&mut self, child: &Child) {
+        self.raw("{\"name\":");
+        self.string(&child.name);
+        let remaining = match child.stage {
+            ChildStage::Running => {
+                self.raw(",\"state\":\"running\"");
+                None
+            }
+            ChildStage::Waiting { remaining } => {
+                self.raw(",\"state\":\"waiting\"");
+                Some(remaining)
+            }
+            ChildStage::Done => {
+                self.raw(",\"state\":\"done\"");
+                None
+            }
+        };
+        self.optional(",\"remaining_ms\":", remaining, Self::ms);
+        self.number(",\"restarts\":", child.restarts);
+        self.optional(",\"last_failure\":", child.last_failure.as_ref(), |json, (failure, ago)| {
+            json.raw("{\"text\":");
+            json.string(failure);
+            json.number(",\"ago_ms\":", ms(*ago));
+            json.raw("}");
+        });
         self.raw("}");
     }
 
@@ -160,6 +284,10 @@ impl Json<'_> {
                 self.number(",\"senders\":", *senders);
                 self.number(",\"receivers\":", *receivers);
                 self.number(",\"length\":", *length);
+            }
+            What::Group { node, before, .. } => {
+                self.number("{\"type\":\"group\",\"node\":", *node);
+                self.optional(",\"before\":", *before, |json, before| json.number("", before));
             }
             What::Process(id) => self.number("{\"type\":\"process\",\"pid\":", *id),
             What::Signal(number) => {

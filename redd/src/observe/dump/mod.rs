@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `wait` | one wait of a task, and what it waits for |
 //! | `task` | one task, and all of them by their ids |
+//! | `node` | a task group or a supervisor |
 //! | `groups` | equal tasks, counted |
 //! | `wait_text` | a wait as text |
+//! | `node_text` | a task group or a supervisor as text |
 //! | `diagnosis` | something that is wrong with them |
 //! | `join` | tasks and waiters, joined into tasks with their waits |
 //! | `rules` | what is wrong, and how it is known |
@@ -26,6 +28,8 @@ mod diagnosis;
 mod groups;
 mod join;
 mod json;
+mod node;
+mod node_text;
 pub(crate) mod rules;
 mod snapshot;
 mod task;
@@ -39,7 +43,8 @@ mod wait_text;
 pub use super::unjoined::Unjoined;
 pub(crate) use diagnosis::DiagnosisHook;
 pub use diagnosis::{Diagnosis, StuckTask};
+pub use node::{Cancelled, Child, ChildStage, CleanUp, Node, NodeKind, ShutdownPhase};
 pub use snapshot::Dump;
-pub use task::{Root, Task, TaskState, Tasks, Trace};
+pub use task::{InShield, Membership, Role, Root, Task, TaskState, Tasks, Trace};
 pub use tree::Tree;
 pub use wait::{Taken, Wait, What};

@@ -10,6 +10,8 @@
 //! - `no-heir`: the guard, or the future that has it, may have been moved into a task that was spawned after the lock was taken. So there
 //!   is no ring while such a task of the one that took the lock is alive, unless it is in the ring, too. Not covered: a future that has
 //!   a guard and is driven by an older task later, as several tasks can with `futures::future::Shared`.
+//! - `cancelled-by-owner`: a task of a group is in a ring only if neither a deadline nor a future or a `CancelScope` can cancel the group,
+//!   or one around it. The owner of a group counts as one of a `JoinHandle`: it can end the task, and is not asked whether it will.
 //! - `not-polled-between`: each task of a diagnosis was idle in both looks and not polled between them. So all of its waits were
 //!   there at the same time.
 //! - `polled-since`: a grant is a futurelock only if its task was polled after it, and the future was not. So a task whose worker is
@@ -20,11 +22,13 @@
 //! on a path that each contended lock takes.
 
 use std::collections::{HashMap, HashSet};
+use std::iter;
 use std::time::Duration;
 
 use super::diagnosis::{Diagnosis, StuckTask};
 use super::join::{Contents, Grant};
-use super::task::{Task, TaskState, Trace};
+use super::node::Node;
+use super::task::{Role, Task, TaskState, Tasks, Trace};
 use super::wait::{Wait, What};
 use crate::observe::WaitKind;
 use crate::task::Id;
@@ -34,8 +38,12 @@ const UNHEARD: Duration = Duration::from_secs(1);
 
 /// Returns what is wrong.
 pub(super) fn find(contents: &Contents) -> Vec<Diagnosis> {
-    let Contents { tasks, grants, .. } = contents;
-    let next: HashMap<Id, Id> = tasks.iter().filter_map(|task| Some((task.id(), only_way(task)?))).collect();
+    let Contents { tasks, nodes, grants, .. } = contents;
+    let can_be_cancelled = can_be_cancelled(nodes);
+    let is_fixed = |task: &&Task| task.group().is_none_or(|of| !can_be_cancelled.contains(&of.node));
+    let mut next: HashMap<Id, Id> =
+        tasks.iter().filter(is_fixed).filter_map(|task| Some((task.id(), only_way(task)?))).collect();
+    follow_closed_groups(tasks, is_fixed, &can_be_cancelled, &mut next);
     let mut found: Vec<_> = grants.iter().filter_map(|grant| futurelock(contents, &next, grant)).collect();
     for ring in rings(&next, tasks.iter().map(Task::id)) {
         if has_heir(contents, &ring) {
@@ -93,13 +101,72 @@ pub(crate) fn rings<N: Copy + Eq + std::hash::Hash>(
     rings
 }
 
-/// The task that alone can wake this one (`one-way-out`, `holder-holds`).
-fn only_way(task: &Task) -> Option<Id> {
+/// The numbers of the groups that something besides their owners can cancel (`cancelled-by-owner`).
+fn can_be_cancelled(nodes: &[Node]) -> HashSet<u32> {
+    let by_number: HashMap<u32, &Node> = nodes.iter().map(|node| (node.number, node)).collect();
+    let mut found = HashSet::new();
+    for node in nodes {
+        let around = iter::successors(Some(node), |node| by_number.get(&node.around?).copied());
+        // Groups are in each other only as deep as the program nests them. The limit is for a dump whose parts do not fit together.
+        if around.take(nodes.len()).any(|node| node.has_other_cancel) {
+            found.insert(node.number);
+        }
+    }
+    found
+}
+
+/// A task that only waits for the end of a group waits for each task of the group. Adds the way to one of them from which others lead
+/// back.
+fn follow_closed_groups<'a>(
+    tasks: &'a Tasks,
+    is_fixed: impl Fn(&&'a Task) -> bool,
+    can_be_cancelled: &HashSet<u32>,
+    next: &mut HashMap<Id, Id>,
+) {
+    let closes = |task: &'a Task| {
+        let wait = only_wait(task)?;
+        let What::Group { node, .. } = wait.what else { return None };
+        (wait.kind == WaitKind::GroupEnd && !can_be_cancelled.contains(&node)).then_some((task.id(), node))
+    };
+    let closers: HashMap<Id, u32> = tasks.iter().filter(is_fixed).filter_map(closes).collect();
+    if closers.is_empty() {
+        return;
+    }
+    let closed: HashSet<u32> = closers.values().copied().collect();
+    let mut members: HashMap<u32, Vec<Id>> = HashMap::new();
+    for task in tasks.iter() {
+        if let Some(of) = task.group().filter(|of| of.role == Role::Task && closed.contains(&of.node)) {
+            members.entry(of.node).or_default().push(task.id());
+        }
+    }
+    let all = |closer: Id| closers.get(&closer).and_then(|node| members.get(node)).map_or(&[][..], Vec::as_slice);
+    let locks = next.clone();
+    for closer in closers.keys().copied() {
+        // Each task with the first step of the way to it.
+        let mut reached: Vec<(Id, Id)> = all(closer).iter().map(|task| (*task, *task)).collect();
+        let mut seen: HashSet<Id> = all(closer).iter().copied().collect();
+        while let Some((task, first)) = reached.pop() {
+            if task == closer {
+                next.insert(closer, first);
+                break;
+            }
+            let ways = locks.get(&task).into_iter().chain(all(task));
+            reached.extend(ways.filter(|way| seen.insert(**way)).map(|way| (*way, first)));
+        }
+    }
+}
+
+/// The only thing that the task waits for (`one-way-out`).
+fn only_wait(task: &Task) -> Option<&Wait> {
     let TaskState::Waiting { .. } = task.state() else { return None };
     let [wait] = task.waits() else { return None };
-    if task.trace.info.wakers != Some(1) || !wait.is_direct {
-        return None;
-    }
+    let is_only = task.trace.info.wakers == Some(1) && wait.is_direct && task.shields().is_empty();
+    is_only.then_some(wait)
+}
+
+/// The task that alone can wake this one (`one-way-out`, `holder-holds`).
+fn only_way(task: &Task) -> Option<Id> {
+    let wait = only_wait(task)?;
     if let What::Task(id) = wait.what {
         return Some(id);
     }
@@ -174,7 +241,12 @@ pub(super) fn nothing_can_happen(contents: &Contents) -> Option<Diagnosis> {
     let mut traces = tasks.iter().map(Task::trace).chain(roots.iter().map(|root| &root.trace));
     let waits = |trace: &Trace| {
         let info = &trace.info;
-        !info.is_running && !info.is_queued && !info.is_blocking && !trace.waits.iter().any(comes_from_outside)
+        let has_end = trace.shields.iter().any(|shield| shield.remaining.is_some());
+        !(info.is_running
+            || info.is_queued
+            || info.is_blocking
+            || has_end
+            || trace.waits.iter().any(comes_from_outside))
     };
     let waiting = tasks.tasks.len() + roots.len();
     let is_so = waiting > 0 && *left_out == 0 && traces.all(waits) && !outside.iter().any(comes_from_outside);
@@ -185,14 +257,14 @@ pub(super) fn nothing_can_happen(contents: &Contents) -> Option<Diagnosis> {
 fn comes_from_outside(wait: &Wait) -> bool {
     match wait.what {
         What::Deadline(_) | What::Descriptor { .. } | What::Process(_) | What::Signal(_) => true,
-        What::Unknown | What::Lock { .. } | What::Task(_) | What::Channel { .. } => {
+        What::Unknown | What::Lock { .. } | What::Task(_) | What::Channel { .. } | What::Group { .. } => {
             matches!(wait.kind, WaitKind::Timer | WaitKind::Signal | WaitKind::Process)
         }
     }
 }
 
 fn stuck(task: &Task) -> StuckTask {
-    let Trace { info, waits } = &task.trace;
+    let Trace { info, waits, .. } = &task.trace;
     StuckTask {
         id: info.id,
         name: info.name.clone(),

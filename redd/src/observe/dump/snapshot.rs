@@ -2,15 +2,17 @@
 //!
 //! Called by `runtime::handle` and by user code.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::diagnosis::Diagnosis;
 use super::join::{Contents, join};
+use super::node::Node;
 use super::rules;
 use super::task::{Root, Tasks};
 use super::tree::Tree;
 use super::wait::Wait;
 use super::{json, text};
+use crate::observe::nodes::NodeInfo;
 use crate::observe::task_info::TaskInfo;
 use crate::observe::unjoined::Unjoined;
 use crate::observe::waiter::WaiterInfo;
@@ -49,10 +51,16 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Joins the tasks of a runtime and the waiters of the process. So many waiters were `left_out`. `now_ms` is the
+    /// Joins the tasks and nodes of a runtime and the waiters of the process. So many waiters were `left_out`. `now_ms` is the
     /// coarse clock of the process.
-    pub(crate) fn new(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>, left_out: usize, now_ms: u32) -> Self {
-        let mut contents = join(infos, waiters, left_out, now_ms);
+    pub(crate) fn new(
+        infos: Vec<TaskInfo>,
+        waiters: Vec<WaiterInfo>,
+        nodes: Vec<NodeInfo>,
+        left_out: usize,
+        now_ms: u32,
+    ) -> Self {
+        let mut contents = join(infos, waiters, nodes, left_out, now_ms);
         contents.diagnoses = rules::find(&contents);
         Self { contents }
     }
@@ -128,7 +136,8 @@ impl Dump {
         &self.contents.diagnoses
     }
 
-    /// Returns the tasks as a tree, each below the task that spawned it. It is there to be printed.
+    /// Returns the tasks as a tree: each below the task group that it belongs to, or else below the task that spawned it. Groups and
+    /// supervisors are below the tasks that made them. It is there to be printed.
     ///
     /// # Examples
     /// ```
@@ -147,7 +156,24 @@ impl Dump {
     /// # outer.abort(); });
     /// ```
     pub fn tree(&self) -> Tree<'_> {
-        Tree::new(&self.contents.tasks)
+        Tree::new(&self.contents)
+    }
+
+    /// Writes what is wrong, the tree, and what `Display` shows besides tasks. If `is_whole`, each task is written for itself.
+    pub(crate) fn write_tree(&self, out: &mut String, is_whole: bool) -> fmt::Result {
+        write!(out, "{}", text::Diagnoses(&self.contents))?;
+        let tree = self.tree();
+        if is_whole {
+            write!(out, "{tree:#}")?
+        } else {
+            write!(out, "{tree}")?
+        }
+        write!(out, "{}", text::Others(&self.contents))
+    }
+
+    /// Returns the task groups and supervisors, the oldest first.
+    pub fn nodes(&self) -> &[Node] {
+        &self.contents.nodes
     }
 
     /// Returns the futures of `block_on` that the runtime runs.
@@ -198,10 +224,20 @@ impl Dump {
     ///
     /// | object | keys |
     /// |---|---|
-    /// | dump | `format`: `"redd-dump/1"`; `diagnoses`; `tasks`; `roots`; `outside`: a list of waits; `unjoined`; `left_out` |
+    /// | dump | `format`: `"redd-dump/1"`; `diagnoses`; `tasks`; `nodes`; `roots`; `outside`: a list of waits; `unjoined`; `left_out` |
     /// | task | `id`; `name` or null; `is_blocking`: it is a closure; `parent`: the id of the task that spawned it, or null; |
     /// | | `spawned_at`; `age_ms`; `polls`; `since_polled_ms` or null; `state`: `"running"`, `"queued"` or `"waiting"`; |
-    /// | | `thread`: the system's id of the thread that runs it, or null; `waits` |
+    /// | | `thread`: the system's id of the thread that runs it, or null; `waits`; |
+    /// | | `group` or null, with `node`; `role`: `"task"`, `"queued"`, `"watcher"` or `"clean_up"`; `before` or null; |
+    /// | | `shields`: a list with `made_at`, and `remaining_ms` or null |
+    /// | node | `node`: its number; `name` or null; `created_at`; `created_by`: the id of a task, or null; |
+    /// | | `around`: the number of a node, or null; `age_ms`; `type`, with further keys |
+    /// | node, `"group"` | `child`: the index of a supervisor's child, or null; `limit` or null; `running`; `queued`; `ended`; |
+    /// | | `deadline_left_ms` or null; `is_closing`; `is_left`; `cancelled` or null, with `reason` and `ago_ms`; |
+    /// | | `clean_up` or null, with `task` or null, `deferred_at` and `within_ms`; `clean_ups_left`; |
+    /// | | `in_phase` or null, with `name`, `has_begun` and `is_over` |
+    /// | node, `"supervisor"` | `strategy`; `children`: a list with `name`; `state`: `"running"`, `"waiting"` or `"done"`; |
+    /// | | `remaining_ms` or null; `restarts`; `last_failure` or null, with `text` and `ago_ms` |
     /// | root | `called_at`; `age_ms`; `is_running`; `waits` |
     /// | wait | `kind`: the name of a [`WaitKind`](crate::observe::WaitKind); `at` or null; `since_ms` or null; `what` or null |
     /// | diagnosis | `type`: `"deadlock"`, with `tasks`: the ids in the ring; |
@@ -209,7 +245,7 @@ impl Dump {
     /// | | `"stranded"`, with `task`; or `"nothing_can_happen"`, with `waiting` |
     /// | unjoined | `created_at`, `sets`, `tasks` |
     ///
-    /// A location (`spawned_at`, `called_at`, `created_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
+    /// A location (`spawned_at`, `called_at`, `created_at`, `made_at`, `deferred_at`, `at`) is a string: path, line and column with colons between them. The path of a dependency's
     /// file begins with the name and version of its crate. Numbers are integers, and times are in milliseconds. All keys of an
     /// object are always there. The key `type` of `what` says which other keys it has:
     ///
@@ -220,10 +256,11 @@ impl Dump {
     /// | `deadline` | `remaining_ms` |
     /// | `descriptor` | `fd`; `about` or null |
     /// | `channel` | `object`, `senders`, `receivers`, `length` |
+    /// | `group` | `node`; `before` or null |
     /// | `process` | `pid` |
     /// | `signal` | `number` |
     ///
-    /// [`What`](super::What) explains them. There is one line for each task.
+    /// [`What`](super::What) and [`NodeKind`](super::NodeKind) explain them. There is one line for each task and for each node.
     ///
     /// # Examples
     /// ```

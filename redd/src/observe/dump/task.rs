@@ -3,6 +3,7 @@
 //! Made by `join`; read by the other files of the room and by user code.
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::wait::Wait;
@@ -161,10 +162,77 @@ impl Task {
         &self.trace.waits
     }
 
+    /// Returns the task group that it belongs to.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::group::TaskGroup;
+    /// use redd::runtime::Handle;
+    /// use redd::runtime::dump::Role;
+    ///
+    /// # redd::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let group = TaskGroup::<()>::limit(1).start();
+    /// group.spawn(std::future::pending());
+    /// let queued = group.spawn(std::future::pending());
+    /// let dump = Handle::current().snapshot();
+    /// let membership = dump.tasks().get(queued.id()).unwrap().group().unwrap();
+    /// assert_eq!(membership.node, dump.nodes()[0].number());
+    /// assert!(matches!(membership.role, Role::Queued { before: 0, .. }));
+    /// # });
+    /// ```
+    pub fn group(&self) -> Option<&Membership> {
+        self.trace.membership.as_ref()
+    }
+
+    /// Returns the [shields](crate::group::shield()) that it waits in. They are not among its waits.
+    pub fn shields(&self) -> &[InShield] {
+        &self.trace.shields
+    }
+
     /// Returns the task's waits, to be printed.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
+}
+
+/// What a task is to the [`TaskGroup`](crate::group::TaskGroup) that it belongs to.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Membership {
+    /// The number of the group's [`Node`](super::Node).
+    pub node: u32,
+    /// The name of the group.
+    pub name: Option<Arc<str>>,
+    /// What the task does there.
+    pub role: Role,
+}
+
+/// What a task does in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// It was spawned by [`TaskGroup::spawn`](crate::group::TaskGroup::spawn) or the like, and runs.
+    Task,
+    /// It was spawned, and waits for a place.
+    #[non_exhaustive]
+    Queued {
+        /// The number of tasks that get a place before it.
+        before: usize,
+    },
+    /// It cancels the group, after a time or when a future completes.
+    Watcher,
+    /// It is a clean-up of the group.
+    CleanUp,
+}
+
+/// A shield that a task waits in.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct InShield {
+    /// The line that called [`shield`](crate::group::shield()).
+    pub made_at: &'static Location<'static>,
+    /// The time that is left. `None` as long as the group is not cancelled: then it does not pass.
+    pub remaining: Option<Duration>,
 }
 
 /// The future of a `block_on` that has not returned.
@@ -233,4 +301,6 @@ pub enum TaskState {
 pub struct Trace {
     pub(super) info: TaskInfo,
     pub(super) waits: Vec<Wait>,
+    pub(super) membership: Option<Membership>,
+    pub(super) shields: Vec<InShield>,
 }

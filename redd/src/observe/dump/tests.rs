@@ -58,7 +58,7 @@ fn lock(object: usize, by: u64, at: At, out: usize, waiting: usize) -> Subject {
 }
 
 fn dump(infos: Vec<TaskInfo>, waiters: Vec<WaiterInfo>) -> Dump {
-    Dump::new(infos, waiters, 0, NOW_MS)
+    Dump::new(infos, waiters, vec![], 0, NOW_MS)
 }
 
 fn task(dump: &Dump, id: u64) -> &Task {
@@ -224,6 +224,18 @@ fn the_tree_has_each_task_once_below_its_parent_and_counts_equal_leaves() {
 }
 
 #[test]
+fn a_whole_tree_has_a_line_for_each_of_equal_tasks() {
+    let spawned = here();
+    let child = |id| TaskInfo { parent: Some(Id::from_number(1)), ..idle(id, spawned, 1) };
+    let dump = dump(vec![idle(1, spawned, 1), child(2), child(3)], vec![]);
+    let (counted, each) = (dump.tree().to_string(), format!("{:#}", dump.tree()));
+    assert_eq!(counted.lines().count(), 2, "{counted}");
+    assert!(counted.contains("└─ 2 tasks "), "{counted}");
+    let heads: Vec<_> = each.lines().map(|line| line.split(" (").next().unwrap()).collect();
+    assert_eq!(heads, ["task 1", "├─ task 2", "└─ task 3"], "{each}");
+}
+
+#[test]
 fn a_tree_of_a_chain_of_tasks_stays_small() {
     let spawned = here();
     let parent = |id| Some(Id::from_number(id)).filter(|id| id.number() > 0);
@@ -274,7 +286,7 @@ fn the_note_of_the_last_poll_and_its_waiter_are_one_wait() {
         let (id, waiting, is_queued) = (info.id.number(), info.waiting, info.is_queued);
         for (left_out, expected) in [(0, all), (1, some_left_out)] {
             let info = TaskInfo { waiting, is_queued, ..idle(id, spawned, 1) };
-            let dump = Dump::new(vec![info, idle(99, joined, 1)], waiters.clone(), left_out, NOW_MS);
+            let dump = Dump::new(vec![info, idle(99, joined, 1)], waiters.clone(), vec![], left_out, NOW_MS);
             let lines: Vec<_> = task(&dump, id).waits().iter().filter_map(|wait| wait.location()).collect();
             assert_eq!(lines, expected, "task {id}, {left_out} left out");
         }
@@ -340,7 +352,7 @@ fn sets_with_finished_tasks_are_shown_by_the_lines_that_created_them() {
     let unjoined =
         vec![Unjoined { created_at: one, sets: 1, tasks: 1204 }, Unjoined { created_at: several, sets: 3, tasks: 99 }];
     assert_eq!(
-        Dump::new(vec![], vec![], 512, NOW_MS).with_unjoined(unjoined).to_string(),
+        Dump::new(vec![], vec![], vec![], 512, NOW_MS).with_unjoined(unjoined).to_string(),
         format!(
             "1,204 finished tasks are not joined, in a `JoinSet` created at {one}\n\
              99 finished tasks are not joined, in 3 sets of type `JoinSet` created at {several}\n\
@@ -392,20 +404,21 @@ fn the_json_has_all_of_it() {
     let expected = [
         r#"{"format":"redd-dump/1","diagnoses":[],"tasks":["#,
         &format!(
-            r#"{{"id":7,"name":"reader","is_blocking":false,"parent":3,"spawned_at":"{spawned}","age_ms":1500,{}{}]}},"#,
+            r#"{{"id":7,"name":"reader","is_blocking":false,"parent":3,"spawned_at":"{spawned}","age_ms":1500,{}{}],{}}},"#,
             r#""polls":12,"since_polled_ms":1,"state":"waiting","thread":null,"waits":["#,
-            waits.join(",")
+            waits.join(","),
+            r#""group":null,"shields":[]"#
         ),
         &format!(
             r#"{{"id":8,"name":null,"is_blocking":true,"parent":null,"spawned_at":"{spawned}","age_ms":1,{}{}{}"#,
-            r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[]}],"#,
+            r#""polls":1,"since_polled_ms":null,"state":"running","thread":4711,"waits":[],"group":null,"shields":[]}],"nodes":[],"#,
             r#""roots":[],"outside":[{"kind":"Notify","at":null,"since_ms":9,"what":null}],"#,
             format_args!(r#""unjoined":[{{"created_at":"{line}","sets":2,"tasks":300}}],"left_out":5}}"#)
         ),
         "",
     ];
     let unjoined = vec![Unjoined { created_at: line, sets: 2, tasks: 300 }];
-    assert_eq!(Dump::new(infos, waiters, 5, NOW_MS).with_unjoined(unjoined).to_json(), expected.join("\n"));
+    assert_eq!(Dump::new(infos, waiters, vec![], 5, NOW_MS).with_unjoined(unjoined).to_json(), expected.join("\n"));
 }
 
 #[test]

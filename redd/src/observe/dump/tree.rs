@@ -1,4 +1,4 @@
-//! The tasks as a tree: each below the one that spawned it.
+//! The tasks as a tree: each below the group that it belongs to, or below the task that spawned it.
 //!
 //! Called by `snapshot`.
 //!
@@ -9,6 +9,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::groups::{Group, Holders, group};
+use super::join::Contents;
+use super::node::{Node as InnerNode, runs_of_children};
+use super::node_text::{NodeText, write_child};
 use super::task::{Tasks, Trace};
 use super::text::GroupText;
 use crate::observe::report::Count;
@@ -18,9 +21,10 @@ use crate::task::Id;
 /// printed in quadratic time.
 const INDENTED_LEVELS: usize = 32;
 
-/// The tasks of a [`Dump`](super::Dump), each below the task that spawned it. Made by [`Dump::tree`](super::Dump::tree).
+/// The tasks of a [`Dump`](super::Dump), each below the task group that it belongs to, or else below the task that spawned it. Made by
+/// [`Dump::tree`](super::Dump::tree).
 ///
-/// `Display` counts equal tasks that have spawned none of the others. Tasks
+/// `Display` counts equal tasks that have spawned none of the others; `{:#}` shows each task for itself. Tasks
 /// whose parents are not in the dump are together below one line: `3 ended tasks`.
 ///
 /// ```text
@@ -32,16 +36,36 @@ const INDENTED_LEVELS: usize = 32;
 #[derive(Debug)]
 pub struct Tree<'a> {
     tasks: &'a Tasks,
+    nodes: &'a [InnerNode],
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(tasks: &'a Tasks) -> Self {
-        Self { tasks }
+    pub(super) fn new(contents: &'a Contents) -> Self {
+        Self { tasks: &contents.tasks, nodes: &contents.nodes }
     }
 }
 
-/// The tasks that each task has spawned.
-type Children<'a> = HashMap<Option<Id>, Vec<&'a Trace>>;
+/// What something in the tree is below.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Above {
+    /// The first level.
+    Nothing,
+    /// The task that spawned it.
+    Task(Id),
+    /// The group that it belongs to, or was made in.
+    Node(u32),
+    /// A child of a supervisor, by its index.
+    Child(u32, usize),
+}
+
+/// What is below something.
+#[derive(Default)]
+struct Below<'a> {
+    tasks: Vec<&'a Trace>,
+    nodes: Vec<&'a InnerNode>,
+}
+
+type Children<'a> = HashMap<Above, Below<'a>>;
 
 /// A line of the tree that waits to be written.
 enum Node<'a> {
@@ -51,6 +75,10 @@ enum Node<'a> {
     Leaves(Group<'a>),
     /// The parents that are not in the dump, this many.
     Ended(usize, Vec<&'a Trace>),
+    /// A task group or a supervisor.
+    Inner(&'a InnerNode),
+    /// A child of that supervisor, by its index.
+    Child(&'a InnerNode, usize),
 }
 
 struct Pending<'a> {
@@ -61,11 +89,11 @@ struct Pending<'a> {
 
 impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut children = Children::new();
-        self.tasks.iter().for_each(|task| children.entry(task.parent()).or_default().push(task.trace()));
-        let holders = Holders::of(self.tasks);
-        let roots = children.remove(&None).unwrap_or_default();
-        let mut nodes = sorted(roots, &children, &holders);
+        let runs = runs_of_children(self.nodes);
+        let mut children = self.children();
+        let grouping = Grouping { holders: (!f.alternate()).then(|| Holders::of(self.tasks)) };
+        let roots = children.remove(&Above::Nothing).unwrap_or_default();
+        let mut nodes = grouping.sorted(roots, &children);
         let ended = self.take_ended(&mut children);
         if !ended.is_empty() {
             nodes.push(Node::Ended(ended.len(), ended.concat()));
@@ -75,10 +103,28 @@ impl fmt::Display for Tree<'_> {
         let mut prefix = Prefix::default();
         while let Some(Pending { node, level, is_last }) = stack.pop() {
             prefix.enter(level, is_last);
-            let spawned = match node {
+            let below = match node {
                 Node::Parent(trace) => {
                     prefix.write(f, &self.text(&Group::of(trace)))?;
-                    children.remove(&Some(trace.info.id)).unwrap_or_default()
+                    children.remove(&Above::Task(trace.info.id)).unwrap_or_default()
+                }
+                Node::Inner(node) => {
+                    prefix.write(f, &NodeText { nodes: vec![node], tasks: self.tasks }.to_string())?;
+                    let of_supervisor = (0..node.children().len()).map(|index| Node::Child(node, index));
+                    let mut below = of_supervisor.collect::<Vec<_>>();
+                    let others = children.remove(&Above::Node(node.number)).unwrap_or_default();
+                    below.extend(grouping.sorted(others, &children));
+                    stack.extend(pending(below, level + 1));
+                    continue;
+                }
+                Node::Child(node, index) => {
+                    let mut text = String::new();
+                    let run = runs.get(&(node.number, index)).copied();
+                    if let Some(child) = node.children().get(index) {
+                        write_child(&mut text, child, run)?;
+                    }
+                    prefix.write(f, &text)?;
+                    children.remove(&Above::Child(node.number, index)).unwrap_or_default()
                 }
                 Node::Leaves(group) => {
                     prefix.write(f, &self.text(&group))?;
@@ -86,22 +132,52 @@ impl fmt::Display for Tree<'_> {
                 }
                 Node::Ended(count, spawned) => {
                     prefix.write(f, &Count(count as u64, "ended task", "ended tasks").to_string())?;
-                    spawned
+                    Below { tasks: spawned, nodes: Vec::new() }
                 }
             };
-            stack.extend(pending(sorted(spawned, &children, &holders), level + 1));
+            stack.extend(pending(grouping.sorted(below, &children), level + 1));
         }
         Ok(())
     }
 }
 
 impl<'a> Tree<'a> {
+    /// What is below each of the tasks and nodes.
+    fn children(&self) -> Children<'a> {
+        let mut children = Children::new();
+        let by_number: HashMap<u32, &InnerNode> = self.nodes.iter().map(|node| (node.number, node)).collect();
+        let below_node = |number: u32| {
+            let node = by_number.get(&number)?;
+            Some(match (node.around, node.child()) {
+                (Some(supervisor), Some(index)) => Above::Child(supervisor, index),
+                (_, None) | (None, Some(_)) => Above::Node(number),
+            })
+        };
+        for task in self.tasks.iter() {
+            let of_group = task.group().and_then(|membership| below_node(membership.node));
+            let above = of_group.unwrap_or_else(|| task.parent().map_or(Above::Nothing, Above::Task));
+            children.entry(above).or_default().tasks.push(task.trace());
+        }
+        for node in self.nodes.iter().filter(|node| !(node.around.is_some() && node.child().is_some())) {
+            let above = match node.created_by.filter(|_| node.has_owner) {
+                Some(owner) => Above::Task(owner),
+                // A group whose owner has ended stays in the group that the owner belonged to.
+                None => node.around.and_then(below_node).unwrap_or(Above::Nothing),
+            };
+            children.entry(above).or_default().nodes.push(node);
+        }
+        children
+    }
+
     /// Removes the parents that are not in the dump; returns the tasks that each has spawned.
     fn take_ended(&self, children: &mut Children<'a>) -> Vec<Vec<&'a Trace>> {
-        let is_ended = |id: &&Option<Id>| id.is_some_and(|id| self.tasks.get(id).is_none());
+        let is_ended = |above: &&Above| match above {
+            Above::Task(id) => self.tasks.get(*id).is_none(),
+            Above::Nothing | Above::Node(_) | Above::Child(..) => false,
+        };
         let mut ended: Vec<_> = children.keys().filter(is_ended).copied().collect();
         ended.sort_unstable();
-        ended.iter().filter_map(|id| children.remove(id)).collect()
+        ended.iter().filter_map(|id| children.remove(id)).map(|below| below.tasks).collect()
     }
 
     fn text(&self, group: &Group<'_>) -> String {
@@ -113,12 +189,26 @@ fn pending<'a>(nodes: Vec<Node<'a>>, level: usize) -> impl Iterator<Item = Pendi
     nodes.into_iter().rev().enumerate().map(move |(index, node)| Pending { node, level, is_last: index == 0 })
 }
 
-/// Returns the nodes of tasks with the same parent: first those without children, in groups, and then the others.
-fn sorted<'a>(tasks: Vec<&'a Trace>, children: &Children<'a>, holders: &Holders) -> Vec<Node<'a>> {
-    let has_children = |task: &&Trace| children.contains_key(&Some(task.info.id));
-    let (parents, leaves): (Vec<_>, Vec<_>) = tasks.into_iter().partition(has_children);
-    let leaves = group(leaves.into_iter(), holders).into_iter().map(Node::Leaves);
-    leaves.chain(parents.into_iter().map(Node::Parent)).collect()
+/// How equal tasks are written.
+struct Grouping {
+    /// For a tree that counts them.
+    holders: Option<Holders>,
+}
+
+impl Grouping {
+    /// Returns the nodes with the same parent: first the tasks without children, equal ones together, then the other tasks, and then
+    /// the task groups and supervisors.
+    fn sorted<'a>(&self, below: Below<'a>, children: &Children<'a>) -> Vec<Node<'a>> {
+        let has_children = |task: &&Trace| children.contains_key(&Above::Task(task.info.id));
+        let (parents, leaves): (Vec<_>, Vec<_>) = below.tasks.into_iter().partition(has_children);
+        let leaves = match &self.holders {
+            Some(holders) => group(leaves.into_iter(), holders),
+            None => leaves.into_iter().map(Group::of).collect(),
+        };
+        let leaves = leaves.into_iter().map(Node::Leaves);
+        let nodes = below.nodes.into_iter().map(Node::Inner);
+        leaves.chain(parents.into_iter().map(Node::Parent)).chain(nodes).collect()
+    }
 }
 
 /// The lines that lead to the current node. A tree of one level has none.

@@ -3,6 +3,7 @@
 //! Made by `join`; read by the other files of the room and by user code.
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::observe::WaitKind;
@@ -105,6 +106,16 @@ pub enum What {
         receivers: usize,
         /// The messages in the channel.
         length: usize,
+    },
+    /// A task group: a place in it, the end of one of its tasks, or its own end.
+    #[non_exhaustive]
+    Group {
+        /// The number of the group's [`Node`](super::Node).
+        node: u32,
+        /// Its name.
+        name: Option<Arc<str>>,
+        /// The number of tasks that get a place before this one, if it was spawned and has none.
+        before: Option<usize>,
     },
     /// The exit of the process with this id.
     Process(u32),

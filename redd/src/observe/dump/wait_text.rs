@@ -55,7 +55,20 @@ pub(super) fn write_wait(
         }
         write_what(f, what, tasks)?;
     }
-    if left_out > 0 { write!(f, "; and {} more", Grouped(left_out)) } else { Ok(()) }
+    if left_out > 0 {
+        write!(f, "; and {} more", Grouped(left_out))?;
+    }
+    let queued = line.waits.iter().filter_map(|wait| {
+        let What::Group { before, .. } = wait.what else { return None };
+        before
+    });
+    match (queued.clone().min(), queued.max()) {
+        (Some(first), Some(last)) if first != last => {
+            write!(f, ", {} to {} before them", Grouped(first as u64), Grouped(last as u64))
+        }
+        (Some(before), _) => write!(f, ", {} before it", Grouped(before as u64)),
+        (None, _) => Ok(()),
+    }
 }
 
 /// Tells one subject from others of the same kind.
@@ -69,6 +82,7 @@ fn subject(what: &What) -> (u8, u64) {
         What::Channel { object, .. } => (5, object.into()),
         What::Process(id) => (6, id.into()),
         What::Signal(number) => (7, number as u64),
+        What::Group { node, .. } => (8, node.into()),
     }
 }
 
@@ -103,6 +117,10 @@ fn write_what(f: &mut fmt::Formatter<'_>, what: &What, tasks: Option<&Tasks>) ->
                 Count(*length as u64, "message", "messages")
             )
         }
+        What::Group { node, name, .. } => {
+            f.write_str("; group ")?;
+            write_number(f, *node, name.as_deref())
+        }
         What::Process(id) => write!(f, "; process {id}"),
         What::Signal(number) => write!(f, "; signal {number}"),
     }
@@ -133,6 +151,12 @@ pub(super) fn write_named(f: &mut fmt::Formatter<'_>, id: Id, tasks: Option<&Tas
         Some(Some(task)) => task.name().map_or(Ok(()), |name| write!(f, " `{}`", Printable(name))),
         None => Ok(()),
     }
+}
+
+/// Writes `#1`, with the name of the node if it has one.
+pub(super) fn write_number(f: &mut fmt::Formatter<'_>, number: u32, name: Option<&str>) -> fmt::Result {
+    write!(f, "#{number}")?;
+    name.map_or(Ok(()), |name| write!(f, " `{}`", Printable(name)))
 }
 
 /// A time as dumps show it: two units at most. The clock of ages has a resolution of milliseconds.

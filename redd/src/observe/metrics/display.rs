@@ -71,6 +71,13 @@ impl fmt::Display for RuntimeMetrics {
             count(self.rescue_workers(), "spare worker", "spare workers"),
             Grouped(self.rescue_workers_max() as u64)
         )?;
+        writeln!(
+            f,
+            "task groups: {}, {} for a place, {} of supervised children",
+            count(self.num_task_groups(), "group", "groups"),
+            count(self.task_group_queue_depth(), "task waits", "tasks wait"),
+            Count(self.supervisor_restart_count(), "restart", "restarts")
+        )?;
         for (name, histograms) in [
             ("time of a poll", &self.shared.instrumentation.poll_times),
             ("time in a queue", &self.shared.instrumentation.latencies),

@@ -97,6 +97,13 @@ const OF_RUNTIMES: &[Metric<ReadRuntime>] = &[
     ("redd_rescue_workers_max", Gauge, "Most spare workers that ran at the same time.", |of| {
         of.rescue_workers_max().into()
     }),
+    ("redd_task_groups", Gauge, "Task groups that have not ended.", |of| of.num_task_groups().into()),
+    ("redd_task_groups_queued", Gauge, "Tasks that wait for a place in a task group.", |of| {
+        of.task_group_queue_depth().into()
+    }),
+    ("redd_supervisor_restarts_total", Counter, "Times that a supervisor started a child again.", |of| {
+        Value::Number(of.supervisor_restart_count())
+    }),
 ];
 
 const OF_WORKERS: &[Metric<ReadWorker>] = &[

@@ -338,7 +338,7 @@ mod tests {
         // Each word of the future looks like the state of a task that is alive.
         let future = Pattern([4 << 6; 64]);
         // SAFETY: the future is `Send`.
-        let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, future, None, Location::caller()) };
+        let (runnable, handle) = unsafe { cell::allocate::<_, false>(slab, None, future, None, Location::caller()) };
         let task = runnable.as_ptr();
         assert_eq!(slab.ref_at(task).map(|task| task.id()), Some(handle.id()));
         for words in 1..72 {
@@ -394,7 +394,7 @@ mod tests {
                 .map(|_| {
                     let future = std::future::ready([0_u8; 1700]);
                     // SAFETY: the future is `Send`.
-                    let task = unsafe { cell::allocate::<_, false>(&slab, future, None, Location::caller()) };
+                    let task = unsafe { cell::allocate::<_, false>(&slab, None, future, None, Location::caller()) };
                     task.0.cancel();
                     task.1
                 })
