@@ -13,6 +13,9 @@
 
 #![expect(unsafe_code, reason = "tasks are allocated as the runtime does it")]
 
+#[path = "task_group_ends.rs"]
+pub(crate) mod ends;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::Location;
