@@ -361,3 +361,10 @@ mistake!(
     patch "a grant without a wake",
     || hand_over(false)
 );
+
+mistake!(
+    loom_a_place_for_a_task_that_has_ended_is_caught,
+    "the place is free again",
+    patch "a place for a task that has ended",
+    || hand_over(true)
+);
