@@ -10,7 +10,7 @@
 //!   at both sees each result.
 //! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::mem;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::entry_waker::EntryWakers;
 use super::result_queue::ResultQueue;
-use super::scope::Scope;
+use super::scope::{ClosingInside, InnerKey, Scope};
 use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
@@ -53,9 +53,10 @@ pub(super) struct GroupInner<T, O> {
     pub(super) watchers: usize,
     pub(super) are_watchers_aborted: bool,
     /// `inner-groups-count`
-    pub(super) closing_inside: usize,
+    pub(super) closing_inside: BTreeMap<InnerKey, ClosingInside>,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
-    pub(super) is_cleaning_up: bool,
+    /// The clean-up that runs, or is about to.
+    pub(super) cleaning_up: Option<Arc<DeferSlot>>,
     /// The clean-up that runs, for dumps: its line, and how long it may take.
     pub(super) clean_up: Option<(&'static Location<'static>, Duration)>,
     pub(super) failed_clean_up: Option<(EndedTask<()>, UnreadOverdue)>,
@@ -171,9 +172,9 @@ impl<T, O> GroupInner<T, O> {
             keeps_places: false,
             watchers: 0,
             are_watchers_aborted: false,
-            closing_inside: 0,
+            closing_inside: BTreeMap::new(),
             deferred: Vec::new(),
-            is_cleaning_up: false,
+            cleaning_up: None,
             clean_up: None,
             failed_clean_up: None,
             phase: GroupPhase::Open,
@@ -400,7 +401,7 @@ mod tests {
     #[test]
     fn in_a_new_group_nothing_is_under_way() {
         let inner = Inner::new(1);
-        assert!(!inner.is_cleaning_up && !inner.is_stopping && !inner.is_abandoned);
+        assert!(inner.cleaning_up.is_none() && !inner.is_stopping && !inner.is_abandoned);
         assert!(!inner.keeps_places && !inner.are_watchers_aborted);
         assert_eq!(inner.phase, GroupPhase::Open);
     }

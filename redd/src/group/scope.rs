@@ -24,6 +24,7 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
 
+use super::phases_report::Left;
 use crate::observe::coarse;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -117,11 +118,24 @@ pub(super) trait CancelTarget: Send + Sync {
     fn name(&self) -> Option<Arc<str>>;
     /// Does what follows from a request. `is_first`: it was the first one.
     fn requested(self: Arc<Self>, is_first: bool);
-    /// A group that was made inside begins to close. This one is not done before it.
-    fn inner_closes(&self);
-    /// A group that was made inside is done. Returns the next group for which that holds.
-    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>>;
+    /// A group that was made inside is about to close. This one is not done before it.
+    fn inner_closes(&self, key: InnerKey, inner: ClosingInside);
+    /// A group that was made inside is done. Returns the next group for which that holds, and what to tell it.
+    fn inner_is_done(self: Arc<Self>, key: InnerKey) -> Option<(Arc<dyn CancelTarget>, InnerKey)>;
+    /// Describes its tasks and clean-ups that are left. Returns the groups made inside that close and have no phase.
+    fn left_here(&self) -> (Vec<Left>, Vec<Arc<dyn CancelTarget>>);
 }
+
+/// A group inside of another one that closes.
+pub(super) struct ClosingInside {
+    pub(super) group: Weak<dyn CancelTarget>,
+    /// It has a phase of its own, which waits for it and lists what is left of it.
+    pub(super) is_in_phase: bool,
+}
+
+/// Which of the groups inside of another one that close: the address of its scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct InnerKey(usize);
 
 /// Cancels a group, and the groups that were made inside of it. First all of them know the reason, then the innermost stop first.
 ///
@@ -215,6 +229,11 @@ impl Scope {
         let (parent, key, reason) = registered?;
         let _ = self.parent.set((parent, key));
         reason
+    }
+
+    /// The key of its group in the group around it.
+    pub(super) fn inner_key(&self) -> InnerKey {
+        InnerKey(std::ptr::from_ref(self).addr())
     }
 
     /// The group in which this one was made, if it still exists.
@@ -669,10 +688,14 @@ mod tests {
             self.log.lock().push(self.name);
         }
 
-        fn inner_closes(&self) {}
+        fn inner_closes(&self, _: InnerKey, _: ClosingInside) {}
 
-        fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
+        fn inner_is_done(self: Arc<Self>, _: InnerKey) -> Option<(Arc<dyn CancelTarget>, InnerKey)> {
             None
+        }
+
+        fn left_here(&self) -> (Vec<Left>, Vec<Arc<dyn CancelTarget>>) {
+            (Vec::new(), Vec::new())
         }
     }
 

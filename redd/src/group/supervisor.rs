@@ -382,10 +382,7 @@ impl Supervisor {
             };
             shown.add_failure(index, &failure);
             let now = Instant::now();
-            let is_old = |failed_at: &Instant| now.duration_since(*failed_at) >= self.within;
-            while failures.front().is_some_and(is_old) {
-                failures.pop_front();
-            }
+            forget_older(&mut failures, now, self.within);
             if failures.len() >= self.restarts_max {
                 self.children[index].stage = ChildStage::Done;
                 stop_all(&mut self.children).await;
@@ -420,6 +417,13 @@ impl Supervisor {
                 child.stage = ChildStage::Waiting(start_at);
             }
         }
+    }
+}
+
+/// Forgets the failures that were not within this time.
+fn forget_older(failures: &mut VecDeque<Instant>, now: Instant, within: Duration) {
+    while failures.front().is_some_and(|failed_at| now.duration_since(*failed_at) >= within) {
+        failures.pop_front();
     }
 }
 
