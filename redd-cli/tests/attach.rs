@@ -38,7 +38,7 @@ fn a_tree_has_task_groups_and_supervisors_as_inner_nodes() {
     let heads: Vec<_> = text.lines().map(|line| line.split([':', '(']).next().unwrap().trim_end()).collect();
     let at = |head: &str| {
         let is_it = |line: &&str| line.split(" #").next() == Some(head) || **line == *head;
-        heads.iter().position(|line| is_it(&line)).unwrap_or_else(|| panic!("no `{head}` in {text}"))
+        heads.iter().position(is_it).unwrap_or_else(|| panic!("no `{head}` in {text}"))
     };
     let server = heads.iter().position(|head| head.starts_with("task ") && head.ends_with(" `server`")).expect(&text);
     assert!(heads[server + 1].starts_with("└─ group #") && heads[server + 1].ends_with(" `requests`"), "{text}");

@@ -40,7 +40,9 @@ impl PhaseMember for Member {
         Vec::new()
     }
 
-    fn end(self: Arc<Self>, _: Reason) {}
+    fn end(self: Arc<Self>, _: Reason) {
+        *self.0.lock() = false;
+    }
 }
 
 fn one_phase() -> Arc<PhasesCore> {
@@ -83,7 +85,33 @@ fn last_task() {
     });
 }
 
+/// The group is done, as one whose last clean-up has run.
+fn last_group() {
+    let core = one_phase();
+    let (member, in_phase) = (Arc::new(Member(Mutex::new(true))), InPhase::new(&core, 0));
+    let weak = Arc::downgrade(&member);
+    assert!(in_phase.enter(weak).is_none(), "the phase is not over");
+    wait_beside(&core, move || {
+        let _member = member;
+        in_phase.leave();
+    });
+}
+
+/// A group starts while its phase ends.
+fn enter_beside_the_end() {
+    let core = one_phase();
+    let (member, in_phase) = (Arc::new(Member(Mutex::new(true))), InPhase::new(&core, 0));
+    let ender = Arc::clone(&core);
+    let ender = thread::spawn(move || ender.end(0, real_now()));
+    let weak = Arc::downgrade(&member);
+    let is_late = in_phase.enter(weak).is_some();
+    ender.join().expect("it does not panic");
+    assert!(is_late || !member.is_busy(), "a group that starts is told that its phase is over");
+}
+
 model!(loom_a_phase_sees_the_end_of_its_last_hold, last_hold);
+model!(loom_a_phase_sees_the_end_of_its_last_group, last_group);
+model!(loom_a_group_that_starts_is_told_the_end_of_its_phase, enter_beside_the_end);
 model!(loom_a_phase_sees_the_end_of_its_last_task, last_task);
 
 mistake!(
@@ -91,4 +119,11 @@ mistake!(
     "the end wakes the driver",
     patch "a phase that looks before the version",
     last_task
+);
+
+mistake!(
+    loom_a_group_that_enters_in_two_steps_is_caught,
+    "a group that starts is told that its phase is over",
+    patch "a group that enters in two steps",
+    enter_beside_the_end
 );

@@ -13,6 +13,9 @@
 
 #![expect(unsafe_code, reason = "tasks are allocated as the runtime does it")]
 
+#[path = "task_group_ends.rs"]
+pub(crate) mod ends;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::Location;
@@ -357,4 +360,11 @@ mistake!(
     "the task that got the place has run",
     patch "a grant without a wake",
     || hand_over(false)
+);
+
+mistake!(
+    loom_a_place_for_a_task_that_has_ended_is_caught,
+    "the place is free again",
+    patch "a place for a task that has ended",
+    || hand_over(true)
 );

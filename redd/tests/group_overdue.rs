@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use redd::group::{self, TaskGroup, shield};
 use redd::observe::{Overdue, OverdueKind};
 use redd::runtime::{Builder, Handle};
+use redd::sync::oneshot;
 use redd::time::{Duration, advance, sleep};
 
 /// Only for tests that fail: a report comes within two seconds.
@@ -228,6 +229,16 @@ async fn wait_for_a_closure(waits: Waits, ended: Receiver<()>, tell_line: Sender
     }
 }
 
+/// Runs a closure in the group, and returns when it has begun: a cancellation comes too late to keep it from being called.
+async fn begin(group: &TaskGroup<()>, closure: impl FnOnce() + Send + 'static) {
+    let (start, started) = oneshot::channel();
+    group.spawn_blocking(move || {
+        start.send(()).unwrap();
+        closure();
+    });
+    started.await.unwrap();
+}
+
 /// All at the same time, because each needs seconds of real time.
 #[test]
 fn busy_groups_and_closures_that_listen_are_silent() {
@@ -250,40 +261,43 @@ fn busy_groups_and_closures_that_listen_are_silent() {
         // The closure stops soon after the cancellation.
         let listens = redd::spawn(async move {
             let group = TaskGroup::<()>::new();
-            group.spawn_blocking(move || {
+            let stops_soon = move || {
                 until_cancelled();
-                block(Duration::from_millis(300));
-            });
-            sleep(Duration::from_millis(50)).await;
+                block(Duration::from_millis(50));
+            };
+            begin(&group, stops_soon).await;
             group.cancel("enough");
             group.close().await.unwrap();
         });
         // In its grace period, the closure may take its time.
         let grace = redd::spawn(async move {
             let group = TaskGroup::<()>::builder().grace(secs(60)).start();
-            group.spawn_blocking(move || {
+            let stops_late = move || {
                 until_cancelled();
                 block(secs(3));
-            });
-            sleep(Duration::from_millis(50)).await;
+            };
+            begin(&group, stops_late).await;
             group.cancel("enough");
             group.close().await.unwrap();
         });
         // Something else is left, too.
         let shielded = redd::spawn(async move {
             let group = TaskGroup::<()>::new();
-            group.spawn_blocking(move || block(secs(2)));
-            group.spawn(async { shield(secs(60), sleep(secs(3))).await });
-            sleep(Duration::from_millis(50)).await;
+            let (enter, entered) = oneshot::channel();
+            group.spawn(shield(secs(60), async move {
+                enter.send(()).unwrap();
+                sleep(secs(3)).await;
+            }));
+            entered.await.unwrap();
+            begin(&group, move || block(secs(2))).await;
             group.cancel("enough");
             group.close().await.unwrap();
         });
         // Nothing waits for it.
         let dropped = TaskGroup::<()>::new();
-        dropped.spawn_blocking(move || block(secs(3)));
+        begin(&dropped, move || block(secs(3))).await;
         let unwatched = TaskGroup::<()>::new();
-        unwatched.spawn_blocking(move || block(secs(3)));
-        sleep(Duration::from_millis(50)).await;
+        begin(&unwatched, move || block(secs(3))).await;
         drop(dropped);
         unwatched.cancel("enough");
         sleep(secs(3)).await;

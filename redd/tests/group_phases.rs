@@ -1013,3 +1013,67 @@ fn a_dump_shows_no_line_of_redd_while_a_phase_waits() {
         phases.finished().await;
     });
 }
+
+#[test]
+fn a_clean_up_that_begins_after_its_phase_is_listed_once() {
+    paused(|| async {
+        let phases = four();
+        let group = TaskGroup::<()>::builder().name("pool").in_phase(&phases, "requests").start();
+        group.defer(secs(600), sleep(secs(600)));
+        // Too late: the phase of the group is over, and its time with it.
+        let flushes = phases.reached("flush");
+        let owner = redd::spawn(async move {
+            flushes.await;
+            group.close().await
+        });
+        phases.start("SIGTERM");
+        let report = phases.finished().await;
+        assert_eq!(rows(&report)[1], ("requests", 20, 1));
+        let left = report.left().next().unwrap();
+        assert_eq!((left.kind(), left.name(), left.has_ended()), (LeftKind::CleanUp, Some("pool"), false), "{report}");
+        assert!(left.id().is_some(), "it runs: {report}");
+        owner.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_phase_waits_for_the_clean_ups_of_groups_inside_of_its_groups() {
+    for is_closed in [false, true] {
+        for (seconds, listed) in [(3, 0), (600, 1)] {
+            paused(|| async move {
+                let phases = four();
+                let requests = TaskGroup::discarding().name("requests").in_phase(&phases, "requests").start();
+                requests.spawn(async move {
+                    let middle = TaskGroup::<()>::new();
+                    middle.spawn(async move {
+                        let transaction = TaskGroup::<()>::builder().name("transaction").start();
+                        transaction.defer(secs(600), sleep(secs(seconds)));
+                    });
+                    middle.next().await.unwrap().unwrap();
+                });
+                requests.spawn(async move {
+                    let transaction = TaskGroup::<()>::builder().name("transaction").start();
+                    transaction.defer(secs(600), sleep(secs(seconds)));
+                });
+                yield_now().await;
+                let open = if is_closed {
+                    drop(redd::spawn(requests.close()));
+                    None
+                } else {
+                    Some(requests)
+                };
+                phases.start("SIGTERM");
+                let report = phases.finished().await;
+                assert_eq!(rows(&report)[1], ("requests", seconds.min(20), 2 * listed), "{is_closed} {report}");
+                assert!(report.left().all(|left| left.kind() == LeftKind::CleanUp), "{report}");
+                assert!(names(&report).iter().all(|name| *name == "transaction"), "{report}");
+                if let Some(requests) = open {
+                    let _ = requests.close().await;
+                }
+                while alive() > 0 {
+                    sleep(secs(1)).await;
+                }
+            });
+        }
+    }
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use redd::group::{self, Phases, TaskGroup, shield};
 use redd::runtime::{Builder, Runtime};
 use redd::sync::{Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
 use redd::task::{self, JoinSet};
@@ -31,6 +32,8 @@ fn main() {
         ("tasks are spawned from outside and by tasks", spawn_from_outside),
         ("tasks are aborted while they run", abort_while_running),
         ("join sets are joined and dropped", join_sets),
+        ("task groups are joined, cancelled and dropped", groups),
+        ("phases end groups and holds", phases),
         ("channels carry every value once", channels),
         ("locks exclude", locks),
         ("timers fire and are dropped", timers),
@@ -173,6 +176,84 @@ fn join_sets() {
             } else {
                 assert_eq!(set.join_all().await.into_iter().sum::<usize>(), 435);
             }
+        }
+    });
+}
+
+redd::task_local! {
+    #[inherited]
+    static ROUND: Arc<usize>;
+}
+
+/// Spawns a few tasks and closures that read what they have inherited, with a limit and inner groups.
+fn fill(group: &TaskGroup<usize>, round: usize) {
+    for n in 0..8 {
+        drop(group.spawn(async move {
+            task::yield_now().await;
+            if n % 3 == 0 {
+                shield(Duration::from_secs(100), task::yield_now()).await;
+            }
+            let inner = TaskGroup::new();
+            drop(inner.spawn(async move { *ROUND.get() + n }));
+            inner.next().await.expect("one task").unwrap_or(round)
+        }));
+        drop(group.spawn_blocking(move || *ROUND.get() + usize::from(group::is_cancelled())));
+    }
+}
+
+fn groups() {
+    let runtime = workers(4);
+    let cleaned = Arc::new(AtomicUsize::new(0));
+    let begun = runtime.block_on(ROUND.scope(Arc::new(0), async {
+        let mut begun = 0;
+        for round in 0..40_usize {
+            begun += 1;
+            let (group, counted) = (TaskGroup::limit(4).start(), Arc::clone(&cleaned));
+            drop(group.defer(Duration::from_secs(100), async move {
+                task::yield_now().await;
+                counted.fetch_add(1, Ordering::Relaxed);
+            }));
+            ROUND.sync_scope(Arc::new(round), || fill(&group, round));
+            let scope = group.scope();
+            let other = redd::spawn(async move {
+                task::yield_now().await;
+                scope.cancel("enough");
+            });
+            match round % 4 {
+                0 => while group.next().await.is_some() {},
+                1 => drop(group.close().await),
+                2 => {
+                    let mut results = group.in_order();
+                    while results.next().await.is_some() {}
+                }
+                _ => drop(group),
+            }
+            other.await.expect("no panic");
+        }
+        begun
+    }));
+    assert!(runtime.drain(Duration::from_secs(100)).is_empty());
+    assert_eq!(cleaned.load(Ordering::Relaxed), begun);
+}
+
+fn phases() {
+    let runtime = workers(4);
+    runtime.block_on(async {
+        for _ in 0..20 {
+            let phases = Phases::new().then("first", Duration::from_secs(100)).then("second", Duration::from_secs(100));
+            let first = TaskGroup::limit(2).in_phase(&phases, "first").start();
+            let second = TaskGroup::<()>::builder().in_phase(&phases, "second").start();
+            (0..8).for_each(|_| drop(first.spawn(task::yield_now())));
+            let hold = phases.hold("second", "held");
+            let reached = phases.reached("second");
+            drop(second.spawn(async move {
+                reached.await;
+                drop(hold);
+            }));
+            phases.start("enough");
+            assert!(phases.finished().await.is_clean());
+            first.close().await.expect("none was cancelled");
+            second.close().await.expect("none was cancelled");
         }
     });
 }

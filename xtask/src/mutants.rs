@@ -27,6 +27,9 @@ const TARGETS: &[(&str, &str)] = &[
     ("sync/wait_list.rs", "sync::"),
     ("primitives/record_pool.rs", "primitives::"),
     ("primitives/reuse_pool.rs", "primitives::"),
+    ("group/entry_waker.rs", "group::entry_waker::"),
+    ("group/result_queue.rs", "group::result_queue::"),
+    ("group/shield.rs", "group::shield::"),
 ];
 
 /// What else these files need, as it is.
@@ -45,6 +48,8 @@ const BESIDE: &[&str] = &[
     "task/queue_link.rs",
     "scheduler/run_queue",
     "sync",
+    "group/group_inner.rs",
+    "group/scope.rs",
 ];
 
 /// How long the tests of one change may take.
@@ -328,6 +333,14 @@ mod task {
     pub(crate) use budget as coop;
     pub(crate) mod id;
     pub(crate) mod queue_link;
+    pub(crate) use crate::JoinHandle;
+    pub(crate) use id::Id;
+    pub(crate) struct AbortHandle;
+    pub(crate) struct Runnable;
+    pub(crate) fn try_id() -> Option<Id> { None }
+    pub(crate) mod ended {
+        pub(crate) enum Ended<T> { Output(T), Cancelled, Panicked(()) }
+    }
     pub(crate) mod current {
         pub(super) fn yield_current(_: &std::task::Waker) -> bool { false }
         pub(super) fn is_of_current(_: &std::task::Waker) -> Option<bool> { None }
@@ -344,6 +357,22 @@ mod observe {
     pub(crate) mod resources;
     pub(crate) mod waiter;
     pub(crate) mod waiting;
+    pub(crate) mod shields { pub(crate) fn begin_time_at(_: &std::panic::Location<'_>) {} }
+    pub(crate) mod overdue {
+        pub(crate) enum OverdueKind {
+            Shield {
+                task: Option<crate::task::Id>,
+                made_at: &'static std::panic::Location<'static>,
+                within: std::time::Duration,
+            },
+        }
+        pub(crate) struct Overdue {
+            pub(crate) kind: OverdueKind,
+            pub(crate) group: Option<std::sync::Arc<str>>,
+            pub(crate) group_created_at: &'static std::panic::Location<'static>,
+        }
+        impl Overdue { pub(crate) fn deliver(self, _: Option<&()>, _: Option<&str>) {} }
+    }
     mod report { pub(super) fn is_in_redd(_: &str) -> bool { false } }
     pub(crate) mod looks { pub(crate) fn on_wait() {} }
     pub(crate) mod recorder {
@@ -353,13 +382,32 @@ mod observe {
     }
 }
 mod sync;
+mod group {
+    mod entry_waker;
+    mod group_inner;
+    mod result_queue;
+    mod scope;
+    mod shield;
+    mod unread_overdue { pub(super) struct UnreadOverdue; }
+}
 mod time {
     mod wheel;
+    pub(crate) mod sleep {
+        pub(crate) fn sleep_at(_: std::time::Duration, _: &std::panic::Location<'_>) -> std::future::Pending<()> {
+            std::future::pending()
+        }
+    }
     pub(crate) async fn timeout<F: Future>(_: std::time::Duration, future: F) -> Result<F::Output, ()> {
         Ok(future.await)
     }
 }
 mod runtime {
+    pub(crate) struct Config { pub(crate) on_overdue: Option<()>, pub(crate) name: Option<String> }
+    pub(crate) struct Shared { pub(crate) config: Config }
+    pub(crate) struct Handle { pub(crate) shared: Shared }
+    impl Handle {
+        pub(crate) fn try_current() -> Result<Self, ()> { Err(()) }
+    }
     pub(crate) struct Builder;
     impl Builder {
         pub(crate) fn new_current_thread() -> Self { Self }
@@ -376,6 +424,7 @@ mod runtime {
 pub(crate) struct JoinHandle<T> { id: u64, future: std::pin::Pin<Box<dyn Future<Output = T>>> }
 impl<T> JoinHandle<T> {
     pub(crate) fn id(&self) -> task::id::Id { task::id::Id(self.id) }
+    pub(crate) fn abort_handle(&self) -> task::AbortHandle { task::AbortHandle }
 }
 impl<T> Future for JoinHandle<T> {
     type Output = std::io::Result<T>;

@@ -123,10 +123,16 @@ fn run(name: &str) {
         }
         "all workers sleep" => {
             let runtime = workers.name("sleepy").on_late_poll(|_| {}).build().unwrap();
+            let (begin, begun) = std::sync::mpsc::channel();
             for _ in 0..8 {
-                runtime.spawn(async { std::thread::sleep(Duration::from_secs(60)) });
+                let begin = begin.clone();
+                runtime.spawn(async move {
+                    begin.send(()).unwrap();
+                    std::thread::sleep(Duration::from_secs(60));
+                });
             }
-            std::thread::sleep(Duration::from_millis(300));
+            // The rescue starts a worker for each.
+            (0..8).for_each(|_| begun.recv().unwrap());
             ready();
             std::thread::park();
         }

@@ -77,7 +77,7 @@ impl<T: Send + 'static> GroupState<T> {
             (EndedTask { id, number: 0, spawned_at, has_place: false, cancelled_by, ended }, overdue)
         });
         let mut inner = self.inner.lock();
-        inner.is_cleaning_up = false;
+        inner.cleaning_up = None;
         if inner.failed_clean_up.is_none() {
             inner.failed_clean_up = failed.take();
         }

@@ -3,13 +3,13 @@
 //! Called by `group_state`, which has the invariants that are named here, and by `group_results`.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::entry_waker::EntryWakers;
 use super::group_inner::{EndedTask, GroupEntry, GroupPhase};
 use super::group_state::GroupState;
 use super::result_queue::ResultQueue;
-use super::scope::{CancelTarget, Reason};
+use super::scope::{CancelTarget, ClosingInside, InnerKey, Reason};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::user_code::drop_guarded;
 use crate::task::AbortHandle;
@@ -21,7 +21,9 @@ impl<T: Send + 'static> GroupState<T> {
         if self.inner.lock().phase == GroupPhase::Open {
             // `inner-groups-count`. Before it closes: its last task may end from then on, on another thread.
             if let Some(outer) = self.scope.outer() {
-                outer.inner_closes();
+                let group: Weak<Self> = Arc::downgrade(self);
+                let inner = ClosingInside { group, is_in_phase: self.options.in_phase.is_some() };
+                outer.inner_closes(self.scope.inner_key(), inner);
             }
             let mut inner = self.inner.lock();
             inner.phase = GroupPhase::Closing;
@@ -49,16 +51,16 @@ impl<T: Send + 'static> GroupState<T> {
     pub(super) fn advance(self: &Arc<Self>) {
         // Without recursion, as in `cancel_all`.
         let mut outer = self.advance_alone();
-        while let Some(group) = outer {
-            outer = group.inner_is_done();
+        while let Some((group, done)) = outer {
+            outer = group.inner_is_done(done);
         }
     }
 
-    /// Returns the group around it when it is done.
-    pub(super) fn advance_alone(self: &Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
+    /// When it is done, returns the group around it, and what to tell that one.
+    pub(super) fn advance_alone(self: &Arc<Self>) -> Option<(Arc<dyn CancelTarget>, InnerKey)> {
         loop {
             let mut inner = self.inner.lock();
-            let waits = inner.unfinished > 0 || inner.closing_inside > 0 || inner.is_cleaning_up;
+            let waits = inner.unfinished > 0 || !inner.closing_inside.is_empty() || inner.cleaning_up.is_some();
             if inner.phase != GroupPhase::Closing || waits {
                 return None;
             }
@@ -79,12 +81,12 @@ impl<T: Send + 'static> GroupState<T> {
                 return None;
             }
             if let Some(slot) = inner.deferred.pop() {
-                inner.is_cleaning_up = true;
+                inner.cleaning_up = Some(Arc::clone(&slot));
                 drop(inner);
                 let deferral = slot.0.lock().take();
                 match deferral {
                     Some(deferral) => self.clean_up(deferral),
-                    None => self.inner.lock().is_cleaning_up = false,
+                    None => self.inner.lock().cleaning_up = None,
                 }
                 continue;
             }
@@ -100,7 +102,7 @@ impl<T: Send + 'static> GroupState<T> {
             }
             // Release: what the clean-ups did is visible to a drain. Pairs with Acquire in `is_quiet`.
             self.runtime.shared.due_in_groups.fetch_sub(1, Ordering::Release);
-            return self.scope.outer();
+            return self.scope.outer().map(|outer| (outer, self.scope.inner_key()));
         }
     }
 }

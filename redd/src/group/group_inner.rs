@@ -10,7 +10,7 @@
 //!   at both sees each result.
 //! - `granted-in-order`: tasks get places in the order of their numbers. An ended task is passed over.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::mem;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::entry_waker::EntryWakers;
 use super::result_queue::ResultQueue;
-use super::scope::Scope;
+use super::scope::{ClosingInside, InnerKey, Scope};
 use super::unread_overdue::UnreadOverdue;
 use crate::primitives::Mutex;
 use crate::task::ended::Ended;
@@ -53,9 +53,10 @@ pub(super) struct GroupInner<T, O> {
     pub(super) watchers: usize,
     pub(super) are_watchers_aborted: bool,
     /// `inner-groups-count`
-    pub(super) closing_inside: usize,
+    pub(super) closing_inside: BTreeMap<InnerKey, ClosingInside>,
     pub(super) deferred: Vec<Arc<DeferSlot>>,
-    pub(super) is_cleaning_up: bool,
+    /// The clean-up that runs, or is about to.
+    pub(super) cleaning_up: Option<Arc<DeferSlot>>,
     /// The clean-up that runs, for dumps: its line, and how long it may take.
     pub(super) clean_up: Option<(&'static Location<'static>, Duration)>,
     pub(super) failed_clean_up: Option<(EndedTask<()>, UnreadOverdue)>,
@@ -171,9 +172,9 @@ impl<T, O> GroupInner<T, O> {
             keeps_places: false,
             watchers: 0,
             are_watchers_aborted: false,
-            closing_inside: 0,
+            closing_inside: BTreeMap::new(),
             deferred: Vec::new(),
-            is_cleaning_up: false,
+            cleaning_up: None,
             clean_up: None,
             failed_clean_up: None,
             phase: GroupPhase::Open,
@@ -310,5 +311,229 @@ impl<T, O> GroupInner<T, O> {
 impl<T> EndedTask<T> {
     pub(super) fn is_panic(&self) -> bool {
         matches!(self.ended, Ended::Panicked(_))
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    type Inner = GroupInner<u32, ()>;
+
+    fn location() -> &'static Location<'static> {
+        Location::caller()
+    }
+
+    fn ended(number: u64, ended: Ended<u32>) -> EndedTask<u32> {
+        let (id, spawned_at, cancelled_by) = (Id(number), location(), CancelledBy::Abort);
+        EndedTask { id, number, spawned_at, has_place: false, cancelled_by, ended }
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Spawn,
+        /// The task at this position of those that have not ended.
+        End(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![Just(Step::Spawn), (0_usize..8).prop_map(Step::End)];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        // As `GroupState` does it, with a reservation for each task.
+        #[test]
+        fn places_go_to_the_tasks_in_the_order_of_their_numbers(limit in 1_usize..4, steps in steps()) {
+            let (scope, mut inner) = (Scope::new(location()), Inner::new(limit));
+            // The entries of the tasks that have not ended, by number, and of those the ones that were granted a place.
+            let (mut tasks, mut granted) = (BTreeMap::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Spawn => {
+                        let (number, index) = (inner.take_number(), inner.first_free);
+                        let has_place = inner.free_places > 0;
+                        if has_place {
+                            inner.free_places -= 1;
+                            scope.grant(number);
+                            granted.push(number);
+                        } else {
+                            inner.queue(number, index);
+                        }
+                        inner.put(index, GroupEntry::Reserved { number, has_place });
+                        prop_assert!(!tasks.values().any(|used| *used == index), "an index has one entry");
+                        tasks.insert(number, index);
+                    }
+                    Step::End(position) => {
+                        let Some((&number, &index)) = tasks.iter().nth(position) else { continue };
+                        prop_assert_eq!(inner.is_queued(number, index), true);
+                        prop_assert_eq!(inner.is_queued(number + 1, index), false);
+                        prop_assert_eq!(inner.reserved_has_place(index), granted.contains(&number));
+                        tasks.remove(&number);
+                        if inner.take_reserved(index) {
+                            granted.retain(|granted| *granted != number);
+                            prop_assert!(inner.release_place(&scope).is_none(), "a reservation is not woken");
+                            let next = tasks.keys().find(|number| !granted.contains(number));
+                            granted.extend(next);
+                        }
+                        prop_assert_eq!(inner.is_queued(number, index), false);
+                    }
+                }
+                prop_assert_eq!(inner.free_places, limit - granted.len(), "`place-per-task`");
+                for (number, index) in &tasks {
+                    prop_assert_eq!(inner.reserved_has_place(*index), granted.contains(number));
+                    prop_assert!(scope.is_granted(*number) || !granted.contains(number));
+                }
+                let waiting = tasks.len() - granted.len();
+                prop_assert!(waiting <= inner.queued.len());
+                prop_assert!(inner.entries.len() <= 200);
+            }
+        }
+    }
+
+    #[test]
+    fn an_index_past_the_end_is_not_queued() {
+        assert!(!Inner::new(1).is_queued(1, 0));
+    }
+
+    #[test]
+    fn in_a_new_group_nothing_is_under_way() {
+        let inner = Inner::new(1);
+        assert!(inner.cleaning_up.is_none() && !inner.is_stopping && !inner.is_abandoned);
+        assert!(!inner.keeps_places && !inner.are_watchers_aborted);
+        assert_eq!(inner.phase, GroupPhase::Open);
+    }
+
+    #[test]
+    fn numbers_begin_with_1() {
+        let mut inner = Inner::new(1);
+        assert_eq!([inner.take_number(), inner.take_number()], [1, 2]);
+    }
+
+    #[test]
+    fn a_task_that_gets_a_place_is_started_and_one_that_has_ended_is_passed_over() {
+        let runtime = crate::runtime::Builder::new_current_thread().build().expect("nothing is refused");
+        runtime.block_on(async {
+            let (scope, mut inner) = (Scope::new(location()), Inner::new(0));
+            for number in 1..=3 {
+                let index = inner.first_free;
+                inner.queue(number, index);
+                let handle = crate::spawn(async { 5 });
+                let queued = Some(Queued::Task(handle.abort_handle()));
+                inner.put(index, GroupEntry::Task { handle, number, has_place: false, is_blocking: false, queued });
+            }
+            assert!(inner.is_queued(1, 0) && inner.is_queued(3, 2) && !inner.is_queued(1, 1));
+            inner.take(0);
+            inner.put(0, GroupEntry::Reserved { number: 4, has_place: true });
+            assert!(matches!(inner.release_place(&scope), Some(Queued::Task(_))));
+            assert!(scope.is_granted(2) && !scope.is_granted(3));
+            assert!(matches!(&inner.entries[1], GroupEntry::Task { has_place: true, queued: None, .. }));
+            assert!(matches!(&inner.entries[2], GroupEntry::Task { has_place: false, queued: Some(_), .. }));
+            assert!(matches!(inner.release_place(&scope), Some(Queued::Task(_))));
+            assert_eq!(inner.free_places, 0);
+            assert!(inner.release_place(&scope).is_none());
+            assert_eq!(inner.free_places, 1);
+        });
+    }
+
+    #[test]
+    fn tasks_that_have_ended_do_not_fill_the_queue() {
+        let mut inner = Inner::new(0);
+        inner.put(0, GroupEntry::Reserved { number: 1, has_place: false });
+        inner.queue(1, 0);
+        for number in 2..10_000 {
+            let index = inner.first_free;
+            inner.queue(number, index);
+            inner.put(index, GroupEntry::Reserved { number, has_place: false });
+            inner.take_reserved(index);
+        }
+        assert!(inner.queued.capacity() <= 8, "{}", inner.queued.capacity());
+        assert_eq!(inner.queued.front(), Some(&(1, 0)), "the one that waits stays");
+        assert_eq!(inner.entries.len(), 2);
+    }
+
+    #[test]
+    fn as_long_as_there_is_room_nothing_is_searched_for() {
+        let mut inner = Inner::new(0);
+        inner.deferred.reserve(4);
+        inner.queued.reserve(4);
+        for number in 1..=3 {
+            let dismissed = slot();
+            assert!(dismissed.dismiss());
+            inner.defer(dismissed);
+            inner.queue(number, 0);
+        }
+        assert_eq!((inner.deferred.len(), inner.queued.len()), (3, 3));
+    }
+
+    #[test]
+    fn many_that_wait_stay_in_their_order() {
+        let mut inner = Inner::new(0);
+        for number in 1..=1000 {
+            let index = inner.first_free;
+            inner.queue(number, index);
+            inner.put(index, GroupEntry::Reserved { number, has_place: false });
+        }
+        assert!(inner.queued.iter().map(|(number, _)| *number).eq(1..=1000));
+    }
+
+    fn slot() -> Arc<DeferSlot> {
+        let deferral = Deferral { within: Duration::ZERO, future: Box::pin(async {}), location: location() };
+        Arc::new(DeferSlot(Mutex::new(Some(deferral))))
+    }
+
+    #[test]
+    fn a_clean_up_is_dismissed_once() {
+        let slot = slot();
+        assert!(!slot.is_dismissed());
+        assert!(slot.dismiss());
+        assert!(slot.is_dismissed());
+        assert!(!slot.dismiss(), "it is gone");
+    }
+
+    #[test]
+    fn clean_ups_that_were_dismissed_need_no_memory() {
+        let mut inner = Inner::new(0);
+        let kept = slot();
+        inner.defer(Arc::clone(&kept));
+        for _ in 0..10_000 {
+            let dismissed = slot();
+            inner.defer(Arc::clone(&dismissed));
+            assert!(dismissed.dismiss());
+        }
+        assert!(inner.deferred.capacity() <= 8, "{}", inner.deferred.capacity());
+        assert!(Arc::ptr_eq(&inner.deferred[0], &kept), "the one that is due stays");
+        let due: Vec<_> = (0..1000).map(|_| slot()).collect();
+        due.iter().for_each(|slot| inner.defer(Arc::clone(slot)));
+        let last = inner.deferred.len() - due.len();
+        assert!(inner.deferred[last..].iter().zip(&due).all(|(left, right)| Arc::ptr_eq(left, right)));
+    }
+
+    #[test]
+    fn an_error_takes_the_place_of_a_cancelled_task_and_of_no_other() {
+        let mut inner = Inner::new(0);
+        assert!(inner.keep_first_failure(ended(1, Ended::Cancelled), false).is_none());
+        let unused = inner.keep_first_failure(ended(2, Ended::Cancelled), false);
+        assert_eq!(unused.expect("one is kept").number, 2);
+        let unused = inner.keep_first_failure(ended(3, Ended::Output(0)), true);
+        assert_eq!(unused.expect("one is kept").number, 1);
+        let unused = inner.keep_first_failure(ended(4, Ended::Output(0)), true);
+        assert_eq!(unused.expect("one is kept").number, 4);
+        let unused = inner.keep_first_failure(ended(5, Ended::Cancelled), false);
+        assert_eq!(unused.expect("one is kept").number, 5);
+        assert_eq!(inner.ended.pop().expect("one is kept").number, 3);
+        assert!(inner.ended.is_empty());
+    }
+
+    #[test]
+    fn a_wait_is_notified_of_what_it_waits_for_and_all_with_it() {
+        let mut inner = Inner::new(0);
+        assert!(!inner.take_waits(NEXT | READY | DONE));
+        inner.waits = NEXT | DONE;
+        assert!(!inner.take_waits(READY));
+        assert!(inner.take_waits(READY | DONE));
+        assert!(!inner.take_waits(NEXT | READY | DONE), "all are to be notified");
     }
 }

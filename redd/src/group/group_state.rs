@@ -31,7 +31,9 @@ use super::group_inner::{
 };
 use super::origin::Origin;
 use super::phases_core::InPhase;
-use super::scope::{CancelTarget, Context, Reason, Scope, cancel_all};
+use super::phases_report::Left;
+use super::scope::{CancelTarget, ClosingInside, Context, InnerKey, Reason, Scope, cancel_all};
+use crate::observe::coarse;
 use crate::observe::nodes::{DescribeNode, NodeEntry};
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::user_code::drop_guarded;
@@ -509,13 +511,43 @@ impl<T: Send + 'static> CancelTarget for GroupState<T> {
         }
     }
 
-    fn inner_closes(&self) {
-        self.inner.lock().closing_inside += 1;
+    fn inner_closes(&self, key: InnerKey, inner: ClosingInside) {
+        self.inner.lock().closing_inside.insert(key, inner);
     }
 
-    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>> {
-        self.inner.lock().closing_inside -= 1;
-        self.advance_alone()
+    fn inner_is_done(self: Arc<Self>, key: InnerKey) -> Option<(Arc<dyn CancelTarget>, InnerKey)> {
+        let removed = self.inner.lock().closing_inside.remove(&key);
+        drop(removed);
+        let next = self.advance_alone();
+        if let Some(phase) = &self.options.in_phase {
+            phase.emptied();
+        }
+        next
+    }
+
+    fn left_here(&self) -> (Vec<Left>, Vec<Arc<dyn CancelTarget>>) {
+        let (handles, deferred, inside) = {
+            let inner = self.inner.lock();
+            let cleaning_up = inner.cleaning_up.as_ref().map(|slot| Arc::as_ptr(slot).addr());
+            let handles = inner.entries.iter().filter_map(|entry| match entry {
+                GroupEntry::Task { handle, .. } => Some((handle.abort_handle(), None)),
+                GroupEntry::CleanUp(handle) => Some((handle.abort_handle(), cleaning_up)),
+                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) => None,
+            });
+            let inside = inner.closing_inside.values().filter(|inner| !inner.is_in_phase);
+            let inside = inside.filter_map(|inner| inner.group.upgrade()).collect();
+            (handles.collect::<Vec<_>>(), inner.deferred.clone(), inside)
+        };
+        if !handles.is_empty() {
+            coarse::refresh();
+        }
+        let unfinished = handles.into_iter().filter(|(handle, _)| !handle.is_finished());
+        let mut left: Vec<_> = unfinished.map(|(handle, clean_up)| Left::of_task(handle.info(), clean_up)).collect();
+        left.extend(deferred.iter().filter_map(|slot| {
+            let location = slot.0.lock().as_ref()?.location;
+            Some(Left::of_deferred(Arc::as_ptr(slot).addr(), self.options.name.clone(), location))
+        }));
+        (left, inside)
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) mod join_set_builder;
 pub(crate) mod local_set;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/task_groups.rs"]
-mod models;
+pub(crate) mod models;
 mod origin;
 mod phases;
 mod phases_core;

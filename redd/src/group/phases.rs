@@ -25,8 +25,8 @@ use super::scope::Reason;
 ///   [`reached`](Self::reached) and [`accepting`](Self::accepting).
 /// - When a phase is over, its groups are cancelled with [`Reason::Phase`]. So a group that is started afterwards, and a task that is
 ///   spawned into an older one, end without being polled.
-/// - A phase waits for the tasks of a group and for its [clean-ups](super::TaskGroup::defer). A group that is open, but has
-///   neither a task nor a clean-up, does not count.
+/// - A phase waits for the tasks of a group and for its [clean-ups](super::TaskGroup::defer), and for those of the groups that its
+///   tasks have started and closed or dropped. A group that is open, but has none of these, does not count.
 /// - When a group is cancelled, [shields](super::shield()), a [grace period](super::TaskGroupBuilder::grace) and clean-ups have their
 ///   own times, and the next phases do not wait for them. After the last phase they get what the phases have left of their
 ///   time together.

@@ -34,7 +34,7 @@ use crate::sync::wait_until::wait_until;
 
 /// A group that is in a phase.
 pub(super) trait PhaseMember: Send + Sync {
-    /// Whether a task or a clean-up is left.
+    /// Whether a task or a clean-up is left, or a group inside that closes.
     fn is_busy(&self) -> bool;
 
     /// Describes the tasks and clean-ups that are left.

@@ -4,18 +4,18 @@
 
 use std::sync::Arc;
 
-use super::group_inner::{DeferSlot, GroupEntry, GroupPhase};
+use super::group_inner::{DeferSlot, GroupPhase};
 use super::group_state::GroupState;
 use super::phases_core::PhaseMember;
 use super::phases_report::Left;
-use super::scope::Reason;
-use crate::observe::coarse;
+use super::scope::{CancelTarget, Reason};
 
 impl<T: Send + 'static> PhaseMember for GroupState<T> {
     fn is_busy(&self) -> bool {
         let deferred = {
             let inner = self.inner.lock();
-            if inner.unfinished > 0 || inner.phase == GroupPhase::Closing {
+            let closes_inside = inner.closing_inside.values().any(|inner| !inner.is_in_phase);
+            if inner.unfinished > 0 || inner.phase == GroupPhase::Closing || closes_inside {
                 return true;
             }
             inner.deferred.clone()
@@ -25,25 +25,13 @@ impl<T: Send + 'static> PhaseMember for GroupState<T> {
     }
 
     fn left(&self) -> Vec<Left> {
-        let (handles, deferred) = {
-            let inner = self.inner.lock();
-            let handles = inner.entries.iter().filter_map(|entry| match entry {
-                GroupEntry::Task { handle, .. } => Some((handle.abort_handle(), false)),
-                GroupEntry::CleanUp(handle) => Some((handle.abort_handle(), true)),
-                GroupEntry::Free(_) | GroupEntry::Reserved { .. } | GroupEntry::Watcher(_) => None,
-            });
-            (handles.collect::<Vec<_>>(), inner.deferred.clone())
-        };
-        if !handles.is_empty() {
-            coarse::refresh();
+        let (mut left, mut inside) = self.left_here();
+        // Without recursion, as in `cancel_all`.
+        while let Some(group) = inside.pop() {
+            let (left_inside, further) = group.left_here();
+            left.extend(left_inside);
+            inside.extend(further);
         }
-        let unfinished = handles.into_iter().filter(|(handle, _)| !handle.is_finished());
-        let mut left: Vec<_> =
-            unfinished.map(|(handle, is_clean_up)| Left::of_task(handle.info(), is_clean_up)).collect();
-        left.extend(deferred.iter().filter_map(|slot| {
-            let location = slot.0.lock().as_ref()?.location;
-            Some(Left::of_deferred(Arc::as_ptr(slot).addr(), self.options.name.clone(), location))
-        }));
         left
     }
 

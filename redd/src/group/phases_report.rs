@@ -120,6 +120,10 @@ impl PhaseReport {
         present: Vec<Left>,
     ) -> Self {
         let keys = |left: &[Left]| -> HashSet<LeftKey> { left.iter().map(Left::key).collect() };
+        // A clean-up that has begun since then is listed as the task that it is now.
+        let is_begun = |left: &&Left| left.clean_up.is_some() && left.id().is_some();
+        let begun: HashSet<_> = present.iter().filter(is_begun).map(Left::key).collect();
+        left.retain(|left| !begun.contains(&left.key()));
         let (at_end, before) = (keys(&present), keys(&left));
         for left in &mut left {
             left.has_ended = !at_end.contains(&left.key());
@@ -189,7 +193,8 @@ pub enum LeftKind {
 #[derive(Debug)]
 pub struct Left {
     what: What,
-    is_clean_up: bool,
+    /// Which clean-up it is.
+    clean_up: Option<usize>,
     has_ended: bool,
 }
 
@@ -198,7 +203,6 @@ enum What {
     Task(TaskInfo),
     /// It waits for the end of its group.
     Deferred {
-        key: usize,
         name: Option<Arc<str>>,
         location: &'static Location<'static>,
     },
@@ -220,30 +224,32 @@ pub(super) struct HoldInfo {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum LeftKey {
     Task(Id),
-    Deferred(usize),
+    CleanUp(usize),
     Hold(u64),
 }
 
 impl Left {
-    pub(super) fn of_task(task: TaskInfo, is_clean_up: bool) -> Self {
-        Self { what: What::Task(task), is_clean_up, has_ended: false }
+    /// `clean_up`: if it is one, the key that it had before it has begun.
+    pub(super) fn of_task(task: TaskInfo, clean_up: Option<usize>) -> Self {
+        Self { what: What::Task(task), clean_up, has_ended: false }
     }
 
     /// A clean-up that has not begun. `key` is another one for each.
     pub(super) fn of_deferred(key: usize, name: Option<Arc<str>>, location: &'static Location<'static>) -> Self {
-        Self { what: What::Deferred { key, name, location }, is_clean_up: true, has_ended: false }
+        Self { what: What::Deferred { name, location }, clean_up: Some(key), has_ended: false }
     }
 
     pub(super) fn of_hold(key: u64, hold: HoldInfo) -> Self {
         let age = crate::time::clock::real_now().saturating_duration_since(hold.since);
-        Self { what: What::Hold { key, hold, age }, is_clean_up: false, has_ended: false }
+        Self { what: What::Hold { key, hold, age }, clean_up: None, has_ended: false }
     }
 
     fn key(&self) -> LeftKey {
-        match &self.what {
-            What::Task(task) => LeftKey::Task(task.id),
-            What::Deferred { key, .. } => LeftKey::Deferred(*key),
-            What::Hold { key, .. } => LeftKey::Hold(*key),
+        match (&self.what, self.clean_up) {
+            (_, Some(key)) => LeftKey::CleanUp(key),
+            (What::Task(task), None) => LeftKey::Task(task.id),
+            (What::Hold { key, .. }, None) => LeftKey::Hold(*key),
+            (What::Deferred { .. }, None) => unreachable!("`of_deferred` gives it a key"),
         }
     }
 
@@ -256,7 +262,7 @@ impl Left {
         match &self.what {
             What::Hold { .. } => LeftKind::Hold,
             What::Deferred { .. } => LeftKind::CleanUp,
-            What::Task(_) if self.is_clean_up => LeftKind::CleanUp,
+            What::Task(_) if self.clean_up.is_some() => LeftKind::CleanUp,
             What::Task(task) if task.is_blocking => LeftKind::Blocking,
             What::Task(_) => LeftKind::Task,
         }
@@ -308,7 +314,7 @@ impl fmt::Display for Left {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Task(task) => {
-                f.write_str(if self.is_clean_up { "clean-up, " } else { "" })?;
+                f.write_str(if self.clean_up.is_some() { "clean-up, " } else { "" })?;
                 task.fmt(f)?;
             }
             What::Deferred { name, location, .. } => {

@@ -80,6 +80,7 @@ mod tests {
                     prop_assert_eq!(queue.pop(), simple.pop_front());
                 }
                 prop_assert_eq!(queue.is_empty(), simple.is_empty());
+                prop_assert_eq!(queue.len(), simple.len());
             }
         }
     }

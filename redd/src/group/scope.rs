@@ -24,6 +24,7 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
 
+use super::phases_report::Left;
 use crate::observe::coarse;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -117,11 +118,24 @@ pub(super) trait CancelTarget: Send + Sync {
     fn name(&self) -> Option<Arc<str>>;
     /// Does what follows from a request. `is_first`: it was the first one.
     fn requested(self: Arc<Self>, is_first: bool);
-    /// A group that was made inside begins to close. This one is not done before it.
-    fn inner_closes(&self);
-    /// A group that was made inside is done. Returns the next group for which that holds.
-    fn inner_is_done(self: Arc<Self>) -> Option<Arc<dyn CancelTarget>>;
+    /// A group that was made inside is about to close. This one is not done before it.
+    fn inner_closes(&self, key: InnerKey, inner: ClosingInside);
+    /// A group that was made inside is done. Returns the next group for which that holds, and what to tell it.
+    fn inner_is_done(self: Arc<Self>, key: InnerKey) -> Option<(Arc<dyn CancelTarget>, InnerKey)>;
+    /// Describes its tasks and clean-ups that are left. Returns the groups made inside that close and have no phase.
+    fn left_here(&self) -> (Vec<Left>, Vec<Arc<dyn CancelTarget>>);
 }
+
+/// A group inside of another one that closes.
+pub(super) struct ClosingInside {
+    pub(super) group: Weak<dyn CancelTarget>,
+    /// It has a phase of its own, which waits for it and lists what is left of it.
+    pub(super) is_in_phase: bool,
+}
+
+/// Which of the groups inside of another one that close: the address of its scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct InnerKey(usize);
 
 /// Cancels a group, and the groups that were made inside of it. First all of them know the reason, then the innermost stop first.
 ///
@@ -215,6 +229,11 @@ impl Scope {
         let (parent, key, reason) = registered?;
         let _ = self.parent.set((parent, key));
         reason
+    }
+
+    /// The key of its group in the group around it.
+    pub(super) fn inner_key(&self) -> InnerKey {
+        InnerKey(std::ptr::from_ref(self).addr())
     }
 
     /// The group in which this one was made, if it still exists.
@@ -639,3 +658,251 @@ impl CancelScope {
 }
 
 debug_struct!([] CancelScope as "CancelScope", self => { reason: self.reason(), .. });
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
+    use std::task::{Context as TaskContext, Poll, Waker};
+
+    /// A group that records what it is told.
+    struct Group {
+        scope: Arc<Scope>,
+        told: Mutex<Vec<bool>>,
+        log: Arc<Mutex<Vec<&'static str>>>,
+        name: &'static str,
+    }
+
+    impl CancelTarget for Group {
+        fn scope(&self) -> &Scope {
+            &self.scope
+        }
+
+        fn name(&self) -> Option<Arc<str>> {
+            Some(Arc::from(self.name))
+        }
+
+        fn requested(self: Arc<Self>, is_first: bool) {
+            self.told.lock().push(is_first);
+            self.log.lock().push(self.name);
+        }
+
+        fn inner_closes(&self, _: InnerKey, _: ClosingInside) {}
+
+        fn inner_is_done(self: Arc<Self>, _: InnerKey) -> Option<(Arc<dyn CancelTarget>, InnerKey)> {
+            None
+        }
+
+        fn left_here(&self) -> (Vec<Left>, Vec<Arc<dyn CancelTarget>>) {
+            (Vec::new(), Vec::new())
+        }
+    }
+
+    fn scope() -> Arc<Scope> {
+        Scope::new(Location::caller())
+    }
+
+    /// A group that is made by the code that runs on this thread, and the reason that it is told at once.
+    fn group(name: &'static str, log: &Arc<Mutex<Vec<&'static str>>>) -> (Arc<Group>, Option<Reason>) {
+        let group = Arc::new(Group { scope: scope(), told: Mutex::default(), log: Arc::clone(log), name });
+        let target: Weak<Group> = Arc::downgrade(&group);
+        let reason = group.scope.attach(target);
+        (group, reason)
+    }
+
+    /// Runs `f` as code of a task of that scope.
+    fn inside<R>(scope: &Arc<Scope>, f: impl FnOnce() -> R) -> R {
+        let mut context = Some(Context::new(Arc::clone(scope)));
+        Context::enter(&mut context, f)
+    }
+
+    #[test]
+    fn a_request_reaches_all_that_is_inside_and_the_innermost_first() {
+        let log = Arc::default();
+        let (outer, reason) = group("outer", &log);
+        assert_eq!(reason, None);
+        let (middle, reason) = inside(&outer.scope, || group("middle", &log));
+        assert_eq!(reason, None);
+        let (inner, _) = inside(&middle.scope, || group("inner", &log));
+        let (beside, _) = group("beside", &log);
+        outer.scope.cancel(&"first".into());
+        assert_eq!(*log.lock(), ["inner", "middle", "outer"]);
+        for group in [&outer, &middle, &inner] {
+            assert_eq!(group.scope.reason(), Some("first".into()));
+            assert!(group.scope.is_cancelled() && !group.scope.is_stopping());
+            assert_eq!(*group.told.lock(), [true]);
+        }
+        assert!(!beside.scope.is_cancelled());
+        assert_eq!(beside.scope.reason(), None);
+    }
+
+    #[test]
+    fn the_first_reason_stays_and_a_later_request_is_known_as_such() {
+        let log = Arc::default();
+        let (outer, _) = group("outer", &log);
+        let (inner, _) = inside(&outer.scope, || group("inner", &log));
+        inner.scope.cancel(&"inside".into());
+        outer.scope.cancel(&"outside".into());
+        outer.scope.cancel(&"later".into());
+        assert_eq!(inner.scope.reason(), Some("inside".into()));
+        assert_eq!(outer.scope.reason(), Some("outside".into()));
+        assert_eq!((&*inner.told.lock(), &*outer.told.lock()), (&vec![true, false], &vec![true, false]));
+        assert_eq!(outer.scope.describe_request().expect("it was requested").0, "outside");
+    }
+
+    #[test]
+    fn a_group_that_is_made_later_is_told_at_once() {
+        let log = Arc::default();
+        let (outer, _) = group("outer", &log);
+        outer.scope.cancel(&"enough".into());
+        let (_inner, reason) = inside(&outer.scope, || group("inner", &log));
+        assert_eq!(reason, Some("enough".into()), "`told-once`");
+        assert!(outer.scope.inner.lock().children.is_empty(), "`told-once`");
+        assert_eq!(*log.lock(), ["outer"]);
+    }
+
+    #[test]
+    fn a_group_that_is_gone_is_forgotten() {
+        let log = Arc::default();
+        let (outer, _) = group("outer", &log);
+        let (first, _) = inside(&outer.scope, || group("first", &log));
+        let (second, _) = inside(&outer.scope, || group("second", &log));
+        drop(first);
+        assert_eq!(outer.scope.inner.lock().children.len(), 1);
+        outer.scope.cancel(&"enough".into());
+        assert_eq!(*log.lock(), ["second", "outer"]);
+        drop(second);
+    }
+
+    #[test]
+    fn a_group_that_is_made_in_a_shield_has_an_outer_group_and_is_not_cancelled_with_it() {
+        let log = Arc::default();
+        let (outer, _) = group("outer", &log);
+        let (inner, after) = inside(&outer.scope, || {
+            let inner = Context::inside_shield(|| {
+                Context::inside_shield(|| ());
+                group("inner", &log).0
+            });
+            let _ = catch_unwind(AssertUnwindSafe(|| Context::inside_shield(|| panic!("in a shield"))));
+            (inner, group("after", &log).0)
+        });
+        outer.scope.cancel(&"enough".into());
+        assert!(!inner.scope.is_cancelled());
+        assert!(inner.scope.parent().is_none());
+        assert_eq!(inner.scope.outer().and_then(|group| group.name()).as_deref(), Some("outer"));
+        assert!(after.scope.is_cancelled(), "the shields have ended");
+    }
+
+    #[test]
+    fn a_clean_up_is_as_in_a_shield_and_a_closure_is_not() {
+        let log = Arc::default();
+        let (outer, _) = group("outer", &log);
+        let contexts = [Context::of_clean_up(Arc::clone(&outer.scope)), Context::of_closure(Arc::clone(&outer.scope))];
+        let inner = contexts.map(|context| {
+            Context::enter(&mut Some(context), || {
+                assert!(Context::current_shields().is_none(), "a stop does not end it");
+                group("inner", &log).0
+            })
+        });
+        outer.scope.cancel(&"enough".into());
+        assert_eq!(inner.map(|group| group.scope.is_cancelled()), [false, true]);
+    }
+
+    #[test]
+    fn a_context_is_current_in_its_code_only() {
+        let (outer, inner) = (scope(), scope());
+        let is_current =
+            |scope: &Arc<Scope>| Context::current_scope().is_some_and(|current| Arc::ptr_eq(&current, scope));
+        inside(&outer, || {
+            assert!(is_current(&outer));
+            inside(&inner, || assert!(is_current(&inner)));
+            assert!(is_current(&outer));
+            let _ = catch_unwind(AssertUnwindSafe(|| inside(&inner, || panic!("in a task"))));
+            assert!(is_current(&outer), "`swapped-back`");
+        });
+        assert!(Context::current_scope().is_none());
+        assert!(!is_cancelled());
+    }
+
+    #[test]
+    fn a_scope_is_inside_of_itself_and_of_those_around_it() {
+        let log = Arc::default();
+        let (outer, _) = group("outer", &log);
+        let (inner, _) = inside(&outer.scope, || group("inner", &log));
+        inside(&inner.scope, || {
+            assert!(Context::is_inside(&inner.scope) && Context::is_inside(&outer.scope));
+            assert!(!Context::is_inside(&scope()));
+        });
+        inside(&outer.scope, || assert!(!Context::is_inside(&inner.scope)));
+        assert!(!Context::is_inside(&outer.scope));
+    }
+
+    #[test]
+    fn a_task_must_stop_when_its_scope_stops_and_no_shield_is_left() {
+        let scope = scope();
+        let mut context = Some(Context::new(Arc::clone(&scope)));
+        let must_stop = |context: &Option<Context>| context.as_ref().is_some_and(Context::must_stop);
+        assert!(scope.request(&"enough".into()).is_some());
+        assert!(!must_stop(&context), "there may be a grace period");
+        let shields = Context::enter(&mut context, || {
+            let (_, shields) = Context::current_shields().expect("it is a task");
+            let (_, again) = Context::current_shields().expect("it is a task");
+            assert!(Arc::ptr_eq(&shields, &again) && Context::is_protected_by(&shields));
+            assert!(!Context::is_protected_by(&Arc::default()));
+            shields.enter();
+            shields.enter();
+            shields
+        });
+        assert!(!Context::is_protected_by(&shields), "this is another task");
+        scope.stop();
+        assert!(scope.is_stopping() && scope.is_cancelled());
+        assert!(!must_stop(&context));
+        shields.leave();
+        assert!(!must_stop(&context));
+        shields.leave();
+        assert!(must_stop(&context));
+        assert!(must_stop(&Some(Context::new(scope))), "it never had a shield");
+    }
+
+    #[test]
+    fn places_are_granted_up_to_a_number() {
+        let scope = scope();
+        assert_eq!([0, 1, 2].map(|number| scope.is_granted(number)), [true, false, false]);
+        scope.grant(1);
+        assert_eq!([0, 1, 2].map(|number| scope.is_granted(number)), [true, true, false]);
+        scope.grant(5);
+        assert_eq!([5, 6].map(|number| scope.is_granted(number)), [true, false]);
+    }
+
+    #[test]
+    fn a_wait_for_the_cancellation_returns_the_reason() {
+        let log = Arc::default();
+        let (group, _) = group("group", &log);
+        let handle = group.scope.hand_out();
+        let mut inside_it = pin!(cancelled());
+        let mut outside = pin!(handle.cancelled());
+        let mut nowhere = pin!(cancelled());
+        let mut context = Some(Context::new(Arc::clone(&group.scope)));
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        assert!(Context::enter(&mut context, || inside_it.as_mut().poll(&mut cx)).is_pending());
+        assert!(outside.as_mut().poll(&mut cx).is_pending() && nowhere.as_mut().poll(&mut cx).is_pending());
+        assert!(!handle.is_cancelled() && handle.reason().is_none());
+        handle.cancel("enough");
+        assert_eq!(Context::enter(&mut context, || inside_it.as_mut().poll(&mut cx)), Poll::Ready("enough".into()));
+        assert_eq!(outside.as_mut().poll(&mut cx), Poll::Ready("enough".into()));
+        assert!(nowhere.as_mut().poll(&mut cx).is_pending());
+        assert!(Context::enter(&mut context, is_cancelled));
+    }
+
+    #[test]
+    fn a_handle_of_the_program_is_known() {
+        let log = Arc::default();
+        let (group, _) = group("group", &log);
+        assert!(!group.scope.is_handed_out());
+        let _handle = inside(&group.scope, CancelScope::current).expect("it is in a group");
+        assert!(group.scope.is_handed_out());
+        assert_eq!(group.scope.group_name().as_deref(), Some("group"));
+        assert!(CancelScope::current().is_none());
+    }
+}

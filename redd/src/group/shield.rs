@@ -176,3 +176,125 @@ impl<F: Future> Future for Shield<F> {
 }
 
 debug_struct!([F] Shield<F> as "Shield", self => { within: self.within, location: self.location, .. });
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    const LONG: Duration = Duration::from_secs(1000);
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A task of a group, and how often it was woken.
+    struct Task {
+        context: Option<Context>,
+        wakes: Arc<Wakes>,
+        waker: Waker,
+    }
+
+    impl Task {
+        fn new(scope: &Arc<Scope>) -> Self {
+            let wakes = Arc::<Wakes>::default();
+            Self { context: Some(Context::new(Arc::clone(scope))), waker: Waker::from(Arc::clone(&wakes)), wakes }
+        }
+
+        fn poll<F: Future>(&mut self, future: Pin<&mut F>) -> Poll<F::Output> {
+            let mut cx = TaskContext::from_waker(&self.waker);
+            Context::enter(&mut self.context, || future.poll(&mut cx))
+        }
+
+        fn must_stop(&self) -> bool {
+            self.context.as_ref().is_some_and(Context::must_stop)
+        }
+
+        fn wakes(&self) -> usize {
+            self.wakes.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn scope() -> Arc<Scope> {
+        Scope::new(Location::caller())
+    }
+
+    #[test]
+    fn a_shield_protects_from_its_first_poll_to_its_end() {
+        let scope = scope();
+        let mut task = Task::new(&scope);
+        let (mut first, mut second) =
+            (Box::pin(shield(LONG, pending::<()>())), Box::pin(shield(LONG, pending::<()>())));
+        assert!(task.poll(first.as_mut()).is_pending() && task.poll(second.as_mut()).is_pending());
+        assert!(task.poll(first.as_mut()).is_pending(), "it enters once");
+        scope.stop();
+        assert!(!task.must_stop());
+        drop(first);
+        assert!(!task.must_stop(), "there is another one");
+        drop(second);
+        assert!(task.must_stop(), "`left-once`");
+    }
+
+    #[test]
+    fn a_shield_ends_with_its_future() {
+        let scope = scope();
+        let mut task = Task::new(&scope);
+        let mut shield = pin!(shield(LONG, ready(5)));
+        assert_eq!(task.poll(shield.as_mut()), Poll::Ready(5));
+        scope.stop();
+        assert!(task.must_stop(), "also while the shield is still there");
+        assert_eq!(task.wakes(), 0, "the task itself looks after its poll");
+    }
+
+    #[test]
+    fn a_shield_that_was_not_polled_protects_nothing() {
+        let scope = scope();
+        let task = Task::new(&scope);
+        let _shield = shield(LONG, pending::<()>());
+        scope.stop();
+        assert!(task.must_stop());
+    }
+
+    #[test]
+    fn a_shield_that_is_dropped_elsewhere_wakes_its_task() {
+        let scope = scope();
+        let (mut task, mut other) = (Task::new(&scope), Task::new(&scope));
+        let mut shields: Vec<_> = (0..3).map(|_| Box::pin(shield(LONG, pending::<()>()))).collect();
+        shields.iter_mut().for_each(|shield| assert!(task.poll(shield.as_mut()).is_pending()));
+        assert!(other.poll(shields[0].as_mut()).is_pending(), "another task polls it, too");
+        Context::enter(&mut task.context, || drop(shields.pop()));
+        assert_eq!(task.wakes(), 0, "the task itself looks after its poll");
+        Context::enter(&mut other.context, || drop(shields.pop()));
+        assert_eq!(task.wakes(), 1);
+        drop(shields);
+        assert_eq!((task.wakes(), other.wakes()), (2, 0));
+    }
+
+    #[test]
+    fn a_task_that_got_another_waker_is_woken_by_that() {
+        let scope = scope();
+        let mut task = Task::new(&scope);
+        let mut shield = Box::pin(shield(LONG, pending::<()>()));
+        assert!(task.poll(shield.as_mut()).is_pending());
+        let new = Task::new(&scope);
+        task.waker = new.waker.clone();
+        assert!(task.poll(shield.as_mut()).is_pending());
+        drop(shield);
+        assert_eq!((task.wakes(), new.wakes()), (0, 1));
+    }
+
+    #[test]
+    fn outside_of_a_group_a_shield_is_its_future() {
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        assert!(pin!(shield(LONG, pending::<()>())).poll(&mut cx).is_pending());
+        assert_eq!(pin!(shield(LONG, ready(5))).poll(&mut cx), Poll::Ready(5));
+    }
+}

@@ -382,10 +382,7 @@ impl Supervisor {
             };
             shown.add_failure(index, &failure);
             let now = Instant::now();
-            let is_old = |failed_at: &Instant| now.duration_since(*failed_at) >= self.within;
-            while failures.front().is_some_and(is_old) {
-                failures.pop_front();
-            }
+            forget_older(&mut failures, now, self.within);
             if failures.len() >= self.restarts_max {
                 self.children[index].stage = ChildStage::Done;
                 stop_all(&mut self.children).await;
@@ -400,21 +397,33 @@ impl Supervisor {
             let due = now.after_or_never(delay);
             self.children[index].stage = ChildStage::Waiting(due);
             shown.set_stages(self.children.iter().map(Child::stage));
-            let affected = match self.strategy {
-                Strategy::OneForOne => index..index + 1,
-                Strategy::OneForAll => 0..self.children.len(),
-                Strategy::RestForOne => index..self.children.len(),
-            };
-            let was_done: Vec<_> =
-                self.children[affected.clone()].iter().map(|child| matches!(child.stage, ChildStage::Done)).collect();
-            stop_all(&mut self.children[affected.clone()]).await;
-            let start_at = Instant::now().max(due);
-            for (child, was_done) in self.children[affected].iter_mut().zip(was_done) {
-                if !was_done {
-                    child.stage = ChildStage::Waiting(start_at);
-                }
+            self.stop_for_restart(index, due).await;
+        }
+    }
+
+    /// Stops what the strategy restarts together with a child that has failed. None starts before `due`.
+    async fn stop_for_restart(&mut self, failed: usize, due: Instant) {
+        let affected = match self.strategy {
+            Strategy::OneForOne => failed..failed + 1,
+            Strategy::OneForAll => 0..self.children.len(),
+            Strategy::RestForOne => failed..self.children.len(),
+        };
+        let affected = &mut self.children[affected];
+        let was_done: Vec<_> = affected.iter().map(|child| matches!(child.stage, ChildStage::Done)).collect();
+        stop_all(affected).await;
+        let start_at = Instant::now().max(due);
+        for (child, was_done) in affected.iter_mut().zip(was_done) {
+            if !was_done {
+                child.stage = ChildStage::Waiting(start_at);
             }
         }
+    }
+}
+
+/// Forgets the failures that were not within this time.
+fn forget_older(failures: &mut VecDeque<Instant>, now: Instant, within: Duration) {
+    while failures.front().is_some_and(|failed_at| now.duration_since(*failed_at) >= within) {
+        failures.pop_front();
     }
 }
 

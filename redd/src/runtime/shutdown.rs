@@ -491,3 +491,7 @@ mod tests {
         wait(&shared, None, true, Duration::ZERO, &mut |line| panic!("{line}"));
     }
 }
+
+#[cfg(all(test, any(loom, shuttle)))]
+#[path = "../../models/runtime_drain.rs"]
+mod models;

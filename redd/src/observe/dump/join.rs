@@ -351,12 +351,13 @@ fn role_of(role: MemberRole) -> Role {
 
 /// A task without a place waits for one, and has no waiter.
 fn join_group(trace: &mut Trace, membership: Membership) {
-    if let Role::Queued { before } = membership.role
-        && !trace.info.is_running
-    {
-        let what = What::Group { node: membership.node, name: membership.name.clone(), before: Some(before) };
-        let kind = WaitKind::GroupPlace;
-        trace.waits = vec![Wait { kind, location: None, since: None, is_direct: false, joined_at: None, what }];
+    match membership.role {
+        Role::Queued { before } if !trace.info.is_running => {
+            let what = What::Group { node: membership.node, name: membership.name.clone(), before: Some(before) };
+            let kind = WaitKind::GroupPlace;
+            trace.waits = vec![Wait { kind, location: None, since: None, is_direct: false, joined_at: None, what }];
+        }
+        Role::Queued { .. } | Role::Task | Role::Watcher | Role::CleanUp => {}
     }
     trace.membership = Some(membership);
 }

@@ -434,7 +434,9 @@ mod tests {
 
     #[test]
     fn a_worker_that_sleeps_often_during_full_recording_keeps_its_first_sleeps() {
-        let rings = Rings::new(true);
+        // A ring is never freed, so what has it must stay reachable.
+        static RINGS: OnceLock<Rings> = OnceLock::new();
+        let rings = RINGS.get_or_init(|| Rings::new(true));
         rings.of_worker(false).push([1, 1]);
         for number in 0..2 * QUIET as u64 {
             rings.of_worker(true).push([number, 0]);
