@@ -1,7 +1,10 @@
-//! Two runs of one seed have the same events: a program with a bit of everything, from 1,000 seeds.
+//! Two runs of one seed have the same events: a program with a bit of everything, from 200 seeds.
+//!
+//! `REDD_WORLDS=n` runs n seeds, as the lane `worlds` does.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use redd::group::{TaskGroup, shield};
 use redd::runtime::{Builder, Handle, LocalOptions, RngSeed};
 use redd::sim::{Report, World, chance, seeds, settle};
 use redd::sync::{Barrier, Mutex, Notify, RwLock, Semaphore, broadcast, mpsc, oneshot, watch};
@@ -132,8 +135,9 @@ async fn step(shared: &Shared, kind: u64, number: u64) {
             task.abort();
             shared.trace.add(task.await.is_err().into());
         }
+        19 => end_a_group(&shared.trace, number).await,
         _ => {
-            let group = redd::group::TaskGroup::limit(2).start();
+            let group = TaskGroup::limit(2).start();
             for child in 0..4 {
                 group.spawn(async move {
                     yield_now().await;
@@ -147,16 +151,44 @@ async fn step(shared: &Shared, kind: u64, number: u64) {
     }
 }
 
+/// A group with a limit, a shield, a closure and a clean-up. It is cancelled by its program, by its deadline, or not at all.
+async fn end_a_group(trace: &Trace, number: u64) {
+    let millis = Duration::from_millis;
+    let deadline = if number == 9 { Duration::from_secs(10) } else { millis(1 + number % 4) };
+    let group = TaskGroup::limit(3).deadline(deadline).start();
+    let guard = OnDrop(trace.clone(), number);
+    group.defer(millis(2), async move {
+        yield_now().await;
+        drop(guard);
+    });
+    for child in 0..4 {
+        let trace = trace.clone();
+        group.spawn(async move {
+            shield(millis(3), sleep(millis(child % 3))).await;
+            trace.add(10 + child);
+            sleep(millis(child)).await;
+            trace.add(child);
+        });
+    }
+    let closure = trace.clone();
+    group.spawn_blocking(move || closure.add(number));
+    if number % 3 == 0 {
+        sleep(millis(1)).await;
+        group.cancel("enough");
+    }
+    trace.add(group.close().await.is_ok().into());
+}
+
 async fn program(trace: Trace, seed: u64, may_block: bool) {
     let (shared, mut numbers) = (shared(&trace), Numbers(seed));
     let mut tasks = JoinSet::new();
     for task in 0..2 + numbers.below(5) {
-        let steps = Vec::from_iter((0..2 + numbers.below(8)).map(|_| (numbers.below(21), numbers.below(10))));
+        let steps = Vec::from_iter((0..2 + numbers.below(8)).map(|_| (numbers.below(22), numbers.below(10))));
         let shared = shared.clone();
         tasks.spawn(async move {
             for (kind, number) in steps {
                 match kind {
-                    20 if may_block => block_in_place(|| {
+                    21 if may_block => block_in_place(|| {
                         Handle::current().block_on(async { sleep(Duration::from_millis(number)).await });
                     }),
                     _ => step(&shared, kind, number).await,
@@ -211,10 +243,14 @@ fn run(seed: u64) -> (Report, u64) {
     (report, trace.0.load(Ordering::Relaxed))
 }
 
+/// As many seeds run by default.
+const WORLDS: u64 = 200;
+
 /// Runs each seed twice. `part` is one of four, which run at once.
 fn compare(part: u64) {
+    let worlds = std::env::var("REDD_WORLDS").map_or(WORLDS, |text| text.parse().expect("`REDD_WORLDS` is a number"));
     let mut all = 0_u64;
-    for seed in seeds(1000).filter(|seed| seed % 4 == part) {
+    for seed in seeds(worlds).filter(|seed| seed % 4 == part) {
         let ((first, seen), (second, seen_again)) = (run(seed), run(seed));
         if let Some(difference) = first.first_difference(&second) {
             panic!("seed {seed}: {difference}");
