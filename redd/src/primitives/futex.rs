@@ -1,6 +1,6 @@
 //! Where a thread sleeps until another one wakes it. In shuttle's models and in simulated worlds this is part of the schedule.
 //!
-//! Called by `parker`, `event_count`, and the driver of a simulated world.
+//! Called by `parker` and `event_count`.
 
 use super::atomic::AtomicU32;
 use super::baton;

@@ -33,10 +33,10 @@
 
 // # Design
 //
-// The code of the runtime does not know that it is simulated. It goes through the same doors as ever, and the doors ask the baton
+// The code of the runtime does not know that it is simulated. It calls the same functions as ever, and these ask the baton
 // (`primitives::baton`). Outside of a world that costs one relaxed load.
 //
-// | Door | In a world |
+// | Functions of | In a world |
 // |---|---|
 // | `primitives::futex` | parkers, the event count, the pool and `blocking_*` wait for a wake in the schedule; a wake chooses a waiter by seed |
 // | `driver::Driver` | has no descriptors; its wait is a parker with a timeout, and its wake unparks |

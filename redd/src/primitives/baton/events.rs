@@ -1,6 +1,6 @@
 //! The hash of everything that happens in a world, and the record of it.
 //!
-//! Called by `handover`.
+//! Called by `schedule`, and by `world` for the numbers of tasks and the hash.
 //!
 //! Each event is 24 bytes: the virtual time, a number of a task or thread, a kind, and two arguments. Two runs of one seed have the
 //! same events, so they have the same hash. A task has the number of its first appearance in the world, because ids are numbers of
@@ -30,7 +30,7 @@ pub(crate) enum EventKind {
     Polled = 8,
     /// One of several was chosen. The arguments are the number of choices and the choice.
     Choice = 9,
-    /// `chance` was asked. The first argument is a hash of the name, the second the answer.
+    /// A call of `chance`. The first argument is a hash of the name, the second the result.
     Chance = 10,
     /// A generator of random numbers was seeded. The arguments are the seed.
     Seeded = 11,

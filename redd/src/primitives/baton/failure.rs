@@ -21,8 +21,6 @@ pub enum FailureKind {
     Limit,
     /// A thread that does not belong to the world has woken a task or a thread of it.
     ForeignThread,
-    /// A thread still waited when all hosts had ended.
-    LeftThread,
 }
 
 /// A failure of a world: its kind and a text for people.

@@ -1,4 +1,4 @@
-//! The threads of worlds: which world the calling thread belongs to, and what the doors of `primitives` ask it.
+//! The threads of worlds: which world the calling thread belongs to, and what other files of `primitives` ask it.
 //!
 //! Called by `primitives::{futex, thread, clock, seed}`, by the builder of runtimes, and by `sim`.
 //!

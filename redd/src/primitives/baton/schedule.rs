@@ -1,6 +1,6 @@
 //! Which thread of a world runs next, and what time it is there.
 //!
-//! Called by `handover`, under its lock. There are no threads here: a test can take every step by hand.
+//! Called by `world` and `member`, under the lock of the world. There are no threads here: a test can take every step by hand.
 //!
 //! ```text
 //!            choose                     block

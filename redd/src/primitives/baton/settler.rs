@@ -23,22 +23,21 @@ impl Settler {
 
     /// Returns whether all others have waited since the first call.
     pub(crate) fn poll(&mut self, waker: &Waker) -> bool {
+        let clone = waker.clone(); // `no-user-code-under-lock`
         let mut state = self.baton.lock();
         let Some(id) = self.id else {
             let id = state.next_settler;
             state.next_settler += 1;
-            state.settlers.push((id, waker.clone()));
+            state.settlers.push((id, clone));
             self.id = Some(id);
             return false;
         };
         let old = match state.settlers.iter_mut().find(|(other, _)| *other == id) {
-            None => return true,
-            Some((_, old)) if old.will_wake(waker) => None,
-            Some((_, old)) => Some(std::mem::replace(old, waker.clone())),
+            None => None,
+            Some((_, old)) => Some(std::mem::replace(old, clone)),
         };
         drop(state);
-        drop(old); // `no-user-code-under-lock`
-        false
+        old.is_none()
     }
 }
 

@@ -329,7 +329,7 @@ impl Baton {
             state = match self.when_quiet(mine, state, is_ending) {
                 Some(state) => state,
                 None if is_ending => return,
-                None => self.lie(mine),
+                None => self.halt(mine),
             };
         }
     }
@@ -351,7 +351,7 @@ impl Baton {
             return self.is_over(state, Stage::Ended);
         }
         if state.settlers.is_empty() && state.stage != Stage::Runs {
-            return self.abandon(state);
+            return self.is_over(state, Stage::Abandoned); // It has failed already.
         }
         let is_limit = state.schedule.next_deadline().is_some();
         // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
@@ -400,16 +400,6 @@ impl Baton {
         self.lock()
     }
 
-    fn abandon<'a>(&'a self, mut state: MutexGuard<'a, State>) -> Option<MutexGuard<'a, State>> {
-        if state.stage != Stage::Abandoned {
-            let names = state.schedule.alive_names().join("`, `");
-            if state.failures.is_empty() {
-                state.fail(FailureKind::LeftThread, format!("these threads wait forever: `{names}`"));
-            }
-        }
-        self.is_over(state, Stage::Abandoned)
-    }
-
     fn is_over<'a>(&'a self, mut state: MutexGuard<'a, State>, stage: Stage) -> Option<MutexGuard<'a, State>> {
         state.stage = stage;
         self.over.notify_all();
@@ -417,7 +407,7 @@ impl Baton {
     }
 
     /// The world is abandoned, and this thread has the baton.
-    fn lie(&self, mine: &Seat) -> ! {
+    fn halt(&self, mine: &Seat) -> ! {
         let state = self.lock();
         let is_caller = state.caller == Some(mine.index);
         let text = state.failures.last().map(|failure| failure.text.clone()).unwrap_or_default();
