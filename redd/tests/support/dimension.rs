@@ -1,6 +1,7 @@
 //! The dimensions of a product: an enum for each, whose values the program combines with those of the others.
 
 /// Declares an enum, with all of its values in `ALL`.
+#[allow(unused_macros, reason = "each program uses its part")]
 macro_rules! dimension {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
         $(#[$doc])*
