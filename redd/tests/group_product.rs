@@ -26,19 +26,8 @@ use redd::runtime::{Builder, Handle, LocalRuntime, Runtime};
 use redd::sync::oneshot;
 use redd::task::{AbortHandle, yield_now};
 
+use support::dimension::dimension;
 use support::lives::{Counted, Tally, hide_purposes, panic_on_purpose};
-
-macro_rules! dimension {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum $name { $($(#[$variant_doc])* $variant),* }
-
-        impl $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
-        }
-    };
-}
 
 dimension!(
     /// What happens to the group or to one of its tasks.

@@ -35,20 +35,8 @@ use redd::sync::{Mutex as AsyncMutex, oneshot};
 use redd::task::{self, JoinError};
 use redd::time;
 
+use support::dimension::dimension;
 use support::lives::{Counted, Tally, panic_text};
-
-/// Declares an enum and the list of its variants.
-macro_rules! dimension {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum $name { $($(#[$variant_doc])* $variant),* }
-
-        impl $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
-        }
-    };
-}
 
 dimension!(
     /// Which code ends the runtime.

@@ -28,21 +28,9 @@ use std::time::Duration;
 use redd::runtime::{Builder, Handle, LocalOptions, LocalRuntime, Runtime};
 use redd::task::{self, AbortHandle, JoinError, JoinHandle, LocalSet};
 
+use support::dimension::dimension;
 use support::lives::{Counted, Tally, hide_purposes, panic_on_purpose, panic_text};
 use support::wakers::WakerLog;
-
-/// Declares an enum and the list of its variants.
-macro_rules! dimension {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum $name { $($(#[$variant_doc])* $variant),* }
-
-        impl $name {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
-        }
-    };
-}
 
 dimension!(
     /// Where user code panics.

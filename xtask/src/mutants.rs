@@ -388,6 +388,7 @@ mod group {
     mod result_queue;
     mod scope;
     mod shield;
+    mod phases_report { pub(super) struct Left; }
     mod unread_overdue { pub(super) struct UnreadOverdue; }
 }
 mod time {

@@ -1,6 +1,6 @@
 //! The clean-ups of a group: their tasks, and what becomes of their failures.
 //!
-//! Called by `task_group` and, when the tasks have ended, by `group_end`.
+//! Called by `task_group`; by `group_end` when the tasks have ended; and by `group_state` when a clean-up has.
 
 use std::future::Future;
 use std::panic::Location;

@@ -20,6 +20,11 @@ impl<T: Send + 'static> GroupState<T> {
     }
 
     fn start_closure(&self, QueuedClosure { runnable, refusal }: QueuedClosure) {
+        // The place is free because the runtime has cancelled a task. The pool may still accept closures.
+        if self.runtime.shared.is_closed() {
+            runnable.cancel();
+            return;
+        }
         if let Err((runnable, error)) = closures::start(&self.runtime.shared, runnable, Urgency::Usual) {
             let _ = refusal.set(error);
             // It panics, and so it ends here.

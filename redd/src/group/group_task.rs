@@ -1,6 +1,6 @@
 //! The futures that a group spawns: they set the scope of their task, and end it when it must stop.
 //!
-//! Called by `task_group` and `group_state`.
+//! Called by `task_group` and `clean_ups`.
 //!
 //! # Invariants
 //! - `stop-is-seen`: a group that stops sets the stage of its scope, and then wakes its tasks. A task looks at the stage before

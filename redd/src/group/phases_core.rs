@@ -1,6 +1,6 @@
 //! What the clones of a `Phases` share: which phase the shutdown is in, and what each phase waits for.
 //!
-//! Called by `phases`, `phases_hold` and `phases_drive`, and by the groups that are in a phase (`group_state`).
+//! Called by `phases`, `phases_hold` and `phases_drive`, and by the groups that are in a phase (`group_state`, `group_end`).
 //!
 //! ```text
 //!   Waiting ──start──▶ Running(0) ──▶ … ──▶ Running(last) ──▶ Settling ──▶ Over

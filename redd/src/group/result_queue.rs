@@ -1,6 +1,6 @@
 //! A queue whose memory follows its length, for results that the program may leave where they are.
 //!
-//! Called by `set_state` and `group_state`.
+//! Called by `set_state`, and by the files of a group that add, take or drop results.
 //!
 //! # Why not otherwise
 //! A `VecDeque` alone doubles: with large outputs it would hold up to as much unused memory as outputs.

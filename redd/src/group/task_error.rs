@@ -1,6 +1,6 @@
 //! Why a task of a group has no output.
 //!
-//! Called by user code. Made by `group_state`.
+//! Called by user code. Made by `group_results`.
 
 use std::any::Any;
 use std::fmt;

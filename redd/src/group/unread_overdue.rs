@@ -1,6 +1,6 @@
 //! A clean-up that took too long, as long as no call has returned the error.
 //!
-//! Called by `group_state` and `group_results`.
+//! Called by `clean_ups` and `group_results`.
 //!
 //! # Invariants
 //! - `reported-or-returned`: a failure of a clean-up is returned by a call, or it is reported. A panic is reported by its own drop.
