@@ -62,6 +62,8 @@ struct Options {
     unhandled_panic: Option<(TokenStream, Span)>,
     name: Option<(String, Span)>,
     is_strict: Option<((), Span)>,
+    is_sim: Option<((), Span)>,
+    seeds: Option<(usize, Span)>,
     krate: Option<(Path, Span)>,
 }
 
@@ -76,9 +78,9 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream, kind: Kind, krat
     };
     let checked = check_function(&function, kind)
         .and_then(|()| parse_options(arguments, kind))
-        .and_then(|options| builder(&options, kind, krate));
+        .and_then(|options| Ok((builder(&options, kind, krate)?, world(&options, krate)?)));
     match checked {
-        Ok(runtime) => function.expand(&runtime, kind),
+        Ok((runtime, world)) => function.expand(&runtime, world.as_ref(), kind),
         Err(error) => {
             let error = error.into_compile_error();
             // An `async fn main` would cause a second error that is less helpful than ours.
@@ -141,6 +143,10 @@ fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
             set(&mut options.is_strict, (), &meta)?;
             continue;
         }
+        if let (Meta::Path(_), "sim", Kind::Test) = (&meta, name.as_str(), kind) {
+            set(&mut options.is_sim, (), &meta)?;
+            continue;
+        }
         let Meta::NameValue(pair) = &meta else {
             return Err(Error::new_spanned(&meta, bare_argument(&name, kind)));
         };
@@ -151,11 +157,13 @@ fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
             "start_paused" => set(&mut options.start_paused, value.boolean()?, &meta)?,
             "unhandled_panic" => set(&mut options.unhandled_panic, value.unhandled_panic()?, &meta)?,
             "name" => set(&mut options.name, value.string()?, &meta)?,
+            "seeds" if kind == Kind::Test => set(&mut options.seeds, value.count()?, &meta)?,
             "crate" => set(&mut options.krate, value.path()?, &meta)?,
             "core_threads" => {
                 return Err(Error::new_spanned(at, "`core_threads` is called `worker_threads`"));
             }
             "strict" => return Err(Error::new_spanned(&meta, strict_argument(kind))),
+            "sim" => return Err(Error::new_spanned(&meta, sim_argument(kind))),
             _ => return Err(Error::new_spanned(at, unknown_argument(&name, kind))),
         }
     }
@@ -163,7 +171,7 @@ fn parse_options(arguments: TokenStream, kind: Kind) -> Result<Options> {
 }
 
 fn unknown_argument(name: &str, kind: Kind) -> String {
-    let last = if kind == Kind::Test { "`name`, `strict` and `crate`" } else { "`name` and `crate`" };
+    let last = if kind == Kind::Test { "`name`, `strict`, `sim`, `seeds` and `crate`" } else { "`name` and `crate`" };
     format!(
         "unknown argument `{name}`; the arguments are `flavor`, `worker_threads`, `start_paused`, `unhandled_panic`, {last}"
     )
@@ -176,6 +184,13 @@ fn strict_argument(kind: Kind) -> &'static str {
     }
 }
 
+fn sim_argument(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Main => "`sim` is for tests; a program runs in a simulated world as a host of `sim::World`",
+        Kind::Test => "`sim` takes no value: `#[test(sim)]`",
+    }
+}
+
 fn bare_argument(name: &str, kind: Kind) -> String {
     let flavor = match name {
         "threaded_scheduler" | "multi_thread" => "multi_thread",
@@ -185,6 +200,8 @@ fn bare_argument(name: &str, kind: Kind) -> String {
             return format!("`{name}` needs a value: `{name} = …`");
         }
         "strict" => return strict_argument(kind).to_owned(),
+        "sim" => return sim_argument(kind).to_owned(),
+        "seeds" if kind == Kind::Test => return "`seeds` needs a value: `seeds = …`".to_owned(),
         _ => return unknown_argument(name, kind),
     };
     format!("the runtime's flavor is set with `#[{}(flavor = \"{flavor}\")]`", kind.name())
@@ -280,13 +297,7 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
         (None, Kind::Main) => Flavor::MultiThread,
         (None, Kind::Test) => Flavor::CurrentThread,
     };
-    let krate = match &options.krate {
-        Some((path, _)) => path.to_token_stream(),
-        None => {
-            let krate = proc_macro2::Ident::new(krate, own());
-            quote_spanned!(own() => ::#krate)
-        }
-    };
+    let krate = crate_path(options, krate);
     let conflict = |at: Span, option: &str, flavor: &str| {
         let name = kind.name();
         Err(Error::new(
@@ -334,8 +345,39 @@ fn builder(options: &Options, kind: Kind, krate: &str) -> Result<TokenStream> {
     })
 }
 
+/// The path of the crate with the runtime.
+fn crate_path(options: &Options, krate: &str) -> TokenStream {
+    match &options.krate {
+        Some((path, _)) => path.to_token_stream(),
+        None => {
+            let krate = proc_macro2::Ident::new(krate, own());
+            quote_spanned!(own() => ::#krate)
+        }
+    }
+}
+
+/// The worlds of a test with `sim`.
+struct World {
+    /// The path of the functions that run them.
+    support: TokenStream,
+    seeds: u64,
+}
+
+/// Returns the worlds in which the test is to run, if it is to run in any.
+fn world(options: &Options, krate: &str) -> Result<Option<World>> {
+    match (options.is_sim, options.seeds) {
+        (None, Some((_, at))) => Err(Error::new(at, "`seeds` needs `sim`: `#[test(sim, seeds = …)]`")),
+        (None, None) => Ok(None),
+        (Some(_), seeds) => {
+            let krate = crate_path(options, krate);
+            let support = quote_spanned!(own() => #krate::macros::support);
+            Ok(Some(World { support, seeds: seeds.map_or(1, |(count, _)| count as u64) }))
+        }
+    }
+}
+
 impl Function {
-    fn expand(self, runtime: &TokenStream, kind: Kind) -> TokenStream {
+    fn expand(self, runtime: &TokenStream, world: Option<&World>, kind: Kind) -> TokenStream {
         let Self { attributes, visibility, mut signature, body } = self;
         signature.asyncness = None;
         let (inner_attributes, body_tokens) = split_inner_attributes(body.stream());
@@ -344,12 +386,27 @@ impl Function {
         // Both blocks have the span of the caller's body, so a missing value is reported there.
         let mut future = Group::new(Delimiter::Brace, quote_spanned!(own() => #hint #body_tokens));
         future.set_span(body.span());
+        let run = match world {
+            None => quote_spanned! {own()=>
+                let body = async #future;
+                #runtime.block_on(body)
+            },
+            Some(World { support, seeds }) => {
+                // The worlds report what the body returns.
+                signature.output = ReturnType::Default;
+                quote_spanned! {own()=>
+                    #support::test_in_worlds(#seeds, || {
+                        let body = async #future;
+                        #runtime.block_on(#support::watch_for_left_tasks(body))
+                    });
+                }
+            }
+        };
         let mut block = Group::new(
             Delimiter::Brace,
             quote_spanned! {own()=>
                 #inner_attributes
-                let body = async #future;
-                #runtime.block_on(body)
+                #run
             },
         );
         block.set_span(body.span());
@@ -439,6 +496,14 @@ mod tests {
             (Kind::Test, "strict = true", f, "takesnovalue"),
             (Kind::Test, "strict, strict", f, "settwice"),
             (Kind::Test, "foo = 1", f, "`strict`"),
+            (Kind::Main, "sim", f, "sim::World"),
+            (Kind::Main, "sim = true", f, "sim::World"),
+            (Kind::Main, "seeds = 2", f, "unknownargument`seeds`"),
+            (Kind::Test, "sim = true", f, "takesnovalue"),
+            (Kind::Test, "sim, sim", f, "settwice"),
+            (Kind::Test, "seeds = 2", f, "needs`sim`"),
+            (Kind::Test, "sim, seeds", f, "needsavalue"),
+            (Kind::Test, "sim, seeds = 0", f, "atleast1"),
             (Kind::Test, "crate = 456", f, "apath"),
             (Kind::Test, "crate = \"a b\"", f, "apath"),
         ] {

@@ -76,6 +76,10 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// again, or if nothing can happen for five seconds. The failure has the lines that are to blame and a dump of all tasks. It is
 /// `Builder::fail_on_diagnosis` of the runtime.
 ///
+/// With `sim`, which takes no value, the test runs in a simulated world: time is virtual on every flavor, and a seed decides the
+/// schedule. `seeds = 200` runs it in 200 worlds; the environment variable `REDD_SEED` chooses one of them. The test also fails if a
+/// panic is not joined, if a task outlives it, and if nothing can happen. See `redd::sim`.
+///
 /// # Examples
 /// ```
 /// use redd::time::{Duration, Instant, sleep};
@@ -91,6 +95,21 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn tasks_run_on_two_workers() -> Result<(), redd::task::JoinError> {
 ///     assert_eq!(redd::spawn(async { 7 }).await?, 7);
 ///     Ok(())
+/// }
+///
+/// #[redd::test(sim, seeds = 20, flavor = "multi_thread")]
+/// async fn every_order_gives_the_same_sum() {
+///     let (sender, mut numbers) = redd::sync::mpsc::channel(1);
+///     for number in 1..=3 {
+///         let sender = sender.clone();
+///         redd::spawn(async move { sender.send(number).await.unwrap() });
+///     }
+///     drop(sender);
+///     let mut sum = 0;
+///     while let Some(number) = numbers.recv().await {
+///         sum += number;
+///     }
+///     assert_eq!(sum, 6);
 /// }
 ///
 /// #[redd::test(strict)]

@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use crate::driver::Driver;
 use crate::primitives::atomic::AtomicU64;
-use crate::primitives::rng::{Rng, random_seed};
+use crate::primitives::rng::Rng;
+use crate::primitives::seed::random_seed;
 use crate::primitives::{thread, thread_local};
 use crate::time::timers::Timers;
 

@@ -78,6 +78,7 @@ pub mod time;
 pub mod group;
 pub mod observe;
 pub mod runtime;
+pub mod sim;
 
 // The world outside.
 pub(crate) mod driver;

@@ -51,7 +51,8 @@ fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
     assert!(status.success());
     let examples = target().join("debug/examples");
     let mut count = 0;
-    let pages = ["spawning-tasks.md", "task-groups.md"].map(|page| repository().join("docs/guide").join(page));
+    let pages =
+        ["spawning-tasks.md", "task-groups.md", "replay.md"].map(|page| repository().join("docs/guide").join(page));
     for program in pages.iter().flat_map(|page| programs(page)) {
         let name = program.path.file_stem().unwrap().to_str().unwrap().to_owned();
         let file = std::fs::read_to_string(&program.path).unwrap();
@@ -65,7 +66,7 @@ fn each_program_is_in_the_guide_verbatim_and_prints_what_the_guide_shows() {
         assert_eq!(Some(printed.trim_end()), program.shown.as_deref(), "{name} prints other text");
         count += 1;
     }
-    assert!(count >= 19, "only {count} programs were found: has the form of the page changed?");
+    assert!(count >= 20, "only {count} programs were found: has the form of the page changed?");
 }
 
 #[test]

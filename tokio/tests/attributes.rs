@@ -31,6 +31,14 @@ async fn a_paused_test_sleeps_no_real_time() {
     assert!(start.elapsed() >= Duration::from_secs(3600));
 }
 
+#[tokio::test(sim, seeds = 3, flavor = "multi_thread")]
+async fn a_test_in_worlds_sleeps_no_real_time_on_any_flavor() {
+    let start = tokio::time::Instant::now();
+    tokio::spawn(tokio::time::sleep(Duration::from_secs(3600))).await.expect("it does not panic");
+    assert_eq!(start.elapsed(), Duration::from_secs(3600));
+    assert_eq!(flavor(), RuntimeFlavor::MultiThread);
+}
+
 #[tokio::test(flavor = "local")]
 async fn a_local_test_spawns_futures_that_are_not_send() {
     let value = std::rc::Rc::new(1);

@@ -27,6 +27,10 @@ pub(crate) fn now() -> Instant {
     *START + PASSED.get()
 }
 
+pub(crate) fn system_now() -> Instant {
+    now()
+}
+
 pub(crate) fn has_surely_passed(instant: Instant) -> bool {
     instant <= now()
 }

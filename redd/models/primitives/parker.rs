@@ -34,6 +34,11 @@ impl Parker {
         std::mem::take(&mut *token)
     }
 
+    pub(crate) fn park_once(&self) -> bool {
+        self.park();
+        true
+    }
+
     pub(crate) fn has_token(&self) -> bool {
         *self.token.lock().expect("no panic under this lock")
     }

@@ -40,6 +40,13 @@ pub(crate) fn spawn_named<T: Send + 'static>(
     imp::Builder::new().name(name).spawn(f)
 }
 
+/// Models have no simulated worlds.
+pub(crate) use spawn_named as spawn_member;
+
+pub(crate) fn join<T>(thread: JoinHandle<T>) -> std::thread::Result<T> {
+    thread.join()
+}
+
 pub(crate) fn has_ended(_thread: &JoinHandle<()>) -> bool {
     false
 }

@@ -389,7 +389,7 @@ impl<W: Work> Pool<W> {
                     drop(inner);
                     for thread in ended.into_iter().filter(|thread| !excluded.contains(&thread.thread().id())) {
                         // A thread of the pool catches all panics.
-                        drop(thread.join());
+                        drop(thread::join(thread));
                     }
                     return true;
                 }

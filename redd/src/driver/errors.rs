@@ -14,6 +14,16 @@ error_texts! {
           alive as long as its sockets, or take the descriptor out and use it without a runtime",
 }
 
+/// The error of a descriptor that a program wants to wait for in a simulated world. `what` describes the descriptor.
+pub(crate) fn not_simulated(what: &Option<Box<str>>) -> io::Error {
+    let what = what.as_deref().unwrap_or("a descriptor");
+    let text = format!(
+        "a simulated world cannot wait for {what}: sockets, pipes, signals and processes are not simulated. Run this code outside of \
+         the world, or replace the socket by a channel or `io::duplex`"
+    );
+    io::Error::new(io::ErrorKind::Unsupported, text)
+}
+
 /// Returns the error of every operation on a descriptor whose runtime has shut down.
 pub(crate) fn shutdown_error() -> io::Error {
     io::Error::other(ShutDown)

@@ -29,7 +29,9 @@ pub(crate) use readiness::{Registration, Source};
 use crate::collections::wake_list::WakeList;
 use crate::observe::waiter::WaiterInfo;
 use crate::primitives::atomic::{AtomicU64, Ordering};
+use crate::primitives::baton;
 use crate::primitives::event_wait::wait_for_events;
+use crate::primitives::parker::Parker;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
@@ -47,6 +49,8 @@ pub(crate) struct Driver {
     epoll: Epoll,
     wake: EventFd,
     slots: Slab,
+    /// In a simulated world: where its one waiter sleeps. There the epoll has no descriptors.
+    simulated: Option<Parker>,
     /// Total number of events of descriptors.
     events: AtomicU64,
 }
@@ -55,7 +59,8 @@ impl Driver {
     pub(crate) fn new() -> io::Result<Self> {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
-        Ok(Self { epoll, wake, slots: Slab::new(), events: AtomicU64::new(0) })
+        let simulated = baton::is_member().then(Parker::new);
+        Ok(Self { epoll, wake, slots: Slab::new(), simulated, events: AtomicU64::new(0) })
     }
 
     /// First half of a turn, which calls no wakers: waits for events, at most for `timeout`. With `None` it waits until
@@ -64,6 +69,10 @@ impl Driver {
     ///
     /// An error means that epoll is broken: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
+        if let Some(parker) = &self.simulated {
+            buffer.clear();
+            return Ok(wait_in_world(parker, timeout));
+        }
         wait_for_events(&self.epoll, buffer, timeout)?;
         // The counter is not read: an edge reports only its change, and `EventFd::signal` keeps it from overflowing.
         Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
@@ -96,7 +105,10 @@ impl Driver {
     /// Leaves a token. One of the threads in `wait`, or the next thread that calls it, returns with the token.
     pub(crate) fn wake(&self) {
         // `one-edge-one-thread`.
-        self.wake.signal();
+        match &self.simulated {
+            None => self.wake.signal(),
+            Some(parker) => parker.unpark(),
+        }
     }
 
     /// From now on no event is dispatched. All waiting tasks are woken, and a wait that begins later returns the
@@ -147,6 +159,9 @@ impl Driver {
     }
 
     fn register(&self, fd: RawFd, interest: Interest) -> io::Result<(u32, u32)> {
+        if self.simulated.is_some() {
+            return Err(errors::not_simulated(&crate::sys::descriptor::describe(fd)));
+        }
         let index = self.slots.allocate()?;
         let generation = self.slot(index).state().generation();
         self.slot(index).begin_use(fd);
@@ -170,5 +185,15 @@ impl Driver {
 
     fn slot(&self, index: u32) -> &'static IoSlot {
         self.slots.slot(index).expect("an allocated index has a slot")
+    }
+}
+
+/// As [`Driver::wait`], in a simulated world.
+#[cold]
+fn wait_in_world(parker: &Parker, timeout: Option<Duration>) -> bool {
+    match timeout {
+        None => parker.park_once(),
+        Some(Duration::ZERO) => parker.has_token() && parker.park_once(),
+        Some(timeout) => parker.park_timeout(timeout),
     }
 }

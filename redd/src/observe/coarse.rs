@@ -17,6 +17,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::primitives::atomic::{Ordering, fixed};
+use crate::primitives::baton;
 use crate::primitives::cache_padded::CachePadded;
 use crate::primitives::clock;
 
@@ -47,7 +48,8 @@ pub(crate) fn at(now: Instant) -> u32 {
 /// Sets the clock. It writes only what has changed, because all workers share the cache line.
 #[inline]
 pub(crate) fn set(ms: u32) {
-    if now_ms() != ms {
+    // The time of a simulated world is not that of the process.
+    if now_ms() != ms && !baton::is_member() {
         NOW_MS.0.store(ms, Ordering::Relaxed);
     }
 }

@@ -40,14 +40,18 @@ mod spin_limits;
 pub(crate) mod thread;
 
 // These are the same in models.
+#[cfg_attr(all(test, any(loom, shuttle)), allow(dead_code, unused_imports, reason = "models have no simulated worlds"))]
+pub(crate) mod baton;
 pub(crate) mod cache_padded;
 pub(crate) mod lock_wait;
 pub(crate) mod parker_waker;
 pub(crate) mod record_pool;
 pub(crate) mod rng;
+pub(crate) mod seed;
 pub(crate) mod spin;
 pub(crate) mod spin_mutex;
 pub(crate) mod user_code;
+pub(crate) mod virtual_time;
 
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/primitives/harness.rs"]

@@ -36,6 +36,11 @@ impl Parker {
         self.park_for(Some(timeout))
     }
 
+    /// As [`park`](Self::park), but may return early. True if a token was taken.
+    pub(crate) fn park_once(&self) -> bool {
+        self.park_for(None)
+    }
+
     /// Whether the next `park` returns at once.
     pub(crate) fn has_token(&self) -> bool {
         self.word.load(Ordering::Relaxed) == TOKEN

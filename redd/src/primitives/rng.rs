@@ -45,12 +45,6 @@ impl Rng {
     }
 }
 
-/// A seed for a runtime that was not given one, from the hash keys that std draws from the system.
-pub(crate) fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0x5eed_u64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,6 +56,9 @@ impl Spin {
 
     #[cold]
     fn spin_now(&mut self, mut is_there: impl FnMut() -> bool) -> bool {
+        if super::baton::is_member() {
+            return false; // No other thread of the world runs meanwhile.
+        }
         let since = now();
         for _ in 0..ROUNDS {
             if is_there() {

@@ -1,5 +1,6 @@
 //! Threads: starting them with a name, waiting briefly for their next steps, and their ids.
 
+use super::baton;
 use std::io;
 use std::thread;
 
@@ -27,6 +28,33 @@ pub(crate) fn spawn_named<T: Send + 'static>(
         builder = builder.stack_size(bytes.min(STACK_SIZE_MAX));
     }
     builder.spawn(f)
+}
+
+/// As [`spawn_named`], for a thread of a runtime. If the caller belongs to a simulated world, so does the new thread.
+pub(crate) fn spawn_member<T: Send + 'static>(
+    name: String,
+    stack_size: Option<usize>,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
+    let Some(place) = baton::Place::in_current(&name) else {
+        return spawn_named(name, stack_size, f);
+    };
+    let identify = place.identify();
+    let thread = spawn_named(name, stack_size, move || {
+        place.take();
+        f()
+    })?;
+    // This thread has the baton, so the new one has not run.
+    identify(thread.thread().id());
+    Ok(thread)
+}
+
+/// Waits until the thread has ended, and returns its result.
+pub(crate) fn join<T>(thread: JoinHandle<T>) -> thread::Result<T> {
+    if baton::is_any() {
+        baton::wait_for_end(thread.thread().id());
+    }
+    thread.join()
 }
 
 /// Whether a thread has ended, so that nothing is lost with its handle.

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use super::lifecycle::Runtime;
 use super::local::{LocalOptions, LocalRuntime};
+use super::simulated::OwnWorld;
 use crate::observe::dump::Diagnosis;
 use crate::observe::histogram::{HistogramConfiguration, HistogramScale};
 use crate::observe::hooks::{TaskHooks, UnjoinedPanic};
 use crate::observe::late_poll::LatePoll;
 use crate::observe::overdue::Overdue;
 use crate::observe::spans;
-use crate::primitives::rng::random_seed;
+use crate::primitives::baton;
+use crate::primitives::seed::random_seed;
 use crate::scheduler::choices::{DEFAULT_THREAD_NAME, Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
 use crate::scheduler::config::{Config, ThreadHooks};
 use crate::scheduler::rescue::Rescue;
@@ -42,6 +44,7 @@ pub struct Builder {
     seed: Option<u64>,
     rescue: Option<Rescue>,
     max_rescue_workers: Option<usize>,
+    world_seed: Option<u64>,
     poll_times: Wanted,
     latencies: Wanted,
     /// The histogram of poll times as set by Tokio's older methods.
@@ -164,7 +167,8 @@ impl Builder {
                 on_diagnosis: None,
                 on_overdue: None,
                 inherits_span: false,
-                fails_on_diagnosis: false,
+                is_watched: false,
+                baton: None,
             },
             seed: None,
             poll_times: Wanted::default(),
@@ -172,6 +176,7 @@ impl Builder {
             legacy: (HistogramScale::Linear, Duration::from_micros(100), 10),
             rescue: None,
             max_rescue_workers: None,
+            world_seed: None,
         }
     }
 
@@ -1215,7 +1220,34 @@ impl Builder {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn fail_on_diagnosis(&mut self, fails: bool) -> &mut Self {
-        self.config.fails_on_diagnosis = fails;
+        self.config.is_watched = fails;
+        self
+    }
+
+    /// Makes a simulated world for this runtime: its schedule, its clock and all its random choices follow from `seed`. For tests.
+    ///
+    /// - The thread that builds the runtime belongs to the world until it drops the runtime. Call `block_on` on that thread.
+    /// - A multi-thread runtime has one worker, and its other properties: tasks are `Send`, and `block_in_place` works.
+    /// - Time is virtual: if no thread can run, the clock moves to the next timer.
+    /// - [`Runtime::block_on`] panics if nothing can happen any more, if a panic was not joined, or if a thread outside of the world has
+    ///   woken a task of it.
+    /// - On a thread of a world this does nothing: a runtime that is built there belongs to that world. See [`sim`](crate::sim).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::runtime::Builder;
+    /// use redd::time::{Duration, Instant, sleep};
+    ///
+    /// let runtime = Builder::new_multi_thread().enable_time().simulated(7).build()?;
+    /// runtime.block_on(async {
+    ///     let start = Instant::now();
+    ///     sleep(Duration::from_secs(3600)).await;
+    ///     assert_eq!(start.elapsed(), Duration::from_secs(3600));
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn simulated(&mut self, seed: u64) -> &mut Self {
+        self.world_seed = Some(seed);
         self
     }
 
@@ -1277,6 +1309,7 @@ impl Builder {
     /// ```
     #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
+        let world = self.own_world();
         let mut config = self.finished_config();
         match self.flavor {
             RuntimeFlavor::CurrentThread => {
@@ -1298,7 +1331,13 @@ impl Builder {
                 config.rescue = self.rescue_or(default);
             }
         }
-        Runtime::start(config)
+        simulate_if_in_world(&mut config);
+        Runtime::start(config, world)
+    }
+
+    /// The world of this runtime alone, if it is to have one.
+    fn own_world(&self) -> Option<OwnWorld> {
+        self.world_seed.filter(|_| !baton::is_member()).map(OwnWorld::new)
     }
 
     fn rescue_or(&self, default: Rescue) -> Rescue {
@@ -1339,10 +1378,19 @@ impl Builder {
              `Builder::new_current_thread`."
         );
         let LocalOptions { .. } = options;
+        let world = self.own_world();
         let mut config = self.finished_config();
         config.flavor = Flavor::Local;
         config.rescue = self.rescue_or(Rescue::report_only()).without_spares();
-        LocalRuntime::start(config)
+        simulate_if_in_world(&mut config);
+        LocalRuntime::start(config, world)
+    }
+}
+
+/// A runtime that is built on a thread of a simulated world belongs to that world.
+fn simulate_if_in_world(config: &mut Config) {
+    if let Some(baton) = baton::current() {
+        config.simulate(baton);
     }
 }
 

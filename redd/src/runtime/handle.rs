@@ -114,6 +114,7 @@ impl Handle {
     /// Panics if this thread already runs tasks, or if the future panics.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.shared.expect_own_world("`Handle::block_on`");
         block_on::on_parker(&self.shared, "`Handle::block_on`", future)
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::handle::Handle;
 use super::shutdown::{self, UnfinishedWork};
-use super::{block_on, diagnose, observed, strict};
+use super::simulated::{self, OwnWorld};
+use super::watched::watched;
+use super::{block_on, diagnose, observed};
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::config::Config;
@@ -45,13 +47,15 @@ use crate::task::cell::LARGE_FUTURE;
 #[derive(Debug)]
 pub struct Runtime {
     pub(super) handle: Handle,
+    /// Dropped after the shutdown.
+    _world: Option<OwnWorld>,
 }
 
 impl std::panic::UnwindSafe for Runtime {}
 impl std::panic::RefUnwindSafe for Runtime {}
 
 impl Runtime {
-    pub(crate) fn start(mut config: Config) -> io::Result<Self> {
+    pub(crate) fn start(mut config: Config, world: Option<OwnWorld>) -> io::Result<Self> {
         observed::apply_debug_options(&mut config);
         let shared = Shared::new(config)?;
         match shared.config.flavor {
@@ -75,7 +79,8 @@ impl Runtime {
         }
         observed::begin(&shared);
         diagnose::begin(&shared);
-        Ok(Self { handle: Handle { shared } })
+        simulated::begin(&shared);
+        Ok(Self { handle: Handle { shared }, _world: world })
     }
 
     /// Returns a handle, for spawning from any thread.
@@ -126,8 +131,8 @@ impl Runtime {
 
     #[track_caller]
     fn run<F: Future>(&self, future: F) -> F::Output {
-        if self.handle.shared.config.fails_on_diagnosis {
-            return self.run_any(strict::strictly(self.handle.shared.arc(), future));
+        if self.handle.shared.config.is_watched {
+            return self.run_any(watched(self.handle.shared.arc(), future));
         }
         self.run_any(future)
     }

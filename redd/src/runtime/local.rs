@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::handle::Handle;
 use super::lifecycle::Runtime;
 use super::shutdown::UnfinishedWork;
+use super::simulated::OwnWorld;
 use crate::observe::metrics::RuntimeMetrics;
 use crate::scheduler::config::Config;
 use crate::scheduler::enter::EnterGuard;
@@ -50,8 +51,8 @@ impl std::panic::UnwindSafe for LocalRuntime {}
 impl std::panic::RefUnwindSafe for LocalRuntime {}
 
 impl LocalRuntime {
-    pub(crate) fn start(config: Config) -> io::Result<Self> {
-        Ok(Self { runtime: Runtime::start(config)?, _not_send: PhantomData })
+    pub(crate) fn start(config: Config, world: Option<OwnWorld>) -> io::Result<Self> {
+        Ok(Self { runtime: Runtime::start(config, world)?, _not_send: PhantomData })
     }
 
     /// Returns a handle. Its `spawn` takes `Send` futures and works from any thread.

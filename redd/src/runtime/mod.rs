@@ -17,10 +17,12 @@ mod look;
 mod models;
 mod observed;
 mod shutdown;
+pub(crate) mod simulated;
 mod spawn;
 mod strict;
 mod top;
 mod waits;
+mod watched;
 #[cfg(all(test, shuttle))]
 #[path = "../../models/runtime_whole.rs"]
 mod whole_models;

@@ -23,15 +23,18 @@ use crate::scheduler::shared::Shared;
 
 /// Applies what the user has set in the environment.
 pub(super) fn apply_debug_options(config: &mut Config) {
+    if debug_options().no_overdue && config.on_overdue.is_none() {
+        config.on_overdue = Some(Arc::new(|_| {}));
+    }
+    if config.baton.is_some() {
+        return; // What the other options switch on looks from outside of the world.
+    }
     if debug_options().no_diagnoses {
-        (config.diagnose, config.fails_on_diagnosis) = (false, false);
+        (config.diagnose, config.is_watched) = (false, false);
     }
     let LatePollOption { is_off, report_after, with_stack } = debug_options().late_poll;
     if is_off && config.on_late_poll.is_none() {
         config.on_late_poll = Some(Arc::new(|_| {}));
-    }
-    if debug_options().no_overdue && config.on_overdue.is_none() {
-        config.on_overdue = Some(Arc::new(|_| {}));
     }
     let rescue = &mut config.rescue;
     if let Some(time) = report_after {

@@ -16,6 +16,7 @@ use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
 use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
+use crate::primitives::baton::FailureKind;
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::leave::release_spares;
@@ -34,6 +35,22 @@ pub(super) fn shutdown(shared: &Shared, timeout: Option<Duration>) {
     if !shared.is_in_own_process() {
         // The threads to wait for exist only in the parent process.
         return;
+    }
+    let mut timeout = timeout;
+    if let Some(baton) = &shared.config.baton {
+        if !baton.is_here() {
+            baton.fail(
+                FailureKind::ForeignThread,
+                format!(
+                    "a runtime of the world was dropped on thread `{}`, which does not belong to the world. Drop it on a thread of the \
+                     world.",
+                    thread::current_name()
+                ),
+            );
+            timeout = Some(Duration::ZERO);
+        } else if baton.is_failing() {
+            timeout = Some(Duration::ZERO); // Some of its threads may wait forever.
+        }
     }
     let would_wait = timeout != Some(Duration::ZERO);
     if would_wait && current::entered() != Entered::No {
@@ -307,7 +324,7 @@ pub(super) fn join_workers(shared: &Shared, excluded: &[ThreadId]) {
         }
         // A worker catches the panics of tasks. If the worker itself panicked, its message was printed, and we continue
         // to wait.
-        drop(thread.join());
+        drop(thread::join(thread));
     }
 }
 

@@ -1,10 +1,9 @@
-//! The future of a strict `block_on`: it panics if there is a diagnosis.
+//! A strict `block_on`: it panics if there is a diagnosis.
 //!
-//! Called by `lifecycle`, for `Builder::fail_on_diagnosis`.
+//! Called by `watched`, for `Builder::fail_on_diagnosis`.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use super::diagnose::Failure;
@@ -18,33 +17,36 @@ use crate::sys;
 /// The time between the two looks at the end, as in `diagnose`.
 const CONFIRM: Duration = Duration::from_millis(10);
 
-/// Ends the looks for a call.
-struct Ends(Arc<Failure>);
+/// Panics if a task of the runtime can never run again: meanwhile, or when the future has ended. The drop ends the looks for the call.
+pub(super) struct StrictWatch(Arc<Failure>);
 
-impl Drop for Ends {
+impl Drop for StrictWatch {
     fn drop(&mut self) {
         Failure::end(&self.0);
     }
 }
 
-/// Runs the future, and panics if a task of the runtime can never run again: meanwhile, or when the future has ended.
-pub(super) async fn strictly<F: Future>(shared: Arc<Shared>, future: F) -> F::Output {
-    let failure = Ends(Failure::begin(&shared));
-    let mut future = pin!(future);
-    let output = poll_fn(|cx| {
-        if let Some(text) = failure.0.take(cx.waker()) {
+impl StrictWatch {
+    pub(super) fn begin(shared: &Arc<Shared>) -> Self {
+        Self(Failure::begin(shared))
+    }
+
+    pub(super) fn before_poll(&self, waker: &Waker) {
+        if let Some(text) = self.0.take(waker) {
             fail(&text);
         }
-        let polled = future.as_mut().poll(cx);
-        failure.0.set_wait(waiting::last().and_then(|waits| waits.location));
-        polled
-    })
-    .await;
-    drop(failure);
-    if let Some(text) = final_look(&shared) {
-        fail(&text);
     }
-    output
+
+    pub(super) fn after_poll(&self) {
+        self.0.set_wait(waiting::last().and_then(|waits| waits.location));
+    }
+
+    pub(super) fn end(self, shared: &Arc<Shared>) {
+        drop(self);
+        if let Some(text) = final_look(shared) {
+            fail(&text);
+        }
+    }
 }
 
 fn fail(text: &str) -> ! {

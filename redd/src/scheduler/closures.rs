@@ -95,6 +95,7 @@ where
     R: Send + 'static,
 {
     shared.expect_own_process("`spawn_blocking`");
+    shared.expect_own_world("`spawn_blocking`");
     let values = Inherited::capture(shared.config.inherits_span);
     // SAFETY: closure and result are `Send`.
     unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, values, Closure(Some(f)), name, location) }
@@ -124,7 +125,7 @@ pub(crate) fn start(shared: &Arc<Shared>, runnable: Runnable, urgency: Urgency) 
 fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
     let mine = Arc::clone(shared);
     let name = shared.config.name_thread();
-    thread::spawn_named(name, shared.config.thread_stack_size, move || {
+    thread::spawn_member(name, shared.config.thread_stack_size, move || {
         if !mine.config.observe {
             recorder::hide_thread();
         }

@@ -14,6 +14,7 @@ use crate::observe::histogram::HistogramConfiguration;
 use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
 use crate::observe::overdue::OverdueHook;
+use crate::primitives::baton::{Baton, FailureKind};
 use crate::primitives::user_code::guarded;
 
 /// What a builder decided.
@@ -52,11 +53,35 @@ pub(crate) struct Config {
     pub(crate) on_overdue: Option<OverdueHook>,
     /// Whether tasks inherit the current span. Only with the feature `tracing`.
     pub(crate) inherits_span: bool,
-    /// A diagnosis makes `block_on` panic.
-    pub(crate) fails_on_diagnosis: bool,
+    /// `block_on` panics if there is a diagnosis, or if the world has failed.
+    pub(crate) is_watched: bool,
+    /// The simulated world to which the runtime belongs.
+    pub(crate) baton: Option<Arc<Baton>>,
 }
 
 impl Config {
+    /// The options of a runtime in a simulated world: one worker, no thread outside of the world, and a choice of the seed before each
+    /// poll.
+    pub(crate) fn simulate(&mut self, baton: Arc<Baton>) {
+        self.workers = 1;
+        self.rescue = Rescue::off();
+        (self.on_late_poll, self.observe) = (None, false);
+        (self.diagnose, self.on_diagnosis, self.is_watched) = (false, None, true);
+        // `Worker::next_in_world` is called at this interval.
+        self.global_queue_interval = Some(1);
+        // The root of a current-thread runtime is polled after so many tasks at the latest.
+        self.event_interval = 1 + baton.choose(8) as u32;
+        let hook = self.task_hooks.on_unjoined_panic.take();
+        let world = Arc::clone(&baton);
+        self.task_hooks.on_unjoined_panic = Some(Arc::new(move |panic| {
+            world.fail(FailureKind::UnjoinedPanic, panic.to_string());
+            if let Some(hook) = &hook {
+                hook(panic);
+            }
+        }));
+        self.baton = Some(baton);
+    }
+
     /// The name of the next thread. User code may make it; if that panics, the thread has the default name.
     pub(crate) fn name_thread(&self) -> String {
         let name = guarded(|| {

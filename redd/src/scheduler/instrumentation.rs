@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::baton;
 use crate::task::Runnable;
 use crate::task::poll::Ran;
 use crate::task::recorded::RecordedPoll;
@@ -24,6 +25,8 @@ pub(crate) struct PollInstrumentation {
     is_on: AtomicBool,
     /// Whether the runtime was built with hooks or measurements.
     is_measured: bool,
+    /// Whether the wakes and spawns of a simulated world go through `record_and_schedule`.
+    is_simulated: bool,
     /// Whether each poll, wake and spawn is recorded.
     is_recorded: AtomicBool,
     pub(super) tracks_latency: bool,
@@ -42,10 +45,13 @@ impl PollInstrumentation {
         let poll_times: Box<[_]> = for_workers(&config.poll_times);
         let latencies: Box<[_]> = for_workers(&config.latencies);
         let tracks_latency = config.tracks_latency || !latencies.is_empty();
-        let is_measured = config.task_hooks.has_poll_hooks() || !poll_times.is_empty() || tracks_latency;
+        let is_simulated = config.baton.is_some();
+        let is_measured =
+            config.task_hooks.has_poll_hooks() || !poll_times.is_empty() || tracks_latency || is_simulated;
         Self {
             is_on: AtomicBool::new(is_measured),
             is_measured,
+            is_simulated,
             is_recorded: AtomicBool::new(false),
             tracks_latency,
             poll_times,
@@ -61,6 +67,11 @@ impl PollInstrumentation {
 
     pub(super) fn is_recorded(&self) -> bool {
         self.is_recorded.load(Ordering::Relaxed)
+    }
+
+    /// Whether wakes and spawns must not go directly to the queue.
+    pub(super) fn follows_wakes(&self) -> bool {
+        self.is_simulated || self.is_recorded()
     }
 
     /// Switches full recording. The workers notice it at their next poll.
@@ -92,6 +103,7 @@ impl PollInstrumentation {
             runnable.task().call_hook(hook, latency);
         }
         let recorded = self.is_recorded().then(|| RecordedPoll::begin(&runnable));
+        let simulated = config.baton.as_ref().map(|baton| (baton, runnable.task().clone()));
         let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.task().clone()));
         let ran = match self.poll_times.get(worker % config.workers) {
             Some(histogram) => {
@@ -104,6 +116,14 @@ impl PollInstrumentation {
         };
         if let Some(recorded) = recorded {
             recorded.end(&ran);
+        }
+        if let Some((baton, task)) = simulated {
+            let result = match ran {
+                Ran::Done => 0,
+                Ran::Requeue(_) => 1,
+                Ran::Yielded(_) => 2,
+            };
+            baton.record_task(baton::EventKind::Polled, task.id().number(), &|| task.info().to_string(), None, result);
         }
         if let Some((hook, task)) = keep {
             task.call_hook(hook, latency);

@@ -177,7 +177,7 @@ impl Local {
 impl Local {
     /// Notices whether wakes and spawns are recorded.
     pub(super) fn follow_recording(&self, shared: &Shared) {
-        self.direct.set(if shared.instrumentation.is_recorded() { ptr::null() } else { shared });
+        self.direct.set(if shared.instrumentation.follows_wakes() { ptr::null() } else { shared });
     }
 
     /// `one-ahead`: this thread is about to run user code.

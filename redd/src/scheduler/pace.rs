@@ -34,6 +34,9 @@ pub(super) const INJECTOR_INTERVAL_MAX: u32 = 127;
 /// difference. No row has a load that changes.
 pub(super) const SMOOTHING: u8 = 8;
 
+/// In a simulated world a worker chooses among at most this many tasks. It is less than a run queue holds.
+pub(super) const WORLD_CHOICES_MAX: usize = 128;
+
 /// The maximum number of tasks that a worker takes from the injector at once.
 ///
 /// More: the injector's lock is taken less often. Fewer: the tasks are spread over the workers without a steal.

@@ -5,11 +5,12 @@
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
 use super::local_queue::LocalQueue;
-use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX};
+use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX, WORLD_CHOICES_MAX};
 use super::park::has_work_for_others;
 use super::shared::{Shared, Worker};
 use crate::observe::counters::add;
 use crate::observe::recorder::EventKind;
+use crate::primitives::baton::Baton;
 use crate::task::Runnable;
 
 impl Worker {
@@ -19,7 +20,7 @@ impl Worker {
     pub(super) fn next_task(&mut self, shared: &Shared) -> Option<Runnable> {
         self.tick = self.tick.wrapping_add(1);
         if self.tick % self.injector_interval == 0 {
-            if let Some(runnable) = self.pop_injected(shared, 1) {
+            if let Some(runnable) = self.pop_first(shared) {
                 return Some(runnable);
             }
         }
@@ -32,6 +33,39 @@ impl Worker {
             return Some(runnable);
         }
         if self.local.is_stealable() { self.steal(shared) } else { None }
+    }
+
+    /// The task that comes first at the interval: one from outside, or in a simulated world the one that the seed chooses.
+    #[inline(never)]
+    fn pop_first(&mut self, shared: &Shared) -> Option<Runnable> {
+        if shared.config.baton.is_some() { self.next_in_world(shared) } else { self.pop_injected(shared, 1) }
+    }
+
+    /// Lets another thread of the world run, if the seed says so. Then chooses one of the tasks that are ready here.
+    #[cold]
+    fn next_in_world(&mut self, shared: &Shared) -> Option<Runnable> {
+        Baton::maybe_pass();
+        let baton = shared.config.baton.as_ref()?;
+        // All tasks that are ready join one queue. If they are more than the queue holds, the rest waits for its turn.
+        while !shared.injector.is_empty() && self.local.queue_depth() < WORLD_CHOICES_MAX {
+            let task = self.pop_injected(shared, 1)?.into_raw();
+            // SAFETY: `one-owner`; the injector's reference passes to the queue.
+            unsafe { self.local.push_back(shared, task) };
+        }
+        if self.local.is_stealable() {
+            // SAFETY: `one-owner`.
+            if let Some(task) = unsafe { self.slot(shared).queue.take_lifo() } {
+                // SAFETY: as above; its reference passes to the ring.
+                unsafe { self.local.push_back(shared, task) };
+            }
+        }
+        let skipped = baton.choose(self.local.queue_depth());
+        for _ in 0..skipped {
+            let task = self.pop_own(shared)?.into_raw();
+            // SAFETY: `one-owner`; the reference goes back to the queue.
+            unsafe { self.local.push_back(shared, task) };
+        }
+        self.pop_own(shared)
     }
 
     #[inline]

@@ -209,6 +209,18 @@ impl Shared {
         }
     }
 
+    /// Panics if the runtime belongs to a simulated world to which this thread does not belong.
+    pub(crate) fn expect_own_world(&self, what: &str) {
+        if let Some(baton) = &self.config.baton {
+            assert!(
+                baton.is_here(),
+                "{what} was called on thread `{}`, which does not belong to the simulated world of the runtime. Call it on a thread of \
+                 the world: that of a host, or one of `spawn_blocking`.",
+                thread::current_name()
+            );
+        }
+    }
+
     /// The threads that a shutdown waits for.
     pub(crate) fn threads(&self) -> Vec<thread::ThreadId> {
         let workers = self.workers.threads.lock();
@@ -286,6 +298,7 @@ impl Shared {
     }
 
     /// Updates the coarse clock of the process. Returns the milliseconds since the runtime's start.
+    #[inline]
     pub(crate) fn update_coarse_clock(&self, now: Instant) -> u64 {
         let ms = self.ms_at(now);
         coarse::set(self.started_coarse_ms.wrapping_add(ms as u32));

@@ -122,7 +122,7 @@ impl Threads {
         run: impl FnOnce(&Arc<Shared>) + Send + 'static,
     ) -> io::Result<()> {
         let mine = Arc::clone(shared);
-        let thread = thread::spawn_named(name, shared.config.thread_stack_size, move || run(&mine))
+        let thread = thread::spawn_member(name, shared.config.thread_stack_size, move || run(&mine))
             .map_err(|error| shared.config.explain_refusal(error))?;
         self.started.push(thread);
         Ok(())

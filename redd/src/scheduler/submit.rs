@@ -17,6 +17,7 @@ use super::shared::Shared;
 use crate::observe::hooks::UnjoinedPanic;
 use crate::observe::recorder::{self, EventKind, pair};
 use crate::primitives::atomic::Ordering;
+use crate::primitives::baton::{self, Baton};
 use crate::sys::fork;
 use crate::task::current::current_is_of;
 use crate::task::inherited::{self, Inherited};
@@ -196,6 +197,9 @@ impl Shared {
         if is_recorded {
             recorder::full(cause, pair(runnable.header().id().number(), task::current::id_or_zero()));
         }
+        if let Some(baton) = &self.config.baton {
+            record_in_world(baton, &runnable, cause);
+        }
         // SAFETY: set while the worker runs on this thread.
         match unsafe { LOCAL.get().as_ref() } {
             Some(local) if ptr::eq(local.shared, self) => {
@@ -210,6 +214,16 @@ impl Shared {
             _ => self.try_inject(runnable),
         }
     }
+}
+
+/// A task of a simulated world has been spawned or woken. A thread outside of that world fails it.
+fn record_in_world(baton: &Arc<Baton>, runnable: &Runnable, cause: EventKind) {
+    if !baton.is_here() {
+        baton.fail_for_foreign_wake(&runnable.task().info());
+    }
+    let kind = if cause == EventKind::Spawn { baton::EventKind::Spawned } else { baton::EventKind::Woken };
+    let task = runnable.task();
+    baton.record_task(kind, task.id().number(), &|| task.info().to_string(), Some(task::current::id_or_zero()), 0);
 }
 
 impl Schedule for Shared {

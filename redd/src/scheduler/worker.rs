@@ -10,6 +10,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use super::choices::Flavor;
@@ -59,7 +60,7 @@ impl Worker {
         Box::new(Self {
             local: Box::new(Local {
                 shared,
-                direct: Cell::new(shared),
+                direct: Cell::new(if shared.instrumentation.follows_wakes() { ptr::null() } else { shared }),
                 index,
                 slot: shared.use_slot(index),
                 queue: LocalQueue::new(&shared.config),

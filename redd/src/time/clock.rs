@@ -8,15 +8,15 @@
 //!
 //! # Invariants
 //! - `never-back`: the time that one thread reads from a clock never decreases, even across pause, advance and resume.
-//! - `real-until-paused`: `mode` changes from `REAL` at the first pause and never changes back. So reading a clock that was
+//! - `real-until-paused`: `mode` changes to `KEPT` at the first pause and never changes back. So reading a clock that was
 //!   never paused costs one relaxed load and a read of the system's clock.
 //! - `inhibitors-first`: the inhibitors are read before the scheduler looks for work. So work that ends in between is either
 //!   counted or found.
 
 use std::time::{Duration, Instant};
 
-use crate::primitives::Mutex;
-use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering, fixed};
+use crate::primitives::atomic::{AtomicU8, AtomicUsize, Ordering};
+use crate::primitives::{Mutex, baton, virtual_time};
 
 /// The last valid tick. `u64::MAX` means *no deadline*.
 pub(crate) const LAST_TICK: u64 = u64::MAX - 1;
@@ -31,12 +31,11 @@ const TICK: Duration = Duration::from_millis(1);
 /// replaced by [`far_future`].
 pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 53);
 
-/// Whether any clock of this process was ever paused. While it is false, all clocks show the same time.
-static WAS_ANY_PAUSED: fixed::AtomicBool = fixed::AtomicBool::new(false);
-
 const REAL: u8 = 0;
 /// The clock was paused at least once: `kept` has its time.
 const KEPT: u8 = 1;
+/// The clock of a simulated world, which was never paused.
+const SIMULATED: u8 = 2;
 
 /// The clock of one runtime.
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl Clock {
         let start = real_now();
         Self {
             start,
-            mode: AtomicU8::new(REAL),
+            mode: AtomicU8::new(if baton::is_member() { SIMULATED } else { REAL }),
             kept: Mutex::new(Kept { base: start, resumed_at: None }),
             inhibitors: AtomicUsize::new(0),
         }
@@ -95,7 +94,7 @@ impl Clock {
     /// Creates a paused clock. It shows its start until it is moved.
     pub(crate) fn new_paused() -> Self {
         let clock = Self::new();
-        WAS_ANY_PAUSED.store(true, Ordering::Relaxed);
+        virtual_time::begin();
         clock.mode.store(KEPT, Ordering::Relaxed);
         clock
     }
@@ -105,7 +104,17 @@ impl Clock {
     pub(crate) fn now(&self) -> Instant {
         // Relaxed (`real-until-paused`): a thread that misses a pause reads the real time, as if it had read just before
         // the pause. The kept time is read under the lock.
-        if self.mode.load(Ordering::Relaxed) == REAL { real_now() } else { self.kept.lock().now() }
+        if self.mode.load(Ordering::Relaxed) == REAL { system_now() } else { self.virtual_now() }
+    }
+
+    #[inline(never)]
+    fn virtual_now(&self) -> Instant {
+        if self.was_paused() { self.kept.lock().now() } else { real_now() }
+    }
+
+    #[inline]
+    fn was_paused(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == KEPT
     }
 
     /// Returns whether a timer with this deadline is due.
@@ -133,7 +142,7 @@ impl Clock {
     /// Pauses the clock at its current time.
     pub(crate) fn pause(&self) -> Result<(), ClockError> {
         let mut kept = self.kept.lock();
-        if self.mode.load(Ordering::Relaxed) == REAL {
+        if !self.was_paused() {
             kept.base = real_now();
         } else if kept.resumed_at.is_some() {
             // `never-back`: it is paused at the time that it shows now.
@@ -142,7 +151,7 @@ impl Clock {
             return Err(ClockError::Paused);
         }
         kept.resumed_at = None;
-        WAS_ANY_PAUSED.store(true, Ordering::Relaxed);
+        virtual_time::begin();
         self.mode.store(KEPT, Ordering::Relaxed);
         Ok(())
     }
@@ -150,7 +159,7 @@ impl Clock {
     /// Resumes the clock from the time that it shows.
     pub(crate) fn resume(&self) -> Result<(), ClockError> {
         let mut kept = self.kept.lock();
-        if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
+        if !self.was_paused() || kept.resumed_at.is_some() {
             return Err(ClockError::Running);
         }
         kept.resumed_at = Some(real_now());
@@ -160,7 +169,7 @@ impl Clock {
     /// Moves a paused clock forward.
     pub(crate) fn advance(&self, by: Duration) -> Result<(), ClockError> {
         let mut kept = self.kept.lock();
-        if self.mode.load(Ordering::Relaxed) == REAL || kept.resumed_at.is_some() {
+        if !self.was_paused() || kept.resumed_at.is_some() {
             return Err(ClockError::Running);
         }
         let base = kept.base.checked_add(by).ok_or(ClockError::OutOfRange)?;
@@ -177,7 +186,7 @@ impl Clock {
     /// as Tokio's clock does. So the time between two reads is the same in each run, whatever fraction of a millisecond
     /// the clock was paused at.
     pub(crate) fn advance_to(&self, instant: Instant) {
-        if self.mode.load(Ordering::Relaxed) == REAL {
+        if !self.was_paused() {
             return;
         }
         let mut kept = self.kept.lock();
@@ -189,7 +198,7 @@ impl Clock {
 
     #[inline]
     pub(crate) fn is_paused(&self) -> bool {
-        self.mode.load(Ordering::Relaxed) != REAL && self.kept.lock().resumed_at.is_none()
+        self.was_paused() && self.kept.lock().resumed_at.is_none()
     }
 
     /// Reports the start of work outside of the scheduler (a blocking task). Paused time does not jump until it ends.
@@ -243,10 +252,10 @@ pub(crate) enum WhenIdle {
     Wait,
 }
 
-/// Returns whether any clock of this process was ever paused. If not, all clocks show [`real_now`].
+/// Returns whether any clock of this process was ever paused or simulated. If not, all clocks show [`system_now`].
 #[inline]
-pub(crate) fn was_any_paused() -> bool {
-    WAS_ANY_PAUSED.load(Ordering::Relaxed)
+pub(crate) fn is_any_virtual() -> bool {
+    virtual_time::is_any()
 }
 
 /// Returns whether a timer with this deadline is due on a clock that was never paused. Cheap: `true` is certain, `false`
@@ -257,10 +266,16 @@ pub(crate) fn has_surely_reached(deadline: Instant) -> bool {
     deadline.checked_add(TICK).is_some_and(crate::primitives::clock::has_surely_passed)
 }
 
-/// The monotonic clock of the system.
+/// The monotonic clock of the system, or that of the simulated world to which this thread belongs.
 #[inline]
 pub(crate) fn real_now() -> Instant {
     crate::primitives::clock::now()
+}
+
+/// The monotonic clock of the system.
+#[inline]
+pub(crate) fn system_now() -> Instant {
+    crate::primitives::clock::system_now()
 }
 
 /// Returns the time about 30 years after `now`. It replaces deadlines that cannot be represented.

@@ -40,10 +40,10 @@ impl Instant {
     /// ```
     #[inline]
     pub fn now() -> Self {
-        if clock::was_any_paused() {
+        if clock::is_any_virtual() {
             return Self(now_here());
         }
-        Self(clock::real_now())
+        Self(clock::system_now())
     }
 
     /// Converts from the standard type.

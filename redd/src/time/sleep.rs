@@ -22,7 +22,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::Instant;
-use super::clock::{LONGEST, far_future, has_surely_reached, was_any_paused};
+use super::clock::{LONGEST, far_future, has_surely_reached, is_any_virtual};
 use super::timers::{Arming, Timer, TimerState, Timers};
 use crate::collections::wake_list::wake_guarded;
 use crate::current::{self, Parts};
@@ -170,7 +170,8 @@ impl Sleep {
     }
 
     /// As [`new`](Self::new), for a timer that waits at `location`.
-    #[inline]
+    // Only small constructors call it.
+    #[inline(always)]
     #[track_caller]
     fn new_at(what: &str, when: When, location: &'static Location<'static>) -> Self {
         let made = current::with_parts(|parts| {
@@ -308,6 +309,8 @@ debug_struct!([] Sleep as "Sleep", self => {
     timer: self.timer,
 });
 
+// The constructors share it: inlined into each, it costs them registers that they save and restore.
+#[inline(never)]
 fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
     match when {
         When::At(deadline) => deadline.into_std(),
@@ -329,7 +332,7 @@ fn millis_until(deadline: std::time::Instant) -> u64 {
 /// Fires an armed timer if its deadline has been reached (`clock-decides`).
 #[inline]
 fn fire_if_reached(timer: Pin<&mut Timer>, deadline: std::time::Instant) -> bool {
-    let is_reached = if was_any_paused() { has_reached(&timer, deadline) } else { has_surely_reached(deadline) };
+    let is_reached = if is_any_virtual() { has_reached(&timer, deadline) } else { has_surely_reached(deadline) };
     if is_reached {
         timer.fire();
     }

@@ -116,6 +116,7 @@ pub(crate) const DEEP: &[Lane] = &[
         run: mutants,
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
+    Lane { name: "worlds", purpose: "1,000 simulated worlds, each of them twice: the same events", run: worlds },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
     Lane {
         name: "attach",
@@ -438,6 +439,13 @@ fn random_from(root: &Path, seeds: u64, from: u64) -> Outcome {
     command.env("REDD_SEEDS", seeds.to_string()).env("REDD_FROM", from.to_string()).stderr(Stdio::null());
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.cases > 0, note: format!("programs: {count}, from seed {from}") }
+}
+
+/// In release, whose hashes are those of the debug builds of `ci`.
+fn worlds(root: &Path) -> Outcome {
+    let arguments = ["test", "--release", "-p", "redd", "--test", "sim_hash", "--test", "sim"];
+    let count = run_tests(cargo(root, &arguments).env("REDD_WORLDS", "1000"));
+    Outcome { passed: count.succeeded && count.passed > 0, note: count.to_string() }
 }
 
 fn soak(root: &Path) -> Outcome {

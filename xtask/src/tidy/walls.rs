@@ -39,6 +39,7 @@ const LAYERS: &[&[&str]] = &[
     &["io/background.rs", "io/stdio.rs"],
     &["observe/metrics.rs", "observe/metrics/"],
     &["runtime/"],
+    &["sim/"],
     &["group/"],
     &["macros/"],
     // The world outside.

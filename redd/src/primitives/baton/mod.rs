@@ -1,0 +1,25 @@
+//! The baton of a simulated world: of all threads of a world, the one that holds the baton runs, and the others wait for it.
+//!
+//! - `schedule` decides which thread runs next, and what time it is. It has no threads in it.
+//! - `events` computes the hash of everything that happens.
+//! - `world` has the hand-over, and what happens if nothing can happen.
+//! - `member` knows which world a thread belongs to.
+//!
+//! The design is described in the module `sim`, which has the public part.
+
+mod events;
+mod failure;
+mod member;
+mod schedule;
+mod settler;
+mod world;
+
+pub(crate) use events::{Event, EventKind, Record};
+pub use failure::FailureKind;
+pub(crate) use failure::{WorldEnded, WorldFailure};
+pub(crate) use member::{
+    HostThread, Joined, Place, current, is_any, is_member, new_world, now, random_u64, wait_for_end, wait_word,
+    wake_word,
+};
+pub(crate) use settler::Settler;
+pub(crate) use world::Baton;

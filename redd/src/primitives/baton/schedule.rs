@@ -1,0 +1,328 @@
+//! Which thread of a world runs next, and what time it is there.
+//!
+//! Called by `world` and `member`, under the lock of the world. There are no threads here: a test can take every step by hand.
+//!
+//! ```text
+//!            choose                     block
+//!   ready ───────────▶ running ─────────────────────▶ blocked
+//!     ▲                   │  └──▶ ended                  │
+//!     └──── yield_now ────┘                              │
+//!     └───────── wake, end of a thread, deadline ────────┘
+//! ```
+//!
+//! # Invariants
+//! - `one-runs`: at most one thread is running. `choose` is called only while none is.
+//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running.
+
+use std::collections::BTreeSet;
+use std::thread::ThreadId;
+
+use super::events::{Event, EventKind, Events};
+use crate::primitives::rng::Rng;
+
+/// What a blocked thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// A wake on the word at this address. No address is ever part of an event or a choice.
+    Word(usize),
+    /// The end of this thread.
+    End(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ThreadState {
+    Ready,
+    Running,
+    Blocked { on: Wait, deadline: Option<u64> },
+    Ended,
+}
+
+#[derive(Debug)]
+struct Thread {
+    name: String,
+    host: usize,
+    id: Option<ThreadId>,
+    state: ThreadState,
+    /// The last time it was blocked it was woken, and not by its deadline.
+    was_woken: bool,
+}
+
+/// The threads and the clock of a world.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) events: Events,
+    rng: Rng,
+    now_ns: u64,
+    threads: Vec<Thread>,
+    ready: Vec<usize>,
+    /// Blocked threads with a deadline, the earliest first.
+    sleepers: BTreeSet<(u64, usize)>,
+    alive: usize,
+}
+
+impl Schedule {
+    pub(super) fn new(seed: u64, keeps_events: bool) -> Self {
+        Self {
+            events: Events::new(keeps_events),
+            rng: Rng::new(seed),
+            now_ns: 0,
+            threads: Vec::new(),
+            ready: Vec::new(),
+            sleepers: BTreeSet::new(),
+            alive: 0,
+        }
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    pub(super) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    /// The name of the thread that has the baton.
+    pub(super) fn running(&self) -> Option<&str> {
+        self.threads.iter().find(|thread| thread.state == ThreadState::Running).map(|thread| &*thread.name)
+    }
+
+    pub(super) fn host_of(&self, index: usize) -> usize {
+        self.threads[index].host
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.threads.iter().map(|thread| thread.name.clone()).collect()
+    }
+
+    /// The names of the threads that have not ended.
+    pub(super) fn alive_names(&self) -> Vec<&str> {
+        self.threads.iter().filter(|thread| thread.state != ThreadState::Ended).map(|thread| &*thread.name).collect()
+    }
+
+    pub(super) fn record(&mut self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
+        self.events.add(Event { at_ns: self.now_ns, subject, kind, arguments });
+    }
+
+    /// The next random number of the world.
+    pub(super) fn random_u64(&mut self) -> u64 {
+        let random = self.rng.next_u64();
+        self.record(EventKind::Seeded, 0, [(random >> 32) as u32, random as u32]);
+        random
+    }
+
+    /// A number below `bound`. Nothing is drawn if there is no choice.
+    pub(super) fn below(&self, bound: usize) -> usize {
+        if bound < 2 { 0 } else { self.rng.below(bound as u32) as usize }
+    }
+
+    /// Adds a thread that is ready to run.
+    pub(super) fn add_thread(&mut self, host: usize, name: String) -> usize {
+        let index = self.threads.len();
+        self.threads.push(Thread { name, host, id: None, state: ThreadState::Ready, was_woken: false });
+        self.ready.push(index);
+        self.alive += 1;
+        self.record(EventKind::ThreadStarted, index as u32, [host as u32, 0]);
+        index
+    }
+
+    pub(super) fn set_id(&mut self, index: usize, id: ThreadId) {
+        self.threads[index].id = Some(id);
+    }
+
+    pub(super) fn index_of(&self, id: ThreadId) -> Option<usize> {
+        self.threads.iter().position(|thread| thread.id == Some(id))
+    }
+
+    pub(super) fn has_ended(&self, index: usize) -> bool {
+        self.threads[index].state == ThreadState::Ended
+    }
+
+    pub(super) fn is_blocked(&self, index: usize) -> bool {
+        matches!(self.threads[index].state, ThreadState::Blocked { .. })
+    }
+
+    pub(super) fn was_woken(&self, index: usize) -> bool {
+        self.threads[index].was_woken
+    }
+
+    /// Chooses one of the threads that are ready, and makes it the running one (`one-runs`).
+    pub(super) fn choose(&mut self) -> Option<usize> {
+        debug_assert!(!self.threads.iter().any(|thread| thread.state == ThreadState::Running), "`one-runs`");
+        let count = self.ready.len();
+        if count == 0 {
+            return None;
+        }
+        let index = self.ready.swap_remove(self.below(count));
+        self.threads[index].state = ThreadState::Running;
+        self.record(EventKind::Switch, index as u32, [count as u32, 0]);
+        Some(index)
+    }
+
+    /// Whether another thread could run in the place of the running one.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The running thread lets others run.
+    pub(super) fn yield_now(&mut self, index: usize) {
+        self.make_ready(index, false);
+    }
+
+    /// The running thread waits.
+    pub(super) fn block(&mut self, index: usize, on: Wait, timeout_ns: Option<u64>) {
+        let deadline = timeout_ns.map(|timeout| self.now_ns.saturating_add(timeout));
+        if let Some(deadline) = deadline {
+            self.sleepers.insert((deadline, index));
+        }
+        self.threads[index].state = ThreadState::Blocked { on, deadline };
+    }
+
+    fn make_ready(&mut self, index: usize, was_woken: bool) {
+        let thread = &mut self.threads[index];
+        if let ThreadState::Blocked { deadline: Some(deadline), .. } = thread.state {
+            self.sleepers.remove(&(deadline, index));
+        }
+        (thread.state, thread.was_woken) = (ThreadState::Ready, was_woken);
+        self.ready.push(index);
+    }
+
+    /// Wakes one of the threads that wait on the word. Returns whether there was one.
+    pub(super) fn wake_word(&mut self, word: usize) -> bool {
+        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
+        let waiters = || (0..self.threads.len()).filter(|index| waits(self.threads[*index].state));
+        let woken = waiters().nth(self.below(waiters().count()));
+        woken.is_some_and(|woken| {
+            self.make_ready(woken, true);
+            true
+        })
+    }
+
+    /// Lets a blocked thread return early.
+    pub(super) fn interrupt(&mut self, index: usize) {
+        if self.is_blocked(index) {
+            self.make_ready(index, false);
+        }
+    }
+
+    /// The blocked thread with the lowest number.
+    pub(super) fn first_blocked(&self) -> Option<usize> {
+        (0..self.threads.len()).find(|index| self.is_blocked(*index))
+    }
+
+    /// The thread ends, and with it all waits for its end.
+    pub(super) fn end(&mut self, index: usize) {
+        self.ready.retain(|other| *other != index);
+        self.threads[index].state = ThreadState::Ended;
+        self.alive -= 1;
+        self.record(EventKind::ThreadEnded, index as u32, [0, 0]);
+        for other in 0..self.threads.len() {
+            if matches!(self.threads[other].state, ThreadState::Blocked { on: Wait::End(end), .. } if end == index) {
+                self.make_ready(other, true);
+            }
+        }
+    }
+
+    /// The time of the next deadline.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.sleepers.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Moves the clock to the next deadline, and makes all threads ready whose deadlines have been reached (`time-stands`).
+    pub(super) fn move_clock(&mut self) {
+        let Some(deadline) = self.next_deadline() else { return };
+        if deadline > self.now_ns {
+            self.now_ns = deadline;
+            self.record(EventKind::Clock, 0, [0, 0]);
+        }
+        while let Some((deadline, index)) =
+            self.sleepers.first().copied().filter(|(deadline, _)| *deadline <= self.now_ns)
+        {
+            self.sleepers.remove(&(deadline, index));
+            self.make_ready(index, false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(threads: usize) -> Schedule {
+        let mut schedule = Schedule::new(1, false);
+        for index in 0..threads {
+            assert_eq!(schedule.add_thread(0, format!("thread {index}")), index);
+        }
+        schedule
+    }
+
+    fn run_all(schedule: &mut Schedule, mut step: impl FnMut(&mut Schedule, usize)) {
+        while let Some(index) = schedule.choose() {
+            step(schedule, index);
+        }
+    }
+
+    #[test]
+    fn a_deadline_wakes_all_threads_that_have_it_and_no_other() {
+        let mut schedule = schedule(4);
+        let timeouts = [Some(5), Some(7), Some(5), None];
+        run_all(&mut schedule, |schedule, index| schedule.block(index, Wait::Word(1), timeouts[index]));
+        schedule.move_clock();
+        assert_eq!(schedule.now_ns(), 5);
+        let mut woken = Vec::new();
+        run_all(&mut schedule, |schedule, index| {
+            assert!(!schedule.was_woken(index));
+            woken.push(index);
+            schedule.end(index);
+        });
+        woken.sort_unstable();
+        assert_eq!(woken, [0, 2]);
+        assert_eq!(schedule.next_deadline(), Some(7));
+    }
+
+    #[test]
+    fn a_wake_ends_the_wait_of_one_thread_on_that_word_and_its_deadline() {
+        let mut schedule = schedule(3);
+        run_all(&mut schedule, |schedule, index| schedule.block(index, Wait::Word(1 + index / 2), Some(9)));
+        assert!(!schedule.wake_word(3));
+        assert!(schedule.wake_word(1));
+        let woken = schedule.choose().expect("one is ready");
+        assert!(woken < 2 && schedule.was_woken(woken));
+        assert_eq!(schedule.sleepers.len(), 2);
+        schedule.end(woken);
+        assert!(schedule.wake_word(1));
+        assert!(!schedule.wake_word(1));
+    }
+
+    #[test]
+    fn all_waits_for_the_end_of_a_thread_end_with_it() {
+        let mut schedule = schedule(3);
+        let mut order = Vec::new();
+        run_all(&mut schedule, |schedule, index| {
+            order.push(index);
+            if index > 0 && !schedule.has_ended(0) {
+                schedule.block(index, Wait::End(0), None)
+            } else {
+                schedule.end(index)
+            }
+        });
+        assert_eq!(schedule.alive(), 0);
+        assert!(order.iter().filter(|index| **index > 0).count() >= 2);
+    }
+
+    #[test]
+    fn one_seed_chooses_one_order_and_seeds_choose_all_orders() {
+        let order = |seed| {
+            let mut schedule = Schedule::new(seed, false);
+            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new()), index));
+            let mut order = Vec::new();
+            run_all(&mut schedule, |schedule, index| {
+                order.push(index);
+                schedule.end(index);
+            });
+            order
+        };
+        let orders: BTreeSet<_> = (0..100).map(order).collect();
+        assert_eq!(orders.len(), 6);
+        (0..100).for_each(|seed| assert_eq!(order(seed), order(seed)));
+    }
+}

@@ -1,0 +1,422 @@
+//! One world: how its threads pass the baton on, and what happens if nothing can happen.
+//!
+//! Called by `member`, by the runtimes of the world, and by `sim`.
+//!
+//! # Protocol
+//! 1. The thread that has the baton changes its own state in the schedule: it is blocked, ready or ended.
+//! 2. It asks the schedule which thread runs next, and moves the clock if no thread can run now.
+//! 3. It gives that thread the baton: a word of its own, on which it sleeps in the system's futex.
+//! 4. It sleeps on its own word until another thread has given it the baton.
+//!
+//! # Invariants
+//! - `holder-only`: only the thread that has the baton takes steps of the schedule. A thread outside of the world takes one kind: a
+//!   wake, which fails the world.
+//! - `no-user-code-under-lock`: wakers are called and dropped, and dumps are made, while the lock is free.
+//! - `early-return`: every wait may return early. So a thread that waits may call wakers in the place of the thread that would run next.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::events::{EventKind, Record, hash_of};
+use super::failure::{FailureKind, WorldFailure};
+use super::schedule::{Schedule, Wait};
+use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
+use crate::sys;
+
+/// How much virtual time a world may use after it has failed, until its threads have ended.
+const GRACE: Duration = Duration::from_secs(600);
+
+/// Where a world stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Runs,
+    /// The futures of all `block_on`s end with a panic, and the runtimes shut down.
+    Fails,
+    /// Threads are left that wait forever. The baton lies where it is.
+    Abandoned,
+    Ended,
+}
+
+/// Writes what the tasks of a runtime do. Returns nothing if the runtime is gone.
+type Describe = Box<dyn Fn(&mut String) + Send>;
+
+pub(super) struct State {
+    pub(super) schedule: Schedule,
+    seats: Vec<Arc<Seat>>,
+    pub(super) settlers: Vec<(u64, Waker)>,
+    pub(super) next_settler: u64,
+    /// The futures of `block_on`, with their threads.
+    pub(super) roots: Vec<(usize, Waker)>,
+    describes: Vec<Describe>,
+    /// The description of each task that has a number, if events are kept.
+    tasks: Vec<String>,
+    failures: Vec<WorldFailure>,
+    stage: Stage,
+    limit_ns: u64,
+    /// The thread outside of any host that has made the world: `Builder::simulated`.
+    pub(super) caller: Option<usize>,
+}
+
+/// One world: its schedule, its clock and its threads.
+pub(crate) struct Baton {
+    seed: u64,
+    /// The `Instant` of virtual time 0.
+    origin: Instant,
+    now_ns: AtomicU64,
+    state: Mutex<State>,
+    /// Notified when the world has ended or is abandoned.
+    over: Condvar,
+}
+
+impl fmt::Debug for Baton {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Baton").field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+/// The seat of a thread in its world: its number in the schedule, and the word by which it gets the baton.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) index: usize,
+    word: AtomicU32,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No user code runs under these locks. A poisoned one means that a thread has panicked on a broken invariant, with a message.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Seat {
+    fn give_baton(&self) {
+        // Release: publishes what the thread did that had the baton. Pairs with Acquire in `Seat::await_baton`.
+        self.word.store(1, Ordering::Release);
+        sys::futex_wake_one(&self.word);
+    }
+
+    pub(super) fn await_baton(&self) {
+        // Acquire: what the last thread did is visible. Pairs with Release in `Seat::give_baton`.
+        while self.word.swap(0, Ordering::Acquire) == 0 {
+            sys::futex_wait(&self.word, 0, None);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn fail(&mut self, kind: FailureKind, text: String) {
+        self.schedule.record(EventKind::Failed, kind as u32, [0, 0]);
+        let at = Duration::from_nanos(self.schedule.now_ns());
+        self.failures.push(WorldFailure { kind, text, at });
+    }
+
+    /// Whether the clock may move to the next deadline.
+    fn may_move_clock(&self) -> bool {
+        let limit = match self.stage {
+            Stage::Runs => self.limit_ns,
+            Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
+        };
+        self.schedule.next_deadline().is_some_and(|deadline| deadline <= limit)
+    }
+}
+
+impl Baton {
+    /// A new world without threads. `member::new_world` makes it known to the threads outside of it.
+    pub(super) fn new(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Self> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "where the virtual clock starts; only differences to it are visible"
+        )]
+        let origin = Instant::now();
+        let state = State {
+            schedule: Schedule::new(seed, keeps_events),
+            seats: Vec::new(),
+            settlers: Vec::new(),
+            next_settler: 0,
+            roots: Vec::new(),
+            describes: Vec::new(),
+            tasks: Vec::new(),
+            failures: Vec::new(),
+            stage: Stage::Runs,
+            limit_ns: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            caller: None,
+        };
+        Arc::new(Self { seed, origin, now_ns: AtomicU64::new(0), state: Mutex::new(state), over: Condvar::new() })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.origin + self.passed()
+    }
+
+    /// The virtual time since the start of the world.
+    pub(crate) fn passed(&self) -> Duration {
+        // Relaxed: the thread that reads it got the baton after the thread that wrote it.
+        Duration::from_nanos(self.now_ns.load(Ordering::Relaxed))
+    }
+
+    /// The hash of all events so far, and how many there were.
+    pub(crate) fn hash(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.schedule.events.hash(), state.schedule.events.count())
+    }
+
+    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
+    pub(crate) fn take_record(&self) -> Record {
+        let mut state = self.lock();
+        Record {
+            events: state.schedule.events.take_kept(),
+            threads: state.schedule.names(),
+            tasks: std::mem::take(&mut state.tasks),
+        }
+    }
+
+    /// Adds a thread that is ready to run.
+    pub(super) fn add_seat(&self, host: usize, name: String) -> Arc<Seat> {
+        let mut state = self.lock();
+        let index = state.schedule.add_thread(host, name);
+        let seat = Arc::new(Seat { index, word: AtomicU32::new(0) });
+        state.seats.push(Arc::clone(&seat));
+        seat
+    }
+
+    /// Gives the baton to the first thread. Called once, by a thread outside of the world.
+    pub(crate) fn start(&self) {
+        let mut state = self.lock();
+        let first = state.schedule.choose();
+        if first.is_none() {
+            state.stage = Stage::Ended; // There are no threads.
+        }
+        let seat = first.map(|first| Arc::clone(&state.seats[first]));
+        drop(state);
+        seat.iter().for_each(|seat| seat.give_baton());
+    }
+
+    /// Waits until the world is over. Calls `on_silence` if no event has happened for so long, with the name of the thread that runs.
+    pub(crate) fn wait_until_over(&self, patience: Duration, mut on_silence: impl FnMut(&str)) {
+        let mut state = self.lock();
+        let mut last = 0;
+        while matches!(state.stage, Stage::Runs | Stage::Fails) {
+            let (again, waited) = self.over.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            state = again;
+            let count = state.schedule.events.count();
+            if waited.timed_out() && std::mem::replace(&mut last, count) == count {
+                let name = state.schedule.running().unwrap_or_default().to_owned();
+                drop(state);
+                on_silence(&name);
+                state = self.lock();
+            }
+        }
+    }
+
+    /// Whether all threads have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().stage == Stage::Ended
+    }
+
+    /// Records a failure. The run continues.
+    pub(crate) fn fail(&self, kind: FailureKind, text: String) {
+        self.lock().fail(kind, text);
+    }
+
+    pub(crate) fn failures(&self) -> Vec<WorldFailure> {
+        self.lock().failures.clone()
+    }
+
+    /// If the world has failed so that it cannot continue: why.
+    pub(crate) fn end_reason(&self) -> Option<String> {
+        let state = self.lock();
+        let is_over = state.stage != Stage::Runs;
+        state.failures.last().filter(|_| is_over).map(|failure| failure.text.clone())
+    }
+
+    /// Whether the world continues without what has failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.lock().stage != Stage::Runs
+    }
+
+    /// Whether a thread outside of a host has made this world.
+    pub(crate) fn has_caller(&self) -> bool {
+        self.lock().caller.is_some()
+    }
+
+    /// Adds a runtime to the dump of the world.
+    pub(crate) fn add_describe(&self, describe: impl Fn(&mut String) + Send + 'static) {
+        self.lock().describes.push(Box::new(describe));
+    }
+
+    /// An event of a task. `other` is the number of another task.
+    pub(crate) fn record_task(
+        &self,
+        kind: EventKind,
+        task: u64,
+        describe: &dyn Fn() -> String,
+        other: Option<u64>,
+        argument: u32,
+    ) {
+        let mut state = self.lock();
+        let number = state.schedule.events.number_of(task);
+        if state.schedule.events.keeps() && state.tasks.len() < number as usize {
+            let text = describe();
+            state.tasks.resize(number as usize, String::new());
+            state.tasks[number as usize - 1] = text;
+        }
+        let first = other.map_or(argument, |other| state.schedule.events.number_of(other));
+        state.schedule.record(kind, number, [first, 0]);
+    }
+
+    /// Chooses a number below `bound`, which is recorded.
+    pub(crate) fn choose(&self, bound: usize) -> usize {
+        if bound < 2 {
+            return 0;
+        }
+        let mut state = self.lock();
+        let choice = state.schedule.below(bound);
+        state.schedule.record(EventKind::Choice, 0, [bound as u32, choice as u32]);
+        choice
+    }
+
+    /// Whether an event with this name happens now.
+    pub(crate) fn chance(&self, name: &str, percent: u8) -> bool {
+        let mut state = self.lock();
+        let happens = state.schedule.below(100) < usize::from(percent);
+        state.schedule.record(EventKind::Chance, 0, [hash_of(name), u32::from(happens)]);
+        happens
+    }
+
+    /// Waits. Returns whether it was woken. It may return early, without a wake and before the time is over (`early-return`).
+    pub(super) fn block(&self, mine: &Seat, on: Wait, timeout: Option<Duration>) -> bool {
+        let timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+        let mut state = self.lock();
+        state.schedule.block(mine.index, on, timeout_ns);
+        self.pass(mine, state, false);
+        self.lock().schedule.was_woken(mine.index)
+    }
+
+    /// The calling thread leaves the world.
+    pub(super) fn end(&self, mine: &Seat) {
+        let mut state = self.lock();
+        state.schedule.end(mine.index);
+        let root = state.roots.iter().position(|(thread, _)| *thread == mine.index).map(|at| state.roots.remove(at));
+        drop(state);
+        drop(root);
+        self.pass(mine, self.lock(), true);
+    }
+
+    /// Steps 2 to 4. The state of the calling thread has changed already.
+    pub(super) fn pass<'a>(&'a self, mine: &Seat, mut state: MutexGuard<'a, State>, is_ending: bool) {
+        loop {
+            if let Some(next) = state.schedule.choose() {
+                if next == mine.index {
+                    return;
+                }
+                let seat = Arc::clone(&state.seats[next]);
+                drop(state);
+                seat.give_baton();
+                if !is_ending {
+                    mine.await_baton();
+                }
+                return;
+            }
+            state = match self.when_quiet(mine, state, is_ending) {
+                Some(state) => state,
+                None if is_ending => return,
+                None => self.halt(mine),
+            };
+        }
+    }
+
+    /// No thread can run at this instant. Makes one ready: because tasks have waited for this, because time passes, or because the world
+    /// fails. Returns `None` if the world is over.
+    fn when_quiet<'a>(
+        &'a self,
+        mine: &Seat,
+        mut state: MutexGuard<'a, State>,
+        is_ending: bool,
+    ) -> Option<MutexGuard<'a, State>> {
+        if state.settlers.is_empty() && state.may_move_clock() {
+            state.schedule.move_clock();
+            self.now_ns.store(state.schedule.now_ns(), Ordering::Relaxed);
+            return Some(state);
+        }
+        if state.schedule.alive() == 0 {
+            return self.is_over(state, Stage::Ended);
+        }
+        if state.settlers.is_empty() && state.stage != Stage::Runs {
+            return self.is_over(state, Stage::Abandoned); // It has failed already.
+        }
+        let is_limit = state.schedule.next_deadline().is_some();
+        // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
+        let acts = if is_ending { state.schedule.first_blocked() } else { Some(mine.index) };
+        if let Some(acts) = acts {
+            state.schedule.interrupt(acts);
+        }
+        if is_ending {
+            return Some(state);
+        }
+        if !state.settlers.is_empty() {
+            let settlers = std::mem::take(&mut state.settlers);
+            state.schedule.record(EventKind::Settled, 0, [settlers.len() as u32, 0]);
+            drop(state);
+            settlers.into_iter().for_each(|(_, waker)| waker.wake());
+            return Some(self.lock());
+        }
+        Some(self.begin_failing(state, is_limit))
+    }
+
+    /// Nothing can happen, or the limit is reached: all `block_on`s end.
+    fn begin_failing<'a>(&'a self, mut state: MutexGuard<'a, State>, is_limit: bool) -> MutexGuard<'a, State> {
+        let describes = std::mem::take(&mut state.describes);
+        let names = state.schedule.alive_names().join("`, `");
+        let limit = Duration::from_nanos(state.limit_ns);
+        drop(state);
+        let mut text = String::from(if is_limit {
+            "the world has reached its limit of virtual time"
+        } else {
+            "nothing can happen: all threads of the world wait, and no timer is armed"
+        });
+        if is_limit {
+            text.push_str(&format!(
+                " ({limit:?}). Raise it with `World::limit`, or find out why the program does not end"
+            ));
+        }
+        text.push_str(&format!(".\nThreads: `{names}`.\n"));
+        describes.iter().for_each(|describe| describe(&mut text));
+        let mut state = self.lock();
+        state.describes = describes;
+        state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
+        state.stage = Stage::Fails;
+        let roots = std::mem::take(&mut state.roots);
+        drop(state);
+        roots.into_iter().for_each(|(_, waker)| waker.wake());
+        self.lock()
+    }
+
+    fn is_over<'a>(&'a self, mut state: MutexGuard<'a, State>, stage: Stage) -> Option<MutexGuard<'a, State>> {
+        state.stage = stage;
+        self.over.notify_all();
+        None
+    }
+
+    /// The world is abandoned, and this thread has the baton.
+    fn halt(&self, mine: &Seat) -> ! {
+        let state = self.lock();
+        let is_caller = state.caller == Some(mine.index);
+        let text = state.failures.last().map(|failure| failure.text.clone()).unwrap_or_default();
+        drop(state);
+        if is_caller && !std::thread::panicking() {
+            panic!("the simulated world has failed: {text}");
+        }
+        loop {
+            std::thread::park();
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Simulated worlds: one seed decides the schedule, the clock and all random choices of a program.
+//!
+//! A [`World`] has hosts. Each is a function that may be the unmodified `main` of a program: the runtime that it builds finds itself in
+//! the world. [`#[redd::test(sim, seeds = 200)]`](crate::test) runs a test in 200 worlds of one host each.
+//!
+//! - Time is virtual. It moves to the next timer when no thread of the world can run. It never moves while one runs.
+//! - Which thread runs, and which of its ready tasks a worker polls, is chosen by the seed before each poll.
+//! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
+//! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
+//!
+//! # What is not simulated
+//! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
+//! - Files are real ones.
+//! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
+//!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
+//!
+//! # Examples
+//! ```
+//! use redd::sim::World;
+//! use redd::time::{Duration, sleep};
+//!
+//! #[redd::main(flavor = "current_thread")]
+//! async fn main_of_a_program() {
+//!     sleep(Duration::from_secs(3600)).await;
+//! }
+//!
+//! let run = || World::new(7).host("one", main_of_a_program).host("two", main_of_a_program).run();
+//! let report = run();
+//! report.expect_ok();
+//! assert_eq!(report.elapsed(), Duration::from_secs(3600));
+//! assert_eq!(report.event_hash(), run().event_hash());
+//! ```
+
+// # Design
+//
+// The code of the runtime does not know that it is simulated. It calls the same functions as ever, and these ask the baton
+// (`primitives::baton`). Outside of a world that costs one relaxed load.
+//
+// | Functions of | In a world |
+// |---|---|
+// | `primitives::futex` | parkers, the event count, the pool and `blocking_*` wait for a wake in the schedule; a wake chooses a waiter by seed |
+// | `driver::Driver` | has no descriptors; its wait is a parker with a timeout, and its wake unparks |
+// | `primitives::clock` | virtual time |
+// | `primitives::thread` | workers, standbys and pool threads start and are joined in the schedule |
+// | `primitives::seed` | seeds of runtimes and threads come from the seed of the world |
+//
+// Decisions:
+// - **The baton passes where a thread waits, ends, or is about to poll a task.** No lock of redd is held there. So no thread of a world
+//   ever waits for a lock of redd that another thread of that world holds, and none spins for one.
+// - **Any wait may return early.** Parkers, the event count and the driver permit that already. So a thread that waits can be used to call
+//   the wakers of `settle`, and to begin a failure: it does that and returns, because the wakers may have filled its own queue.
+// - **A multi-thread runtime has one worker.** More of them would only add schedules in which tasks move, and every order of polls exists
+//   with one. Spares for `block_in_place` are threads of the world.
+// - **The monitor is off**, and with it rescue, diagnoses and attach requests: its thread would look at real time. A world that fails
+//   for want of events has the dump with its diagnoses.
+// - **The choice of a task is made where a worker turns to the injector at an interval.** In a world that interval is 1. So no other run
+//   has a new branch for it.
+// - **Polls, spawns and wakes are recorded where the flight recorder records them**, behind branches that exist.
+//
+// Where determinism could leak, and what is done:
+// - Addresses: keys of waits are addresses, and only compared for equality. Large tasks are cancelled in the order of their ids.
+// - Ids of tasks and threads are numbers of the process. In events a task has the number of its first appearance.
+// - Thread-local destructors run after the function of a thread: the baton passes in the last of them.
+// - The coarse clock of the process is not written by threads of a world. Ages in the dump of a world are therefore those of the process.
+// - A `LocalSet` chooses its tasks in the order of their wakes, and its polls are no events. What they do to other tasks is.
+
+mod chance;
+pub(crate) mod check;
+mod difference;
+mod report;
+mod settle;
+mod world;
+
+pub use chance::chance;
+pub use check::{Seeds, seeds};
+pub use report::{Failure, FailureKind, Report};
+pub use settle::{Settle, settle};
+pub use world::World;
