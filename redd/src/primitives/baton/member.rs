@@ -66,6 +66,13 @@ pub(crate) fn current() -> Option<Arc<Baton>> {
     Some(Arc::clone(&here()?.baton))
 }
 
+/// The world of the calling thread, and the number of its host there.
+pub(crate) fn current_host() -> Option<(Arc<Baton>, usize)> {
+    let member = here()?;
+    let host = member.baton.lock().schedule.host_of(member.seat.index);
+    Some((Arc::clone(&member.baton), host))
+}
+
 /// Whether the calling thread belongs to a world.
 #[inline]
 pub(crate) fn is_member() -> bool {
@@ -253,9 +260,8 @@ impl fmt::Debug for Member {
 impl Place {
     /// The place of a new thread in the world of the calling thread, on the same host.
     pub(crate) fn in_current(name: &str) -> Option<Self> {
-        let member = here()?;
-        let host = member.baton.lock().schedule.host_of(member.seat.index);
-        Some(member.baton.add_thread(host, name.to_owned()))
+        let (baton, host) = current_host()?;
+        Some(baton.add_thread(host, name.to_owned()))
     }
 
     /// For the thread that starts it. Called before that thread passes the baton on.

@@ -4,12 +4,14 @@
 //! - `events` computes the hash of everything that happens.
 //! - `world` has the hand-over, and what happens if nothing can happen.
 //! - `member` knows which world a thread belongs to.
+//! - `parts` has what rooms above add to a world: a network, a disk, a script.
 //!
 //! The design is described in the module `sim`, which has the public part.
 
 mod events;
 mod failure;
 mod member;
+mod parts;
 mod schedule;
 mod settler;
 mod world;
@@ -18,8 +20,9 @@ pub(crate) use events::{Event, EventKind, Record};
 pub use failure::FailureKind;
 pub(crate) use failure::{WorldEnded, WorldFailure};
 pub(crate) use member::{
-    HostThread, Joined, Place, current, is_any, is_member, new_world, now, random_u64, wait_for_end, wait_word,
-    wake_word,
+    HostThread, Joined, Place, current, current_host, is_any, is_member, new_world, now, random_u64, wait_for_end,
+    wait_word, wake_word,
 };
+pub(crate) use parts::Agenda;
 pub(crate) use settler::Settler;
 pub(crate) use world::Baton;

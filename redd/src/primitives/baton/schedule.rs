@@ -227,11 +227,12 @@ impl Schedule {
         self.sleepers.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Moves the clock to the next deadline, and makes all threads ready whose deadlines have been reached (`time-stands`).
-    pub(super) fn move_clock(&mut self) {
-        let Some(deadline) = self.next_deadline() else { return };
-        if deadline > self.now_ns {
-            self.now_ns = deadline;
+    /// Moves the clock to `to`, which is not after the next deadline. Makes all threads ready whose deadlines have been reached
+    /// (`time-stands`).
+    pub(super) fn move_clock(&mut self, to: u64) {
+        debug_assert!(self.next_deadline().is_none_or(|deadline| to <= deadline), "a deadline was passed over");
+        if to > self.now_ns {
+            self.now_ns = to;
             self.record(EventKind::Clock, 0, [0, 0]);
         }
         while let Some((deadline, index)) =
@@ -266,7 +267,7 @@ mod tests {
         let mut schedule = schedule(4);
         let timeouts = [Some(5), Some(7), Some(5), None];
         run_all(&mut schedule, |schedule, index| schedule.block(index, Wait::Word(1), timeouts[index]));
-        schedule.move_clock();
+        schedule.move_clock(5);
         assert_eq!(schedule.now_ns(), 5);
         let mut woken = Vec::new();
         run_all(&mut schedule, |schedule, index| {

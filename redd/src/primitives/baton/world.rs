@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::events::{EventKind, Record, hash_of};
 use super::failure::{FailureKind, WorldFailure};
+use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
@@ -51,6 +52,7 @@ pub(super) struct State {
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
     describes: Vec<Describe>,
+    pub(super) parts: Parts,
     /// The description of each task that has a number, if events are kept.
     tasks: Vec<String>,
     failures: Vec<WorldFailure>,
@@ -117,7 +119,12 @@ impl State {
             Stage::Runs => self.limit_ns,
             Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
         };
-        self.schedule.next_deadline().is_some_and(|deadline| deadline <= limit)
+        self.next_ns().is_some_and(|next| next <= limit)
+    }
+
+    /// The next time at which anything happens: a thread's deadline, or an entry of an agenda.
+    fn next_ns(&self) -> Option<u64> {
+        self.schedule.next_deadline().into_iter().chain(self.parts.next_ns()).min()
     }
 }
 
@@ -136,6 +143,7 @@ impl Baton {
             next_settler: 0,
             roots: Vec::new(),
             describes: Vec::new(),
+            parts: Parts::default(),
             tasks: Vec::new(),
             failures: Vec::new(),
             stage: Stage::Runs,
@@ -273,6 +281,11 @@ impl Baton {
         state.schedule.record(kind, number, [first, 0]);
     }
 
+    /// An event of a part of the world.
+    pub(crate) fn record(&self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
+        self.lock().schedule.record(kind, subject, arguments);
+    }
+
     /// Chooses a number below `bound`, which is recorded.
     pub(crate) fn choose(&self, bound: usize) -> usize {
         if bound < 2 {
@@ -342,18 +355,16 @@ impl Baton {
         mut state: MutexGuard<'a, State>,
         is_ending: bool,
     ) -> Option<MutexGuard<'a, State>> {
-        if state.settlers.is_empty() && state.may_move_clock() {
-            state.schedule.move_clock();
-            self.now_ns.store(state.schedule.now_ns(), Ordering::Relaxed);
-            return Some(state);
-        }
         if state.schedule.alive() == 0 {
-            return self.is_over(state, Stage::Ended);
+            return self.is_over(state, Stage::Ended); // No thread is left that could see what an agenda does.
+        }
+        if state.settlers.is_empty() && state.may_move_clock() {
+            return Some(self.move_clock(state));
         }
         if state.settlers.is_empty() && state.stage != Stage::Runs {
             return self.is_over(state, Stage::Abandoned); // It has failed already.
         }
-        let is_limit = state.schedule.next_deadline().is_some();
+        let is_limit = state.next_ns().is_some();
         // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
         let acts = if is_ending { state.schedule.first_blocked() } else { Some(mine.index) };
         if let Some(acts) = acts {
@@ -370,6 +381,22 @@ impl Baton {
             return Some(self.lock());
         }
         Some(self.begin_failing(state, is_limit))
+    }
+
+    /// Moves the clock to the next time at which anything happens, and lets it happen.
+    fn move_clock<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let Some(next) = state.next_ns() else { return state };
+        state.schedule.move_clock(next);
+        let now = state.schedule.now_ns();
+        self.now_ns.store(now, Ordering::Relaxed);
+        let is_due = |agenda: &Arc<dyn Agenda>| agenda.next_ns().is_some_and(|next| next <= now);
+        let due: Vec<_> = state.parts.agendas.iter().filter(|agenda| is_due(agenda)).cloned().collect();
+        if due.is_empty() {
+            return state;
+        }
+        drop(state);
+        due.iter().for_each(|agenda| agenda.run_due(now));
+        self.lock()
     }
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
