@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::disk::Operation;
 use crate::primitives::baton::{Event, EventKind, Record};
 
 /// How many events before the difference are shown.
@@ -63,6 +64,7 @@ fn describe(record: &Record, event: &Event) -> String {
         EventKind::Chance => format!("chance {first:08x}: {}", second == 1),
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
+        EventKind::Disk => format!("the disk: {} [{first}, {second}]", Operation::name_of(subject)),
     };
     format!("{:?}: {what}", Duration::from_nanos(event.at_ns))
 }

@@ -10,7 +10,7 @@
 //!
 //! # What is not simulated
 //! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
-//! - Files are real ones.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
 //! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
@@ -67,12 +67,14 @@
 mod chance;
 pub(crate) mod check;
 mod difference;
+mod disk;
 mod report;
 mod settle;
 mod world;
 
 pub use chance::chance;
 pub use check::{Seeds, seeds};
+pub use disk::{Disk, crash_disk};
 pub use report::{Failure, FailureKind, Report};
 pub use settle::{Settle, settle};
 pub use world::World;

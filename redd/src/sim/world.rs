@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::report::{Failure, FailureKind, Report};
+use crate::disk;
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::baton::{self, Baton, HostThread, WorldEnded};
 use crate::primitives::thread;
@@ -20,6 +21,9 @@ use crate::runtime::simulated::LIMIT;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Prepares a part of a world before it starts.
+type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 struct Host {
     name: String,
@@ -58,6 +62,8 @@ pub struct World {
     limit: Duration,
     keeps_events: bool,
     hosts: Vec<Host>,
+    /// What prepares the parts of the world: its disks.
+    pub(super) setups: Vec<Setup>,
 }
 
 impl fmt::Debug for World {
@@ -70,7 +76,7 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new() }
+        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), setups: Vec::new() }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -112,6 +118,7 @@ impl World {
             thread::current_name()
         );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
+        self.setups.into_iter().for_each(|setup| setup(&baton));
         let threads: Vec<_> =
             self.hosts.into_iter().enumerate().map(|(index, host)| start(&baton, index, host)).collect();
         baton.start();
@@ -126,6 +133,7 @@ impl World {
             );
         });
         threads.into_iter().filter(|_| baton.has_ended()).for_each(|thread| drop(thread.join()));
+        disk::end(&baton);
         let (hash, events) = baton.hash();
         Report {
             seed: self.seed,

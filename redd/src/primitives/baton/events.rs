@@ -36,6 +36,8 @@ pub(crate) enum EventKind {
     Seeded = 11,
     /// Something went wrong.
     Failed = 12,
+    /// An operation of a disk. The subject is its number, the arguments are a length and an offset, or an error.
+    Disk = 30,
 }
 
 /// One event.
