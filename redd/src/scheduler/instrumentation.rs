@@ -90,6 +90,10 @@ impl PollInstrumentation {
 
     /// Polls a task as a worker does, with hooks and measurements around it, and records the poll.
     pub(super) fn run(&self, config: &Config, worker: usize, runnable: Runnable) -> Ran {
+        if config.has_crashed() {
+            runnable.cancel();
+            return Ran::Done;
+        }
         let hooks = &config.task_hooks;
         let latency = runnable.header().queued_at().filter(|_| self.tracks_latency).map(|queued| {
             let latency = self.now().saturating_sub(Duration::from_nanos(queued));

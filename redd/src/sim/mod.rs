@@ -66,13 +66,23 @@
 
 mod chance;
 pub(crate) mod check;
+mod control;
 mod difference;
+mod faults;
+mod host_report;
+mod hosts;
 mod report;
+mod script;
 mod settle;
+mod verdict;
 mod world;
 
 pub use chance::chance;
 pub use check::{Seeds, seeds};
-pub use report::{Failure, FailureKind, Report};
+pub use control::Control;
+pub use faults::Faults;
+pub use host_report::{HostOutcome, HostReport};
+pub use report::{Failure, FailureKind, Fault, Report};
 pub use settle::{Settle, settle};
+pub use verdict::Verdict;
 pub use world::World;

@@ -36,6 +36,12 @@ pub(crate) enum EventKind {
     Seeded = 11,
     /// Something went wrong.
     Failed = 12,
+    /// A host has crashed. The subject is the host, the first argument its new incarnation.
+    Crashed = 13,
+    /// A host was started again. The subject is the host, the first argument its incarnation.
+    Restarted = 14,
+    /// The script of the world has changed something. The first argument is a hash of the text that says what.
+    Scripted = 15,
 }
 
 /// One event.
@@ -124,7 +130,7 @@ fn mixed(word: u64) -> u64 {
 }
 
 /// A text as an argument of an event.
-pub(super) fn hash_of(text: &str) -> u32 {
+pub(crate) fn hash_of(text: &str) -> u32 {
     let hash = text.bytes().fold(0, |hash, byte| mixed(hash ^ u64::from(byte)));
     hash as u32
 }
