@@ -18,7 +18,6 @@ pub(crate) mod epoll;
 pub(crate) mod faults;
 pub(crate) mod fork;
 pub(crate) mod images;
-#[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod process;
 pub(crate) mod stack;
