@@ -39,8 +39,6 @@ enum Request {
     Vote(VoteRequest<u64>),
     /// A client's new status.
     Write(ClientRequest),
-    /// The node shuts down.
-    Stop,
 }
 
 /// A result that the other side can read: the error is a text.
@@ -126,7 +124,7 @@ impl Cluster {
         self.acknowledged.lock().expect("no thread panics with it").clone()
     }
 
-    /// The `main` of a node. It ends when a client stops it.
+    /// The `main` of a node. It serves until it is killed.
     ///
     /// # Errors
     /// Those of the listener and of raft.
@@ -144,20 +142,11 @@ impl Cluster {
         if id == 0 && !raft.is_initialized().await? {
             raft.initialize((0..NODES).collect::<BTreeSet<_>>()).await?;
         }
-        let stopped = Arc::new(tokio::sync::Notify::new());
-        let answer = {
-            let (raft, stopped) = (raft.clone(), Arc::clone(&stopped));
-            move |request| answer(raft.clone(), Arc::clone(&stopped), request)
-        };
-        tokio::select! {
-            served = wire::serve(listener, answer) => served?,
-            () = stopped.notified() => {}
-        }
-        raft.shutdown().await?;
+        wire::serve(listener, move |request| answer(raft.clone(), request)).await?;
         Ok(())
     }
 
-    /// The `main` of a client: `writes` writes, each until it is acknowledged; then it waits until all nodes have them, and stops them.
+    /// The `main` of a client: `writes` writes, each until it is acknowledged; then it waits until all nodes have them.
     ///
     /// # Panics
     /// If an acknowledged write is not the last one on each node, after a minute.
@@ -180,11 +169,6 @@ impl Cluster {
             }
         };
         timeout(Duration::from_secs(60), all_have_it).await.expect("an acknowledged write is lost");
-        for node in 0..NODES {
-            while !is_ok(ask(node, Request::Stop).await) {
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
     }
 }
 
@@ -194,20 +178,12 @@ impl Default for Cluster {
     }
 }
 
-async fn answer(raft: Raft<TypeConfig>, stopped: Arc<tokio::sync::Notify>, request: Request) -> Reply {
+async fn answer(raft: Raft<TypeConfig>, request: Request) -> Reply {
     match request {
         Request::Append(rpc) => reply(raft.append_entries(rpc).await),
         Request::Snapshot(rpc) => reply(raft.install_snapshot(rpc).await),
         Request::Vote(rpc) => reply(raft.vote(rpc).await),
         Request::Write(data) => reply(raft.client_write(data).await.map(|written| written.data)),
-        Request::Stop => {
-            // The reply comes first.
-            tokio::spawn(async move {
-                sleep(Duration::from_millis(10)).await;
-                stopped.notify_one();
-            });
-            reply(Ok::<_, String>(()))
-        }
     }
 }
 

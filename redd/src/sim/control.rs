@@ -145,6 +145,9 @@ impl Control {
     }
 
     pub(super) fn restart_now(&mut self, host: usize) {
+        if self.hosts.have_ended() {
+            return; // A service would only be stopped again.
+        }
         self.tell(format!("`{}` starts again", self.hosts.name(host)));
         self.hosts.restart(host);
     }

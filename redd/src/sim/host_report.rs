@@ -33,6 +33,8 @@ pub enum HostOutcome {
     Panicked(String),
     /// It has crashed, and was not restarted.
     Down,
+    /// It is a [service](super::World::service), and the world has stopped it at its end.
+    Stopped,
     /// It ran when the world stopped because of a failure.
     Unfinished,
 }
@@ -70,6 +72,7 @@ impl fmt::Display for HostReport {
             HostOutcome::Failed(error) => write!(f, "has failed: {error}")?,
             HostOutcome::Panicked(message) => write!(f, "has panicked: {message}")?,
             HostOutcome::Down => f.write_str("is down")?,
+            HostOutcome::Stopped => f.write_str("was stopped at the end")?,
             HostOutcome::Unfinished => f.write_str("had not ended")?,
         }
         match self.crashes {

@@ -21,6 +21,8 @@ pub(super) type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) main: Main,
+    /// The world does not wait for its end.
+    pub(super) is_service: bool,
 }
 
 /// A host during the run.
@@ -111,9 +113,34 @@ impl Hosts {
             HostOutcome::Panicked(message) => {
                 self.baton.fail(FailureKind::Host, format!("host `{name}` has panicked: {message}"));
             }
-            HostOutcome::Ended | HostOutcome::Down | HostOutcome::Unfinished => {}
+            HostOutcome::Ended | HostOutcome::Down | HostOutcome::Stopped | HostOutcome::Unfinished => {}
         }
         self.states.lock()[host].outcome = Some(outcome);
+        if !self.hosts[host].is_service && self.have_ended() {
+            self.stop_services();
+        }
+    }
+
+    /// Whether all hosts that the world waits for have ended by themselves.
+    pub(super) fn have_ended(&self) -> bool {
+        let has_ended = |state: &HostState| {
+            matches!(
+                state.outcome,
+                Some(HostOutcome::Ended | HostOutcome::Failed(_) | HostOutcome::Panicked(_) | HostOutcome::Unfinished)
+            )
+        };
+        self.hosts.iter().zip(&*self.states.lock()).all(|(host, state)| host.is_service || has_ended(state))
+    }
+
+    /// The calling thread belongs to a host that is no service.
+    fn stop_services(&self) {
+        for (number, _) in self.hosts.iter().enumerate().filter(|(_, host)| host.is_service) {
+            let is_running = self.is_running(number);
+            if is_running {
+                self.states.lock()[number].outcome = Some(HostOutcome::Stopped);
+                self.baton.crash(number);
+            }
+        }
     }
 
     /// Returns whether it was up. A host whose function has ended is up, too.

@@ -14,14 +14,18 @@ use super::hosts::{Host, Hosts};
 use super::report::{Failure, Report};
 use super::script::{self, Plan, Step};
 use super::verdict::Verdict;
+use crate::disk;
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::Mutex;
-use crate::primitives::baton;
+use crate::primitives::baton::{self, Baton};
 use crate::primitives::thread;
 use crate::runtime::simulated::LIMIT;
 
 /// How long the world waits for an event before it reports that a thread seems to block outside of redd.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prepares a part of a world before it starts.
+type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 /// A simulated world: hosts that run on one virtual clock, in an order that one seed decides.
 ///
@@ -56,6 +60,8 @@ pub struct World {
     keeps_events: bool,
     hosts: Vec<Host>,
     plan: Plan,
+    /// What prepares the parts of the world: its disks.
+    pub(super) setups: Vec<Setup>,
 }
 
 impl fmt::Debug for World {
@@ -68,7 +74,7 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default() }
+        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default(), setups: Vec::new() }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -79,7 +85,50 @@ impl World {
     /// # Panics
     /// If the world has a host with this name.
     #[track_caller]
-    pub fn host<T: Termination>(mut self, name: &str, main: impl Fn() -> T + Send + Sync + 'static) -> Self {
+    pub fn host<T: Termination>(self, name: &str, main: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        self.add_host(name, main, false)
+    }
+
+    /// As [`host`](Self::host), for a program that serves until it is killed. The world does not wait for its end.
+    ///
+    /// When all hosts that are no services have ended, services stop as if their power had failed.
+    ///
+    /// # Panics
+    /// If the world has a host with this name. [`run`](Self::run) panics if all hosts are services.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::{HostOutcome, World};
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// #[redd::main]
+    /// async fn server() {
+    ///     loop {
+    ///         sleep(Duration::from_secs(1)).await;
+    ///     }
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() {
+    ///     sleep(Duration::from_secs(5)).await;
+    /// }
+    ///
+    /// let report = World::new(1).service("server", server).host("client", client).run();
+    /// assert_eq!(report.expect_ok().elapsed(), Duration::from_secs(5));
+    /// assert_eq!(report.host("server").outcome(), &HostOutcome::Stopped);
+    /// ```
+    #[track_caller]
+    pub fn service<T: Termination>(self, name: &str, main: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        self.add_host(name, main, true)
+    }
+
+    #[track_caller]
+    fn add_host<T: Termination>(
+        mut self,
+        name: &str,
+        main: impl Fn() -> T + Send + Sync + 'static,
+        is_service: bool,
+    ) -> Self {
         assert!(
             !self.hosts.iter().any(|host| host.name == name),
             "`World::host` got the name `{name}`, which another host of this world has. Give each host a name of its own."
@@ -88,7 +137,7 @@ impl World {
             let code = main().report();
             if code == ExitCode::SUCCESS { Ok(()) } else { Err(format!("it has returned {code:?}")) }
         });
-        self.hosts.push(Host { name: name.to_owned(), main });
+        self.hosts.push(Host { name: name.to_owned(), main, is_service });
         self
     }
 
@@ -225,7 +274,7 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended.
+    /// Runs all hosts until they and all their threads have ended, and stops the services.
     ///
     /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
     /// A thread that waits forever outside of a `block_on` is left behind.
@@ -234,7 +283,7 @@ impl World {
     /// as it may restart it.
     ///
     /// # Panics
-    /// If it is called in a world, if the system refuses a thread, and if [`faults`](Self::faults) got the name of an unknown host.
+    /// If it is called in a world, if all hosts are services, if the system refuses a thread, and if [`faults`](Self::faults) got the name of an unknown host.
     #[track_caller]
     pub fn run(self) -> Report {
         assert!(
@@ -242,7 +291,12 @@ impl World {
             "`World::run` was called on thread `{}`, which belongs to a world. Start worlds outside of others.",
             thread::current_name()
         );
+        assert!(
+            self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
+            "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
+        );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
+        self.setups.into_iter().for_each(|setup| setup(&baton));
         let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
         (0..hosts.len()).for_each(|host| hosts.start(host));
         if !self.plan.is_empty() {
@@ -261,6 +315,7 @@ impl World {
         });
         let host_reports = hosts.finish();
         let done = std::mem::take(&mut *done.lock());
+        disk::end(&baton);
         let (hash, events) = baton.hash();
         Report {
             seed: self.seed,
