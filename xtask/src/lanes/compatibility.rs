@@ -118,11 +118,8 @@ fn suites(root: &Path, lane: &str, suites: &[suites::Suite], runs: usize) -> Out
     Outcome { passed: write_result(root, lane, runs, &table) && findings.is_empty(), note: report.note(runs) }
 }
 
-/// How many seeds the deep lane runs each test with.
-const WORLD_SEEDS: u64 = 3;
-
 pub(super) fn suites_in_world(root: &Path) -> Outcome {
-    run_in_world(root, &suites::IN_WORLD[..1], WORLD_SEEDS, "")
+    run_in_world(root, &suites::IN_WORLD[..1], suites::ENOUGH_SEEDS, "")
 }
 
 /// `cargo xtask suites-in-world --seeds N [TEXT]`: as many seeds of the tests with that text in their name, those of the companions too.
