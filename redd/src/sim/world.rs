@@ -14,14 +14,18 @@ use super::hosts::{Host, Hosts};
 use super::report::{Failure, Report};
 use super::script::{self, Plan, Step};
 use super::verdict::Verdict;
+use crate::disk;
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::Mutex;
-use crate::primitives::baton;
+use crate::primitives::baton::{self, Baton};
 use crate::primitives::thread;
 use crate::runtime::simulated::LIMIT;
 
 /// How long the world waits for an event before it reports that a thread seems to block outside of redd.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prepares a part of a world before it starts.
+type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 /// A simulated world: hosts that run on one virtual clock, in an order that one seed decides.
 ///
@@ -56,6 +60,8 @@ pub struct World {
     keeps_events: bool,
     hosts: Vec<Host>,
     plan: Plan,
+    /// What prepares the parts of the world: its disks.
+    pub(super) setups: Vec<Setup>,
 }
 
 impl fmt::Debug for World {
@@ -68,7 +74,7 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default() }
+        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default(), setups: Vec::new() }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -290,6 +296,7 @@ impl World {
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
+        self.setups.into_iter().for_each(|setup| setup(&baton));
         let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
         (0..hosts.len()).for_each(|host| hosts.start(host));
         if !self.plan.is_empty() {
@@ -308,6 +315,7 @@ impl World {
         });
         let host_reports = hosts.finish();
         let done = std::mem::take(&mut *done.lock());
+        disk::end(&baton);
         let (hash, events) = baton.hash();
         Report {
             seed: self.seed,
