@@ -154,15 +154,17 @@ fn hashes(lines: &[String]) -> Vec<&String> {
     hashes
 }
 
-/// The first lines that differ.
+/// The first events that differ.
 fn first_difference(one: &[String], other: &[String]) -> String {
-    let nothing = String::from("nothing");
-    let both = (1..one.len().max(other.len())).map(|at| (one.get(at), other.get(at)));
-    let (at, (one, other)) = match both.enumerate().find(|(_, (one, other))| one != other) {
-        Some(found) => found,
-        None => return "the runs with recorded events are equal".to_owned(),
+    let events = |lines: &[String]| -> Vec<String> {
+        lines.iter().filter_map(|line| line.strip_prefix("event ")).map(str::to_owned).collect()
     };
-    format!("line {at}: {} | {}", one.unwrap_or(&nothing), other.unwrap_or(&nothing))
+    let (one, other) = (events(one), events(other));
+    let Some(at) = (0..one.len().max(other.len())).find(|at| one.get(*at) != other.get(*at)) else {
+        return "the runs with recorded events are equal".to_owned();
+    };
+    let event = |events: &[String]| events.get(at).map_or("nothing", String::as_str).to_owned();
+    format!("event {at}: {} | {}", event(&one), event(&other))
 }
 
 impl WorldReport {
@@ -232,5 +234,53 @@ impl WorldReport {
             ));
         }
         table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: &str = "world-tokio sync_a::b: order: they start in another one\n\
+                         world-tokio sync_a::c: std threads: one of them sends\n";
+
+    fn report(tests: impl IntoIterator<Item = (&'static str, Tested)>, seeds: u64) -> WorldReport {
+        let tests = tests.into_iter().map(|(test, tested)| (("world-tokio", test.to_owned()), tested)).collect();
+        WorldReport { known: Known::read(KNOWN).expect("it is in the form"), tests, seeds }
+    }
+
+    fn failed() -> Tested {
+        Tested { failed: vec![(2, Verdict::WorldFailed)], has_world: true, ..Tested::default() }
+    }
+
+    #[test]
+    fn what_fails_or_differs_without_a_reason_is_a_finding() {
+        let differs = Tested { difference: Some("line 7".to_owned()), ..Tested::default() };
+        let report = report([("sync_a::a", failed()), ("sync_a::b", failed()), ("time_a::d", differs)], 3);
+        let findings = report.findings();
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert_eq!(findings[0], "world-tokio sync_a::a: WorldFailed with seed 2");
+        assert_eq!(findings[1], "world-tokio time_a::d: two runs differ: line 7");
+        let table = report.table();
+        assert!(table.contains("| world-tokio | sync | 2 | 2 | 0 | 0.0 % | order 1, unknown 1 |\n"), "{table}");
+        assert!(table.contains("| world-tokio | time | 1 | 0 | 1 | 100.0 % | differ from run to run 1 |\n"), "{table}");
+    }
+
+    #[test]
+    fn a_known_failure_that_passes_with_enough_seeds_is_a_finding_unless_it_follows_no_seed() {
+        let both = || [("sync_a::b", Tested::default()), ("sync_a::c", Tested::default())];
+        assert_eq!(report(both(), 2).findings(), Vec::<String>::new());
+        let findings = report(both(), 3).findings();
+        assert_eq!(findings, ["world-tokio sync_a::b: known to fail, but passed with each seed"]);
+    }
+
+    #[test]
+    fn hashes_of_worlds_are_compared_without_their_order() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (one, other) = (lines("world 01 5\nfailure x\nworld 02 6"), lines("world 02 6\nworld 01 5"));
+        assert_eq!(hashes(&one), hashes(&other));
+        assert_ne!(hashes(&one), hashes(&one[1..]));
+        let (one, other) = (lines("world 01 2\nevent a\nevent b"), lines("world 02 1\nfailure x\nevent a"));
+        assert_eq!(first_difference(&one, &other), "event 1: b | nothing");
     }
 }
