@@ -278,10 +278,10 @@ impl Baton {
         drop(old); // `no-user-code-under-lock`
     }
 
-    /// Lets another thread run, if the seed says so.
+    /// Before a poll: lets another thread run, if the seed says so.
     pub(crate) fn maybe_pass() {
         let Some(member) = here() else { return };
-        let mut state = member.baton.lock();
+        let mut state = member.baton.before_poll(member.baton.lock());
         if state.schedule.has_ready() {
             state.schedule.yield_now(member.seat.index);
             member.baton.pass(&member.seat, state, false);

@@ -12,7 +12,8 @@
 //!
 //! # Invariants
 //! - `one-runs`: at most one thread is running. `choose` is called only while none is.
-//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running.
+//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running,
+//!   and between two polls of a world that is busy (`Baton::before_poll`).
 
 use std::collections::BTreeSet;
 use std::thread::ThreadId;

@@ -33,6 +33,11 @@ use crate::sys;
 /// How much virtual time a world may use after it has failed, until its threads have ended.
 const GRACE: Duration = Duration::from_secs(600);
 
+/// After so many polls at one instant the world is busy: a task may poll, and never wait, until a deadline.
+const POLLS_AT_ONE_INSTANT: u64 = 100_000;
+/// How long a poll takes in a busy world.
+const BUSY_POLL: Duration = Duration::from_micros(10);
+
 /// Where a world stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -64,6 +69,8 @@ pub(super) struct State {
     failures: Vec<WorldFailure>,
     stage: Stage,
     limit_ns: u64,
+    /// How many polls began since all threads waited.
+    polls: u64,
     /// The thread outside of any host that has made the world: `Builder::simulated`.
     pub(super) caller: Option<usize>,
 }
@@ -124,11 +131,17 @@ impl State {
 
     /// Whether the clock may move to the next deadline.
     fn may_move_clock(&self) -> bool {
-        let limit = match self.stage {
-            Stage::Runs => self.limit_ns,
-            Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
-        };
-        self.next_ns().is_some_and(|next| next <= limit)
+        self.next_ns().is_some_and(|next| self.is_within_limit(next))
+    }
+
+    /// Whether the clock may move to this time.
+    fn is_within_limit(&self, at_ns: u64) -> bool {
+        match self.stage {
+            Stage::Runs => at_ns <= self.limit_ns,
+            Stage::Fails | Stage::Abandoned | Stage::Ended => {
+                at_ns <= self.limit_ns.saturating_add(GRACE.as_nanos() as u64)
+            }
+        }
     }
 
     /// The next time at which anything happens: a thread's deadline, or an entry of an agenda.
@@ -161,6 +174,7 @@ impl Baton {
             failures: Vec::new(),
             stage: Stage::Runs,
             limit_ns: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            polls: 0,
             caller: None,
         };
         Arc::new(Self { seed, origin, now_ns: AtomicU64::new(0), state: Mutex::new(state), over: Condvar::new() })
@@ -428,8 +442,33 @@ impl Baton {
 
     /// Moves the clock to the next time at which anything happens, and lets it happen.
     fn move_clock<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let Some(next) = state.next_ns() else { return state };
-        state.schedule.move_clock(next);
+        state.polls = 0;
+        match state.next_ns() {
+            Some(next) => self.move_clock_to(state, next),
+            None => state,
+        }
+    }
+
+    /// The calling thread is about to poll. In a busy world time passes.
+    pub(super) fn before_poll<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.polls += 1;
+        if state.polls <= POLLS_AT_ONE_INSTANT {
+            return state;
+        }
+        let after = state.schedule.now_ns().saturating_add(BUSY_POLL.as_nanos() as u64);
+        let to = state.next_ns().map_or(after, |next| after.min(next));
+        if state.is_within_limit(to) {
+            self.move_clock_to(state, to)
+        } else if state.stage == Stage::Runs {
+            self.begin_failing(state, true)
+        } else {
+            state
+        }
+    }
+
+    /// Moves the clock, and lets happen what is due.
+    fn move_clock_to<'a>(&'a self, mut state: MutexGuard<'a, State>, to: u64) -> MutexGuard<'a, State> {
+        state.schedule.move_clock(to);
         let now = state.schedule.now_ns();
         self.now_ns.store(now, Ordering::Relaxed);
         let is_due = |agenda: &Arc<dyn Agenda>| agenda.next_ns().is_some_and(|next| next <= now);
