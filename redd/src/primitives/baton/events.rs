@@ -42,6 +42,12 @@ pub(crate) enum EventKind {
     Restarted = 14,
     /// The script of the world has changed something. The first argument is a hash of the text that says what.
     Scripted = 15,
+    /// A socket, the subject, has sent a packet. The arguments are its bytes and its kind.
+    NetSent = 20,
+    /// As for `NetSent`: the packet has arrived at the socket that is the subject.
+    NetDelivered = 21,
+    /// The network has a fault, which the first argument says, at the socket that is the subject.
+    NetFault = 22,
 }
 
 /// One event.
