@@ -171,11 +171,8 @@ fn a_step_may_use_a_runtime_and_wait() {
 
 #[test]
 fn a_world_that_hangs_is_noticed_although_it_has_a_script() {
-    let report = World::new(1)
-        .host("host", || multi().block_on(pending::<()>()))
-        .at(secs(3), |_| ())
-        .always(|_| true)
-        .run();
+    let report =
+        World::new(1).host("host", || multi().block_on(pending::<()>())).at(secs(3), |_| ()).always(|_| true).run();
     let (kind, at, text) = only_failure(&report);
     assert_eq!((kind, at), (FailureKind::NothingCanHappen, secs(3)));
     assert!(!text.contains("`script`"), "it is no thread of the program: {text}");
@@ -600,8 +597,11 @@ fn a_runtime_that_the_program_keeps_ends_with_its_host() {
                 drop(runtime.spawn_blocking(|| Handle::current().block_on(pending::<()>())));
                 runtime.block_on(pending::<()>());
             };
-            let report =
-                World::new(seed).host("host", main).host("other", sleeps(secs(9))).at(secs(5), |w| w.crash("host")).run();
+            let report = World::new(seed)
+                .host("host", main)
+                .host("other", sleeps(secs(9)))
+                .at(secs(5), |w| w.crash("host"))
+                .run();
             report.expect_ok();
             assert_eq!(report.left_threads(), <[&str; 0]>::default(), "seed {seed}");
         }
@@ -642,7 +642,8 @@ fn a_thread_that_waits_forever_after_a_crash_is_left_and_reported() {
         let _waits = Waits(receiver.lock().unwrap().take());
         current().block_on(pending::<()>());
     };
-    let report = World::new(1).host("stuck", main).host("other", sleeps(secs(9))).at(secs(5), |w| w.crash("stuck")).run();
+    let report =
+        World::new(1).host("stuck", main).host("other", sleeps(secs(9))).at(secs(5), |w| w.crash("stuck")).run();
     report.expect_ok();
     assert_eq!((report.elapsed(), report.left_threads()), (secs(9), &["stuck".to_owned()][..]));
     assert!(report.to_string().contains("threads that a crash has left: `stuck`"), "{report}");
@@ -673,6 +674,82 @@ fn an_invariant_may_let_a_host_crash() {
     assert_faults(&report, &["after 3s: `counter` crashes"]);
 }
 
+// The network
+
+#[test]
+fn changes_of_the_network_are_told_in_words() {
+    let report = World::new(1)
+        .latency(ms(1)..ms(5))
+        .bandwidth(1000)
+        .loss(0.1)
+        .reorder(0.2)
+        .duplicate(0.3)
+        .short_reads(50)
+        .host("a", sleeps(secs(9)))
+        .host("b", sleeps(secs(9)))
+        .host("c", sleeps(secs(9)))
+        .at(secs(1), |w| w.partition(&["a", "b"], &["c"]))
+        .at(secs(2), |w| {
+            w.heal();
+            w.refuse(&["a"], &["b", "c"]);
+        })
+        .at(secs(3), |w| {
+            w.heal();
+            w.latency(ms(3)..ms(3));
+            w.bandwidth(None);
+            w.bandwidth(Some(7));
+            w.loss(0.5);
+            w.reorder(0.25);
+            w.duplicate(1.0);
+            w.short_reads(0);
+        })
+        .run();
+    report.expect_ok();
+    assert_faults(
+        &report,
+        &[
+            "after 1s: `a`, `b` are cut off from `c`",
+            "after 2s: all hosts reach each other again",
+            "after 2s: packets between `a` and `b`, `c` are refused",
+            "after 3s: all hosts reach each other again",
+            "after 3s: packets take 3ms",
+            "after 3s: the links have no limit of bandwidth",
+            "after 3s: each link carries 7 bytes per second",
+            "after 3s: a packet is lost with probability 0.5",
+            "after 3s: a datagram is overtaken with probability 0.25",
+            "after 3s: a datagram arrives twice with probability 1",
+            "after 3s: 0 % of reads and writes are short",
+        ],
+    );
+    assert!(report.to_string().contains("\nwhat was done to it:\n  after 1s: `a`, `b` are cut off"), "{report}");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_clear_panics() {
+    type Act = fn(&mut Control);
+    let acts: [(Act, &str); 5] = [
+        (
+            |w| w.latency(ms(2)..ms(1)),
+            "`Control::latency` got the range 2ms..1ms, which ends before it starts. Give the shorter",
+        ),
+        (|w| w.bandwidth(Some(0)), "`Control::bandwidth` got a bandwidth of 0"),
+        (|w| w.loss(1.5), "`Control::loss` got the probability 1.5. Give a number from 0.0"),
+        (|w| w.duplicate(f64::NAN), "`Control::duplicate` got the probability NaN"),
+        (|w| w.short_reads(101), "`Control::short_reads` got 101 percent. Give a number from 0"),
+    ];
+    for (act, expected) in acts {
+        let report = World::new(1).host("a", sleeps(secs(9))).at(secs(1), act).run();
+        let (kind, _, text) = only_failure(&report);
+        assert!(kind == FailureKind::Script && text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "`World::loss` got the probability -1. Give a number")]
+fn a_world_checks_its_settings_before_it_runs() {
+    let _ = World::new(1).loss(-1.0);
+}
+
 // Random faults
 
 fn run_faults(seed: u64) -> Report {
@@ -683,7 +760,8 @@ fn run_faults(seed: u64) -> Report {
             }
         });
     };
-    let faults = Faults::new().crash(&["first", "second"]).every(ms(500)..secs(4)).lasting(ms(1)..secs(3)).until(secs(40));
+    let faults =
+        Faults::new().crash(&["first", "second"]).every(ms(500)..secs(4)).lasting(ms(1)..secs(3)).until(secs(40));
     World::new(seed)
         .record(true)
         .host("first", server)
@@ -716,6 +794,29 @@ fn random_crashes_follow_the_seed_and_each_is_reported() {
     assert_eq!(all.len(), 20, "seeds differ");
 }
 
+#[test]
+fn random_faults_of_the_network_begin_and_end() {
+    for seed in 0..20 {
+        let run = || {
+            let faults =
+                Faults::new().partition().latency(secs(1)..secs(2)).loss(0.5).every(ms(200)..secs(2)).until(secs(40));
+            let hosts = ["a", "b", "c"].into_iter();
+            let world = hosts.fold(World::new(seed), |world, host| world.host(host, sleeps(secs(50))));
+            world.loss(0.25).faults(faults).run()
+        };
+        let (report, again) = (run(), run());
+        report.expect_ok();
+        assert_eq!((report.event_hash(), report.faults()), (again.event_hash(), again.faults()));
+        let count = |text: &str| report.faults().iter().filter(|fault| fault.to_string().contains(text)).count();
+        assert!(count("cut off") > 1);
+        assert_eq!(count("cut off"), count("all hosts reach each other again"));
+        assert_eq!(count("packets take 1s to 2s"), count("packets take 100µs to 1ms"));
+        assert_eq!(count("with probability 0.5"), count("with probability 0.25"));
+        let all = ["cut off", "reach", "packets take", "a packet is lost"].map(count).iter().sum::<usize>();
+        assert_eq!(all, report.faults().len(), "{report}");
+    }
+}
+
 // Determinism
 
 /// Everything at once.
@@ -728,12 +829,12 @@ fn run_all(seed: u64) -> Report {
                 let task = redd::spawn(async move {
                     let mut guard = lock.lock().await;
                     *guard += 1;
-                    sleep(ms(10)).await;
+                    sleep(ms(40)).await;
                 });
                 spawn_blocking(move || total.fetch_add(1, Ordering::Relaxed)).await.unwrap();
                 redd::select! {
                     joined = task => joined.unwrap(),
-                    () = sleep(ms(7)) => (),
+                    () = sleep(ms(29)) => (),
                 }
             }
         });

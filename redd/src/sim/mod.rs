@@ -71,6 +71,7 @@ mod difference;
 mod faults;
 mod host_report;
 mod hosts;
+mod links;
 mod report;
 mod script;
 mod settle;
