@@ -12,7 +12,7 @@ use super::links::{Setting, Settings};
 use super::report::Fault;
 use crate::network::LinkState;
 use crate::primitives::Mutex;
-use crate::primitives::baton::{EventKind, hash_of};
+use crate::primitives::baton::{Baton, EventKind, hash_of};
 
 /// What a script has done, for the report.
 #[derive(Debug, Default)]
@@ -284,8 +284,14 @@ impl Control {
         names.join(", ")
     }
 
+    /// The world, and the number of the host with this name, for the method in back quotes.
+    #[track_caller]
+    pub(crate) fn host_for(&self, method: &str, host: &str) -> (Arc<Baton>, usize) {
+        (Arc::clone(self.hosts.baton()), self.hosts.find(method, host))
+    }
+
     /// Tells the report what has happened.
-    pub(super) fn tell(&mut self, text: String) {
+    pub(crate) fn tell(&mut self, text: String) {
         self.hosts.baton().record(EventKind::Scripted, 0, [hash_of(&text), 0]);
         self.done.lock().faults.push(Fault { at: self.now(), text });
     }
