@@ -1338,6 +1338,8 @@ impl Builder {
 
     /// The world of this runtime alone, if it is to have one.
     fn own_world(&self) -> Option<OwnWorld> {
+        #[cfg(redd_suite_in_world)]
+        super::suite_in_world::join();
         self.world_seed.filter(|_| !baton::is_member()).map(OwnWorld::new)
     }
 

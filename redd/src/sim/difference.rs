@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::disk::Operation;
 use crate::primitives::baton::{Event, EventKind, Record};
 
 /// How many events before the difference are shown.
@@ -76,6 +77,7 @@ fn describe(record: &Record, event: &Event) -> String {
         EventKind::NetSent => format!("socket {subject} sends {}, {first} bytes", packet(second)),
         EventKind::NetDelivered => format!("socket {subject} receives {}, {first} bytes", packet(second)),
         EventKind::NetFault => format!("fault {first} of the network at socket {subject}, argument {second}"),
+        EventKind::Disk => format!("the disk: {} [{first}, {second}]", Operation::name_of(subject)),
     };
     format!("{:?}: {what}", Duration::from_nanos(event.at_ns))
 }

@@ -10,7 +10,7 @@
 //!
 //! # What is not simulated
 //! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
-//! - Files are real ones.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
 //! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
@@ -68,6 +68,7 @@ mod chance;
 pub(crate) mod check;
 mod control;
 mod difference;
+mod disk;
 mod faults;
 mod host_report;
 mod hosts;
@@ -81,6 +82,7 @@ mod world;
 pub use chance::chance;
 pub use check::{Seeds, seeds};
 pub use control::Control;
+pub use disk::{Disk, crash_disk};
 pub use faults::Faults;
 pub use host_report::{HostOutcome, HostReport};
 pub use report::{Failure, FailureKind, Fault, Report};

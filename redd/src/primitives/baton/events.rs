@@ -48,6 +48,8 @@ pub(crate) enum EventKind {
     NetDelivered = 21,
     /// The network has a fault, which the first argument says, at the socket that is the subject.
     NetFault = 22,
+    /// An operation of a disk. The subject is its number, the arguments are a length and an offset, or an error.
+    Disk = 30,
 }
 
 /// One event.
