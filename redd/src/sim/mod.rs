@@ -75,6 +75,7 @@ mod disk;
 mod faults;
 mod host_report;
 mod hosts;
+mod links;
 mod report;
 mod script;
 mod settle;

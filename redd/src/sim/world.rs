@@ -3,6 +3,7 @@
 //! Called by users, and by `check` for tests with `sim`.
 
 use std::fmt;
+use std::ops::Range;
 use std::panic::Location;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use super::control::{Control, Done};
 use super::faults::Faults;
 use super::hosts::{Host, Hosts};
+use super::links::{Setting, Settings};
 use super::report::{Failure, Report};
 use super::script::{self, Plan, Step};
 use super::verdict::Verdict;
@@ -60,6 +62,7 @@ pub struct World {
     keeps_events: bool,
     hosts: Vec<Host>,
     plan: Plan,
+    links: Settings,
     /// What prepares the parts of the world: its disks.
     pub(super) setups: Vec<Setup>,
 }
@@ -74,7 +77,15 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default(), setups: Vec::new() }
+        Self {
+            seed,
+            limit: LIMIT,
+            keeps_events: false,
+            hosts: Vec::new(),
+            plan: Plan::default(),
+            links: Settings::default(),
+            setups: Vec::new(),
+        }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -262,6 +273,84 @@ impl World {
         self
     }
 
+    /// Sets how long a packet takes from one host to another. The seed chooses the time of each packet in the range. Default: 0.1 to 1
+    /// milliseconds. Within a host it takes no time.
+    ///
+    /// # Panics
+    /// If the range ends before it starts.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use redd::time::Duration;
+    ///
+    /// let world = World::new(1)
+    ///     .latency(Duration::from_millis(1)..Duration::from_millis(5))
+    ///     .loss(0.01)
+    ///     .bandwidth(1_000_000)
+    ///     .short_reads(10);
+    /// world.host("host", || ()).run().expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn latency(self, range: Range<Duration>) -> Self {
+        self.set("`World::latency`", Setting::Latency(range))
+    }
+
+    /// Sets how many bytes per second each link between two hosts carries. Default: no limit.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
+    pub fn bandwidth(self, bytes: u64) -> Self {
+        self.set("`World::bandwidth`", Setting::Bandwidth(Some(bytes)))
+    }
+
+    /// Sets the probability that a packet between two hosts is lost. A lost datagram never arrives. What a stream loses it sends
+    /// again, so it arrives later. Default: 0.0.
+    ///
+    /// # Panics
+    /// If it is not from 0.0 to 1.0.
+    #[track_caller]
+    pub fn loss(self, probability: f64) -> Self {
+        self.set("`World::loss`", Setting::Loss(probability))
+    }
+
+    /// Sets the probability that a datagram between two hosts arrives after others that were sent later. Default: 0.0.
+    ///
+    /// # Panics
+    /// If it is not from 0.0 to 1.0.
+    #[track_caller]
+    pub fn reorder(self, probability: f64) -> Self {
+        self.set("`World::reorder`", Setting::Reorder(probability))
+    }
+
+    /// Sets the probability that a datagram between two hosts arrives twice. Default: 0.0.
+    ///
+    /// # Panics
+    /// If it is not from 0.0 to 1.0.
+    #[track_caller]
+    pub fn duplicate(self, probability: f64) -> Self {
+        self.set("`World::duplicate`", Setting::Duplicate(probability))
+    }
+
+    /// Sets how many of 100 reads and writes of sockets transfer only a part of what they could. Default: 0.
+    ///
+    /// Programs must expect that of any socket. Those that do not, fail with it.
+    ///
+    /// # Panics
+    /// If it is more than 100.
+    #[track_caller]
+    pub fn short_reads(self, percent: u8) -> Self {
+        self.set("`World::short_reads`", Setting::ShortReads(percent))
+    }
+
+    #[track_caller]
+    fn set(mut self, method: &str, setting: Setting) -> Self {
+        setting.check(method);
+        self.links.set(setting);
+        self
+    }
+
     /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`]. Default: only their hash.
     pub fn record(mut self, keeps: bool) -> Self {
         self.keeps_events = keeps;
@@ -298,9 +387,10 @@ impl World {
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
         self.setups.into_iter().for_each(|setup| setup(&baton));
         let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
+        self.links.apply(hosts.network());
         (0..hosts.len()).for_each(|host| hosts.start(host));
         if !self.plan.is_empty() {
-            script::start(&hosts, Control::new(&hosts, &done), self.plan);
+            script::start(&hosts, Control::new(&hosts, &done, self.links), self.plan);
         }
         baton.start();
         baton.wait_until_over(PATIENCE, |thread| {

@@ -406,7 +406,7 @@ impl Baton {
             return self.is_over(state, Stage::Ended); // No thread is left that could see what an agenda does.
         }
         if state.schedule.living() == 0 {
-            state.left = state.schedule.alive_names(true).into_iter().map(str::to_owned).collect();
+            state.left = state.schedule.alive_names(true, None).into_iter().map(str::to_owned).collect();
             return self.is_over(state, Stage::Abandoned);
         }
         let state_now = &mut *state;
@@ -487,7 +487,8 @@ impl Baton {
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: MutexGuard<'a, State>, is_limit: bool) -> MutexGuard<'a, State> {
         let runtimes = std::mem::take(&mut state.runtimes);
-        let names = state.schedule.alive_names(false).join("`, `");
+        let director = state.director.as_ref().map(|director| director.thread);
+        let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
         drop(state);
         let mut text = String::from(if is_limit {
