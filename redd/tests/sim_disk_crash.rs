@@ -362,3 +362,92 @@ fn each_illegal_state_is_noticed() {
         assert!(found.is_some(), "{mistake:?}");
     }
 }
+
+/// All files below a directory, by their contents.
+async fn files_below(dir: &str) -> Vec<String> {
+    let (mut files, mut left) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = left.pop() {
+        let mut entries = fs::read_dir(&dir).await.unwrap();
+        while let Some(entry) = entries.next_entry().await.unwrap() {
+            let path = entry.path().to_str().unwrap().to_owned();
+            match entry.file_type().await.unwrap().is_dir() {
+                true => left.push(path),
+                false => files.push(fs::read_to_string(path).await.unwrap()),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Moves synced files, and makes, moves and removes directories. Returns how many files there are.
+async fn move_files(random: &mut Random) -> usize {
+    const FILES: usize = 4;
+    let mut dirs = vec!["/tmp".to_owned()];
+    for number in 0..FILES {
+        let mut file = File::create(format!("/{number}")).await.unwrap();
+        file.write_all(number.to_string().as_bytes()).await.unwrap();
+        file.sync_all().await.unwrap();
+    }
+    sync_dir("/").await;
+    for step in 0..4 + random.below(30) {
+        let dir = dirs[random.below(dirs.len())].clone();
+        let into = format!("{dir}/{}", [random.below(4).to_string(), format!("d{step}")][random.below(2)]);
+        match random.below(6) {
+            // Each of them may fail: for want of the directory, and for one that is not empty or is moved into itself.
+            0 => {
+                let made = format!("{dir}/d{step}");
+                if fs::create_dir(&made).await.is_ok() {
+                    dirs.push(made);
+                }
+            }
+            1 => _ = fs::remove_dir(dir).await,
+            2 if dir != "/tmp" && fs::metadata(&into).await.is_err() => {
+                if fs::rename(&dir, &into).await.is_ok() {
+                    dirs.push(into);
+                }
+            }
+            3 if fs::metadata(&dir).await.is_ok() => sync_dir(&dir).await,
+            _ => {
+                let from = format!("{}/{}", dirs[random.below(dirs.len())], random.below(4));
+                let from = if random.below(2) == 0 { format!("/{}", random.below(4)) } else { from };
+                let is_free = fs::metadata(&into).await.is_err();
+                if is_free && fs::metadata(&from).await.is_ok_and(|metadata| metadata.is_file()) {
+                    let _ = fs::rename(from, into).await;
+                }
+            }
+        }
+    }
+    FILES
+}
+
+#[test]
+fn files_that_were_synced_and_only_moved_are_there_once() {
+    let counts = Arc::new(Mutex::new((0, 0)));
+    for seed in 0..SEEDS {
+        let outside = Arc::clone(&counts);
+        let main = move || {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            let count = runtime.block_on(move_files(&mut Random(seed)));
+            let expected: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+            let list = || async {
+                let mut top = Vec::new();
+                for number in 0..count {
+                    top.extend(fs::read_to_string(format!("/{number}")).await);
+                }
+                (files_below("/").await, top.len())
+            };
+            let (before, at_top) = runtime.block_on(list());
+            assert_eq!(before, expected);
+            crash_disk();
+            let (after, at_top_again) = runtime.block_on(list());
+            assert_eq!(after, expected);
+            let mut counts = outside.lock().unwrap();
+            counts.0 += usize::from(at_top < count);
+            counts.1 += usize::from(at_top_again > at_top);
+        };
+        World::new(seed).host("host", main).run().expect_ok();
+    }
+    let (moved, moved_back) = *counts.lock().unwrap();
+    assert!(moved > 100 && moved_back > 50, "{moved} runs have moved a file, and {moved_back} crashes have moved one back");
+}
