@@ -106,7 +106,10 @@ fn a_crash_tears_a_write_at_sectors_of_512_bytes() {
             let bytes = around_crash(seed, Disk::new().torn(is_torn), before, after);
             assert_eq!(bytes.len(), 4096);
             let sectors: Vec<u8> = bytes.chunks(SECTOR).map(|sector| sector[0]).collect();
-            assert!(bytes.chunks(SECTOR).all(|sector| sector.iter().all(|byte| *byte == sector[0])), "a sector is whole");
+            assert!(
+                bytes.chunks(SECTOR).all(|sector| sector.iter().all(|byte| *byte == sector[0])),
+                "a sector is whole"
+            );
             kinds.insert((sectors.contains(&b'a'), sectors.contains(&b'b')));
         }
         let torn = BTreeSet::from([(true, true)]);

@@ -96,12 +96,14 @@ impl Model {
 
     /// The changes of a directory survive, and what they depend on: earlier changes of the same names.
     fn sync_dir(&mut self, dir: usize) {
-        let touches = |change: &[(Name, Option<u64>, Option<u64>)], name: Name| change.iter().any(|(other, ..)| *other == name);
+        let touches =
+            |change: &[(Name, Option<u64>, Option<u64>)], name: Name| change.iter().any(|(other, ..)| *other == name);
         let mut survives: Vec<bool> =
             self.changes.iter().map(|change| change.iter().any(|((other, _), ..)| *other == dir)).collect();
         for later in (0..self.changes.len()).rev() {
             for earlier in (0..later).filter(|_| survives[later]).collect::<Vec<_>>() {
-                survives[earlier] |= self.changes[later].iter().any(|(name, ..)| touches(&self.changes[earlier], *name));
+                survives[earlier] |=
+                    self.changes[later].iter().any(|(name, ..)| touches(&self.changes[earlier], *name));
             }
         }
         let mut survives = survives.into_iter();
@@ -129,7 +131,9 @@ impl Model {
         let subsets = (0..1_u32 << count).filter(|subset| is_legal(*subset));
         let apply = |subset: u32| {
             let mut names = synced.clone();
-            for (name, _, new) in (0..count).filter(|index| subset >> index & 1 == 1).flat_map(|index| &self.changes[index]) {
+            for (name, _, new) in
+                (0..count).filter(|index| subset >> index & 1 == 1).flat_map(|index| &self.changes[index])
+            {
                 match new {
                     Some(file) => _ = names.insert(*name, *file),
                     None => _ = names.remove(name),
@@ -144,7 +148,10 @@ impl Model {
         let legal = self.legal_names();
         let same: Vec<_> = legal.iter().filter(|(names, _)| names == found).collect();
         if same.is_empty() {
-            return Err(format!("no crash leaves the names {found:?}; unsynced: {:?}, now: {:?}", self.changes, self.names));
+            return Err(format!(
+                "no crash leaves the names {found:?}; unsynced: {:?}, now: {:?}",
+                self.changes, self.names
+            ));
         }
         let is_changed = !self.changes.is_empty();
         seen.lost_names += usize::from(is_changed && *found != self.names);
@@ -449,5 +456,8 @@ fn files_that_were_synced_and_only_moved_are_there_once() {
         World::new(seed).host("host", main).run().expect_ok();
     }
     let (moved, moved_back) = *counts.lock().unwrap();
-    assert!(moved > 100 && moved_back > 50, "{moved} runs have moved a file, and {moved_back} crashes have moved one back");
+    assert!(
+        moved > 100 && moved_back > 50,
+        "{moved} runs have moved a file, and {moved_back} crashes have moved one back"
+    );
 }

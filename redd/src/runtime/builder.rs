@@ -169,6 +169,7 @@ impl Builder {
                 inherits_span: false,
                 is_watched: false,
                 baton: None,
+                made_in: None,
             },
             seed: None,
             poll_times: Wanted::default(),

@@ -24,6 +24,8 @@ const LAYERS: &[&[&str]] = &[
     &["disk/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
+    // The sockets of a simulated world. It knows no driver.
+    &["network/"],
     &["driver/"],
     &["current.rs"],
     &["task/"],
