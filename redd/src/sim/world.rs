@@ -16,18 +16,15 @@ use super::links::{Setting, Settings};
 use super::report::{Failure, Report};
 use super::script::{self, Plan, Step};
 use super::verdict::Verdict;
-use crate::disk;
+use crate::disk::{self, DiskSettings};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::Mutex;
-use crate::primitives::baton::{self, Baton};
+use crate::primitives::baton;
 use crate::primitives::thread;
 use crate::runtime::simulated::LIMIT;
 
 /// How long the world waits for an event before it reports that a thread seems to block outside of redd.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Prepares a part of a world before it starts.
-type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 /// A simulated world: hosts that run on one virtual clock, in an order that one seed decides.
 ///
@@ -63,8 +60,7 @@ pub struct World {
     hosts: Vec<Host>,
     plan: Plan,
     links: Settings,
-    /// What prepares the parts of the world: its disks.
-    pub(super) setups: Vec<Setup>,
+    pub(super) disk: DiskSettings,
 }
 
 impl fmt::Debug for World {
@@ -84,7 +80,7 @@ impl World {
             hosts: Vec::new(),
             plan: Plan::default(),
             links: Settings::default(),
-            setups: Vec::new(),
+            disk: DiskSettings::default(),
         }
     }
 
@@ -385,7 +381,7 @@ impl World {
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
-        self.setups.into_iter().for_each(|setup| setup(&baton));
+        disk::configure(&baton, self.disk);
         let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
         self.links.apply(hosts.network());
         (0..hosts.len()).for_each(|host| hosts.start(host));
@@ -404,8 +400,8 @@ impl World {
             );
         });
         let host_reports = hosts.finish();
-        let done = std::mem::take(&mut *done.lock());
         disk::end(&baton);
+        let done = std::mem::take(&mut *done.lock());
         let (hash, events) = baton.hash();
         Report {
             seed: self.seed,
