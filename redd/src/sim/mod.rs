@@ -67,6 +67,8 @@
 mod chance;
 pub(crate) mod check;
 mod difference;
+#[doc(hidden)]
+pub mod interposed;
 mod report;
 mod settle;
 mod world;

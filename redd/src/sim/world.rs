@@ -7,7 +7,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::report::{Failure, FailureKind, Report};
 use crate::observe::report::{self, ReportKind};
@@ -57,6 +57,7 @@ pub struct World {
     seed: u64,
     limit: Duration,
     keeps_events: bool,
+    start: Option<Duration>,
     hosts: Vec<Host>,
 }
 
@@ -70,7 +71,7 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new() }
+        Self { seed, limit: LIMIT, keeps_events: false, start: None, hosts: Vec::new() }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -88,6 +89,41 @@ impl World {
     /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`]. Default: only their hash.
     pub fn record(mut self, keeps: bool) -> Self {
         self.keeps_events = keeps;
+        self
+    }
+
+    /// Sets what `SystemTime` shows the program when the world starts. Default: 2026-01-01 00:00:00 UTC.
+    ///
+    /// It has an effect if the program is linked with the package `redd-sim-libc`. Otherwise `SystemTime` shows the real time:
+    /// [`Report::is_std_simulated`].
+    ///
+    /// # Panics
+    /// If the time is before 1970, or after 2554, which 64 bits of nanoseconds do not reach.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// // A second before a leap day.
+    /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
+    /// let report = World::new(1)
+    ///     .start_at(start)
+    ///     .host("host", move || {
+    ///         # if false {
+    ///         assert_eq!(SystemTime::now(), start);
+    ///         # }
+    ///     })
+    ///     .run();
+    /// report.expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn start_at(mut self, time: SystemTime) -> Self {
+        let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let Some(start) = since_1970.filter(|start| u64::try_from(start.as_nanos()).is_ok()) else {
+            panic!("`World::start_at` was called with {time:?}. Pass a time from 1970 to 2554.");
+        };
+        self.start = Some(start);
         self
     }
 
@@ -112,6 +148,7 @@ impl World {
             thread::current_name()
         );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
+        self.start.iter().for_each(|start| baton.set_unix_origin(*start));
         let threads: Vec<_> =
             self.hosts.into_iter().enumerate().map(|(index, host)| start(&baton, index, host)).collect();
         baton.start();
@@ -135,6 +172,7 @@ impl World {
             failures: baton.failures().into_iter().map(Failure).collect(),
             thread: Some(thread::current_name()),
             record: Arc::new(baton.take_record()),
+            is_std_simulated: baton.simulates_std(),
         }
     }
 }

@@ -36,6 +36,9 @@ pub(crate) enum EventKind {
     Seeded = 11,
     /// Something went wrong.
     Failed = 12,
+    /// A thread has got random numbers from the system's functions since its last switch. The subject is the thread, the arguments are the
+    /// numbers of bytes and of calls.
+    Entropy = 30,
 }
 
 /// One event.

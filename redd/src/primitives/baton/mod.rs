@@ -4,13 +4,18 @@
 //! - `events` computes the hash of everything that happens.
 //! - `world` has the hand-over, and what happens if nothing can happen.
 //! - `member` knows which world a thread belongs to.
+//! - `interposed` has what functions of the C library return on a thread of a world.
+//! - `origin` has where the clocks start, and `entropy` the random numbers for them.
 //! - `parts` has what rooms above add to a world: a network, a disk, a script.
 //!
 //! The design is described in the module `sim`, which has the public part.
 
+mod entropy;
 mod events;
 mod failure;
+pub(crate) mod interposed;
 mod member;
+mod origin;
 mod parts;
 mod schedule;
 mod settler;
