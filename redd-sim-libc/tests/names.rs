@@ -16,7 +16,7 @@ fn localhost_and_numbers_have_addresses_and_other_names_have_none() {
         assert_eq!(resolve("localhost:80"), ["127.0.0.1:80", "[::1]:80"]);
         assert_eq!(resolve("10.1.2.3:443"), ["10.1.2.3:443"]);
         assert_eq!(resolve("[::2]:443"), ["[::2]:443"]);
-        for name in ["example.com", "localhost.", "", "a name that is none"] {
+        for name in ["example.com", "", "a name that is none"] {
             let error = (name, 80).to_socket_addrs().unwrap_err();
             assert!(error.to_string().contains("failed to lookup address"), "{name}: {error}");
         }

@@ -4,9 +4,10 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::network;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::baton;
 pub use crate::primitives::baton::interposed::{Clock, Waited};
@@ -54,8 +55,9 @@ pub fn wake_timed(word: usize, at_most: u32) -> u32 {
 #[doc(hidden)]
 pub fn resolve(name: &str) -> Option<io::Result<Vec<IpAddr>>> {
     clock_ns(Clock::Monotonic)?; // The thread has the baton, and redd does not need the real function.
-    Some(match name {
-        "localhost" => Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]),
-        _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("the simulated world has no host `{name}`"))),
-    })
+    let (baton, host) = baton::current_host()?;
+    if name.is_empty() {
+        return Some(Err(io::Error::other("an empty name")));
+    }
+    Some(network::of(&baton).resolve(host, name))
 }
