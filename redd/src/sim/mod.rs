@@ -75,6 +75,8 @@ mod disk;
 mod faults;
 mod host_report;
 mod hosts;
+#[doc(hidden)]
+pub mod interposed;
 mod links;
 mod report;
 mod script;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::panic::Location;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::control::{Control, Done};
 use super::faults::Faults;
@@ -57,6 +57,7 @@ pub struct World {
     seed: u64,
     limit: Duration,
     keeps_events: bool,
+    start: Option<Duration>,
     hosts: Vec<Host>,
     plan: Plan,
     links: Settings,
@@ -77,6 +78,7 @@ impl World {
             seed,
             limit: LIMIT,
             keeps_events: false,
+            start: None,
             hosts: Vec::new(),
             plan: Plan::default(),
             links: Settings::default(),
@@ -353,6 +355,41 @@ impl World {
         self
     }
 
+    /// Sets what `SystemTime` shows the program when the world starts. Default: 2026-01-01 00:00:00 UTC.
+    ///
+    /// It has an effect if the program is linked with the package `redd-sim-libc`. Otherwise `SystemTime` shows the real time:
+    /// [`Report::is_std_simulated`].
+    ///
+    /// # Panics
+    /// If the time is before 1970, or after 2554, which 64 bits of nanoseconds do not reach.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// // A second before a leap day.
+    /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
+    /// let report = World::new(1)
+    ///     .start_at(start)
+    ///     .host("host", move || {
+    ///         # if false {
+    ///         assert_eq!(SystemTime::now(), start);
+    ///         # }
+    ///     })
+    ///     .run();
+    /// report.expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn start_at(mut self, time: SystemTime) -> Self {
+        let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let Some(start) = since_1970.filter(|start| u64::try_from(start.as_nanos()).is_ok()) else {
+            panic!("`World::start_at` was called with {time:?}. Pass a time from 1970 to 2554.");
+        };
+        self.start = Some(start);
+        self
+    }
+
     /// Sets the virtual time after which the run fails. Default: 24 hours.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
@@ -381,6 +418,7 @@ impl World {
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
+        self.start.iter().for_each(|start| baton.set_unix_origin(*start));
         disk::configure(&baton, self.disk);
         let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
         self.links.apply(hosts.network());
@@ -415,6 +453,7 @@ impl World {
             left: baton.left(),
             thread: Some(thread::current_name()),
             record: Arc::new(baton.take_record()),
+            is_std_simulated: baton.simulates_std(),
         }
     }
 }

@@ -211,6 +211,12 @@ impl Schedule {
         })
     }
 
+    /// The name of a thread that waits on the word.
+    pub(super) fn waiter_on(&self, word: usize) -> Option<&str> {
+        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
+        self.threads.iter().find(|thread| waits(thread.state)).map(|thread| &*thread.name)
+    }
+
     /// Lets a blocked thread return early.
     pub(super) fn interrupt(&mut self, index: usize) {
         if self.is_blocked(index) {
