@@ -81,6 +81,7 @@ pub mod runtime;
 pub mod sim;
 
 // The world outside.
+pub(crate) mod disk;
 pub(crate) mod driver;
 #[cfg(feature = "fs")]
 pub mod fs;

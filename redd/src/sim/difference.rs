@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::disk::Operation;
 use crate::primitives::baton::{Event, EventKind, Record};
 
 /// How many events before the difference are shown.
@@ -70,9 +71,14 @@ fn describe(record: &Record, event: &Event) -> String {
         EventKind::Chance => format!("chance {first:08x}: {}", second == 1),
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
+        EventKind::Entropy => format!("thread `{}` has drawn {first} random bytes in {second} calls", thread(subject)),
+        EventKind::Crashed => format!("host {subject} crashes for the {first}. time"),
+        EventKind::Restarted => format!("host {subject} starts again after {first} crashes"),
+        EventKind::Scripted => format!("the script of the world acts: {first:08x}"),
         EventKind::NetSent => format!("socket {subject} sends {}, {first} bytes", packet(second)),
         EventKind::NetDelivered => format!("socket {subject} receives {}, {first} bytes", packet(second)),
         EventKind::NetFault => format!("fault {first} of the network at socket {subject}, argument {second}"),
+        EventKind::Disk => format!("the disk: {} [{first}, {second}]", Operation::name_of(subject)),
     };
     format!("{:?}: {what}", Duration::from_nanos(event.at_ns))
 }
