@@ -49,15 +49,13 @@ impl fmt::Debug for Network {
     }
 }
 
-/// The network of a world. The first call makes it, and adds it to the dump of the world.
+/// The network of a world. The first call makes it.
 pub(crate) fn of(baton: &Arc<Baton>) -> Arc<Network> {
     if let Some(network) = baton.existing_part::<Network>() {
         return network;
     }
     let network = baton.part(|| Arc::new(Network::new(baton.seed() ^ SALT, Box::new(Arc::downgrade(baton)))));
     baton.add_agenda(Arc::clone(&network) as _);
-    let described = Arc::downgrade(&network);
-    baton.add_describe(move |out| described.upgrade().iter().for_each(|network| network.describe(out)));
     network
 }
 
@@ -289,11 +287,6 @@ impl Network {
             engine.hosts[host].is_up = true;
         });
     }
-
-    /// Describes hosts and sockets, for a dump.
-    pub(crate) fn describe(&self, out: &mut String) {
-        self.engine.lock().describe(out);
-    }
 }
 
 impl Agenda for Network {
@@ -309,6 +302,10 @@ impl Agenda for Network {
                 engine.deliver_immediate();
             }
         });
+    }
+
+    fn describe(&self, out: &mut String) {
+        self.engine.lock().describe(out);
     }
 }
 

@@ -548,6 +548,7 @@ impl Baton {
         let director = state.director.as_ref().map(|director| director.thread);
         let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
+        let agendas = state.parts.agendas.clone();
         drop(state);
         let mut text = String::from(if is_limit {
             "the world has reached its limit of virtual time"
@@ -561,6 +562,7 @@ impl Baton {
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
         runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
         state.runtimes = runtimes;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
