@@ -198,7 +198,6 @@ impl Engine {
                 Some(error) => os(error),
                 None if socket.shut_read => Ok(0),
                 None if is_closed => os(libc::ENOTCONN),
-                None if buf.is_empty() => Ok(0),
                 None => os(libc::EAGAIN),
             };
         }

@@ -296,3 +296,19 @@ fn packets_of_an_earlier_connection_do_not_reach_the_next_one_of_the_socket() {
         assert_eq!(net.recv(server, 9).unwrap(), b"hello");
     }
 }
+
+#[test]
+fn a_link_within_a_host_may_be_slow_for_a_while() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 0);
+    let bytes: Vec<u8> = (0..60).collect();
+    for byte in &bytes {
+        let latency = Duration::from_micros(if byte % 20 < 10 { 50 } else { 0 });
+        net.network.set_link(Some(0), Some(0), &mut |link| link.latency = latency..latency);
+        net.send(a, &[*byte]).unwrap();
+        net.run_for(Duration::from_micros(7));
+    }
+    net.run();
+    assert_eq!(net.drain(b), bytes);
+    assert!(net.now() < Duration::from_millis(1), "no segment was sent twice: {:?}", net.now());
+}
