@@ -80,6 +80,7 @@ pub(super) enum Fault {
     Reordered = 8,
     Duplicated = 9,
     Reset = 10,
+    OldConnection = 11,
 }
 
 impl Engine {

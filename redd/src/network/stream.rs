@@ -96,7 +96,7 @@ impl Engine {
         } else if !ports.is_new_connection(local, remote) {
             return os(libc::EADDRNOTAVAIL);
         }
-        ports.add_connection(local, remote, reuse);
+        ports.add_connection(id, local, remote, reuse);
         let socket = self.sockets.opened(id)?;
         (socket.shut_read, socket.shut_write) = (false, false);
         let tcp = parts(socket)?;
