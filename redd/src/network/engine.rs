@@ -1,6 +1,6 @@
 //! The state of a network, and what its other files have in common: hosts, sending, readiness.
 //!
-//! Called by the files of the room that have one protocol each, and by `network`.
+//! Called by the files of the room that have one protocol each, and by `handle`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,6 +1,6 @@
 //! Faults: connections that are reset, and hosts that crash.
 //!
-//! Called by `network`. Links have their own in `link`.
+//! Called by `handle`. Links have their own in `link`.
 
 use super::engine::{Engine, Fault, UnixName};
 

@@ -1,6 +1,6 @@
 //! Addresses of TCP and UDP sockets: binding, and what a socket reports.
 //!
-//! Called by `network`, `stream` and `datagram`.
+//! Called by `handle`, `stream` and `datagram`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

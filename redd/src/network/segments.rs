@@ -1,6 +1,6 @@
 //! TCP, what arrives: the handshake, data, acknowledgements, resets, timers.
 //!
-//! Called by `network`, for each packet that is due.
+//! Called by `handle`, for each packet that is due.
 
 use super::address::SocketId;
 use super::engine::{Engine, Fault};

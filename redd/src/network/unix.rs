@@ -1,6 +1,6 @@
 //! Unix sockets: their names, and streams.
 //!
-//! Called by `network`. Datagrams are in `unix_datagram`.
+//! Called by `handle`. Datagrams are in `unix_datagram`.
 //!
 //! Both ends are on one host, so nothing is on its way: a call changes the other end at once.
 

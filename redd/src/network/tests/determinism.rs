@@ -3,7 +3,7 @@
 use super::*;
 
 /// A run with many kinds of traffic and faults. Returns its events and the bytes that were read.
-fn run(seed: u64) -> (Vec<(u64, EventKind, u32, [u32; 2])>, Vec<u8>) {
+fn run(seed: u64) -> (Vec<SeenEvent>, Vec<u8>) {
     let net = Net::new(seed);
     net.network.set_short(20);
     net.network.set_link(None, None, &mut |link| (link.loss, link.reorder, link.duplicate) = (0.1, 0.1, 0.1));
