@@ -8,6 +8,21 @@
 //! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
 //!
+//! # Exploring
+//! [`World::explore`] chooses how the orders are explored: [`Explore`]. A run is also a [`Tape`]: its deviations from the plain order.
+//! [`World::replay`] repeats it, and [`World::shrink`] looks for the tape with the fewest deviations that fails in the same way.
+//!
+//! The program `cargo redd` runs a test with many seeds, each in a fresh process, and checks that a seed repeats itself:
+//! `cargo redd explore TEST` and `cargo redd check TEST`.
+//!
+//! # Variables
+//! | Variable of the environment | Its effect on tests with `sim` and on [`seeds`] |
+//! |---|---|
+//! | `REDD_SEED=7`, `REDD_SEED=100..200` | only these seeds run |
+//! | `REDD_EXPLORE=pct:3` | the strategy: `plain`, `random`, `pct:DEPTH`, `delay:BUDGET` |
+//! | `REDD_TAPE=812:1/3t` | replays this tape, or the one in the file of that name. Needs `REDD_SEED` |
+//! | `REDD_SHRINK=500` | shrinks the first failing run in at most 500 runs, and shows it in words |
+//!
 //! # What is not simulated
 //! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
 //! - Files are real ones.
@@ -67,12 +82,20 @@
 mod chance;
 pub(crate) mod check;
 mod difference;
+mod explore;
+mod explore_kept;
+mod explore_variables;
 mod report;
 mod settle;
+mod shrink;
+mod told;
 mod world;
 
 pub use chance::chance;
 pub use check::{Seeds, seeds};
 pub use report::{Failure, FailureKind, Report};
 pub use settle::{Settle, settle};
+pub use shrink::Shrunk;
 pub use world::World;
+
+pub use crate::primitives::baton::{Explore, ExploreError, Tape, TapeError};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::difference::{difference, last_events};
-use crate::primitives::baton::Record;
+use crate::primitives::baton::{Choices, Explore, Record, Tape};
 
 pub use crate::primitives::baton::FailureKind;
 use crate::primitives::baton::WorldFailure;
@@ -65,6 +65,12 @@ impl fmt::Display for Failure {
 #[must_use = "a world that has failed panics only in `expect_ok`"]
 pub struct Report {
     pub(super) seed: u64,
+    pub(super) explore: Explore,
+    /// A tape has made the choices.
+    pub(super) is_replay: bool,
+    pub(super) choices: Arc<Choices>,
+    /// The shrunk run in words, if the run has failed and was to be shrunk.
+    pub(super) shrunk: Option<String>,
     pub(super) hash: u64,
     pub(super) events: u64,
     pub(super) elapsed: Duration,
@@ -92,6 +98,22 @@ impl Report {
         self.events
     }
 
+    /// Returns the strategy that has made the choices, unless a tape has.
+    pub fn explore(&self) -> Explore {
+        self.explore
+    }
+
+    /// Returns how many choices were made. A choice of one is none.
+    pub fn choices(&self) -> u64 {
+        self.choices.count
+    }
+
+    /// Returns the tape of the run: [`World::replay`](super::World::replay) repeats the run with it. It is empty unless the world keeps
+    /// its events: [`World::record`](super::World::record).
+    pub fn tape(&self) -> &Tape {
+        &self.choices.tape
+    }
+
     /// Returns the virtual time from the start of the world to its end.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
@@ -100,6 +122,11 @@ impl Report {
     /// Returns what went wrong, in the order in which it did.
     pub fn failures(&self) -> &[Failure] {
         &self.failures
+    }
+
+    /// Adds a failure.
+    pub(super) fn fail(&mut self, kind: FailureKind, text: String) {
+        self.failures.push(Failure(WorldFailure { kind, text, at: self.elapsed }));
     }
 
     /// Returns the first event that differs from that of another run, with the five before it. `None` if all events are equal.
@@ -138,13 +165,18 @@ impl Report {
         self
     }
 
-    /// The command that runs this seed again.
-    fn command(&self) -> String {
+    /// The variables that repeat the run, and the command.
+    pub(super) fn command(&self) -> String {
+        let variables = match (self.is_replay, self.explore) {
+            (true, _) => format!("REDD_SEED={} REDD_TAPE={}", self.seed, self.choices.tape),
+            (false, Explore::Random) => format!("REDD_SEED={}", self.seed),
+            (false, explore) => format!("REDD_SEED={} REDD_EXPLORE={explore}", self.seed),
+        };
         let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
         // The main thread runs no test of the harness.
         match self.thread.as_deref().filter(|name| *name != "main") {
-            Some(test) => format!("REDD_SEED={} cargo test{package} -- --exact {test}", self.seed),
-            None => format!("REDD_SEED={} and the same command", self.seed),
+            Some(test) => format!("{variables} cargo test{package} -- --exact {test}"),
+            None => format!("{variables} and the same command"),
         }
     }
 }
@@ -165,6 +197,9 @@ impl fmt::Display for Report {
         let last = last_events(&self.record);
         if !last.is_empty() {
             writeln!(f, "the last events:\n{last}")?;
+        }
+        if let Some(shrunk) = &self.shrunk {
+            writeln!(f, "{shrunk}")?;
         }
         write!(f, "hash {hash:016x} of {events} events; to repeat this run: {}", self.command())
     }

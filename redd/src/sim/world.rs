@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::report::{Failure, FailureKind, Report};
 use crate::observe::report::{self, ReportKind};
-use crate::primitives::baton::{self, Baton, HostThread, WorldEnded};
+use crate::primitives::baton::{self, Baton, Explore, HostThread, Plan, Tape, WorldEnded};
 use crate::primitives::thread;
 use crate::primitives::user_code::drop_guarded;
 use crate::runtime::simulated::LIMIT;
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+#[derive(Clone)]
 struct Host {
     name: String,
     main: Main,
@@ -57,6 +58,8 @@ pub struct World {
     seed: u64,
     limit: Duration,
     keeps_events: bool,
+    pub(super) explore: Explore,
+    pub(super) tape: Option<Tape>,
     hosts: Vec<Host>,
 }
 
@@ -70,7 +73,7 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new() }
+        Self { seed, limit: LIMIT, keeps_events: false, explore: Explore::default(), tape: None, hosts: Vec::new() }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -85,7 +88,8 @@ impl World {
         self
     }
 
-    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`]. Default: only their hash.
+    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`], and its [`Report::tape`]. Default: only their
+    /// hash.
     pub fn record(mut self, keeps: bool) -> Self {
         self.keeps_events = keeps;
         self
@@ -97,23 +101,23 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended.
-    ///
-    /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
-    /// A thread that waits forever outside of a `block_on` is left behind.
-    ///
-    /// # Panics
-    /// If it is called in a world, and if the system refuses a thread.
+    /// What the world is asked for.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            seed: self.seed,
+            explore: self.explore,
+            tape: self.tape.clone(),
+            keeps_events: self.keeps_events,
+            keeps_tape: false,
+        }
+    }
+
+    /// One run. Called by `explore`, which has `World::run`.
     #[track_caller]
-    pub fn run(self) -> Report {
-        assert!(
-            !baton::is_member(),
-            "`World::run` was called on thread `{}`, which belongs to a world. Start worlds outside of others.",
-            thread::current_name()
-        );
-        let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
-        let threads: Vec<_> =
-            self.hosts.into_iter().enumerate().map(|(index, host)| start(&baton, index, host)).collect();
+    pub(super) fn run_once(&self, plan: &Plan) -> Report {
+        let baton = baton::new_world_of(plan, self.limit);
+        let hosts = self.hosts.iter().cloned().enumerate();
+        let threads: Vec<_> = hosts.map(|(index, host)| start(&baton, index, host)).collect();
         baton.start();
         baton.wait_until_over(PATIENCE, |thread| {
             report::report(
@@ -128,7 +132,11 @@ impl World {
         threads.into_iter().filter(|_| baton.has_ended()).for_each(|thread| drop(thread.join()));
         let (hash, events) = baton.hash();
         Report {
-            seed: self.seed,
+            seed: plan.seed,
+            explore: plan.explore,
+            is_replay: plan.tape.is_some(),
+            choices: Arc::new(baton.choices()),
+            shrunk: None,
             hash,
             events,
             elapsed: baton.passed(),

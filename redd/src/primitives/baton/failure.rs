@@ -21,6 +21,8 @@ pub enum FailureKind {
     Limit,
     /// A thread that does not belong to the world has woken a task or a thread of it.
     ForeignThread,
+    /// A tape that was to be replayed does not fit the program.
+    Tape,
 }
 
 /// A failure of a world: its kind and a text for people.

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::failure::FailureKind;
 use super::schedule::Wait;
+use super::strategy::Plan;
 use super::world::{Baton, Seat, lock};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
@@ -148,9 +149,14 @@ fn name_of_this_thread() -> String {
 /// The thread of a host.
 pub(crate) type HostThread = std::thread::JoinHandle<()>;
 
-/// A new world without threads.
+/// A new world without threads, whose choices are random.
 pub(crate) fn new_world(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Baton> {
-    let baton = Baton::new(seed, limit, keeps_events);
+    new_world_of(&Plan { seed, keeps_events, ..Plan::default() }, limit)
+}
+
+/// A new world without threads.
+pub(crate) fn new_world_of(plan: &Plan, limit: Duration) -> Arc<Baton> {
+    let baton = Baton::new(plan, limit);
     {
         let mut worlds = lock(&WORLDS);
         worlds.retain(|world| world.strong_count() > 0);
