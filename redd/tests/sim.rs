@@ -9,12 +9,12 @@
 use redd::runtime::{Builder, Handle, RuntimeFlavor};
 use redd::sim::{FailureKind, Report, World, chance, settle};
 use redd::sync::{Barrier, Mutex, mpsc, oneshot};
-use redd::task::{JoinSet, block_in_place, spawn_blocking, yield_now};
+use redd::task::{JoinSet, LocalSet, block_in_place, spawn_blocking, yield_now};
 use redd::time::{Duration, Instant, interval, sleep, timeout};
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 fn multi() -> redd::runtime::Runtime {
     Builder::new_multi_thread().enable_all().build().unwrap()
@@ -477,4 +477,64 @@ async fn a_test_that_leaves_a_task_behind_fails() {
 #[should_panic(expected = "a_test_with_sim_prints_the_command_that_repeats_it")]
 async fn a_test_with_sim_prints_the_command_that_repeats_it() {
     panic!("on purpose");
+}
+
+/// The tasks of a set, which stay ready, beside a closure on another thread.
+fn run_local_set(seed: u64) -> (Report, Vec<u32>) {
+    let order = Order::default();
+    let inside = order.clone();
+    let report = one(seed, move || {
+        let set = LocalSet::new();
+        for number in 0..4 {
+            let order = inside.clone();
+            set.spawn_local(async move {
+                for step in 0..2 {
+                    order.lock().unwrap().push(number * 10 + step);
+                    yield_now().await;
+                }
+            });
+        }
+        let order = inside.clone();
+        multi().block_on(async {
+            let closure = spawn_blocking(move || order.lock().unwrap().push(99));
+            set.await;
+            closure.await.unwrap();
+        });
+    });
+    report.expect_ok();
+    let order = order.lock().unwrap().clone();
+    (report, order)
+}
+
+#[test]
+fn a_seed_decides_the_order_of_the_tasks_of_a_local_set() {
+    let (mut orders, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..40 {
+        let (first, order) = run_local_set(seed);
+        let (second, again) = run_local_set(seed);
+        assert_eq!(first.first_difference(&second), None, "seed {seed}");
+        assert_eq!(order, again, "seed {seed}");
+        places.insert(order.iter().position(|number| *number == 99));
+        orders.insert(order);
+    }
+    assert!(orders.len() >= 30, "{} orders", orders.len());
+    assert!(places.len() >= 4, "other threads run between the polls of a set: {places:?}");
+}
+
+#[test]
+fn a_poll_of_a_local_set_is_an_event_with_its_task() {
+    static IS_SECOND: AtomicBool = AtomicBool::new(false);
+    let run = || {
+        one(1, || {
+            let set = LocalSet::new();
+            let task = set.spawn_local(async {
+                if IS_SECOND.swap(true, Ordering::Relaxed) {
+                    yield_now().await;
+                }
+            });
+            set.block_on(&current(), task).unwrap();
+        })
+    };
+    let difference = run().first_difference(&run()).expect("the task has one more poll");
+    assert!(difference.contains("was polled, and has yielded") && difference.contains("sim.rs:"), "{difference}");
 }

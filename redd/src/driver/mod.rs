@@ -20,6 +20,8 @@ pub(crate) mod errors;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/driver_readiness.rs"]
 mod models;
+#[cfg(feature = "net")]
+pub(crate) mod operations;
 pub(crate) mod readiness;
 
 pub(crate) use crate::sys::epoll::EventBuffer;

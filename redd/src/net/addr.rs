@@ -8,6 +8,7 @@
 
 use crate::blocking;
 use crate::task::coop::consume_budget;
+use socket2::SockAddr;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -145,6 +146,16 @@ pub(super) fn no_address() -> io::Error {
         "there is no address to use: the slice is empty, or the name could not resolve to any address. Check the \
          name, or pass at least one address",
     )
+}
+
+/// The IP address of a socket.
+pub(super) fn ip(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the socket has no IP address: it was made from a descriptor of another family; use the type that fits it",
+        )
+    })
 }
 
 /// The beginning of a string that a caller passed, for a message.

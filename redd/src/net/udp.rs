@@ -6,16 +6,15 @@
 
 use super::addr::{self, ToSocketAddrs};
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::net::fill;
 use crate::observe::waiting::located;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -65,10 +64,9 @@ impl UdpSocket {
         located(async move {
             let addresses = addr::resolve_for_a_unit(&addr).await?;
             addr::first_success(addresses, |address| {
-                let (domain, ty) = (Domain::for_address(address), Type::DGRAM.nonblocking());
-                let socket = Socket::new(domain, ty, Some(Protocol::UDP))?;
+                let socket = NewSocket::open(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
                 socket.bind(&address.into())?;
-                Self::from_std(socket.into())
+                Self::from_std(socket.into_std())
             })
         })
     }
@@ -93,7 +91,7 @@ impl UdpSocket {
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> impl Future<Output = io::Result<()>> {
         located(async move {
             let addresses = addr::resolve_for_a_unit(&addr).await?;
-            addr::first_success(addresses, |address| self.io.connect(address))
+            addr::first_success(addresses, |address| self.io.socket().connect_datagram(&address.into()))
         })
     }
 
@@ -136,7 +134,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if `interest` is not ready, and the errors of `f`.
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(interest, f)
+        self.io.registration().try_user_io(interest, f)
     }
 
     /// Runs `f` until it returns anything but `WouldBlock`, and waits for `interest` in between.
@@ -265,12 +263,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::WRITABLE, || self.io.socket().send(buf)).await })
     }
 
     /// Like [`send`](Self::send), without waiting. See [readiness](crate::net#readiness).
@@ -278,7 +271,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and the errors of [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
+        self.io.registration().try_io(Interest::WRITABLE, || self.io.socket().send(buf))
     }
 
     /// Polls like [`send`](Self::send). Only the task that polled last is woken.
@@ -286,7 +279,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.registration().poll_io(cx, Direction::Write, |_| self.io.send(buf))
+        self.io.registration().poll_io(cx, Direction::Write, |_| self.io.socket().send(buf))
     }
 
     /// Receives a datagram from the peer that this socket is connected to. Bytes that do not fit in `buf` are lost.
@@ -315,12 +308,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::READABLE, || self.io.socket().recv(buf)).await })
     }
 
     /// Like [`recv`](Self::recv), without waiting. See [readiness](crate::net#readiness).
@@ -328,7 +316,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv`](Self::recv).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
+        self.io.registration().try_io(Interest::READABLE, || self.io.socket().recv(buf))
     }
 
     /// Receives like [`recv`](Self::recv), but appends to `buf`. It appends at most as many bytes as `buf` has room for without
@@ -361,7 +349,7 @@ impl UdpSocket {
         located(async move {
             self.io
                 .registration()
-                .async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+                .async_io(Interest::READABLE, || Ok(fill::append(self.io.socket(), buf, Fill::Receive)?.0))
                 .await
         })
     }
@@ -371,7 +359,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_buf`](Self::recv_buf).
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+        self.io.registration().try_io(Interest::READABLE, || Ok(fill::append(self.io.socket(), buf, Fill::Receive)?.0))
     }
 
     /// Receives a datagram from any sender, and returns its length and the sender. Bytes that do not fit in `buf` are lost.
@@ -385,10 +373,7 @@ impl UdpSocket {
     #[track_caller]
     pub fn recv_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
         located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
-                .await
+            self.io.registration().async_io(Interest::READABLE, || with_sender(self.io.socket().recv_from(buf)?)).await
         })
     }
 
@@ -397,7 +382,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_from`](Self::recv_from).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
+        self.io.registration().try_io(Interest::READABLE, || with_sender(self.io.socket().recv_from(buf)?))
     }
 
     /// Receives like [`recv_from`](Self::recv_from), but appends to `buf` as [`recv_buf`](Self::recv_buf) does.
@@ -414,7 +399,7 @@ impl UdpSocket {
             self.io
                 .registration()
                 .async_io(Interest::READABLE, || {
-                    let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+                    let (len, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
                     Ok((len, sender(address)?))
                 })
                 .await
@@ -427,7 +412,7 @@ impl UdpSocket {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_buf_from`](Self::recv_buf_from).
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         self.io.registration().try_io(Interest::READABLE, || {
-            let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+            let (len, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
             Ok((len, sender(address)?))
         })
     }
@@ -438,7 +423,7 @@ impl UdpSocket {
     /// Those of [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let _ = fill::append(&self.io, buf, Fill::Receive)?;
+            let _ = fill::append(self.io.socket(), buf, Fill::Receive)?;
             Ok(())
         })
     }
@@ -449,7 +434,7 @@ impl UdpSocket {
     /// Those of [`recv_from`](Self::recv_from).
     pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let (_, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+            let (_, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
             sender(address)
         })
     }
@@ -467,7 +452,8 @@ impl UdpSocket {
         located(async move {
             let target = addr::resolve(&target).await?.next();
             let target = target.ok_or_else(addr::no_address)?;
-            let send = || self.io.send_to(buf, target);
+            let target = SockAddr::from(target);
+            let send = || self.io.socket().send_to(buf, &target);
             self.io.registration().async_io(Interest::WRITABLE, send).await
         })
     }
@@ -477,7 +463,8 @@ impl UdpSocket {
     /// # Errors
     /// Those of [`send_to`](Self::send_to).
     pub fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
-        let send = || self.io.send_to(buf, target);
+        let target = SockAddr::from(target);
+        let send = || self.io.socket().send_to(buf, &target);
         self.io.registration().poll_io(cx, Direction::Write, |_| send())
     }
 
@@ -486,7 +473,8 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and the errors of [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        let send = || sys::net::retry(Call::Write, || self.io.send_to(buf, target));
+        let target = SockAddr::from(target);
+        let send = || self.io.socket().send_to(buf, &target);
         self.io.registration().try_io(Interest::WRITABLE, send)
     }
 
@@ -500,12 +488,7 @@ impl UdpSocket {
     /// runtime has shut down.
     #[track_caller]
     pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::READABLE, || self.io.socket().peek(buf)).await })
     }
 
     /// Like [`peek`](Self::peek), without waiting. See [readiness](crate::net#readiness).
@@ -513,7 +496,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`peek`](Self::peek).
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
+        self.io.registration().try_io(Interest::READABLE, || self.io.socket().peek(buf))
     }
 
     /// Receives like [`recv_from`](Self::recv_from), but leaves the datagram in the queue: the next receive returns it too.
@@ -541,10 +524,7 @@ impl UdpSocket {
     #[track_caller]
     pub fn peek_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
         located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
-                .await
+            self.io.registration().async_io(Interest::READABLE, || with_sender(self.io.socket().peek_from(buf)?)).await
         })
     }
 
@@ -553,7 +533,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`peek_from`](Self::peek_from).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
+        self.io.registration().try_io(Interest::READABLE, || with_sender(self.io.socket().peek_from(buf)?))
     }
 
     /// Waits for a datagram, and returns its sender. The datagram stays in the queue.
@@ -600,7 +580,7 @@ impl UdpSocket {
     }
 
     fn peek_sender_once(&self) -> io::Result<SocketAddr> {
-        let (_, address) = sys::net::fill(self.as_fd(), &mut [], Fill::PeekFrom)?;
+        let (_, address) = self.io.socket().fill(&mut [], Fill::PeekFrom)?;
         sender(address)
     }
 
@@ -610,7 +590,7 @@ impl UdpSocket {
     /// Those of [`peek`](Self::peek).
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let _ = fill::append(&self.io, buf, Fill::Peek)?;
+            let _ = fill::append(self.io.socket(), buf, Fill::Peek)?;
             Ok(())
         })
     }
@@ -621,7 +601,7 @@ impl UdpSocket {
     /// Those of [`peek_from`](Self::peek_from).
     pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let (_, address) = fill::append(&self.io, buf, Fill::PeekFrom)?;
+            let (_, address) = fill::append(self.io.socket(), buf, Fill::PeekFrom)?;
             sender(address)
         })
     }
@@ -785,7 +765,7 @@ impl UdpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        addr::ip(self.io.socket().local_addr()?)
     }
 
     /// Returns the address of the socket that this one is connected to.
@@ -793,7 +773,7 @@ impl UdpSocket {
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr()
+        addr::ip(self.io.socket().peer_addr()?)
     }
 
     /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
@@ -801,7 +781,7 @@ impl UdpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        self.io.socket().take_error()
     }
 
     /// Joins an IPv4 multicast group on the interface with this address; `0.0.0.0` lets the system choose.
@@ -870,6 +850,11 @@ impl UdpSocket {
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
         self.io.into_inner()
     }
+}
+
+/// The same with the sender as an IP address.
+fn with_sender((len, address): (usize, SockAddr)) -> io::Result<(usize, SocketAddr)> {
+    Ok((len, sender(Some(address))?))
 }
 
 fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {

@@ -298,6 +298,7 @@ impl Shared {
     }
 
     /// Updates the coarse clock of the process. Returns the milliseconds since the runtime's start.
+    #[inline]
     pub(crate) fn update_coarse_clock(&self, now: Instant) -> u64 {
         let ms = self.ms_at(now);
         coarse::set(self.started_coarse_ms.wrapping_add(ms as u32));

@@ -10,7 +10,7 @@
 //!
 //! # What is not simulated
 //! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
-//! - Files are real ones.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
 //! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
@@ -62,17 +62,29 @@
 // - Ids of tasks and threads are numbers of the process. In events a task has the number of its first appearance.
 // - Thread-local destructors run after the function of a thread: the baton passes in the last of them.
 // - The coarse clock of the process is not written by threads of a world. Ages in the dump of a world are therefore those of the process.
-// - A `LocalSet` chooses its tasks in the order of their wakes, and its polls are no events. What they do to other tasks is.
+// - A `LocalSet` has queues of its own: `LocalSet::tick` chooses by seed, too. Wakes of its tasks are no events, and their polls are.
 
 mod chance;
 pub(crate) mod check;
+mod control;
 mod difference;
+mod disk;
+mod faults;
+mod host_report;
+mod hosts;
 mod report;
+mod script;
 mod settle;
+mod verdict;
 mod world;
 
 pub use chance::chance;
 pub use check::{Seeds, seeds};
-pub use report::{Failure, FailureKind, Report};
+pub use control::Control;
+pub use disk::{Disk, crash_disk};
+pub use faults::Faults;
+pub use host_report::{HostOutcome, HostReport};
+pub use report::{Failure, FailureKind, Fault, Report};
 pub use settle::{Settle, settle};
+pub use verdict::Verdict;
 pub use world::World;

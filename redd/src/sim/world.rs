@@ -2,29 +2,30 @@
 //!
 //! Called by users, and by `check` for tests with `sim`.
 
-use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::Location;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::report::{Failure, FailureKind, Report};
+use super::control::{Control, Done};
+use super::faults::Faults;
+use super::hosts::{Host, Hosts};
+use super::report::{Failure, Report};
+use super::script::{self, Plan, Step};
+use super::verdict::Verdict;
+use crate::disk;
 use crate::observe::report::{self, ReportKind};
-use crate::primitives::baton::{self, Baton, HostThread, WorldEnded};
+use crate::primitives::Mutex;
+use crate::primitives::baton::{self, Baton};
 use crate::primitives::thread;
-use crate::primitives::user_code::drop_guarded;
 use crate::runtime::simulated::LIMIT;
 
 /// How long the world waits for an event before it reports that a thread seems to block outside of redd.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
-
-struct Host {
-    name: String,
-    main: Main,
-}
+/// Prepares a part of a world before it starts.
+type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 /// A simulated world: hosts that run on one virtual clock, in an order that one seed decides.
 ///
@@ -58,6 +59,9 @@ pub struct World {
     limit: Duration,
     keeps_events: bool,
     hosts: Vec<Host>,
+    plan: Plan,
+    /// What prepares the parts of the world: its disks.
+    pub(super) setups: Vec<Setup>,
 }
 
 impl fmt::Debug for World {
@@ -70,18 +74,191 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new() }
+        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default(), setups: Vec::new() }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
     ///
     /// `main` may be the unmodified `main` function of a program, with `#[redd::main]`. It returns what a `main` function may return.
-    pub fn host<T: Termination>(mut self, name: &str, main: impl Fn() -> T + Send + Sync + 'static) -> Self {
+    /// After a [crash](Control::crash) it may be called again.
+    ///
+    /// # Panics
+    /// If the world has a host with this name.
+    #[track_caller]
+    pub fn host<T: Termination>(self, name: &str, main: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        self.add_host(name, main, false)
+    }
+
+    /// As [`host`](Self::host), for a program that serves until it is killed. The world does not wait for its end.
+    ///
+    /// When all hosts that are no services have ended, services stop as if their power had failed.
+    ///
+    /// # Panics
+    /// If the world has a host with this name. [`run`](Self::run) panics if all hosts are services.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::{HostOutcome, World};
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// #[redd::main]
+    /// async fn server() {
+    ///     loop {
+    ///         sleep(Duration::from_secs(1)).await;
+    ///     }
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() {
+    ///     sleep(Duration::from_secs(5)).await;
+    /// }
+    ///
+    /// let report = World::new(1).service("server", server).host("client", client).run();
+    /// assert_eq!(report.expect_ok().elapsed(), Duration::from_secs(5));
+    /// assert_eq!(report.host("server").outcome(), &HostOutcome::Stopped);
+    /// ```
+    #[track_caller]
+    pub fn service<T: Termination>(self, name: &str, main: impl Fn() -> T + Send + Sync + 'static) -> Self {
+        self.add_host(name, main, true)
+    }
+
+    #[track_caller]
+    fn add_host<T: Termination>(
+        mut self,
+        name: &str,
+        main: impl Fn() -> T + Send + Sync + 'static,
+        is_service: bool,
+    ) -> Self {
+        assert!(
+            !self.hosts.iter().any(|host| host.name == name),
+            "`World::host` got the name `{name}`, which another host of this world has. Give each host a name of its own."
+        );
         let main = Arc::new(move || {
             let code = main().report();
             if code == ExitCode::SUCCESS { Ok(()) } else { Err(format!("it has returned {code:?}")) }
         });
-        self.hosts.push(Host { name: name.to_owned(), main });
+        self.hosts.push(Host { name: name.to_owned(), main, is_service });
+        self
+    }
+
+    /// Adds a step to the script of the world: after this time since the start, it calls `action`.
+    ///
+    /// The closure runs on a thread of the world, at a place in the order that the seed decides. Steps at the same time run in the order in
+    /// which they were added. A step that comes after the end of all hosts is not run; [`Report::skipped`] has its time.
+    ///
+    /// If the closure panics, the world stops with a failure of kind [`Script`](super::FailureKind::Script).
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// static STARTS: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// #[redd::main]
+    /// async fn server() {
+    ///     STARTS.fetch_add(1, Ordering::Relaxed);
+    ///     sleep(Duration::from_secs(60)).await;
+    /// }
+    ///
+    /// let world = World::new(1).host("server", server).at(Duration::from_secs(9), |w| {
+    ///     w.crash("server");
+    ///     w.restart_after("server", Duration::from_secs(1));
+    /// });
+    /// assert_eq!(world.run().expect_ok().elapsed(), Duration::from_secs(70));
+    /// assert_eq!(STARTS.load(Ordering::Relaxed), 2);
+    /// ```
+    #[track_caller]
+    pub fn at(mut self, time: Duration, action: impl FnOnce(&mut Control) + Send + 'static) -> Self {
+        self.plan.steps.push((time, Location::caller(), Step::Once(Box::new(action))));
+        self
+    }
+
+    /// As [`at`](Self::at), again and again: the first time after one `period`. It ends with the hosts.
+    ///
+    /// While it goes on, something can always happen. So a world that hangs ends at its [limit](Self::limit).
+    ///
+    /// # Panics
+    /// If `period` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// static CRASHES: AtomicU32 = AtomicU32::new(0);
+    ///
+    /// #[redd::main]
+    /// async fn client() {
+    ///     sleep(Duration::from_secs(35)).await;
+    /// }
+    ///
+    /// let world = World::new(1).host("client", client).every(Duration::from_secs(10), |w| {
+    ///     CRASHES.fetch_add(1, Ordering::Relaxed);
+    /// });
+    /// world.run().expect_ok();
+    /// assert_eq!(CRASHES.load(Ordering::Relaxed), 3);
+    /// ```
+    #[track_caller]
+    pub fn every(mut self, period: Duration, action: impl FnMut(&mut Control) + Send + 'static) -> Self {
+        assert!(
+            !period.is_zero(),
+            "`World::every` got a period of zero, so the clock would never move. Use a longer one, or `World::always`."
+        );
+        self.plan.steps.push((period, Location::caller(), Step::Every(period, Box::new(action))));
+        self
+    }
+
+    /// Adds an invariant. It is checked whenever all threads of the world wait, before the clock moves, and at the end of the hosts.
+    ///
+    /// The closure returns `bool`, or a `Result` whose error says what is wrong. It may also use `assert!`. If the invariant does not hold,
+    /// the world stops with a failure of kind [`Invariant`](super::FailureKind::Invariant), which has the time and the location of this
+    /// call.
+    ///
+    /// The closure runs on a thread of the world. It must not wait.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::{FailureKind, World};
+    /// use redd::time::{Duration, sleep};
+    /// use std::sync::atomic::{AtomicI64, Ordering};
+    ///
+    /// static BALANCE: AtomicI64 = AtomicI64::new(10);
+    ///
+    /// #[redd::main]
+    /// async fn buyer() {
+    ///     for _ in 0..4 {
+    ///         sleep(Duration::from_secs(1)).await;
+    ///         BALANCE.fetch_sub(3, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// let report = World::new(1)
+    ///     .host("buyer", buyer)
+    ///     .always(|_| match BALANCE.load(Ordering::Relaxed) {
+    ///         balance @ 0.. => Ok(()),
+    ///         balance => Err(format!("the balance is {balance}")),
+    ///     })
+    ///     .run();
+    /// let failure = &report.failures()[0];
+    /// assert_eq!((failure.kind(), failure.at()), (FailureKind::Invariant, Duration::from_secs(4)));
+    /// assert!(failure.to_string().contains("the balance is -2"));
+    /// ```
+    #[track_caller]
+    pub fn always<V: Verdict>(mut self, mut invariant: impl FnMut(&mut Control) -> V + Send + 'static) -> Self {
+        let check = Box::new(move |control: &mut Control| invariant(control).into_objection());
+        self.plan.invariants.push((Location::caller(), check));
+        self
+    }
+
+    /// Adds random faults: see [`Faults`].
+    ///
+    /// # Panics
+    /// [`run`](Self::run) panics if the world has no host with a name in `faults`.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.plan.faults = Some(faults);
         self
     }
 
@@ -97,13 +274,16 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended.
+    /// Runs all hosts until they and all their threads have ended, and stops the services.
     ///
     /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
     /// A thread that waits forever outside of a `block_on` is left behind.
     ///
+    /// A world whose hosts have ended is over, although its script may have further steps. If a host is down, the script goes on as long
+    /// as it may restart it.
+    ///
     /// # Panics
-    /// If it is called in a world, and if the system refuses a thread.
+    /// If it is called in a world, if all hosts are services, if the system refuses a thread, and if [`faults`](Self::faults) got the name of an unknown host.
     #[track_caller]
     pub fn run(self) -> Report {
         assert!(
@@ -111,9 +291,17 @@ impl World {
             "`World::run` was called on thread `{}`, which belongs to a world. Start worlds outside of others.",
             thread::current_name()
         );
+        assert!(
+            self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
+            "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
+        );
         let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
-        let threads: Vec<_> =
-            self.hosts.into_iter().enumerate().map(|(index, host)| start(&baton, index, host)).collect();
+        self.setups.into_iter().for_each(|setup| setup(&baton));
+        let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
+        (0..hosts.len()).for_each(|host| hosts.start(host));
+        if !self.plan.is_empty() {
+            script::start(&hosts, Control::new(&hosts, &done), self.plan);
+        }
         baton.start();
         baton.wait_until_over(PATIENCE, |thread| {
             report::report(
@@ -125,7 +313,9 @@ impl World {
                 ),
             );
         });
-        threads.into_iter().filter(|_| baton.has_ended()).for_each(|thread| drop(thread.join()));
+        let host_reports = hosts.finish();
+        let done = std::mem::take(&mut *done.lock());
+        disk::end(&baton);
         let (hash, events) = baton.hash();
         Report {
             seed: self.seed,
@@ -133,48 +323,12 @@ impl World {
             events,
             elapsed: baton.passed(),
             failures: baton.failures().into_iter().map(Failure).collect(),
+            hosts: host_reports,
+            faults: done.faults,
+            skipped: done.skipped,
+            left: baton.left(),
             thread: Some(thread::current_name()),
             record: Arc::new(baton.take_record()),
         }
     }
-}
-
-/// Starts the thread of a host. It waits for the baton.
-#[track_caller]
-fn start(baton: &Arc<Baton>, index: usize, host: Host) -> HostThread {
-    let mine = Arc::clone(baton);
-    let name = host.name.clone();
-    let started = baton.start_host(index, &name, move || {
-        if let Some(text) = run_main(&host) {
-            mine.fail(FailureKind::Host, text);
-        }
-    });
-    started.unwrap_or_else(|error| {
-        panic!(
-            "the system refuses a thread for a host of a simulated world: {error}. Raise the limit of threads (`ulimit -u`)."
-        )
-    })
-}
-
-/// What went wrong in the function of a host.
-fn run_main(host: &Host) -> Option<String> {
-    let name = &host.name;
-    match catch_unwind(AssertUnwindSafe(|| (host.main)())) {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("host `{name}` has failed: {error}")),
-        Err(payload) => {
-            let text = message_of(&*payload).map(|message| format!("host `{name}` has panicked: {message}"));
-            drop_guarded(payload);
-            text
-        }
-    }
-}
-
-/// The message of a panic. `None` if the world has made it.
-fn message_of(payload: &(dyn Any + Send)) -> Option<&str> {
-    if payload.is::<WorldEnded>() {
-        return None;
-    }
-    let text = payload.downcast_ref::<&str>().copied();
-    Some(text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("(not a text)"))
 }

@@ -16,6 +16,7 @@ pub(crate) mod descriptor;
 pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;
+pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod images;
 #[cfg(feature = "net")]

@@ -19,6 +19,8 @@ use crate::collections::wake_list::WakeList;
 use crate::current;
 use crate::driver::Driver;
 use crate::driver::errors::shutdown_error;
+#[cfg(feature = "net")]
+use crate::driver::operations::Socket;
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
@@ -26,6 +28,7 @@ use crate::task::current::id_or_zero;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -190,7 +193,14 @@ impl Registration {
     /// Runs `f` if `interest` is ready or was never tried, and clears the readiness if `f` would block. It does not
     /// wait for a first event, which may be a turn of the driver away (`try-first`). It never waits, so it also works
     /// after the shutdown of the runtime, while the last known readiness lasts.
-    pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+    #[cfg(feature = "net")]
+    pub(crate) fn try_io<R>(&self, interest: Interest, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        self.try_io_when(Until::WorthTrying, interest, || retry_interrupted(&mut f))
+    }
+
+    /// As [`try_io`](Self::try_io), for a closure of the program.
+    #[cfg(feature = "net")]
+    pub(crate) fn try_user_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.try_io_when(Until::WorthTrying, interest, f)
     }
 
@@ -424,8 +434,6 @@ impl<R: Registered> Drop for Readiness<R> {
 pub(crate) enum Short {
     /// Nothing is left for now. For pipes: it saves the call that would return `WouldBlock`.
     WouldBlock,
-    /// The same for TCP streams, whose own system call costs 45 ns less than `read`.
-    SocketWouldBlock,
     /// Nothing: Unix streams stop at ancillary data, and terminals at the end of a line.
     Nothing,
 }
@@ -473,21 +481,30 @@ impl<S> Source<S> {
     where
         S: AsFd,
     {
-        // SAFETY: the system writes initialised bytes into it, or nothing.
+        self.poll_fill(cx, buf, short, |unfilled| crate::sys::read_uninit(self.io.as_fd(), unfilled))
+    }
+
+    /// As [`poll_read`](Self::poll_read), with a read that initialises as many bytes as it returns.
+    // Inlined into each kind of read, as the wait is.
+    #[inline(always)]
+    fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        short: Short,
+        read: impl Fn(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    ) -> Poll<io::Result<()>> {
+        // SAFETY: `read` writes initialised bytes into it, or nothing.
         let unfilled = unsafe { buf.unfilled_mut() };
         let read = ready!(self.registration.poll_io(cx, Direction::Read, |seen| {
-            let fd = self.io.as_fd();
-            let read = match short {
-                Short::SocketWouldBlock => crate::sys::recv_uninit(fd, unfilled)?,
-                Short::WouldBlock | Short::Nothing => crate::sys::read_uninit(fd, unfilled)?,
-            };
+            let read = read(unfilled)?;
             if short != Short::Nothing && 0 < read && read < unfilled.len() {
                 // `clear-what-was-seen`. A closed bit stays, because the end comes after these bytes.
                 self.registration.slot().clear(seen, Ready::READABLE);
             }
             Ok(read)
         }))?;
-        // SAFETY: the system has written the first `read` bytes of it.
+        // SAFETY: `read` has written the first `read` bytes of it.
         unsafe { buf.assume_init(read) };
         buf.advance(read);
         Poll::Ready(Ok(()))
@@ -498,7 +515,7 @@ impl<S> Source<S> {
     where
         &'a S: Write,
     {
-        self.poll_short_write(cx, buf.len(), |mut io| io.write(buf))
+        self.poll_short_write(cx, buf.len(), || self.checked_write(|mut io| io.write(buf)))
     }
 
     /// Writes as much of several buffers as the system accepts.
@@ -511,24 +528,54 @@ impl<S> Source<S> {
         &'a S: Write,
     {
         let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.poll_short_write(cx, len, |mut io| io.write_vectored(bufs))
+        self.poll_short_write(cx, len, || self.checked_write(|mut io| io.write_vectored(bufs)))
+    }
+
+    fn checked_write<'a>(&'a self, write: impl FnOnce(&'a S) -> io::Result<usize>) -> io::Result<usize> {
+        crate::sys::faults::check(crate::sys::faults::Call::Write)?;
+        write(&self.io)
     }
 
     /// A write of `len` bytes in all. A shorter one has filled the system's buffer, so the next one waits at once.
-    fn poll_short_write<'a>(
-        &'a self,
+    #[inline]
+    fn poll_short_write(
+        &self,
         cx: &mut Context<'_>,
         len: usize,
-        mut write: impl FnMut(&'a S) -> io::Result<usize>,
+        write: impl Fn() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         self.registration.poll_io(cx, Direction::Write, |seen| {
-            crate::sys::faults::check(crate::sys::faults::Call::Write)?;
-            let written = write(&self.io)?;
+            let written = write()?;
             if 0 < written && written < len {
                 self.registration.slot().clear(seen, Ready::WRITABLE);
             }
             Ok(written)
         })
+    }
+}
+
+/// Streams of sockets: their operations are those of `operations`.
+#[cfg(feature = "net")]
+impl<S: AsFd> Source<S> {
+    #[inline]
+    pub(crate) fn socket(&self) -> Socket<'_> {
+        Socket::new(self.io.as_fd())
+    }
+
+    /// As [`poll_read`](Self::poll_read), for a socket.
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, short: Short) -> Poll<io::Result<()>> {
+        self.poll_fill(cx, buf, short, |unfilled| self.socket().read(unfilled))
+    }
+
+    /// As [`poll_write`](Self::poll_write), for a socket.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_short_write(cx, buf.len(), || self.socket().send(buf))
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), for a socket.
+    pub(crate) fn poll_send_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.poll_short_write(cx, len, || self.socket().send_vectored(bufs))
     }
 }
 

@@ -14,13 +14,11 @@ use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::observe::waiting::located;
 use crate::primitives::Arc;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -161,7 +159,7 @@ impl ReadHalf<'_> {
     /// the peer has reset the connection.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -171,7 +169,7 @@ impl ReadHalf<'_> {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -181,7 +179,7 @@ impl ReadHalf<'_> {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -271,7 +269,7 @@ impl WriteHalf<'_> {
     /// longer reads.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -281,7 +279,7 @@ impl WriteHalf<'_> {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -441,7 +439,7 @@ impl OwnedReadHalf {
     /// the peer has reset the connection.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -451,7 +449,7 @@ impl OwnedReadHalf {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -461,7 +459,7 @@ impl OwnedReadHalf {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -583,7 +581,7 @@ impl OwnedWriteHalf {
     /// longer reads.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -593,7 +591,7 @@ impl OwnedWriteHalf {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 

@@ -14,9 +14,10 @@ use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use super::failure::FailureKind;
+use super::failure::{FailureKind, WorldEnded};
+use super::hosts::MadeIn;
 use super::schedule::Wait;
-use super::world::{Baton, Seat, lock};
+use super::world::{Baton, Seat, State, lock};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 use crate::primitives::virtual_time;
@@ -69,8 +70,21 @@ pub(crate) fn current() -> Option<Arc<Baton>> {
 /// The world of the calling thread, and the number of its host there.
 pub(crate) fn current_host() -> Option<(Arc<Baton>, usize)> {
     let member = here()?;
-    let host = member.baton.lock().schedule.host_of(member.seat.index);
-    Some((Arc::clone(&member.baton), host))
+    Some((Arc::clone(&member.baton), member.seat.host))
+}
+
+/// Whether the host of the calling thread has crashed since the thread was started. False outside of a world.
+pub(crate) fn is_dead() -> bool {
+    here().is_some_and(|member| member.seat.made_in.has_crashed())
+}
+
+/// If the calling thread is dead ([`is_dead`]), this ends what it does with a panic that the panic hook does not see. Called where
+/// user code is about to be polled.
+#[inline]
+pub(crate) fn end_if_dead() {
+    if is_any() && is_dead() {
+        WorldEnded::unwind_unless_panicking();
+    }
 }
 
 /// Whether the calling thread belongs to a world.
@@ -140,6 +154,13 @@ pub(crate) fn wait_for_end(id: ThreadId) {
     }
 }
 
+/// Waits until the timeout is over. Nothing wakes this wait, but it may return early.
+pub(super) fn wait_for_own_end(timeout: Option<Duration>) {
+    if let Some(member) = here() {
+        member.baton.block(&member.seat, Wait::End(member.seat.index), timeout);
+    }
+}
+
 fn name_of_this_thread() -> String {
     let thread = std::thread::current();
     thread.name().map_or_else(|| format!("{:?}", thread.id()), |name| format!("`{name}`"))
@@ -161,6 +182,13 @@ pub(crate) fn new_world(seed: u64, limit: Duration, keeps_events: bool) -> Arc<B
     baton
 }
 
+impl MadeIn {
+    /// What is made now by the calling thread.
+    pub(crate) fn here() -> Option<Self> {
+        Some(here()?.seat.made_in.clone())
+    }
+}
+
 impl Baton {
     /// Whether the calling thread belongs to this world.
     pub(crate) fn is_here(self: &Arc<Self>) -> bool {
@@ -169,7 +197,7 @@ impl Baton {
 
     /// Makes the calling thread the first thread of this world. It has the baton until it waits.
     pub(crate) fn join(self: &Arc<Self>) -> Joined {
-        let mut place = self.add_thread(0, name_of_this_thread());
+        let mut place = self.add_thread(0, self.incarnation(0), name_of_this_thread());
         let member = place.0.take().expect("it was just made");
         let mut state = self.lock();
         state.caller = Some(member.seat.index);
@@ -188,8 +216,22 @@ impl Baton {
         name: &str,
         f: impl FnOnce() + Send + 'static,
     ) -> io::Result<HostThread> {
-        let place = self.add_thread(host, name.to_owned());
+        self.start_host_with(host, name, |_, _| (), f)
+    }
+
+    /// As `start_host`. `begin` gets the number of the thread before it runs.
+    pub(super) fn start_host_with(
+        self: &Arc<Self>,
+        host: usize,
+        name: &str,
+        begin: impl FnOnce(&mut State, usize),
+        f: impl FnOnce() + Send + 'static,
+    ) -> io::Result<HostThread> {
+        let place = self.add_thread(host, self.incarnation(host), name.to_owned());
         let identify = place.identify();
+        if let Some(member) = &place.0 {
+            begin(&mut self.lock(), member.seat.index);
+        }
         // In models too this is a thread of std.
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             place.take();
@@ -200,8 +242,8 @@ impl Baton {
     }
 
     /// A thread of this world that has not started. It starts when it has the baton.
-    fn add_thread(self: &Arc<Self>, host: usize, name: String) -> Place {
-        let seat = self.add_seat(host, name);
+    fn add_thread(self: &Arc<Self>, host: usize, incarnation: u32, name: String) -> Place {
+        let seat = self.add_seat(host, incarnation, name);
         Place(Some(Arc::new(Member { baton: Arc::clone(self), seat })))
     }
 
@@ -258,10 +300,10 @@ impl fmt::Debug for Member {
 }
 
 impl Place {
-    /// The place of a new thread in the world of the calling thread, on the same host.
+    /// The place of a new thread in the world of the calling thread, on the same host and in the same incarnation.
     pub(crate) fn in_current(name: &str) -> Option<Self> {
-        let (baton, host) = current_host()?;
-        Some(baton.add_thread(host, name.to_owned()))
+        let member = here()?;
+        Some(member.baton.add_thread(member.seat.host, member.seat.incarnation, name.to_owned()))
     }
 
     /// For the thread that starts it. Called before that thread passes the baton on.

@@ -45,6 +45,8 @@ struct Thread {
     state: ThreadState,
     /// The last time it was blocked it was woken, and not by its deadline.
     was_woken: bool,
+    /// Its host has crashed since it was started.
+    is_dead: bool,
 }
 
 /// The threads and the clock of a world.
@@ -58,6 +60,8 @@ pub(super) struct Schedule {
     /// Blocked threads with a deadline, the earliest first.
     sleepers: BTreeSet<(u64, usize)>,
     alive: usize,
+    /// Of the threads that have not ended, those whose host has crashed since they were started.
+    dead: usize,
 }
 
 impl Schedule {
@@ -70,6 +74,7 @@ impl Schedule {
             ready: Vec::new(),
             sleepers: BTreeSet::new(),
             alive: 0,
+            dead: 0,
         }
     }
 
@@ -79,6 +84,11 @@ impl Schedule {
 
     pub(super) fn alive(&self) -> usize {
         self.alive
+    }
+
+    /// How many threads have not ended, without those that a crash ends.
+    pub(super) fn living(&self) -> usize {
+        self.alive - self.dead
     }
 
     /// The name of the thread that has the baton.
@@ -94,9 +104,10 @@ impl Schedule {
         self.threads.iter().map(|thread| thread.name.clone()).collect()
     }
 
-    /// The names of the threads that have not ended.
-    pub(super) fn alive_names(&self) -> Vec<&str> {
-        self.threads.iter().filter(|thread| thread.state != ThreadState::Ended).map(|thread| &*thread.name).collect()
+    /// The names of the threads that have not ended, and are dead or not.
+    pub(super) fn alive_names(&self, is_dead: bool) -> Vec<&str> {
+        let alive = |thread: &&Thread| thread.state != ThreadState::Ended && thread.is_dead == is_dead;
+        self.threads.iter().filter(alive).map(|thread| &*thread.name).collect()
     }
 
     pub(super) fn record(&mut self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
@@ -115,12 +126,13 @@ impl Schedule {
         if bound < 2 { 0 } else { self.rng.below(bound as u32) as usize }
     }
 
-    /// Adds a thread that is ready to run.
-    pub(super) fn add_thread(&mut self, host: usize, name: String) -> usize {
+    /// Adds a thread that is ready to run. It is dead if a dead thread has started it.
+    pub(super) fn add_thread(&mut self, host: usize, name: String, is_dead: bool) -> usize {
         let index = self.threads.len();
-        self.threads.push(Thread { name, host, id: None, state: ThreadState::Ready, was_woken: false });
+        self.threads.push(Thread { name, host, id: None, state: ThreadState::Ready, was_woken: false, is_dead });
         self.ready.push(index);
         self.alive += 1;
+        self.dead += usize::from(is_dead);
         self.record(EventKind::ThreadStarted, index as u32, [host as u32, 0]);
         index
     }
@@ -204,6 +216,18 @@ impl Schedule {
         }
     }
 
+    /// The threads of this host are dead, and their waits return early.
+    pub(super) fn crash(&mut self, host: usize) {
+        for index in 0..self.threads.len() {
+            let thread = &mut self.threads[index];
+            if thread.host == host && thread.state != ThreadState::Ended && !thread.is_dead {
+                thread.is_dead = true;
+                self.dead += 1;
+                self.interrupt(index);
+            }
+        }
+    }
+
     /// The blocked thread with the lowest number.
     pub(super) fn first_blocked(&self) -> Option<usize> {
         (0..self.threads.len()).find(|index| self.is_blocked(*index))
@@ -214,6 +238,7 @@ impl Schedule {
         self.ready.retain(|other| *other != index);
         self.threads[index].state = ThreadState::Ended;
         self.alive -= 1;
+        self.dead -= usize::from(self.threads[index].is_dead);
         self.record(EventKind::ThreadEnded, index as u32, [0, 0]);
         for other in 0..self.threads.len() {
             if matches!(self.threads[other].state, ThreadState::Blocked { on: Wait::End(end), .. } if end == index) {
@@ -251,7 +276,7 @@ mod tests {
     fn schedule(threads: usize) -> Schedule {
         let mut schedule = Schedule::new(1, false);
         for index in 0..threads {
-            assert_eq!(schedule.add_thread(0, format!("thread {index}")), index);
+            assert_eq!(schedule.add_thread(0, format!("thread {index}"), false), index);
         }
         schedule
     }
@@ -311,10 +336,33 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_interrupts_the_waits_of_one_host_and_leaves_its_threads_out_of_those_that_live() {
+        let mut schedule = schedule(3);
+        assert_eq!(schedule.add_thread(1, "other".to_owned(), false), 3);
+        run_all(&mut schedule, |schedule, index| match index {
+            0 => schedule.end(index),
+            _ => schedule.block(index, Wait::Word(1), Some(9)),
+        });
+        schedule.crash(0);
+        assert_eq!((schedule.alive(), schedule.living()), (3, 1));
+        assert_eq!(schedule.add_thread(0, "late".to_owned(), true), 4);
+        let mut woken = Vec::new();
+        run_all(&mut schedule, |schedule, index| {
+            woken.push(index);
+            schedule.end(index);
+        });
+        woken.sort_unstable();
+        assert_eq!((woken, schedule.alive_names(false)), (vec![1, 2, 4], vec!["other"]));
+        assert_eq!((schedule.alive(), schedule.living()), (1, 1));
+        schedule.crash(0);
+        assert_eq!(schedule.living(), 1, "a second crash finds nothing");
+    }
+
+    #[test]
     fn one_seed_chooses_one_order_and_seeds_choose_all_orders() {
         let order = |seed| {
             let mut schedule = Schedule::new(seed, false);
-            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new()), index));
+            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new(), false), index));
             let mut order = Vec::new();
             run_all(&mut schedule, |schedule, index| {
                 order.push(index);

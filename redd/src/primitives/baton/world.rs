@@ -19,8 +19,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use super::director::Director;
 use super::events::{EventKind, Record, hash_of};
 use super::failure::{FailureKind, WorldFailure};
+use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
 use crate::primitives::atomic::Ordering;
@@ -36,13 +38,10 @@ pub(super) enum Stage {
     Runs,
     /// The futures of all `block_on`s end with a panic, and the runtimes shut down.
     Fails,
-    /// Threads are left that wait forever. The baton lies where it is.
+    /// Threads are left that wait forever, because the world has failed or a host has crashed. The baton lies where it is.
     Abandoned,
     Ended,
 }
-
-/// Writes what the tasks of a runtime do. Returns nothing if the runtime is gone.
-type Describe = Box<dyn Fn(&mut String) + Send>;
 
 pub(super) struct State {
     pub(super) schedule: Schedule,
@@ -51,8 +50,12 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    describes: Vec<Describe>,
+    runtimes: Vec<Box<dyn WorldRuntime>>,
     pub(super) parts: Parts,
+    pub(super) hosts: Hosts,
+    pub(super) director: Option<Director>,
+    /// The names of the threads that a crash should have ended, and that wait forever.
+    left: Vec<String>,
     /// The description of each task that has a number, if events are kept.
     tasks: Vec<String>,
     failures: Vec<WorldFailure>,
@@ -79,10 +82,13 @@ impl fmt::Debug for Baton {
     }
 }
 
-/// The seat of a thread in its world: its number in the schedule, and the word by which it gets the baton.
+/// The seat of a thread in its world: its number in the schedule, its host, and the word by which it gets the baton.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) index: usize,
+    pub(super) host: usize,
+    pub(super) incarnation: u32,
+    pub(super) made_in: MadeIn,
     word: AtomicU32,
 }
 
@@ -142,8 +148,11 @@ impl Baton {
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            describes: Vec::new(),
+            runtimes: Vec::new(),
             parts: Parts::default(),
+            hosts: Hosts::default(),
+            director: None,
+            left: Vec::new(),
             tasks: Vec::new(),
             failures: Vec::new(),
             stage: Stage::Runs,
@@ -188,10 +197,12 @@ impl Baton {
     }
 
     /// Adds a thread that is ready to run.
-    pub(super) fn add_seat(&self, host: usize, name: String) -> Arc<Seat> {
+    pub(super) fn add_seat(&self, host: usize, incarnation: u32, name: String) -> Arc<Seat> {
         let mut state = self.lock();
-        let index = state.schedule.add_thread(host, name);
-        let seat = Arc::new(Seat { index, word: AtomicU32::new(0) });
+        let life = state.hosts.life(host);
+        let made_in = MadeIn::new(&life, incarnation);
+        let index = state.schedule.add_thread(host, name, made_in.has_crashed());
+        let seat = Arc::new(Seat { index, host, incarnation, made_in, word: AtomicU32::new(0) });
         state.seats.push(Arc::clone(&seat));
         seat
     }
@@ -225,9 +236,21 @@ impl Baton {
         }
     }
 
+    /// The names of the threads that a crash should have ended, and that wait forever.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.lock().left.clone()
+    }
+
     /// Whether all threads have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().stage == Stage::Ended
+    }
+
+    /// Records a failure, and ends all `block_on`s. The caller has the baton.
+    pub(crate) fn fail_and_stop(&self, kind: FailureKind, text: String) {
+        let mut state = self.lock();
+        state.fail(kind, text);
+        drop(self.end_roots(state));
     }
 
     /// Records a failure. The run continues.
@@ -257,8 +280,8 @@ impl Baton {
     }
 
     /// Adds a runtime to the dump of the world.
-    pub(crate) fn add_describe(&self, describe: impl Fn(&mut String) + Send + 'static) {
-        self.lock().describes.push(Box::new(describe));
+    pub(crate) fn add_runtime(&self, runtime: Box<dyn WorldRuntime>) {
+        self.lock().runtimes.push(runtime);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -318,6 +341,9 @@ impl Baton {
     pub(super) fn end(&self, mine: &Seat) {
         let mut state = self.lock();
         state.schedule.end(mine.index);
+        if state.director.as_ref().is_some_and(|director| director.thread == mine.index) {
+            state.director = None;
+        }
         let root = state.roots.iter().position(|(thread, _)| *thread == mine.index).map(|at| state.roots.remove(at));
         drop(state);
         drop(root);
@@ -328,6 +354,9 @@ impl Baton {
     pub(super) fn pass<'a>(&'a self, mine: &Seat, mut state: MutexGuard<'a, State>, is_ending: bool) {
         loop {
             if let Some(next) = state.schedule.choose() {
+                if let Some(director) = &mut state.director {
+                    director.note_run(next);
+                }
                 if next == mine.index {
                     return;
                 }
@@ -357,6 +386,16 @@ impl Baton {
     ) -> Option<MutexGuard<'a, State>> {
         if state.schedule.alive() == 0 {
             return self.is_over(state, Stage::Ended); // No thread is left that could see what an agenda does.
+        }
+        if state.schedule.living() == 0 {
+            state.left = state.schedule.alive_names(true).into_iter().map(str::to_owned).collect();
+            return self.is_over(state, Stage::Abandoned);
+        }
+        let state_now = &mut *state;
+        let director = state_now.director.as_mut().and_then(|director| director.on_quiet(&state_now.schedule));
+        if let Some(director) = director {
+            state.schedule.interrupt(director);
+            return Some(state);
         }
         if state.settlers.is_empty() && state.may_move_clock() {
             return Some(self.move_clock(state));
@@ -401,8 +440,8 @@ impl Baton {
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: MutexGuard<'a, State>, is_limit: bool) -> MutexGuard<'a, State> {
-        let describes = std::mem::take(&mut state.describes);
-        let names = state.schedule.alive_names().join("`, `");
+        let runtimes = std::mem::take(&mut state.runtimes);
+        let names = state.schedule.alive_names(false).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
         drop(state);
         let mut text = String::from(if is_limit {
@@ -416,11 +455,19 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        describes.iter().for_each(|describe| describe(&mut text));
+        runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
         let mut state = self.lock();
-        state.describes = describes;
+        state.runtimes = runtimes;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
+        self.end_roots(state)
+    }
+
+    /// The world has failed: all `block_on`s end, and the director.
+    fn end_roots<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.stage = Stage::Fails;
+        if let Some(director) = state.director.as_ref().map(|director| director.thread) {
+            state.schedule.interrupt(director);
+        }
         let roots = std::mem::take(&mut state.roots);
         drop(state);
         roots.into_iter().for_each(|(_, waker)| waker.wake());
