@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::host_report::{HostOutcome, HostReport};
 use super::report::FailureKind;
+use crate::network;
 use crate::primitives::Mutex;
 use crate::primitives::baton::{self, Baton, EventKind, HostThread, WorldEnded};
 use crate::primitives::user_code::drop_guarded;
@@ -83,6 +84,7 @@ impl Hosts {
     #[track_caller]
     pub(super) fn start(self: &Arc<Self>, host: usize) {
         let hosts = Arc::clone(self);
+        network::of(&self.baton).add_host(host, self.name(host));
         let started = self.baton.start_host(host, self.name(host), move || hosts.run(host));
         self.keep(started);
     }
