@@ -2,7 +2,7 @@
 
 use crate::show::{Show, Word};
 use redd::io::{AsyncRead, AsyncReadExt};
-use redd::net::{TcpListener, TcpStream, UdpSocket};
+use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use redd::task::yield_now;
 use redd::time::error::Elapsed;
 use redd::time::{sleep, timeout};
@@ -82,12 +82,30 @@ impl At {
         Ok((near, far))
     }
 
-    /// An address of the far side where no socket listens. It stays so while the second value lives.
-    pub(crate) async fn deserted(&self) -> io::Result<(SocketAddr, redd::net::TcpSocket)> {
-        let socket = redd::net::TcpSocket::new_v4()?;
+    /// A socket of the far side. `options` sets its options before it is bound.
+    pub(crate) async fn far_socket(
+        &self,
+        options: impl FnOnce(&TcpSocket) -> Out + Send + 'static,
+    ) -> io::Result<(SocketAddr, TcpSocket)> {
         let address = SocketAddr::new(self.far, 0);
-        let bound = self.far(async move { socket.bind(address).map(|()| socket) }).await?;
-        Ok((bound.local_addr()?, bound))
+        self.far(async move {
+            let socket = TcpSocket::new_v4()?;
+            options(&socket)?;
+            socket.bind(address)?;
+            Ok((socket.local_addr()?, socket))
+        })
+        .await
+    }
+
+    /// An address of the far side where no socket listens. It stays so while the second value lives.
+    pub(crate) async fn deserted(&self) -> io::Result<(SocketAddr, TcpSocket)> {
+        self.far_socket(|_| Ok(())).await
+    }
+
+    /// A listener on the far side with this backlog.
+    pub(crate) async fn listener_with_backlog(&self, backlog: u32) -> io::Result<TcpListener> {
+        let (_, socket) = self.deserted().await?;
+        self.far(async move { socket.listen(backlog) }).await
     }
 
     /// Lets everything that is under way arrive. On loopback that is a matter of turns, for nothing there takes time.

@@ -67,14 +67,7 @@ async fn a_write_times_out(at: At) -> Out {
 
 /// To a listener whose backlog is full.
 async fn a_connect_times_out(at: At) -> Out {
-    let socket = redd::net::TcpSocket::new_v4()?;
-    let address = std::net::SocketAddr::new(at.far, 0);
-    let listener = at
-        .far(async move {
-            socket.bind(address)?;
-            socket.listen(0)
-        })
-        .await?;
+    let listener = at.listener_with_backlog(0).await?;
     let address = listener.local_addr()?;
     let first = TcpStream::connect(address).await?;
     at.rest().await;

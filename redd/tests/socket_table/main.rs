@@ -1,7 +1,10 @@
-//! One table of what sockets do. Its cases run on loopback.
+//! One table of what sockets do. Its cases run on loopback, where Linux is right, and in simulated worlds, which must agree.
 //!
 //! A case returns what it saw as data: a text such as `write 4; read "ping"`. The table has the text that Linux gives. Each case runs on
-//! a current-thread and a multi-thread runtime. `REDD_CASE=part_of_a_name` runs only the cases whose names contain it.
+//! a current-thread and a multi-thread runtime. In worlds it also runs with its two sides on two hosts, if it is about more than one socket
+//! of the network.
+//!
+//! `REDD_CASE=part_of_a_name` runs only the cases whose names contain it. `REDD_WORLDS=n` runs them in n worlds of each kind.
 //!
 //! Where Linux is free to choose, a case reduces what it saw until only one result is right, and says so. For example, it reads until it
 //! has all bytes if a read may return fewer.
@@ -22,6 +25,7 @@ mod tcp_options;
 mod udp;
 mod unix_datagram;
 mod unix_stream;
+mod worlds;
 
 /// The tests of one area for each place that its cases run in.
 macro_rules! areas {
@@ -29,6 +33,12 @@ macro_rules! areas {
         const AREAS: &[(&str, &[table::Case])] = &[$((stringify!($area), $area::CASES)),*];
         mod on_loopback {
             $(#[test] fn $area() { crate::table::on_loopback(crate::$area::CASES); })*
+        }
+        mod in_worlds {
+            $(#[test] fn $area() { crate::worlds::of_one_host(crate::$area::CASES); })*
+        }
+        mod in_worlds_of_two_hosts {
+            $(#[test] fn $area() { crate::worlds::of_two_hosts(crate::$area::CASES); })*
         }
     };
 }

@@ -3,6 +3,8 @@
 use crate::at::{At, Out};
 use redd::runtime::{Builder, Runtime};
 use redd::time::timeout;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -78,20 +80,27 @@ pub(crate) fn selected(cases: &'static [Case]) -> impl Iterator<Item = &'static 
     cases.iter().filter(move |case| case.name.contains(&part))
 }
 
-/// What differs from the table.
+/// What differs from the table, with the places where it does.
 #[derive(Default)]
-pub(crate) struct Differences(Vec<String>);
+pub(crate) struct Differences(BTreeMap<(&'static str, String), Vec<String>>);
 
 impl Differences {
-    pub(crate) fn compare(&mut self, case: &Case, place: &str, seen: &str) {
+    pub(crate) fn compare(&mut self, case: &'static Case, place: String, seen: &str) {
         if seen != case.expected {
-            let (name, expected) = (case.name, case.expected);
-            self.0.push(format!("{name}, {place}\n  the table: {expected}\n  here:      {seen}"));
+            self.add(case, place, format!("the table: {}\n  here:      {seen}", case.expected));
         }
     }
 
+    pub(crate) fn add(&mut self, case: &'static Case, place: String, difference: String) {
+        self.0.entry((case.name, difference)).or_default().push(place);
+    }
+
     pub(crate) fn expect_none(self) {
-        assert!(self.0.is_empty(), "{} differences\n{}", self.0.len(), self.0.join("\n"));
+        let mut text = String::new();
+        for ((name, difference), places) in &self.0 {
+            let _ = write!(text, "\n{name}, {} ({} times)\n  {difference}", places[0], places.len());
+        }
+        assert!(self.0.is_empty(), "{} differences{text}", self.0.len());
     }
 }
 
@@ -101,7 +110,7 @@ pub(crate) fn on_loopback(cases: &'static [Case]) {
     for flavor in Flavor::ALL {
         for case in selected(cases) {
             let seen = flavor.runtime().block_on(run(case, At::loopback(false)));
-            differences.compare(case, &format!("on loopback, {flavor:?}"), &seen);
+            differences.compare(case, format!("on loopback, {flavor:?}"), &seen);
         }
     }
     differences.expect_none();

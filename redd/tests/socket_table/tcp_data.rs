@@ -246,15 +246,8 @@ async fn a_writer_waits_for_its_reader(at: At) -> Out {
 }
 
 async fn small_buffers_hold_little(at: At) -> Out {
-    let far = TcpSocket::new_v4()?;
-    far.set_recv_buffer_size(8192)?;
-    let address = SocketAddr::new(at.far, 0);
-    let listener = at
-        .far(async move {
-            far.bind(address)?;
-            far.listen(4)
-        })
-        .await?;
+    let (_, socket) = at.far_socket(|socket| socket.set_recv_buffer_size(8192)).await?;
+    let listener = at.far(async move { socket.listen(4) }).await?;
     let near = TcpSocket::new_v4()?;
     near.set_send_buffer_size(8192)?;
     let near = near.connect(listener.local_addr()?).await?;

@@ -237,12 +237,12 @@ async fn unusable_paths(at: At) -> Out {
 }
 
 /// An abstract name of this process and case.
-fn abstract_name(case: &str, at: &At) -> String {
-    format!("\0redd-{}-{case}-{:p}", std::process::id(), std::ptr::from_ref(at))
+fn abstract_name(case: &str) -> String {
+    format!("\0redd-{}-{case}", std::process::id())
 }
 
 async fn an_abstract_name_connects(at: At) -> Out {
-    let name = abstract_name("connects", &at);
+    let name = abstract_name("connects");
     let listener = UnixListener::bind(&name)?;
     let client = UnixStream::connect(&name).await?;
     let (mut server, peer) = listener.accept().await?;
@@ -257,7 +257,7 @@ async fn an_abstract_name_connects(at: At) -> Out {
 }
 
 async fn an_abstract_name_is_in_use_until_it_is_dropped(at: At) -> Out {
-    let name = abstract_name("in use", &at);
+    let name = abstract_name("in use");
     let listener = UnixListener::bind(&name)?;
     at.see("bind", bind(&name));
     let address = listener.local_addr()?;
@@ -267,7 +267,7 @@ async fn an_abstract_name_is_in_use_until_it_is_dropped(at: At) -> Out {
 }
 
 async fn an_abstract_name_is_compared_as_bytes(at: At) -> Out {
-    let name = abstract_name("bytes", &at);
+    let name = abstract_name("bytes");
     let _listener = UnixListener::bind(&name)?;
     at.see("longer", connect(format!("{name}\0")).await);
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name.as_bytes()[1..])?;
@@ -276,7 +276,7 @@ async fn an_abstract_name_is_compared_as_bytes(at: At) -> Out {
 }
 
 async fn a_missing_abstract_name(at: At) -> Out {
-    at.see("connect", connect(abstract_name("missing", &at)).await);
+    at.see("connect", connect(abstract_name("missing")).await);
     Ok(())
 }
 
