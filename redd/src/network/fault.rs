@@ -2,18 +2,25 @@
 //!
 //! Called by `network`. Links have their own in `link`.
 
-use super::engine::Engine;
+use super::engine::{Engine, UnixName};
 use super::ports::Ports;
-use super::socket::Socket;
 
 impl Engine {
-    /// The sockets of the host vanish. The caller drops them without the lock.
-    pub(super) fn crash(&mut self, host: usize) -> Vec<Socket> {
+    /// The sockets of the host vanish.
+    pub(super) fn crash(&mut self, host: usize) {
         self.need_host(host);
         let host = &mut self.hosts[host];
         host.is_up = false;
-        host.tcp = Ports::default();
+        (host.tcp, host.udp) = (Ports::default(), Ports::default());
+        // The files of Unix sockets are the disk's business.
+        host.unix.retain(|name, socket| {
+            *socket = None;
+            matches!(name, UnixName::Path(_))
+        });
         let ids = std::mem::take(&mut host.sockets);
-        ids.into_iter().filter_map(|id| self.sockets.lose(id)).collect()
+        for id in ids {
+            self.unwatch(id);
+            self.sockets.lose(id);
+        }
     }
 }

@@ -24,6 +24,10 @@ pub(super) enum Body {
     Syn { client: SocketId, source: SocketAddr, target: SocketAddr },
     /// Any other segment of a stream.
     Segment { from: SocketId, to: SocketId, segment: Segment },
+    /// A UDP datagram.
+    Datagram { sender: SocketId, source: SocketAddr, target: SocketAddr, bytes: Vec<u8> },
+    /// A datagram to `target` has found no socket (ICMP).
+    Unreachable { to: SocketId, target: SocketAddr },
     /// A timer of a socket. It is void if the socket has a timer with another number meanwhile.
     Timer { socket: SocketId, number: u32 },
 }
@@ -61,7 +65,8 @@ impl Packet {
     pub(super) fn length(&self) -> usize {
         match &self.body {
             Body::Segment { segment: Segment::Data { bytes, .. }, .. } => bytes.len(),
-            Body::Syn { .. } | Body::Segment { .. } | Body::Timer { .. } => 0,
+            Body::Datagram { bytes, .. } => bytes.len(),
+            Body::Syn { .. } | Body::Segment { .. } | Body::Unreachable { .. } | Body::Timer { .. } => 0,
         }
     }
 
@@ -79,6 +84,8 @@ impl Packet {
                 Segment::Reset => 8,
             },
             Body::Timer { .. } => 9,
+            Body::Datagram { .. } => 10,
+            Body::Unreachable { .. } => 11,
         }
     }
 }
@@ -141,3 +148,6 @@ impl Queue {
         self.heap.len()
     }
 }
+
+/// The kind of bytes between Unix sockets, which need no packet, as an argument of events.
+pub(super) const UNIX: u32 = 12;

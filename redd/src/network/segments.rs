@@ -26,6 +26,8 @@ impl Engine {
         match packet.body {
             Body::Syn { .. } => self.syn(packet),
             Body::Segment { to, .. } => self.segment(to, packet),
+            Body::Datagram { .. } => self.datagram(packet),
+            Body::Unreachable { to, target } => self.unreachable(to, target),
             Body::Timer { .. } => {}
         }
     }

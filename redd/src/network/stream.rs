@@ -15,7 +15,7 @@ use super::socket::{Role, Socket, Tcp, TcpState};
 fn parts(socket: &mut Socket) -> io::Result<&mut Tcp> {
     match &mut socket.role {
         Role::Tcp(tcp) => Ok(tcp),
-        Role::Plain => os(libc::EOPNOTSUPP),
+        Role::Udp(_) | Role::UnixStream(_) | Role::UnixDatagram(_) => os(libc::EOPNOTSUPP),
     }
 }
 
@@ -249,7 +249,6 @@ impl Engine {
     /// The descriptor is closed. `is_reset`: `SO_LINGER` with no time.
     pub(super) fn tcp_close(&mut self, id: SocketId, is_reset: bool) -> io::Result<()> {
         let socket = self.sockets.opened(id)?;
-        socket.watch = None;
         let tcp = parts(socket)?;
         match tcp.state {
             TcpState::Listening => {
@@ -263,6 +262,7 @@ impl Engine {
                     self.forget(id, false);
                 } else {
                     (socket.is_orphan, socket.shut_read, socket.shut_write) = (true, true, true);
+                    self.unwatch(id);
                     self.queue_fin(id);
                     self.finish(id);
                 }
@@ -271,18 +271,15 @@ impl Engine {
         Ok(())
     }
 
-    /// A listener resets the connections that were not accepted, and listens no longer.
+    /// A listener resets the connections that were not accepted, and listens no longer. It keeps its port.
     fn stop_listening(&mut self, id: SocketId) {
-        let now = self.now;
         let Some(socket) = self.sockets.get_mut(id) else { return };
         let host = socket.host;
         let Some(tcp) = socket.tcp_mut() else { return };
         tcp.state = TcpState::Closed;
-        tcp.is_holder = false;
-        let port = tcp.local.take().map_or(0, |local| local.port());
+        let port = tcp.local.map_or(0, |local| local.port());
         let listening = std::mem::take(&mut tcp.listening);
-        self.hosts[host].tcp.release(port, id);
-        debug_assert!(self.hosts[host].is_up && now == self.now, "a socket of a host that is down is gone");
+        self.hosts[host].tcp.holder_mut(port, id).into_iter().for_each(|holder| holder.is_listening = false);
         for child in listening.queue.into_iter().chain(listening.handshaking) {
             self.send_segment(child, Segment::Reset);
             self.forget(child, false);
