@@ -16,6 +16,7 @@
 mod director;
 mod entropy;
 mod events;
+mod extend;
 mod failure;
 mod hosts;
 pub(crate) mod interposed;
