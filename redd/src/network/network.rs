@@ -49,13 +49,15 @@ impl fmt::Debug for Network {
     }
 }
 
-/// The network of a world. The first call makes it.
+/// The network of a world. The first call makes it, and adds it to the dump of the world.
 pub(crate) fn of(baton: &Arc<Baton>) -> Arc<Network> {
     if let Some(network) = baton.existing_part::<Network>() {
         return network;
     }
     let network = baton.part(|| Arc::new(Network::new(baton.seed() ^ SALT, Box::new(Arc::downgrade(baton)))));
     baton.add_agenda(Arc::clone(&network) as _);
+    let described = Arc::downgrade(&network);
+    baton.add_describe(move |out| described.upgrade().iter().for_each(|network| network.describe(out)));
     network
 }
 
@@ -263,6 +265,11 @@ impl Network {
             a.iter().chain(b).for_each(|host| engine.need_host(*host));
             engine.links.cut(a, b);
         });
+    }
+
+    /// Resets all connections between two hosts, as a router does that has lost its state. Both ends notice it.
+    pub(crate) fn reset(&self, one: usize, other: usize) {
+        self.call(|engine| engine.reset_between(one, other));
     }
 
     /// Ends all partitions. Links that [`Self::set_link`] has changed stay as they are.
