@@ -8,7 +8,7 @@
 //! - `real-follows`: below `root`, the real directory has the same names as `State::names`. An operation changes the real directory
 //!   first, so that the system finds the errors.
 //! - `removed-kept`: a removed file stays in the directory `removed` while a crash may bring it back.
-//! - `old-incarnation`: an operation that began before a crash fails after it.
+//! - `old-incarnation`: an operation that began before a crash fails after it, and so does each operation of a thread from before it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -289,10 +289,13 @@ impl HostDisk {
             let until = baton.passed() + start + end.saturating_sub(start) * step / (LATENCY_STEPS as u32 - 1);
             let word = AtomicU32::new(0);
             while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero()) {
+                if baton::is_dead() {
+                    break;
+                }
                 baton::wait_word(&word, 0, Some(rest));
             }
         }
-        if self.incarnation() != incarnation {
+        if baton::is_dead() || self.incarnation() != incarnation {
             return Err(error(libc::EIO)); // `old-incarnation`
         }
         Ok(baton)

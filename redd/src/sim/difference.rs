@@ -71,6 +71,7 @@ fn describe(record: &Record, event: &Event) -> String {
         EventKind::Chance => format!("chance {first:08x}: {}", second == 1),
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
+        EventKind::Entropy => format!("thread `{}` has drawn {first} random bytes in {second} calls", thread(subject)),
         EventKind::Crashed => format!("host {subject} crashes for the {first}. time"),
         EventKind::Restarted => format!("host {subject} starts again after {first} crashes"),
         EventKind::Scripted => format!("the script of the world acts: {first:08x}"),

@@ -4,6 +4,8 @@
 //! the world. [`#[redd::test(sim, seeds = 200)]`](crate::test) runs a test in 200 worlds of one host each.
 //!
 //! - Time is virtual. It moves to the next timer when no thread of the world can run. It never moves while one runs.
+//!   The exception is a busy world: after 100,000 polls at one instant, each further poll takes 10 µs, until all threads wait. So a loop
+//!   that polls until a deadline ends.
 //! - Which thread runs, and which of its ready tasks a worker polls, is chosen by the seed before each poll.
 //! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
@@ -73,6 +75,9 @@ mod disk;
 mod faults;
 mod host_report;
 mod hosts;
+#[doc(hidden)]
+pub mod interposed;
+mod links;
 mod report;
 mod script;
 mod settle;

@@ -13,6 +13,11 @@ use crate::primitives::baton::Record;
 pub use crate::primitives::baton::FailureKind;
 use crate::primitives::baton::WorldFailure;
 
+/// For runs in which the program is not linked with `redd-sim-libc`.
+const STD_IS_REAL: &str = "note: in this run `std::time`, the keys of `HashMap` and the random numbers of the system were real, and not \
+    decided by the seed. If the program uses them, add the dev-dependency `redd-sim-libc`, and the line `use redd_sim_libc as _;` to the \
+    test.\n";
+
 /// What went wrong in a world.
 ///
 /// # Examples
@@ -99,6 +104,7 @@ pub struct Report {
     /// The name of the thread that has run the world: in a test, the path of the test.
     pub(super) thread: Option<String>,
     pub(super) record: Arc<Record>,
+    pub(super) is_std_simulated: bool,
 }
 
 impl Report {
@@ -206,7 +212,28 @@ impl Report {
     /// assert!(difference.contains("chance"), "{difference}");
     /// ```
     pub fn first_difference(&self, other: &Self) -> Option<String> {
-        difference(&self.record, &other.record)
+        let mut text = difference(&self.record, &other.record)?;
+        if !self.is_std_simulated {
+            text.push_str(STD_IS_REAL);
+        }
+        Some(text)
+    }
+
+    /// Returns whether `std::time`, the keys of `HashMap` and the random numbers of the system followed from the seed in this run.
+    ///
+    /// They do if the program is linked with the package `redd-sim-libc`. Otherwise they are those of the system, and a program that uses
+    /// them may do something else in each run. A report of a failure then says so.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use std::time::Instant;
+    ///
+    /// let report = World::new(1).host("host", || {}).run();
+    /// assert!(!report.is_std_simulated(), "this example is not linked with it");
+    /// ```
+    pub fn is_std_simulated(&self) -> bool {
+        self.is_std_simulated
     }
 
     /// Panics if anything went wrong: with the failures, the seed, the hash, and the command that repeats the run.
@@ -249,6 +276,9 @@ impl fmt::Display for Report {
         let last = last_events(&self.record);
         if !last.is_empty() {
             writeln!(f, "the last events:\n{last}")?;
+        }
+        if !self.is_std_simulated {
+            f.write_str(STD_IS_REAL)?;
         }
         write!(f, "hash {hash:016x} of {events} events; to repeat this run: {}", self.command())
     }

@@ -93,7 +93,7 @@ impl Script {
 
     fn run(&mut self) -> Result<(), Stop> {
         if let Some(nemesis) = &self.nemesis {
-            if let Some((time, step)) = nemesis.first_step(&self.control) {
+            if let Some((time, step)) = nemesis.next_begin(&self.control) {
                 self.add(time, Location::caller(), Step::Nemesis(step));
             }
         }

@@ -50,6 +50,9 @@ pub(crate) enum EventKind {
     NetFault = 22,
     /// An operation of a disk. The subject is its number, the arguments are a length and an offset, or an error.
     Disk = 30,
+    /// A thread has got random numbers from the system's functions since its last switch. The subject is the thread, the arguments are the
+    /// numbers of bytes and of calls.
+    Entropy = 40,
 }
 
 /// One event.

@@ -4,6 +4,8 @@
 //! - `events` computes the hash of everything that happens.
 //! - `world` has the hand-over, and what happens if nothing can happen.
 //! - `member` knows which world a thread belongs to.
+//! - `interposed` has what functions of the C library return on a thread of a world.
+//! - `origin` has where the clocks start, and `entropy` the random numbers for them.
 //! - `parts` has what rooms above add to a world: a network, a disk, a script.
 //! - `hosts` knows the incarnation of each host, and what a crash does.
 //! - `director` lets one thread act when all others wait.
@@ -11,10 +13,13 @@
 //! The design is described in the module `sim`, which has the public part.
 
 mod director;
+mod entropy;
 mod events;
 mod failure;
 mod hosts;
+pub(crate) mod interposed;
 mod member;
+mod origin;
 mod parts;
 mod schedule;
 mod settler;

@@ -12,7 +12,7 @@ pub(crate) trait Agenda: Send + Sync + 'static {
     /// The virtual time of the next entry. Takes no lock, because the caller holds that of the world.
     fn next_ns(&self) -> Option<u64>;
 
-    /// Does what is due at `now_ns`. No thread of the world runs meanwhile, and no lock of the world is held. It may wake threads, and
+    /// Does what is due at `now_ns`. No other thread of the world runs meanwhile, and no lock of the world is held. It may wake threads, and
     /// calls no code of users: the calling thread may be at its end.
     fn run_due(&self, now_ns: u64);
 }

@@ -12,7 +12,8 @@
 //!
 //! # Invariants
 //! - `one-runs`: at most one thread is running. `choose` is called only while none is.
-//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running.
+//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running,
+//!   and between two polls of a world that is busy (`Baton::before_poll`).
 
 use std::collections::BTreeSet;
 use std::thread::ThreadId;
@@ -105,9 +106,10 @@ impl Schedule {
     }
 
     /// The names of the threads that have not ended, and are dead or not.
-    pub(super) fn alive_names(&self, is_dead: bool) -> Vec<&str> {
-        let alive = |thread: &&Thread| thread.state != ThreadState::Ended && thread.is_dead == is_dead;
-        self.threads.iter().filter(alive).map(|thread| &*thread.name).collect()
+    pub(super) fn alive_names(&self, is_dead: bool, except: Option<usize>) -> Vec<&str> {
+        let alive = |thread: &Thread| thread.state != ThreadState::Ended && thread.is_dead == is_dead;
+        let threads = self.threads.iter().enumerate().filter(|(index, _)| Some(*index) != except);
+        threads.filter(|(_, thread)| alive(thread)).map(|(_, thread)| &*thread.name).collect()
     }
 
     pub(super) fn record(&mut self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
@@ -207,6 +209,12 @@ impl Schedule {
             self.make_ready(woken, true);
             true
         })
+    }
+
+    /// The name of a thread that waits on the word.
+    pub(super) fn waiter_on(&self, word: usize) -> Option<&str> {
+        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
+        self.threads.iter().find(|thread| waits(thread.state)).map(|thread| &*thread.name)
     }
 
     /// Lets a blocked thread return early.
@@ -352,7 +360,7 @@ mod tests {
             schedule.end(index);
         });
         woken.sort_unstable();
-        assert_eq!((woken, schedule.alive_names(false)), (vec![1, 2, 4], vec!["other"]));
+        assert_eq!((woken, schedule.alive_names(false, None)), (vec![1, 2, 4], vec!["other"]));
         assert_eq!((schedule.alive(), schedule.living()), (1, 1));
         schedule.crash(0);
         assert_eq!(schedule.living(), 1, "a second crash finds nothing");
