@@ -123,7 +123,13 @@ impl PollInstrumentation {
                 Ran::Requeue(_) => 1,
                 Ran::Yielded(_) => 2,
             };
-            baton.record_task(baton::EventKind::Polled, task.id().number(), &|| task.info().to_string(), None, result);
+            baton.record_task(
+                baton::EventKind::Polled,
+                task.id().number(),
+                &|| format!("{:#}", task.info()),
+                None,
+                result,
+            );
         }
         if let Some((hook, task)) = keep {
             task.call_hook(hook, latency);
