@@ -383,19 +383,6 @@ fn a_thread_from_outside_cannot_use_a_runtime_of_a_world() {
 }
 
 #[test]
-fn a_socket_in_a_world_is_an_error_that_names_it() {
-    one(1, || {
-        current().block_on(async {
-            let error = redd::net::UdpSocket::bind("127.0.0.1:0").await.unwrap_err();
-            assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
-            assert!(error.to_string().contains("udp 127.0.0.1"), "{error}");
-            assert!(error.to_string().contains("io::duplex"), "{error}");
-        });
-    })
-    .expect_ok();
-}
-
-#[test]
 fn threads_of_the_world_end_before_it_does() {
     for seed in 0..20 {
         let report = one(seed, || {

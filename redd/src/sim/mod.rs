@@ -9,7 +9,8 @@
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
 //!
 //! # What is not simulated
-//! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
+//! - Pipes, child processes, standard input and sockets that were opened without redd return an error of kind `Unsupported`, which names the
+//!   call and its task. The sockets of [`net`](crate::net) are simulated.
 //! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
 //! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.

@@ -129,7 +129,7 @@ pub(crate) fn wake_word(word: &AtomicU32) -> bool {
     worlds.iter().any(|baton| {
         let mut state = baton.lock();
         let is_woken = state.schedule.wake_word(address);
-        if is_woken {
+        if is_woken && state.runs_agendas != Some(std::thread::current().id()) {
             let text = format!(
                 "thread {} has woken a thread of the world, to which it does not belong. {FOREIGN}",
                 name_of_this_thread()

@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
     use crate::primitives::atomic::fixed::AtomicU32;
-    use crate::primitives::baton::{new_world, wait_word};
+    use crate::primitives::baton::{new_world, wait_word, wake_word};
 
     struct Once(AtomicU64, AtomicU64);
 
@@ -94,6 +94,40 @@ mod tests {
         assert_eq!(late.1.load(Ordering::Relaxed), 0);
         assert_eq!(baton.passed(), Duration::from_nanos(20));
         drop(joined);
+    }
+
+    /// Wakes a thread of the world.
+    struct Wakes(AtomicU64, AtomicU32);
+
+    impl Agenda for Wakes {
+        fn next_ns(&self) -> Option<u64> {
+            Some(self.0.load(Ordering::Relaxed)).filter(|next| *next > 0)
+        }
+
+        fn run_due(&self, _now_ns: u64) {
+            self.0.store(0, Ordering::Relaxed);
+            assert!(wake_word(&self.1), "the first host waits for it");
+        }
+    }
+
+    #[test]
+    fn an_agenda_that_a_thread_runs_at_its_end_may_wake_others() {
+        let baton = new_world(1, Duration::from_secs(10), false);
+        let agenda = Arc::new(Wakes(AtomicU64::new(0), AtomicU32::new(0)));
+        baton.add_agenda(agenda.clone());
+        let (waits, ends) = (agenda.clone(), agenda);
+        let first = baton
+            .start_host(0, "first", move || assert_eq!(wait_word(&waits.1, 0, None), Some(true)))
+            .expect("a thread is left");
+        // Until then the agenda has nothing to do. Then no thread can run, and the one that ends moves the clock.
+        let second = move || {
+            assert_eq!(wait_word(&AtomicU32::new(0), 0, Some(Duration::from_nanos(1))), Some(false));
+            ends.0.store(5, Ordering::Relaxed);
+        };
+        let second = baton.start_host(1, "second", second).expect("a thread is left");
+        baton.start();
+        [first, second].into_iter().for_each(|thread| thread.join().expect("it does not panic"));
+        assert_eq!(baton.failures().len(), 0, "{:?}", baton.failures());
     }
 
     #[test]

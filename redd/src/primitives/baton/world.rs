@@ -17,6 +17,7 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::director::Director;
@@ -52,6 +53,8 @@ pub(super) struct State {
     pub(super) roots: Vec<(usize, Waker)>,
     runtimes: Vec<Box<dyn WorldRuntime>>,
     pub(super) parts: Parts,
+    /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
+    pub(super) runs_agendas: Option<ThreadId>,
     pub(super) hosts: Hosts,
     pub(super) director: Option<Director>,
     /// The names of the threads that a crash should have ended, and that wait forever.
@@ -150,6 +153,7 @@ impl Baton {
             roots: Vec::new(),
             runtimes: Vec::new(),
             parts: Parts::default(),
+            runs_agendas: None,
             hosts: Hosts::default(),
             director: None,
             left: Vec::new(),
@@ -433,9 +437,12 @@ impl Baton {
         if due.is_empty() {
             return state;
         }
+        state.runs_agendas = Some(std::thread::current().id());
         drop(state);
         due.iter().for_each(|agenda| agenda.run_due(now));
-        self.lock()
+        let mut state = self.lock();
+        state.runs_agendas = None;
+        state
     }
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
