@@ -25,7 +25,7 @@ use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
-use super::hosts::{Describe, Hosts, MadeIn};
+use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
@@ -61,7 +61,7 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    descriptions: Vec<Box<dyn Describe>>,
+    runtimes: Vec<Box<dyn WorldRuntime>>,
     pub(super) parts: Parts,
     /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
     pub(super) runs_agendas: Option<ThreadId>,
@@ -193,7 +193,7 @@ impl Baton {
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            descriptions: Vec::new(),
+            runtimes: Vec::new(),
             parts: Parts::default(),
             runs_agendas: None,
             hosts: Hosts::default(),
@@ -268,7 +268,7 @@ impl Baton {
         (state.schedule.events.hash(), state.schedule.events.count())
     }
 
-    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
+    /// The events, if they are kept, with the names of the threads and the runtimes of the tasks in them.
     pub(crate) fn take_record(&self) -> Record {
         let mut state = self.lock();
         Record {
@@ -362,9 +362,9 @@ impl Baton {
         self.lock().caller.is_some()
     }
 
-    /// Adds a part to the dump of the world.
-    pub(crate) fn add_description(&self, part: Box<dyn Describe>) {
-        self.lock().descriptions.push(part);
+    /// Adds a runtime to the dump of the world.
+    pub(crate) fn add_runtime(&self, runtime: Box<dyn WorldRuntime>) {
+        self.lock().runtimes.push(runtime);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -583,10 +583,11 @@ impl Baton {
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
-        let descriptions = std::mem::take(&mut state.descriptions);
+        let runtimes = std::mem::take(&mut state.runtimes);
         let director = state.director.as_ref().map(|director| director.thread);
         let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
+        let agendas = state.parts.agendas.clone();
         drop(state);
         let mut text = String::from(if is_limit {
             "the world has reached its limit of virtual time"
@@ -599,9 +600,10 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        descriptions.iter().for_each(|part| part.describe(&mut text));
+        runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
-        state.descriptions = descriptions;
+        state.runtimes = runtimes;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
         self.end_roots(state)
     }
