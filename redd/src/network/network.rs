@@ -17,7 +17,7 @@ use super::socket::Sink;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
-use crate::primitives::baton::{Agenda, Baton, EventKind, WorldRuntime};
+use crate::primitives::baton::{Agenda, Baton, Describe, EventKind};
 
 /// What the network needs of its world.
 pub(super) trait Outside: Send + Sync {
@@ -56,16 +56,14 @@ pub(crate) fn of(baton: &Arc<Baton>) -> Arc<Network> {
     }
     let network = baton.part(|| Arc::new(Network::new(baton.seed() ^ SALT, Box::new(Arc::downgrade(baton)))));
     baton.add_agenda(Arc::clone(&network) as _);
-    baton.add_runtime(Box::new(Described(Arc::downgrade(&network))));
+    let described = Arc::downgrade(&network);
+    baton.add_description(Box::new(described));
     network
 }
 
-/// The network in the dump of its world.
-struct Described(Weak<Network>);
-
-impl WorldRuntime for Described {
+impl Describe for Weak<Network> {
     fn describe(&self, out: &mut String) {
-        self.0.upgrade().iter().for_each(|network| network.describe(out));
+        self.upgrade().iter().for_each(|network| network.describe(out));
     }
 }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use super::failure::{FailureKind, WorldEnded};
 use super::hosts::MadeIn;
 use super::schedule::Wait;
+use super::strategy::Plan;
 use super::world::{Baton, Seat, State, lock};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
@@ -200,11 +201,16 @@ fn name_of_this_thread() -> String {
 /// The thread of a host.
 pub(crate) type HostThread = std::thread::JoinHandle<()>;
 
-/// A new world without threads.
+/// A new world without threads, whose choices are random.
 pub(crate) fn new_world(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Baton> {
+    new_world_of(&Plan { seed, keeps_events, ..Plan::default() }, limit)
+}
+
+/// A new world without threads.
+pub(crate) fn new_world_of(plan: &Plan, limit: Duration) -> Arc<Baton> {
     // Before the world: it finds out whether the clocks of std ask this file.
     WAS_ANY.store(true, Ordering::Relaxed);
-    let baton = Baton::new(seed, limit, keeps_events);
+    let baton = Baton::new(plan, limit);
     {
         let mut worlds = lock(&WORLDS);
         worlds.retain(|world| world.strong_count() > 0);

@@ -23,12 +23,13 @@ use std::time::{Duration, Instant};
 
 use super::director::Director;
 use super::entropy::Entropy;
-use super::events::{EventKind, Record, hash_of};
+use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
-use super::hosts::{Hosts, MadeIn, WorldRuntime};
+use super::hosts::{Describe, Hosts, MadeIn};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
+use super::strategy::{Choices, Plan};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
 use crate::sys;
@@ -60,7 +61,7 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    runtimes: Vec<Box<dyn WorldRuntime>>,
+    descriptions: Vec<Box<dyn Describe>>,
     pub(super) parts: Parts,
     /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
     pub(super) runs_agendas: Option<ThreadId>,
@@ -82,6 +83,8 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    ranks_tasks: bool,
+    keeps_words: bool,
     origin: Origin,
     now_ns: AtomicU64,
     /// The time of day at virtual time 0, in nanoseconds since 1970.
@@ -182,15 +185,15 @@ impl State {
 
 impl Baton {
     /// A new world without threads. `member::new_world` makes it known to the threads outside of it.
-    pub(super) fn new(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Self> {
+    pub(super) fn new(plan: &Plan, limit: Duration) -> Arc<Self> {
         let origin = Origin::find();
         let state = State {
-            schedule: Schedule::new(seed, keeps_events),
+            schedule: Schedule::new(plan),
             seats: Vec::new(),
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            runtimes: Vec::new(),
+            descriptions: Vec::new(),
             parts: Parts::default(),
             runs_agendas: None,
             hosts: Hosts::default(),
@@ -204,7 +207,9 @@ impl Baton {
             caller: None,
         };
         Arc::new(Self {
-            seed,
+            seed: plan.seed,
+            ranks_tasks: state.schedule.ranks(),
+            keeps_words: plan.keeps_events,
             origin,
             now_ns: AtomicU64::new(0),
             unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
@@ -357,9 +362,9 @@ impl Baton {
         self.lock().caller.is_some()
     }
 
-    /// Adds a runtime to the dump of the world.
-    pub(crate) fn add_runtime(&self, runtime: Box<dyn WorldRuntime>) {
-        self.lock().runtimes.push(runtime);
+    /// Adds a part to the dump of the world.
+    pub(crate) fn add_description(&self, part: Box<dyn Describe>) {
+        self.lock().descriptions.push(part);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -389,21 +394,55 @@ impl Baton {
 
     /// Chooses a number below `bound`, which is recorded.
     pub(crate) fn choose(&self, bound: usize) -> usize {
+        if bound < 2 { 0 } else { self.lock().schedule.choose_number(bound) }
+    }
+
+    /// As [`choose`](Self::choose), with words for a choice that is not 0: what it means that this number was chosen.
+    pub(crate) fn choose_with(&self, bound: usize, describe: &dyn Fn(usize) -> String) -> usize {
+        let choice = self.choose(bound);
+        self.describe_choice(&|| describe(choice));
+        choice
+    }
+
+    /// Whether [`choose_task`](Self::choose_task) needs the ids of the tasks.
+    pub(crate) fn ranks_tasks(&self) -> bool {
+        self.ranks_tasks
+    }
+
+    /// Chooses one of `bound` tasks, which stand in the order in which they became ready.
+    pub(crate) fn choose_task(&self, bound: usize, ids: &[u64]) -> usize {
         if bound < 2 {
             return 0;
         }
         let mut state = self.lock();
-        let choice = state.schedule.below(bound);
-        state.schedule.record(EventKind::Choice, 0, [bound as u32, choice as u32]);
-        choice
+        let numbers: Vec<_> = ids.iter().map(|id| state.schedule.events.number_of(*id)).collect();
+        state.schedule.choose_task(bound, &numbers)
+    }
+
+    /// Says what the last choice means, if that is kept and the choice was not the plain one.
+    pub(crate) fn describe_choice(&self, describe: &dyn Fn() -> String) {
+        if self.keeps_words {
+            self.lock().schedule.describe(describe);
+        }
+    }
+
+    pub(crate) fn keeps_words(&self) -> bool {
+        self.keeps_words
+    }
+
+    /// A task in words: `{task:#}` has no id of the process and no age, and this adds its number in the world.
+    pub(crate) fn name_task(&self, id: u64, task: &dyn fmt::Display) -> String {
+        format!("[{}] {task:#}", self.lock().schedule.events.number_of(id))
+    }
+
+    /// The choices of the run so far.
+    pub(crate) fn choices(&self) -> Choices {
+        self.lock().schedule.choices()
     }
 
     /// Whether an event with this name happens now.
     pub(crate) fn chance(&self, name: &str, percent: u8) -> bool {
-        let mut state = self.lock();
-        let happens = state.schedule.below(100) < usize::from(percent);
-        state.schedule.record(EventKind::Chance, 0, [hash_of(name), u32::from(happens)]);
-        happens
+        self.lock().schedule.chance(name, percent)
     }
 
     /// Waits. Returns whether it was woken. It may return early, without a wake and before the time is over (`early-return`).
@@ -544,7 +583,7 @@ impl Baton {
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
-        let runtimes = std::mem::take(&mut state.runtimes);
+        let descriptions = std::mem::take(&mut state.descriptions);
         let director = state.director.as_ref().map(|director| director.thread);
         let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
@@ -560,9 +599,9 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        descriptions.iter().for_each(|part| part.describe(&mut text));
         let mut state = self.lock();
-        state.runtimes = runtimes;
+        state.descriptions = descriptions;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
         self.end_roots(state)
     }
