@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use redd_sim_libc as _;
 use std::time::Duration;
 
 use demo_sim::raft::{Cluster, NODES};
@@ -19,7 +20,12 @@ fn run(seed: u64) -> Report {
         world = world.service(name, move || cluster.node(id));
     }
     let writer = cluster.clone();
-    let faults = Faults::new().crash(&names).until(Duration::from_secs(20));
+    let faults = Faults::new()
+        .crash(&names)
+        .partition()
+        .every(Duration::from_millis(200)..Duration::from_secs(2))
+        .lasting(Duration::from_millis(100)..Duration::from_secs(2))
+        .until(Duration::from_secs(20));
     let report = world.host("client", move || writer.client(WRITES)).faults(faults).run();
     report.expect_ok();
     assert_eq!(cluster.acknowledged(), Vec::from_iter(1..=WRITES));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use redd_sim_libc as _;
 use std::time::Duration;
 
 use demo_sim::service::{self, Requests};
@@ -21,7 +22,7 @@ fn lost(seed: u64, careful: bool) -> (u32, Report) {
         world = world.host(&format!("client-{number}"), move || service::client(requests.clone(), 20));
     }
     let report = world
-        .at(Duration::from_millis(400), |w| w.signal("service", SignalKind::terminate()))
+        .at(Duration::from_secs(2), |w| w.signal("service", SignalKind::terminate()))
         .limit(Duration::from_secs(600))
         .run();
     report.expect_ok();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use redd_sim_libc as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 /// The address of a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Address {
     Inet(SocketAddr),
     /// A Unix socket with a path.
@@ -45,6 +45,7 @@ pub(crate) enum Address {
     /// A Unix socket with a name that is no file.
     Abstract(Vec<u8>),
     /// A Unix socket without a name.
+    #[default]
     Unnamed,
 }
 

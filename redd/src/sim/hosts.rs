@@ -19,6 +19,7 @@ use crate::primitives::user_code::drop_guarded;
 pub(super) type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A host before the run.
+#[derive(Clone)]
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) main: Main,

@@ -7,27 +7,24 @@ use std::ops::Range;
 use std::panic::Location;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::control::{Control, Done};
 use super::faults::Faults;
 use super::hosts::{Host, Hosts};
 use super::links::{Setting, Settings};
 use super::report::{Failure, Report};
-use super::script::{self, Plan, Step};
+use super::script::{self, Script, Step};
 use super::verdict::Verdict;
-use crate::disk;
+use crate::disk::{self, DiskSettings};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::Mutex;
-use crate::primitives::baton::{self, Baton};
+use crate::primitives::baton::{self, Explore, Plan, Tape};
 use crate::primitives::thread;
 use crate::runtime::simulated::LIMIT;
 
 /// How long the world waits for an event before it reports that a thread seems to block outside of redd.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Prepares a part of a world before it starts.
-type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 /// A simulated world: hosts that run on one virtual clock, in an order that one seed decides.
 ///
@@ -60,11 +57,13 @@ pub struct World {
     seed: u64,
     limit: Duration,
     keeps_events: bool,
+    start: Option<Duration>,
+    pub(super) explore: Explore,
+    pub(super) tape: Option<Tape>,
     hosts: Vec<Host>,
-    plan: Plan,
+    script: Script,
     links: Settings,
-    /// What prepares the parts of the world: its disks.
-    pub(super) setups: Vec<Setup>,
+    pub(super) disk: DiskSettings,
 }
 
 impl fmt::Debug for World {
@@ -81,10 +80,13 @@ impl World {
             seed,
             limit: LIMIT,
             keeps_events: false,
+            explore: Explore::default(),
+            tape: None,
+            start: None,
             hosts: Vec::new(),
-            plan: Plan::default(),
+            script: Script::default(),
             links: Settings::default(),
-            setups: Vec::new(),
+            disk: DiskSettings::default(),
         }
     }
 
@@ -181,8 +183,8 @@ impl World {
     /// assert_eq!(STARTS.load(Ordering::Relaxed), 2);
     /// ```
     #[track_caller]
-    pub fn at(mut self, time: Duration, action: impl FnOnce(&mut Control) + Send + 'static) -> Self {
-        self.plan.steps.push((time, Location::caller(), Step::Once(Box::new(action))));
+    pub fn at(mut self, time: Duration, action: impl Fn(&mut Control) + Send + Sync + 'static) -> Self {
+        self.script.steps.push((time, Location::caller(), Step::Once(Arc::new(action))));
         self
     }
 
@@ -213,12 +215,12 @@ impl World {
     /// assert_eq!(CRASHES.load(Ordering::Relaxed), 3);
     /// ```
     #[track_caller]
-    pub fn every(mut self, period: Duration, action: impl FnMut(&mut Control) + Send + 'static) -> Self {
+    pub fn every(mut self, period: Duration, action: impl Fn(&mut Control) + Send + Sync + 'static) -> Self {
         assert!(
             !period.is_zero(),
             "`World::every` got a period of zero, so the clock would never move. Use a longer one, or `World::always`."
         );
-        self.plan.steps.push((period, Location::caller(), Step::Every(period, Box::new(action))));
+        self.script.steps.push((period, Location::caller(), Step::Every(period, Arc::new(action))));
         self
     }
 
@@ -258,9 +260,9 @@ impl World {
     /// assert!(failure.to_string().contains("the balance is -2"));
     /// ```
     #[track_caller]
-    pub fn always<V: Verdict>(mut self, mut invariant: impl FnMut(&mut Control) -> V + Send + 'static) -> Self {
-        let check = Box::new(move |control: &mut Control| invariant(control).into_objection());
-        self.plan.invariants.push((Location::caller(), check));
+    pub fn always<V: Verdict>(mut self, invariant: impl Fn(&mut Control) -> V + Send + Sync + 'static) -> Self {
+        let check = Arc::new(move |control: &mut Control| invariant(control).into_objection());
+        self.script.invariants.push((Location::caller(), check));
         self
     }
 
@@ -269,7 +271,7 @@ impl World {
     /// # Panics
     /// [`run`](Self::run) panics if the world has no host with a name in `faults`.
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.plan.faults = Some(faults);
+        self.script.faults = Some(faults);
         self
     }
 
@@ -351,9 +353,45 @@ impl World {
         self
     }
 
-    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`]. Default: only their hash.
+    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`], and its [`Report::tape`]. Default: only their
+    /// hash.
     pub fn record(mut self, keeps: bool) -> Self {
         self.keeps_events = keeps;
+        self
+    }
+
+    /// Sets what `SystemTime` shows the program when the world starts. Default: 2026-01-01 00:00:00 UTC.
+    ///
+    /// It has an effect if the program is linked with the package `redd-sim-libc`. Otherwise `SystemTime` shows the real time:
+    /// [`Report::is_std_simulated`].
+    ///
+    /// # Panics
+    /// If the time is before 1970, or after 2554, which 64 bits of nanoseconds do not reach.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// // A second before a leap day.
+    /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
+    /// let report = World::new(1)
+    ///     .start_at(start)
+    ///     .host("host", move || {
+    ///         # if false {
+    ///         assert_eq!(SystemTime::now(), start);
+    ///         # }
+    ///     })
+    ///     .run();
+    /// report.expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn start_at(mut self, time: SystemTime) -> Self {
+        let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let Some(start) = since_1970.filter(|start| u64::try_from(start.as_nanos()).is_ok()) else {
+            panic!("`World::start_at` was called with {time:?}. Pass a time from 1970 to 2554.");
+        };
+        self.start = Some(start);
         self
     }
 
@@ -363,34 +401,32 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended, and stops the services.
-    ///
-    /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
-    /// A thread that waits forever outside of a `block_on` is left behind.
-    ///
-    /// A world whose hosts have ended is over, although its script may have further steps. If a host is down, the script goes on as long
-    /// as it may restart it.
-    ///
-    /// # Panics
-    /// If it is called in a world, if all hosts are services, if the system refuses a thread, and if [`faults`](Self::faults) got the name of an unknown host.
+    /// What the world is asked for.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            seed: self.seed,
+            explore: self.explore,
+            tape: self.tape.clone(),
+            keeps_events: self.keeps_events,
+            keeps_tape: false,
+        }
+    }
+
+    /// One run. Called by `explore`, which has `World::run`.
     #[track_caller]
-    pub fn run(self) -> Report {
-        assert!(
-            !baton::is_member(),
-            "`World::run` was called on thread `{}`, which belongs to a world. Start worlds outside of others.",
-            thread::current_name()
-        );
+    pub(super) fn run_once(&self, plan: &Plan) -> Report {
         assert!(
             self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
-        let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
-        self.setups.into_iter().for_each(|setup| setup(&baton));
-        let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
+        let baton = baton::new_world_of(plan, self.limit);
+        self.start.iter().for_each(|start| baton.set_unix_origin(*start));
+        disk::configure(&baton, self.disk.clone());
+        let (hosts, done) = (Hosts::new(&baton, self.hosts.clone()), Arc::new(Mutex::new(Done::default())));
         self.links.apply(hosts.network());
         (0..hosts.len()).for_each(|host| hosts.start(host));
-        if !self.plan.is_empty() {
-            script::start(&hosts, Control::new(&hosts, &done, self.links), self.plan);
+        if !self.script.is_empty() {
+            script::start(&hosts, Control::new(&hosts, &done, self.links.clone()), self.script.clone());
         }
         baton.start();
         baton.wait_until_over(PATIENCE, |thread| {
@@ -404,11 +440,15 @@ impl World {
             );
         });
         let host_reports = hosts.finish();
-        let done = std::mem::take(&mut *done.lock());
         disk::end(&baton);
+        let done = std::mem::take(&mut *done.lock());
         let (hash, events) = baton.hash();
         Report {
-            seed: self.seed,
+            seed: plan.seed,
+            explore: plan.explore,
+            is_replay: plan.tape.is_some(),
+            choices: Arc::new(baton.choices()),
+            shrunk: None,
             hash,
             events,
             elapsed: baton.passed(),
@@ -419,6 +459,7 @@ impl World {
             left: baton.left(),
             thread: Some(thread::current_name()),
             record: Arc::new(baton.take_record()),
+            is_std_simulated: baton.simulates_std(),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::process::Command;
 use report::Report;
 use serde_json::Value;
 
-pub(crate) use worlds::run as run_in_worlds;
+pub(crate) use worlds::{ENOUGH_SEEDS, run as run_in_worlds};
 
 /// A package whose tests are run.
 #[derive(Debug)]
