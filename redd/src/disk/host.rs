@@ -288,14 +288,6 @@ impl HostDisk {
             let step = baton.choose(LATENCY_STEPS) as u32;
             let until = baton.passed() + start + end.saturating_sub(start) * step / (LATENCY_STEPS as u32 - 1);
             let word = AtomicU32::new(0);
-<<<<<<< HEAD
-            while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero() && !baton::is_dead())
-            {
-                baton::wait_word(&word, 0, Some(rest));
-            }
-        }
-        if self.incarnation() != incarnation || baton::is_dead() {
-=======
             while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero()) {
                 if baton::is_dead() {
                     break;
@@ -304,7 +296,6 @@ impl HostDisk {
             }
         }
         if baton::is_dead() || self.incarnation() != incarnation {
->>>>>>> worlds
             return Err(error(libc::EIO)); // `old-incarnation`
         }
         Ok(baton)
