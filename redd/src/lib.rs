@@ -81,12 +81,15 @@ pub mod runtime;
 pub mod sim;
 
 // The world outside.
+pub(crate) mod disk;
 pub(crate) mod driver;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+#[allow(dead_code, unused_imports, reason = "the calls of `net` and of worlds arrive here next")]
+pub(crate) mod network;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(feature = "signal")]

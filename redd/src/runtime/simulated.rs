@@ -3,13 +3,13 @@
 //! Called by `builder`, `lifecycle` and `watched`.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::attach::{Format, Observed};
 use crate::current::{self, SeedGuard};
-use crate::primitives::baton::{Baton, Joined, WorldEnded, new_world};
+use crate::primitives::baton::{self, Baton, Describe, Joined, WorldEnded, new_world};
 use crate::primitives::seed::random_seed;
 use crate::scheduler::shared::Shared;
 
@@ -30,24 +30,36 @@ impl OwnWorld {
     }
 }
 
+/// A runtime, for the dump of its world.
+struct Described(Weak<Shared>);
+
+impl Describe for Described {
+    fn describe(&self, out: &mut String) {
+        if let Some(shared) = self.0.upgrade() {
+            if !shared.config.has_crashed() {
+                shared.write_heading(out);
+                shared.write_dump(out, Format::Text, false);
+            }
+        }
+    }
+}
+
 /// Adds the runtime to the dump of its world.
 pub(super) fn begin(shared: &Arc<Shared>) {
-    let Some(baton) = &shared.config.baton else { return };
-    let shared = Arc::downgrade(shared);
-    baton.add_describe(move |out| {
-        if let Some(shared) = shared.upgrade() {
-            shared.write_heading(out);
-            shared.write_dump(out, Format::Text, false);
-        }
-    });
+    if let Some(baton) = &shared.config.baton {
+        baton.add_description(Box::new(Described(Arc::downgrade(shared))));
+    }
 }
 
 /// Panics if the world of the runtime cannot continue, so that the runtime shuts down. The thread is in `block_on`.
-pub(super) struct WorldWatch<'a>(&'a Baton);
+pub(super) struct WorldWatch<'a> {
+    baton: &'a Baton,
+    shared: &'a Shared,
+}
 
 impl Drop for WorldWatch<'_> {
     fn drop(&mut self) {
-        self.0.set_root(None);
+        self.baton.set_root(None);
     }
 }
 
@@ -55,24 +67,28 @@ impl<'a> WorldWatch<'a> {
     /// `None` if the runtime belongs to no world.
     pub(super) fn begin(shared: &'a Shared) -> Option<Self> {
         shared.expect_own_world("`Runtime::block_on`");
-        Some(Self(shared.config.baton.as_ref()?))
+        Some(Self { baton: shared.config.baton.as_ref()?, shared })
     }
 
     pub(super) fn before_poll(&self, waker: &Waker) {
         Baton::maybe_pass(); // As before the poll of a task.
-        if let Some(reason) = self.0.end_reason() {
-            if self.0.has_caller() {
-                fail(self.0, &reason);
-            }
-            WorldEnded::unwind();
+        if baton::is_dead() {
+            self.shared.end_after_crash();
+            WorldEnded::unwind_unless_panicking();
         }
-        self.0.set_root(Some(waker));
+        if let Some(reason) = self.baton.end_reason() {
+            if self.baton.has_caller() {
+                fail(self.baton, &reason);
+            }
+            WorldEnded::unwind_unless_panicking();
+        }
+        self.baton.set_root(Some(waker));
     }
 
     pub(super) fn end(self) {
-        if self.0.has_caller() {
-            if let Some(failure) = self.0.failures().first() {
-                fail(self.0, &failure.text);
+        if self.baton.has_caller() {
+            if let Some(failure) = self.baton.failures().first() {
+                fail(self.baton, &failure.text);
             }
         }
     }

@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
+use super::choices::Flavor;
 use super::local_queue::LocalQueue;
 use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX, WORLD_CHOICES_MAX};
 use super::park::has_work_for_others;
@@ -47,6 +48,12 @@ impl Worker {
     fn next_in_world(&mut self, shared: &Shared) -> Option<Runnable> {
         Baton::maybe_pass();
         let baton = shared.config.baton.as_ref()?;
+        if shared.config.has_crashed() {
+            if shared.config.flavor == Flavor::MultiThread {
+                shared.end_after_crash(); // If the program keeps the runtime, nothing else ends this thread.
+            }
+            return None;
+        }
         // All tasks that are ready join one queue. If they are more than the queue holds, the rest waits for its turn.
         while !shared.injector.is_empty() && self.local.queue_depth() < WORLD_CHOICES_MAX {
             let task = self.pop_injected(shared, 1)?.into_raw();

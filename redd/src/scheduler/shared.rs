@@ -39,7 +39,7 @@ use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, O
 use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
-use crate::primitives::{Mutex, thread};
+use crate::primitives::{Mutex, baton, thread};
 use crate::sys::fork::{self, Process};
 use crate::task::header::Header;
 use crate::task::slab::TaskSlab;
@@ -218,6 +218,11 @@ impl Shared {
                  the world: that of a host, or one of `spawn_blocking`.",
                 thread::current_name()
             );
+            assert!(
+                baton::is_dead() || !self.config.has_crashed(),
+                "{what} was called on a runtime of a host that has crashed. The program keeps it in a static, which a crash in a simulated \
+                 world does not reset. Build a new runtime in the function of the host."
+            );
         }
     }
 
@@ -298,6 +303,7 @@ impl Shared {
     }
 
     /// Updates the coarse clock of the process. Returns the milliseconds since the runtime's start.
+    #[inline]
     pub(crate) fn update_coarse_clock(&self, now: Instant) -> u64 {
         let ms = self.ms_at(now);
         coarse::set(self.started_coarse_ms.wrapping_add(ms as u32));

@@ -80,13 +80,17 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended.
+    /// Runs all hosts until they and all their threads have ended, and stops the services.
     ///
     /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
     /// A thread that waits forever outside of a `block_on` is left behind.
     ///
+    /// A world whose hosts have ended is over, although its script may have further steps. If a host is down, the script goes on as long
+    /// as it may restart it.
+    ///
     /// # Panics
-    /// If it is called in a world, if the system refuses a thread, and if an [environment variable](crate::sim#variables) is wrong.
+    /// If it is called in a world, if all hosts are services, if the system refuses a thread, if [`faults`](Self::faults) got the name
+    /// of an unknown host, and if an [environment variable](crate::sim#variables) is wrong.
     #[track_caller]
     pub fn run(self) -> Report {
         expect_outside("World::run");

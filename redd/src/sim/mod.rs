@@ -4,6 +4,8 @@
 //! the world. [`#[redd::test(sim, seeds = 200)]`](crate::test) runs a test in 200 worlds of one host each.
 //!
 //! - Time is virtual. It moves to the next timer when no thread of the world can run. It never moves while one runs.
+//!   The exception is a busy world: after 100,000 polls at one instant, each further poll takes 10 µs, until all threads wait. So a loop
+//!   that polls until a deadline ends.
 //! - Which thread runs, and which of its ready tasks a worker polls, is chosen by the seed before each poll.
 //! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
@@ -24,8 +26,9 @@
 //! | `REDD_SHRINK=500` | shrinks the first failing run in at most 500 runs, and shows it in words |
 //!
 //! # What is not simulated
-//! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
-//! - Files are real ones.
+//! - Pipes, child processes, standard input and sockets that were opened without redd return an error of kind `Unsupported`, which names the
+//!   call and its task. The sockets of [`net`](crate::net) are simulated.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
 //! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
@@ -77,25 +80,40 @@
 // - Ids of tasks and threads are numbers of the process. In events a task has the number of its first appearance.
 // - Thread-local destructors run after the function of a thread: the baton passes in the last of them.
 // - The coarse clock of the process is not written by threads of a world. Ages in the dump of a world are therefore those of the process.
-// - A `LocalSet` chooses its tasks in the order of their wakes, and its polls are no events. What they do to other tasks is.
+// - A `LocalSet` has queues of its own: `LocalSet::tick` chooses by seed, too. Wakes of its tasks are no events, and their polls are.
 
 mod chance;
 pub(crate) mod check;
+mod control;
 mod difference;
+mod disk;
 mod explore;
 mod explore_kept;
 mod explore_variables;
+mod faults;
+mod host_report;
+mod hosts;
+#[doc(hidden)]
+pub mod interposed;
+mod links;
 mod report;
+mod script;
 mod settle;
 mod shrink;
 mod told;
+mod verdict;
 mod world;
 
 pub use chance::chance;
 pub use check::{Seeds, seeds};
-pub use report::{Failure, FailureKind, Report};
+pub use control::Control;
+pub use disk::{Disk, crash_disk};
+pub use faults::Faults;
+pub use host_report::{HostOutcome, HostReport};
+pub use report::{Failure, FailureKind, Fault, Report};
 pub use settle::{Settle, settle};
 pub use shrink::Shrunk;
+pub use verdict::Verdict;
 pub use world::World;
 
 pub use crate::primitives::baton::{Explore, ExploreError, Tape, TapeError};

@@ -170,7 +170,8 @@ impl Sleep {
     }
 
     /// As [`new`](Self::new), for a timer that waits at `location`.
-    #[inline]
+    // Only small constructors call it.
+    #[inline(always)]
     #[track_caller]
     fn new_at(what: &str, when: When, location: &'static Location<'static>) -> Self {
         let made = current::with_parts(|parts| {
@@ -308,6 +309,8 @@ debug_struct!([] Sleep as "Sleep", self => {
     timer: self.timer,
 });
 
+// The constructors share it: inlined into each, it costs them registers that they save and restore.
+#[inline(never)]
 fn deadline_of(when: When, timers: &Timers) -> std::time::Instant {
     match when {
         When::At(deadline) => deadline.into_std(),

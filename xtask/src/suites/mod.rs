@@ -1,19 +1,22 @@
 //! The tests of Tokio and its companions on the facade. The lane unpacks their packages from the registry into the
 //! target folder. This repository has only the names of some, in `compat/known-failures.txt`.
 //!
-//! Called by the lanes `suites`, `suites-unstable`, `compat` and `switch`.
+//! Called by the lanes `suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`.
 //!
 //! # Why not otherwise
 //! `cargo test` would run the tests of a file in one process, where a test that hangs or aborts ends the others, too.
 
 mod report;
 mod run;
+mod worlds;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use report::Report;
 use serde_json::Value;
+
+pub(crate) use worlds::{ENOUGH_SEEDS, run as run_in_worlds};
 
 /// A package whose tests are run.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ enum Kind {
     Tests,
     /// Its test programs, with `--cfg tokio_unstable`.
     UnstableTests,
+    /// Its test programs, in simulated worlds.
+    WorldTests,
     /// The examples in its documentation.
     Examples,
 }
@@ -66,6 +71,13 @@ pub(crate) const UNSTABLE: &[Suite] = &[Suite {
     features: "full,test-util,tracing,taskdump,schedule-latency",
     kind: Kind::UnstableTests,
 }];
+
+/// What runs in simulated worlds. Each has a folder of its own.
+pub(crate) const IN_WORLD: &[Suite] = &[
+    Suite { name: "world-tokio", kind: Kind::WorldTests, ..STABLE[0] },
+    Suite { name: "world-tokio-util", kind: Kind::WorldTests, ..STABLE[1] },
+    Suite { name: "world-tokio-stream", kind: Kind::WorldTests, ..STABLE[2] },
+];
 
 /// Names of tests that fail, one a line, each with the reason.
 const KNOWN: &str = "compat/known-failures.txt";
@@ -226,6 +238,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
 fn set_flags(command: &mut Command, target: &Path, suite: &Suite) {
     let (flags, folder) = match suite.kind {
         Kind::UnstableTests => ("--cap-lints=allow --cfg tokio_unstable", "unstable"),
+        Kind::WorldTests => ("--cap-lints=allow --cfg redd_suite_in_world", "world"),
         Kind::Tests | Kind::Examples => ("--cap-lints=allow", "stable"),
     };
     command.env("RUSTFLAGS", flags).env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");

@@ -36,6 +36,23 @@ pub(crate) enum EventKind {
     Seeded = 11,
     /// Something went wrong.
     Failed = 12,
+    /// A host has crashed. The subject is the host, the first argument its new incarnation.
+    Crashed = 13,
+    /// A host was started again. The subject is the host, the first argument its incarnation.
+    Restarted = 14,
+    /// The script of the world has changed something. The first argument is a hash of the text that says what.
+    Scripted = 15,
+    /// A socket, the subject, has sent a packet. The arguments are its bytes and its kind.
+    NetSent = 20,
+    /// As for `NetSent`: the packet has arrived at the socket that is the subject.
+    NetDelivered = 21,
+    /// The network has a fault, which the first argument says, at the socket that is the subject.
+    NetFault = 22,
+    /// An operation of a disk. The subject is its number, the arguments are a length and an offset, or an error.
+    Disk = 30,
+    /// A thread has got random numbers from the system's functions since its last switch. The subject is the thread, the arguments are the
+    /// numbers of bytes and of calls.
+    Entropy = 40,
 }
 
 /// One event.
@@ -124,7 +141,7 @@ pub(super) fn mixed(word: u64) -> u64 {
 }
 
 /// A text as an argument of an event.
-pub(super) fn hash_of(text: &str) -> u32 {
+pub(crate) fn hash_of(text: &str) -> u32 {
     let hash = text.bytes().fold(0, |hash, byte| mixed(hash ^ u64::from(byte)));
     hash as u32
 }

@@ -5,13 +5,23 @@
 //! - `events` computes the hash of everything that happens.
 //! - `world` has the hand-over, and what happens if nothing can happen.
 //! - `member` knows which world a thread belongs to.
+//! - `interposed` has what functions of the C library return on a thread of a world.
+//! - `origin` has where the clocks start, and `entropy` the random numbers for them.
 //! - `parts` has what rooms above add to a world: a network, a disk, a script.
+//! - `hosts` knows the incarnation of each host, and what a crash does.
+//! - `director` lets one thread act when all others wait.
 //!
 //! The design is described in the module `sim`, which has the public part.
 
+mod director;
+mod entropy;
 mod events;
+mod extend;
 mod failure;
+mod hosts;
+pub(crate) mod interposed;
 mod member;
+mod origin;
 mod parts;
 mod schedule;
 mod settler;
@@ -19,12 +29,14 @@ mod strategy;
 mod tape;
 mod world;
 
-pub(crate) use events::{Event, EventKind, Record};
+pub(crate) use director::Turn;
+pub(crate) use events::{Event, EventKind, Record, hash_of};
 pub use failure::FailureKind;
 pub(crate) use failure::{WorldEnded, WorldFailure};
+pub(crate) use hosts::{Describe, MadeIn};
 pub(crate) use member::{
-    HostThread, Joined, Place, current, current_host, is_any, is_member, new_world, new_world_of, now, random_u64,
-    wait_for_end, wait_word, wake_word,
+    HostThread, Joined, Place, current, current_host, end_if_dead, is_any, is_dead, is_member, new_world, new_world_of,
+    now, random_u64, wait_for_end, wait_word, wake_word,
 };
 pub(crate) use parts::Agenda;
 pub(crate) use settler::Settler;

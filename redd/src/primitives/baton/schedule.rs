@@ -12,7 +12,8 @@
 //!
 //! # Invariants
 //! - `one-runs`: at most one thread is running. `choose` is called only while none is.
-//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running.
+//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running,
+//!   and between two polls of a world that is busy (`Baton::before_poll`).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::thread::ThreadId;
@@ -47,6 +48,8 @@ struct Thread {
     state: ThreadState,
     /// The last time it was blocked it was woken, and not by its deadline.
     was_woken: bool,
+    /// Its host has crashed since it was started.
+    is_dead: bool,
     /// How many threads were blocked before it.
     blocked_at: u64,
 }
@@ -65,6 +68,8 @@ pub(super) struct Schedule {
     /// Blocked threads with a deadline, the earliest first.
     sleepers: BTreeSet<(u64, usize)>,
     alive: usize,
+    /// Of the threads that have not ended, those whose host has crashed since they were started.
+    dead: usize,
     blocked: u64,
 }
 
@@ -79,6 +84,7 @@ impl Schedule {
             ready: VecDeque::new(),
             sleepers: BTreeSet::new(),
             alive: 0,
+            dead: 0,
             blocked: 0,
         }
     }
@@ -89,6 +95,11 @@ impl Schedule {
 
     pub(super) fn alive(&self) -> usize {
         self.alive
+    }
+
+    /// How many threads have not ended, without those that a crash ends.
+    pub(super) fn living(&self) -> usize {
+        self.alive - self.dead
     }
 
     /// The name of the thread that has the baton.
@@ -104,9 +115,11 @@ impl Schedule {
         self.threads.iter().map(|thread| thread.name.clone()).collect()
     }
 
-    /// The names of the threads that have not ended.
-    pub(super) fn alive_names(&self) -> Vec<&str> {
-        self.threads.iter().filter(|thread| thread.state != ThreadState::Ended).map(|thread| &*thread.name).collect()
+    /// The names of the threads that have not ended, and are dead or not.
+    pub(super) fn alive_names(&self, is_dead: bool, except: Option<usize>) -> Vec<&str> {
+        let alive = |thread: &Thread| thread.state != ThreadState::Ended && thread.is_dead == is_dead;
+        let threads = self.threads.iter().enumerate().filter(|(index, _)| Some(*index) != except);
+        threads.filter(|(_, thread)| alive(thread)).map(|(_, thread)| &*thread.name).collect()
     }
 
     pub(super) fn record(&mut self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
@@ -161,12 +174,21 @@ impl Schedule {
         self.strategy.choices()
     }
 
-    /// Adds a thread that is ready to run.
-    pub(super) fn add_thread(&mut self, host: usize, name: String) -> usize {
+    /// Adds a thread that is ready to run. It is dead if a dead thread has started it.
+    pub(super) fn add_thread(&mut self, host: usize, name: String, is_dead: bool) -> usize {
         let index = self.threads.len();
-        self.threads.push(Thread { name, host, id: None, state: ThreadState::Ready, was_woken: false, blocked_at: 0 });
+        self.threads.push(Thread {
+            name,
+            host,
+            id: None,
+            state: ThreadState::Ready,
+            was_woken: false,
+            is_dead,
+            blocked_at: 0,
+        });
         self.ready.push_back(index);
         self.alive += 1;
+        self.dead += usize::from(is_dead);
         self.record(EventKind::ThreadStarted, index as u32, [host as u32, 0]);
         index
     }
@@ -253,10 +275,28 @@ impl Schedule {
         true
     }
 
+    /// The name of a thread that waits on the word.
+    pub(super) fn waiter_on(&self, word: usize) -> Option<&str> {
+        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
+        self.threads.iter().find(|thread| waits(thread.state)).map(|thread| &*thread.name)
+    }
+
     /// Lets a blocked thread return early.
     pub(super) fn interrupt(&mut self, index: usize) {
         if self.is_blocked(index) {
             self.make_ready(index, false);
+        }
+    }
+
+    /// The threads of this host are dead, and their waits return early.
+    pub(super) fn crash(&mut self, host: usize) {
+        for index in 0..self.threads.len() {
+            let thread = &mut self.threads[index];
+            if thread.host == host && thread.state != ThreadState::Ended && !thread.is_dead {
+                thread.is_dead = true;
+                self.dead += 1;
+                self.interrupt(index);
+            }
         }
     }
 
@@ -270,6 +310,7 @@ impl Schedule {
         self.ready.retain(|other| *other != index);
         self.threads[index].state = ThreadState::Ended;
         self.alive -= 1;
+        self.dead -= usize::from(self.threads[index].is_dead);
         self.record(EventKind::ThreadEnded, index as u32, [0, 0]);
         for other in 0..self.threads.len() {
             if matches!(self.threads[other].state, ThreadState::Blocked { on: Wait::End(end), .. } if end == index) {
@@ -318,7 +359,7 @@ mod tests {
     fn schedule(threads: usize) -> Schedule {
         let mut schedule = Schedule::new(&Plan { seed: 1, ..Plan::default() });
         for index in 0..threads {
-            assert_eq!(schedule.add_thread(0, format!("thread {index}")), index);
+            assert_eq!(schedule.add_thread(0, format!("thread {index}"), false), index);
         }
         schedule
     }
@@ -378,10 +419,33 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_interrupts_the_waits_of_one_host_and_leaves_its_threads_out_of_those_that_live() {
+        let mut schedule = schedule(3);
+        assert_eq!(schedule.add_thread(1, "other".to_owned(), false), 3);
+        run_all(&mut schedule, |schedule, index| match index {
+            0 => schedule.end(index),
+            _ => schedule.block(index, Wait::Word(1), Some(9)),
+        });
+        schedule.crash(0);
+        assert_eq!((schedule.alive(), schedule.living()), (3, 1));
+        assert_eq!(schedule.add_thread(0, "late".to_owned(), true), 4);
+        let mut woken = Vec::new();
+        run_all(&mut schedule, |schedule, index| {
+            woken.push(index);
+            schedule.end(index);
+        });
+        woken.sort_unstable();
+        assert_eq!((woken, schedule.alive_names(false, None)), (vec![1, 2, 4], vec!["other"]));
+        assert_eq!((schedule.alive(), schedule.living()), (1, 1));
+        schedule.crash(0);
+        assert_eq!(schedule.living(), 1, "a second crash finds nothing");
+    }
+
+    #[test]
     fn one_seed_chooses_one_order_and_seeds_choose_all_orders() {
         let order = |seed| {
             let mut schedule = Schedule::new(&Plan { seed, ..Plan::default() });
-            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new()), index));
+            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new(), false), index));
             let mut order = Vec::new();
             run_all(&mut schedule, |schedule, index| {
                 order.push(index);

@@ -15,21 +15,33 @@
 //! - `early-return`: every wait may return early. So a thread that waits may call wakers in the place of the thread that would run next.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::director::Director;
+use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
+use super::hosts::{Describe, Hosts, MadeIn};
+use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
 use super::strategy::{Choices, Plan};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
 use crate::sys;
+use crate::sys::outside::Outside;
 
 /// How much virtual time a world may use after it has failed, until its threads have ended.
 const GRACE: Duration = Duration::from_secs(600);
+
+/// After so many polls at one instant the world is busy: a task may poll, and never wait, until a deadline.
+const POLLS_AT_ONE_INSTANT: u64 = 100_000;
+/// How long a poll takes in a busy world.
+const BUSY_POLL: Duration = Duration::from_micros(10);
 
 /// Where a world stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +49,10 @@ pub(super) enum Stage {
     Runs,
     /// The futures of all `block_on`s end with a panic, and the runtimes shut down.
     Fails,
-    /// Threads are left that wait forever. The baton lies where it is.
+    /// Threads are left that wait forever, because the world has failed or a host has crashed. The baton lies where it is.
     Abandoned,
     Ended,
 }
-
-/// Writes what the tasks of a runtime do. Returns nothing if the runtime is gone.
-type Describe = Box<dyn Fn(&mut String) + Send>;
 
 pub(super) struct State {
     pub(super) schedule: Schedule,
@@ -52,13 +61,21 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    describes: Vec<Describe>,
+    descriptions: Vec<Box<dyn Describe>>,
     pub(super) parts: Parts,
+    /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
+    pub(super) runs_agendas: Option<ThreadId>,
+    pub(super) hosts: Hosts,
+    pub(super) director: Option<Director>,
+    /// The names of the threads that a crash should have ended, and that wait forever.
+    left: Vec<String>,
     /// The description of each task that has a number, if events are kept.
     tasks: Vec<String>,
     failures: Vec<WorldFailure>,
     stage: Stage,
     limit_ns: u64,
+    /// How many polls began since all threads waited.
+    polls: u64,
     /// The thread outside of any host that has made the world: `Builder::simulated`.
     pub(super) caller: Option<usize>,
 }
@@ -68,9 +85,10 @@ pub(crate) struct Baton {
     seed: u64,
     ranks_tasks: bool,
     keeps_words: bool,
-    /// The `Instant` of virtual time 0.
-    origin: Instant,
+    origin: Origin,
     now_ns: AtomicU64,
+    /// The time of day at virtual time 0, in nanoseconds since 1970.
+    unix_origin_ns: AtomicU64,
     state: Mutex<State>,
     /// Notified when the world has ended or is abandoned.
     over: Condvar,
@@ -82,11 +100,37 @@ impl fmt::Debug for Baton {
     }
 }
 
-/// The seat of a thread in its world: its number in the schedule, and the word by which it gets the baton.
+/// The seat of a thread in its world: its number in the schedule, its host, and the word by which it gets the baton.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) index: usize,
+    pub(super) host: usize,
+    pub(super) incarnation: u32,
+    pub(super) made_in: MadeIn,
     word: AtomicU32,
+    /// The random numbers that the thread has got from the system's functions.
+    pub(super) entropy: Entropy,
+}
+
+/// Access to the state of a world. While it lives, the thread gets the real functions of the C library: these may not turn to the world,
+/// which is locked.
+pub(super) struct StateGuard<'a> {
+    state: MutexGuard<'a, State>,
+    _outside: Outside,
+}
+
+impl Deref for StateGuard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for StateGuard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -96,12 +140,14 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Seat {
     fn give_baton(&self) {
+        let _outside = Outside::begin();
         // Release: publishes what the thread did that had the baton. Pairs with Acquire in `Seat::await_baton`.
         self.word.store(1, Ordering::Release);
         sys::futex_wake_one(&self.word);
     }
 
     pub(super) fn await_baton(&self) {
+        let _outside = Outside::begin();
         // Acquire: what the last thread did is visible. Pairs with Release in `Seat::give_baton`.
         while self.word.swap(0, Ordering::Acquire) == 0 {
             sys::futex_wait(&self.word, 0, None);
@@ -118,11 +164,17 @@ impl State {
 
     /// Whether the clock may move to the next deadline.
     fn may_move_clock(&self) -> bool {
-        let limit = match self.stage {
-            Stage::Runs => self.limit_ns,
-            Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
-        };
-        self.next_ns().is_some_and(|next| next <= limit)
+        self.next_ns().is_some_and(|next| self.is_within_limit(next))
+    }
+
+    /// Whether the clock may move to this time.
+    fn is_within_limit(&self, at_ns: u64) -> bool {
+        match self.stage {
+            Stage::Runs => at_ns <= self.limit_ns,
+            Stage::Fails | Stage::Abandoned | Stage::Ended => {
+                at_ns <= self.limit_ns.saturating_add(GRACE.as_nanos() as u64)
+            }
+        }
     }
 
     /// The next time at which anything happens: a thread's deadline, or an entry of an agenda.
@@ -134,23 +186,24 @@ impl State {
 impl Baton {
     /// A new world without threads. `member::new_world` makes it known to the threads outside of it.
     pub(super) fn new(plan: &Plan, limit: Duration) -> Arc<Self> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "where the virtual clock starts; only differences to it are visible"
-        )]
-        let origin = Instant::now();
+        let origin = Origin::find();
         let state = State {
             schedule: Schedule::new(plan),
             seats: Vec::new(),
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            describes: Vec::new(),
+            descriptions: Vec::new(),
             parts: Parts::default(),
+            runs_agendas: None,
+            hosts: Hosts::default(),
+            director: None,
+            left: Vec::new(),
             tasks: Vec::new(),
             failures: Vec::new(),
             stage: Stage::Runs,
             limit_ns: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            polls: 0,
             caller: None,
         };
         Arc::new(Self {
@@ -159,13 +212,15 @@ impl Baton {
             keeps_words: plan.keeps_events,
             origin,
             now_ns: AtomicU64::new(0),
+            unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
             state: Mutex::new(state),
             over: Condvar::new(),
         })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    pub(super) fn lock(&self) -> StateGuard<'_> {
+        let _outside = Outside::begin();
+        StateGuard { state: lock(&self.state), _outside }
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -173,13 +228,38 @@ impl Baton {
     }
 
     pub(super) fn now(&self) -> Instant {
-        self.origin + self.passed()
+        self.origin.instant + self.passed()
+    }
+
+    /// The clock behind `Instant`, in nanoseconds.
+    pub(super) fn monotonic_ns(&self) -> u64 {
+        origin::MONOTONIC.as_nanos() as u64 + self.passed_ns()
+    }
+
+    /// The time of day, in nanoseconds since 1970.
+    pub(super) fn unix_ns(&self) -> u64 {
+        self.unix_origin_ns.load(Ordering::Relaxed).saturating_add(self.passed_ns())
+    }
+
+    /// Sets the time of day of virtual time 0. Called before the world starts.
+    pub(crate) fn set_unix_origin(&self, since_1970: Duration) {
+        let ns = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
+        self.unix_origin_ns.store(ns, Ordering::Relaxed);
+    }
+
+    /// Whether `std::time`, the keys of `HashMap` and the random numbers of the system follow from the seed.
+    pub(crate) fn simulates_std(&self) -> bool {
+        self.origin.is_simulated
     }
 
     /// The virtual time since the start of the world.
     pub(crate) fn passed(&self) -> Duration {
+        Duration::from_nanos(self.passed_ns())
+    }
+
+    fn passed_ns(&self) -> u64 {
         // Relaxed: the thread that reads it got the baton after the thread that wrote it.
-        Duration::from_nanos(self.now_ns.load(Ordering::Relaxed))
+        self.now_ns.load(Ordering::Relaxed)
     }
 
     /// The hash of all events so far, and how many there were.
@@ -199,10 +279,13 @@ impl Baton {
     }
 
     /// Adds a thread that is ready to run.
-    pub(super) fn add_seat(&self, host: usize, name: String) -> Arc<Seat> {
+    pub(super) fn add_seat(&self, host: usize, incarnation: u32, name: String) -> Arc<Seat> {
         let mut state = self.lock();
-        let index = state.schedule.add_thread(host, name);
-        let seat = Arc::new(Seat { index, word: AtomicU32::new(0) });
+        let life = state.hosts.life(host);
+        let made_in = MadeIn::new(&life, incarnation);
+        let index = state.schedule.add_thread(host, name, made_in.has_crashed());
+        let entropy = Entropy::of_thread(self.seed, index);
+        let seat = Arc::new(Seat { index, host, incarnation, made_in, word: AtomicU32::new(0), entropy });
         state.seats.push(Arc::clone(&seat));
         seat
     }
@@ -221,7 +304,7 @@ impl Baton {
 
     /// Waits until the world is over. Calls `on_silence` if no event has happened for so long, with the name of the thread that runs.
     pub(crate) fn wait_until_over(&self, patience: Duration, mut on_silence: impl FnMut(&str)) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let mut last = 0;
         while matches!(state.stage, Stage::Runs | Stage::Fails) {
             let (again, waited) = self.over.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
@@ -231,14 +314,26 @@ impl Baton {
                 let name = state.schedule.running().unwrap_or_default().to_owned();
                 drop(state);
                 on_silence(&name);
-                state = self.lock();
+                state = lock(&self.state);
             }
         }
+    }
+
+    /// The names of the threads that a crash should have ended, and that wait forever.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.lock().left.clone()
     }
 
     /// Whether all threads have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().stage == Stage::Ended
+    }
+
+    /// Records a failure, and ends all `block_on`s. The caller has the baton.
+    pub(crate) fn fail_and_stop(&self, kind: FailureKind, text: String) {
+        let mut state = self.lock();
+        state.fail(kind, text);
+        drop(self.end_roots(state));
     }
 
     /// Records a failure. The run continues.
@@ -267,9 +362,9 @@ impl Baton {
         self.lock().caller.is_some()
     }
 
-    /// Adds a runtime to the dump of the world.
-    pub(crate) fn add_describe(&self, describe: impl Fn(&mut String) + Send + 'static) {
-        self.lock().describes.push(Box::new(describe));
+    /// Adds a part to the dump of the world.
+    pub(crate) fn add_description(&self, part: Box<dyn Describe>) {
+        self.lock().descriptions.push(part);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -363,6 +458,9 @@ impl Baton {
     pub(super) fn end(&self, mine: &Seat) {
         let mut state = self.lock();
         state.schedule.end(mine.index);
+        if state.director.as_ref().is_some_and(|director| director.thread == mine.index) {
+            state.director = None;
+        }
         let root = state.roots.iter().position(|(thread, _)| *thread == mine.index).map(|at| state.roots.remove(at));
         drop(state);
         drop(root);
@@ -370,9 +468,15 @@ impl Baton {
     }
 
     /// Steps 2 to 4. The state of the calling thread has changed already.
-    pub(super) fn pass<'a>(&'a self, mine: &Seat, mut state: MutexGuard<'a, State>, is_ending: bool) {
+    pub(super) fn pass<'a>(&'a self, mine: &Seat, mut state: StateGuard<'a>, is_ending: bool) {
+        if let Some(drawn) = mine.entropy.take_drawn() {
+            state.schedule.record(EventKind::Entropy, mine.index as u32, drawn);
+        }
         loop {
             if let Some(next) = state.schedule.choose() {
+                if let Some(director) = &mut state.director {
+                    director.note_run(next);
+                }
                 if next == mine.index {
                     return;
                 }
@@ -394,14 +498,19 @@ impl Baton {
 
     /// No thread can run at this instant. Makes one ready: because tasks have waited for this, because time passes, or because the world
     /// fails. Returns `None` if the world is over.
-    fn when_quiet<'a>(
-        &'a self,
-        mine: &Seat,
-        mut state: MutexGuard<'a, State>,
-        is_ending: bool,
-    ) -> Option<MutexGuard<'a, State>> {
+    fn when_quiet<'a>(&'a self, mine: &Seat, mut state: StateGuard<'a>, is_ending: bool) -> Option<StateGuard<'a>> {
         if state.schedule.alive() == 0 {
             return self.is_over(state, Stage::Ended); // No thread is left that could see what an agenda does.
+        }
+        if state.schedule.living() == 0 {
+            state.left = state.schedule.alive_names(true, None).into_iter().map(str::to_owned).collect();
+            return self.is_over(state, Stage::Abandoned);
+        }
+        let state_now = &mut *state;
+        let director = state_now.director.as_mut().and_then(|director| director.on_quiet(&state_now.schedule));
+        if let Some(director) = director {
+            state.schedule.interrupt(director);
+            return Some(state);
         }
         if state.settlers.is_empty() && state.may_move_clock() {
             return Some(self.move_clock(state));
@@ -429,9 +538,34 @@ impl Baton {
     }
 
     /// Moves the clock to the next time at which anything happens, and lets it happen.
-    fn move_clock<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let Some(next) = state.next_ns() else { return state };
-        state.schedule.move_clock(next);
+    fn move_clock<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
+        state.polls = 0;
+        match state.next_ns() {
+            Some(next) => self.move_clock_to(state, next),
+            None => state,
+        }
+    }
+
+    /// The calling thread is about to poll. In a busy world time passes.
+    pub(super) fn before_poll<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
+        state.polls += 1;
+        if state.polls <= POLLS_AT_ONE_INSTANT {
+            return state;
+        }
+        let after = state.schedule.now_ns().saturating_add(BUSY_POLL.as_nanos() as u64);
+        let to = state.next_ns().map_or(after, |next| after.min(next));
+        if state.is_within_limit(to) {
+            self.move_clock_to(state, to)
+        } else if state.stage == Stage::Runs {
+            self.begin_failing(state, true)
+        } else {
+            state
+        }
+    }
+
+    /// Moves the clock, and lets happen what is due.
+    fn move_clock_to<'a>(&'a self, mut state: StateGuard<'a>, to: u64) -> StateGuard<'a> {
+        state.schedule.move_clock(to);
         let now = state.schedule.now_ns();
         self.now_ns.store(now, Ordering::Relaxed);
         let is_due = |agenda: &Arc<dyn Agenda>| agenda.next_ns().is_some_and(|next| next <= now);
@@ -439,15 +573,19 @@ impl Baton {
         if due.is_empty() {
             return state;
         }
+        state.runs_agendas = Some(std::thread::current().id());
         drop(state);
         due.iter().for_each(|agenda| agenda.run_due(now));
-        self.lock()
+        let mut state = self.lock();
+        state.runs_agendas = None;
+        state
     }
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
-    fn begin_failing<'a>(&'a self, mut state: MutexGuard<'a, State>, is_limit: bool) -> MutexGuard<'a, State> {
-        let describes = std::mem::take(&mut state.describes);
-        let names = state.schedule.alive_names().join("`, `");
+    fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
+        let descriptions = std::mem::take(&mut state.descriptions);
+        let director = state.director.as_ref().map(|director| director.thread);
+        let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
         drop(state);
         let mut text = String::from(if is_limit {
@@ -461,18 +599,26 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        describes.iter().for_each(|describe| describe(&mut text));
+        descriptions.iter().for_each(|part| part.describe(&mut text));
         let mut state = self.lock();
-        state.describes = describes;
+        state.descriptions = descriptions;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
+        self.end_roots(state)
+    }
+
+    /// The world has failed: all `block_on`s end, and the director.
+    fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
         state.stage = Stage::Fails;
+        if let Some(director) = state.director.as_ref().map(|director| director.thread) {
+            state.schedule.interrupt(director);
+        }
         let roots = std::mem::take(&mut state.roots);
         drop(state);
         roots.into_iter().for_each(|(_, waker)| waker.wake());
         self.lock()
     }
 
-    fn is_over<'a>(&'a self, mut state: MutexGuard<'a, State>, stage: Stage) -> Option<MutexGuard<'a, State>> {
+    fn is_over<'a>(&'a self, mut state: StateGuard<'a>, stage: Stage) -> Option<StateGuard<'a>> {
         state.stage = stage;
         self.over.notify_all();
         None

@@ -1,0 +1,235 @@
+//! The contents of one file: what was changed since the last sync, and which contents a crash may leave.
+//!
+//! Called by `host`, `open` and `restore`. No system call is made here.
+//!
+//! A disk writes sectors of 512 bytes, in any order and at any time. So after a crash each sector has the contents of any moment since
+//! the last sync. The length is separate: it is the one of any such moment, too.
+//!
+//! # Invariants
+//! - `sector-history`: a change of a sector survives only if all earlier unsynced changes of this sector do.
+//! - `cut-frees`: sectors behind a truncated file are free. If the truncation is lost, no later change of them survives. If it survives,
+//!   their old contents do not come back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::survival::Survival;
+
+/// The unit that a disk writes as a whole, in bytes.
+pub(super) const SECTOR: u64 = 512;
+
+/// The sectors with a byte of this range.
+fn sectors(range: &Range<u64>) -> Range<u64> {
+    if range.is_empty() { 0..0 } else { range.start / SECTOR..range.end.div_ceil(SECTOR) }
+}
+
+/// The part of `range` that is in this sector.
+fn part_in(range: &Range<u64>, sector: u64) -> Range<u64> {
+    range.start.max(sector * SECTOR)..range.end.min((sector + 1) * SECTOR)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChangeKind {
+    Write,
+    /// The file became shorter. The range is what was cut off.
+    Cut,
+    /// The file became longer without a write. The range is empty.
+    Grow,
+}
+
+/// One unsynced change.
+#[derive(Clone, Debug)]
+struct Change {
+    kind: ChangeKind,
+    range: Range<u64>,
+    /// What was at the start of the range before. Behind it there were zeros.
+    old: Vec<u8>,
+    lens: [u64; 2],
+}
+
+impl Change {
+    fn is_resize(&self) -> bool {
+        self.lens[0] != self.lens[1]
+    }
+}
+
+/// Some sectors of a file, and its length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Image {
+    pub(super) len: u64,
+    pub(super) sectors: BTreeMap<u64, [u8; SECTOR as usize]>,
+}
+
+impl Image {
+    fn read(&self, range: &Range<u64>) -> Vec<u8> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        for sector in sectors(range) {
+            let part = part_in(range, sector);
+            if let Some(from) = self.sectors.get(&sector) {
+                let start = (part.start % SECTOR) as usize;
+                let len = (part.end - part.start) as usize;
+                bytes[(part.start - range.start) as usize..][..len].copy_from_slice(&from[start..][..len]);
+            }
+        }
+        bytes
+    }
+
+    /// Writes `bytes` to `part`, which is in one sector.
+    fn write_part(&mut self, part: &Range<u64>, bytes: &[u8]) {
+        let sector = self.sectors.entry(part.start / SECTOR).or_insert([0; SECTOR as usize]);
+        sector[(part.start % SECTOR) as usize..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Writes `bytes` to the start of `range`, and zeros behind them.
+    fn write(&mut self, range: &Range<u64>, bytes: &[u8]) {
+        for sector in sectors(range) {
+            let part = part_in(range, sector);
+            let mut new = vec![0; (part.end - part.start) as usize];
+            let from = bytes.get((part.start - range.start) as usize..).unwrap_or_default();
+            let len = from.len().min(new.len());
+            new[..len].copy_from_slice(&from[..len]);
+            self.write_part(&part, &new);
+        }
+    }
+}
+
+/// The unsynced changes of one file.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    changes: Vec<Change>,
+    /// Sectors that a failed sync has marked as written, although they may not be.
+    marked_clean: BTreeSet<u64>,
+}
+
+impl Contents {
+    pub(super) fn is_synced(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// How much memory the changes need, about.
+    pub(super) fn cost(&self) -> usize {
+        self.changes.iter().map(|change| change.old.len() + size_of::<Change>()).sum()
+    }
+
+    /// `len` bytes were written at `offset`. `old` is what was there in the file, which had `old_len` bytes.
+    pub(super) fn wrote(&mut self, offset: u64, len: u64, old: Vec<u8>, old_len: u64) {
+        let range = offset..offset + len;
+        sectors(&range).for_each(|sector| _ = self.marked_clean.remove(&sector));
+        self.changes.push(Change { kind: ChangeKind::Write, lens: [old_len, old_len.max(range.end)], range, old });
+    }
+
+    /// The length was set. `cut` is what was behind the new end.
+    pub(super) fn resized(&mut self, old_len: u64, new_len: u64, cut: Vec<u8>) {
+        let kind = if new_len < old_len { ChangeKind::Cut } else { ChangeKind::Grow };
+        let range = new_len..old_len.max(new_len);
+        if kind == ChangeKind::Cut {
+            self.marked_clean.retain(|sector| *sector < new_len / SECTOR);
+        }
+        self.changes.push(Change { kind, range, old: cut, lens: [old_len, new_len] });
+    }
+
+    /// The file, which has `len` bytes, was synced: all changes survive from here on. But not those of sectors that a failed sync has
+    /// marked as written.
+    pub(super) fn synced(&mut self, len: u64) {
+        let changes = std::mem::take(&mut self.changes);
+        for change in changes.into_iter().filter(|_| !self.marked_clean.is_empty()) {
+            if change.kind == ChangeKind::Cut {
+                // `cut-frees`: the truncation survives, so nothing before it counts for the sectors behind it.
+                self.changes.retain(|earlier| earlier.range.start < change.range.start.next_multiple_of(SECTOR));
+            }
+            for sector in sectors(&change.range).filter(|sector| self.marked_clean.contains(sector)) {
+                let range = part_in(&change.range, sector);
+                let is_freed = change.kind == ChangeKind::Cut && range.start % SECTOR == 0;
+                if is_freed {
+                    continue;
+                }
+                let old = change.old.get((range.start - change.range.start) as usize..).unwrap_or_default();
+                let old = old[..old.len().min((range.end - range.start) as usize)].to_vec();
+                self.changes.push(Change { kind: ChangeKind::Write, range, old, lens: [len; 2] });
+            }
+        }
+        if self.changes.is_empty() {
+            self.marked_clean.clear();
+        }
+    }
+
+    /// A sync has failed: the system counts the sectors as written, so a later sync does not write them again.
+    pub(super) fn sync_failed(&mut self) {
+        self.marked_clean = self.changes.iter().flat_map(|change| sectors(&change.range)).collect();
+    }
+
+    /// The sectors that a crash can change.
+    pub(super) fn touched(&self) -> BTreeSet<u64> {
+        self.changes.iter().flat_map(|change| sectors(&change.range)).collect()
+    }
+
+    /// Makes of `image`, which has the touched sectors, what a crash leaves. Everything is synced then. Returns how many changes are lost
+    /// as a whole or in part.
+    pub(super) fn crash(&mut self, image: &mut Image, survival: &Survival) -> usize {
+        let changes = std::mem::take(&mut self.changes);
+        self.marked_clean.clear();
+        let mut news = Vec::with_capacity(changes.len());
+        for change in changes.iter().rev() {
+            news.push(image.read(&change.range));
+            image.write(&change.range, &change.old);
+            image.len = change.lens[0];
+        }
+        news.reverse();
+        // The length is that of one moment: the first of its changes survive.
+        let mut resizes_left = survival.keeps_first(changes.iter().filter(|change| change.is_resize()).count());
+        let (mut lost, mut lost_changes) = (BTreeSet::new(), 0);
+        for (change, new) in changes.iter().zip(&news) {
+            let is_len_kept = !change.is_resize() || resizes_left > 0;
+            if change.is_resize() && is_len_kept {
+                resizes_left -= 1;
+                image.len = change.lens[1];
+            }
+            let is_whole = match change.kind {
+                ChangeKind::Grow => is_len_kept,
+                ChangeKind::Write => keep_sectors(image, &change.range, new, &mut lost, survival) && is_len_kept,
+                ChangeKind::Cut if is_len_kept => {
+                    image.write(&change.range, &[]);
+                    lost.retain(|sector| *sector < change.range.start.div_ceil(SECTOR));
+                    true
+                }
+                ChangeKind::Cut => {
+                    // `cut-frees`. The sector with the new end is not free. Zeros are written to it.
+                    let freed = change.range.start.next_multiple_of(SECTOR).min(change.range.end);
+                    keep_sectors(image, &(change.range.start..freed), new, &mut lost, survival);
+                    lost.extend(sectors(&(freed..change.range.end)));
+                    false
+                }
+            };
+            lost_changes += usize::from(!is_whole);
+        }
+        lost_changes
+    }
+}
+
+/// Writes those sectors of a change that survive. Returns whether all of them do (`sector-history`).
+fn keep_sectors(
+    image: &mut Image,
+    range: &Range<u64>,
+    new: &[u8],
+    lost: &mut BTreeSet<u64>,
+    survival: &Survival,
+) -> bool {
+    let is_lost_as_a_whole =
+        !survival.is_torn && (!survival.keeps() || sectors(range).any(|sector| lost.contains(&sector)));
+    let mut is_whole = true;
+    for sector in sectors(range) {
+        let is_kept = match survival.is_torn {
+            true => survival.keeps() && !lost.contains(&sector),
+            false => !is_lost_as_a_whole,
+        };
+        if is_kept {
+            let part = part_in(range, sector);
+            let len = (part.end - part.start) as usize;
+            image.write_part(&part, &new[(part.start - range.start) as usize..][..len]);
+        } else {
+            lost.insert(sector);
+            is_whole = false;
+        }
+    }
+    is_whole
+}
