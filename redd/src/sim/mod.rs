@@ -10,7 +10,7 @@
 //!
 //! # What is not simulated
 //! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
-//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host: [`Disk`].
 //! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
@@ -43,6 +43,7 @@
 // | `primitives::clock` | virtual time |
 // | `primitives::thread` | workers, standbys and pool threads start and are joined in the schedule |
 // | `primitives::seed` | seeds of runtimes and threads come from the seed of the world |
+// | `fs::operations` | files are those of the host's disk (`disk`) |
 //
 // Decisions:
 // - **The baton passes where a thread waits, ends, or is about to poll a task.** No lock of redd is held there. So no thread of a world
