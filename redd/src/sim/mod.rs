@@ -11,7 +11,8 @@
 //! # What is not simulated
 //! - Sockets, pipes, signals and processes return an error of kind `Unsupported`.
 //! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
-//! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
+//! - `std::time` shows the real time and `HashMap` has random keys, unless the program is linked with the package `redd-sim-libc`.
+//! - Threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
 //! # Examples
