@@ -19,6 +19,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::failure::{FailureKind, WorldEnded};
+use super::foreign;
 use super::hosts::MadeIn;
 use super::schedule::Wait;
 use super::strategy::Plan;
@@ -47,6 +48,7 @@ impl Drop for Here {
     fn drop(&mut self) {
         POINTER.set(ptr::null()); // `pointer-in-here`
         if let Some(member) = self.0.take() {
+            foreign::leave();
             member.baton.end(&member.seat);
         }
     }
@@ -60,6 +62,7 @@ thread_local! {
 
 /// The calling thread belongs to a world from here on.
 fn set_here(member: &Arc<Member>) {
+    foreign::enter();
     HERE.with(|here| here.borrow_mut().0 = Some(Arc::clone(member)));
     POINTER.set(Arc::as_ptr(member));
 }
@@ -381,6 +384,7 @@ impl Drop for Joined {
     fn drop(&mut self) {
         // Dropped on another thread: the thread leaves its world when it ends.
         if self.thread == std::thread::current().id() && self.baton.is_here() {
+            foreign::leave();
             POINTER.set(ptr::null()); // `pointer-in-here`
             let member = HERE.try_with(|here| here.borrow_mut().0.take()).ok().flatten();
             member.iter().for_each(|member| member.baton.end(&member.seat));

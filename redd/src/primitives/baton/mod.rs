@@ -7,6 +7,7 @@
 //! - `member` knows which world a thread belongs to.
 //! - `interposed` has what functions of the C library return on a thread of a world.
 //! - `origin` has where the clocks start, and `entropy` the random numbers for them.
+//! - `foreign` has the threads that do not belong to a world.
 //! - `parts` has what rooms above add to a world: a network, a disk, a script.
 //! - `hosts` knows the incarnation of each host, and what a crash does.
 //! - `director` lets one thread act when all others wait.
@@ -18,6 +19,7 @@ mod entropy;
 mod events;
 mod extend;
 mod failure;
+mod foreign;
 mod hosts;
 pub(crate) mod interposed;
 mod member;

@@ -25,6 +25,7 @@ use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
+use super::foreign::Foreign;
 use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
@@ -92,6 +93,7 @@ pub(crate) struct Baton {
     state: Mutex<State>,
     /// Notified when the world has ended or is abandoned.
     over: Condvar,
+    foreign: Foreign,
 }
 
 impl fmt::Debug for Baton {
@@ -215,6 +217,7 @@ impl Baton {
             unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
             state: Mutex::new(state),
             over: Condvar::new(),
+            foreign: Foreign::new(),
         })
     }
 
@@ -519,6 +522,17 @@ impl Baton {
             return self.is_over(state, Stage::Abandoned); // It has failed already.
         }
         let is_limit = state.next_ns().is_some();
+        if state.settlers.is_empty() && !is_limit {
+            drop(state);
+            self.foreign.wait(|| {
+                let state = self.lock();
+                (state.schedule.has_ready(), state.failures.len())
+            });
+            state = self.lock();
+            if state.schedule.has_ready() {
+                return Some(state); // A thread outside of the world has woken one, which is a failure already.
+            }
+        }
         // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
         let acts = if is_ending { state.schedule.first_blocked() } else { Some(mine.index) };
         if let Some(acts) = acts {
@@ -600,6 +614,14 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
+        let foreign = if is_limit { Vec::new() } else { self.foreign.names() };
+        if !foreign.is_empty() {
+            text.push_str(&format!(
+                "Threads of the process that are younger than the world, and do not belong to it: `{}`. If the program has started one and \
+                 waits for it, this is why nothing can happen. Use `spawn_blocking` in its place.\n",
+                foreign.join("`, `")
+            ));
+        }
         runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
         agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
