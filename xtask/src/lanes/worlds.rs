@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::commands::{cargo, for_each_line, run_tests, target_dir};
+use super::commands::{cargo, for_each_line, passes, run_tests, target_dir};
 use super::outcome::Outcome;
 
 /// A package with worlds.
@@ -37,6 +37,8 @@ pub(super) fn worlds(root: &Path) -> Outcome {
         passed &= count.succeeded && count.passed > 0;
         notes.push(count.to_string());
     }
+    // It prints how fast worlds are.
+    passed &= passes(&mut cargo(root, &["run", "--release", "-p", "redd", "--example", "world_speed"]));
     match builds_agree(root) {
         Ok(builds) => notes.push(format!("equal hashes: {builds}")),
         Err(why) => {

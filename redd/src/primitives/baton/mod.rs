@@ -14,6 +14,7 @@
 //!
 //! The design is described in the module `sim`, which has the public part.
 
+mod cpu;
 mod director;
 mod entropy;
 mod events;

@@ -21,6 +21,7 @@ use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::cpu::HomeCpu;
 use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
@@ -84,6 +85,8 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    /// Where its threads run.
+    pub(super) cpu: HomeCpu,
     ranks_tasks: bool,
     keeps_words: bool,
     origin: Origin,
@@ -210,6 +213,7 @@ impl Baton {
         };
         Arc::new(Self {
             seed: plan.seed,
+            cpu: HomeCpu::choose(),
             ranks_tasks: state.schedule.ranks(),
             keeps_words: plan.keeps_events,
             origin,
