@@ -224,7 +224,7 @@ impl Engine {
         if stream.bytes.is_empty() {
             return match socket.error.take() {
                 Some(error) => os(error),
-                None if is_shut || buf.is_empty() => Ok(0),
+                None if is_shut => Ok(0),
                 None => os(libc::EAGAIN),
             };
         }

@@ -55,6 +55,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Rooms that use less than the order permits, besides themselves and [`FOUNDATIONS`].
 const NARROW: &[(&str, &[&str])] = &[
+    ("network/", &[]),
     ("task/", &["current.rs"]),
     ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "task/current.rs", "task/waker.rs", "time/"]),
     ("io/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "blocking/"]),
