@@ -17,7 +17,7 @@ use super::socket::Sink;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
-use crate::primitives::baton::{Agenda, Baton, EventKind};
+use crate::primitives::baton::{Agenda, Baton, Describe, EventKind};
 
 /// What the network needs of its world.
 pub(super) trait Outside: Send + Sync {
@@ -57,8 +57,14 @@ pub(crate) fn of(baton: &Arc<Baton>) -> Arc<Network> {
     let network = baton.part(|| Arc::new(Network::new(baton.seed() ^ SALT, Box::new(Arc::downgrade(baton)))));
     baton.add_agenda(Arc::clone(&network) as _);
     let described = Arc::downgrade(&network);
-    baton.add_describe(move |out| described.upgrade().iter().for_each(|network| network.describe(out)));
+    baton.add_description(Box::new(described));
     network
+}
+
+impl Describe for Weak<Network> {
+    fn describe(&self, out: &mut String) {
+        self.upgrade().iter().for_each(|network| network.describe(out));
+    }
 }
 
 impl Network {

@@ -63,9 +63,9 @@ impl Hosts {
     }
 }
 
-/// A runtime of a world.
-pub(crate) trait WorldRuntime: Send + Sync {
-    /// Writes what its tasks do. Writes nothing if the runtime is gone.
+/// A part of a dump of a world: a runtime, or the network.
+pub(crate) trait Describe: Send + Sync {
+    /// Writes what its tasks or sockets do. Writes nothing if it is gone.
     fn describe(&self, out: &mut String);
 }
 

@@ -33,7 +33,7 @@ pub(crate) use director::Turn;
 pub(crate) use events::{Event, EventKind, Record, hash_of};
 pub use failure::FailureKind;
 pub(crate) use failure::{WorldEnded, WorldFailure};
-pub(crate) use hosts::{MadeIn, WorldRuntime};
+pub(crate) use hosts::{Describe, MadeIn};
 pub(crate) use member::{
     HostThread, Joined, Place, current, current_host, end_if_dead, is_any, is_dead, is_member, new_world, new_world_of,
     now, random_u64, wait_for_end, wait_word, wake_word,

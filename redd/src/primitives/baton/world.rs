@@ -25,7 +25,7 @@ use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
-use super::hosts::{Hosts, MadeIn, WorldRuntime};
+use super::hosts::{Describe, Hosts, MadeIn};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
@@ -61,7 +61,7 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    runtimes: Vec<Box<dyn WorldRuntime>>,
+    descriptions: Vec<Box<dyn Describe>>,
     pub(super) parts: Parts,
     /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
     pub(super) runs_agendas: Option<ThreadId>,
@@ -193,7 +193,7 @@ impl Baton {
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            runtimes: Vec::new(),
+            descriptions: Vec::new(),
             parts: Parts::default(),
             runs_agendas: None,
             hosts: Hosts::default(),
@@ -362,9 +362,9 @@ impl Baton {
         self.lock().caller.is_some()
     }
 
-    /// Adds a runtime to the dump of the world.
-    pub(crate) fn add_runtime(&self, runtime: Box<dyn WorldRuntime>) {
-        self.lock().runtimes.push(runtime);
+    /// Adds a part to the dump of the world.
+    pub(crate) fn add_description(&self, part: Box<dyn Describe>) {
+        self.lock().descriptions.push(part);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -583,7 +583,7 @@ impl Baton {
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
-        let runtimes = std::mem::take(&mut state.runtimes);
+        let descriptions = std::mem::take(&mut state.descriptions);
         let director = state.director.as_ref().map(|director| director.thread);
         let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
@@ -599,9 +599,9 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        descriptions.iter().for_each(|part| part.describe(&mut text));
         let mut state = self.lock();
-        state.runtimes = runtimes;
+        state.descriptions = descriptions;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
         self.end_roots(state)
     }
