@@ -7,6 +7,7 @@
 //!   string that cannot be one, return at once.
 
 use crate::blocking;
+use crate::driver::operations;
 use crate::task::coop::consume_budget;
 use socket2::SockAddr;
 use std::future::Future;
@@ -105,6 +106,10 @@ where
         match sight? {
             Resolution::Addresses(addresses) => Ok(addresses),
             Resolution::Host(host, port) => {
+                if let Some(resolved) = operations::resolve(&host) {
+                    let addresses: Vec<_> = resolved?.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+                    return Ok(Addresses::Many(addresses.into_iter()));
+                }
                 let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port));
                 blocking::run(ask).await.map(Addresses::Many)
             }

@@ -133,6 +133,7 @@ impl UdpSocket {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if `interest` is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.io.registration().try_user_io(interest, f)
     }
@@ -150,7 +151,7 @@ impl UdpSocket {
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        located(async move { self.io.registration().async_io(interest, f).await })
+        located(self.io.registration().async_user_io(interest, f))
     }
 
     /// Waits until receiving is worth trying. See [readiness](crate::net#readiness).
@@ -743,6 +744,7 @@ impl UdpSocket {
     /// `ENODEV` if there is no such device, and [`PermissionDenied`](io::ErrorKind::PermissionDenied) where it needs
     /// `CAP_NET_RAW`.
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         SockRef::from(self).bind_device(interface)
     }
 
@@ -789,6 +791,7 @@ impl UdpSocket {
     /// # Errors
     /// `EINVAL` or `ENODEV` if there is no such interface, and `EADDRINUSE` if it is a member already.
     pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         self.io.join_multicast_v4(&multiaddr, &interface)
     }
 
@@ -797,6 +800,7 @@ impl UdpSocket {
     /// # Errors
     /// `EINVAL` or `ENODEV` if there is no such interface, and `EADDRINUSE` if it is a member already.
     pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         self.io.join_multicast_v6(multiaddr, interface)
     }
 
@@ -805,6 +809,7 @@ impl UdpSocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if it is not a member.
     pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         self.io.leave_multicast_v4(&multiaddr, &interface)
     }
 
@@ -813,6 +818,7 @@ impl UdpSocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if it is not a member.
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         self.io.leave_multicast_v6(multiaddr, interface)
     }
 
@@ -840,7 +846,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.

@@ -10,6 +10,17 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SocketId(pub(super) u32);
 
+impl SocketId {
+    /// The number alone, for a registration with a driver.
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 /// The family of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -26,7 +37,7 @@ pub(crate) enum Kind {
 }
 
 /// The address of a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Address {
     Inet(SocketAddr),
     /// A Unix socket with a path.
@@ -34,6 +45,7 @@ pub(crate) enum Address {
     /// A Unix socket with a name that is no file.
     Abstract(Vec<u8>),
     /// A Unix socket without a name.
+    #[default]
     Unnamed,
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::address::{Family, Kind, SocketId};
@@ -11,7 +12,7 @@ use super::link::{LinkState, Links};
 use super::packet::{Body, Packet, Queue, Segment};
 use super::ports::Ports;
 use super::retry::{MAX_RETRANSMISSION_NS, RETRANSMISSION_NS};
-use super::socket::{Role, Sink, Socket, Table, Tcp};
+use super::socket::{Role, Sink, Socket, Table, Tcp, TcpState};
 use crate::primitives::baton::EventKind;
 use crate::primitives::rng::Rng;
 
@@ -23,8 +24,18 @@ pub(super) struct Host {
     pub(super) v6: IpAddr,
     pub(super) is_up: bool,
     pub(super) tcp: Ports,
+    pub(super) udp: Ports,
+    /// The names of Unix sockets. A path without a socket is a file that a closed one has left.
+    pub(super) unix: BTreeMap<UnixName, Option<SocketId>>,
     /// Its sockets, for a crash.
     pub(super) sockets: BTreeSet<SocketId>,
+}
+
+/// The name of a Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum UnixName {
+    Path(PathBuf),
+    Abstract(Vec<u8>),
 }
 
 /// What a call or an arrival has caused, for after the lock.
@@ -32,10 +43,11 @@ pub(super) struct Host {
 pub(super) struct Effects {
     pub(super) edges: Vec<(Arc<dyn Sink>, u64, u32)>,
     pub(super) events: Vec<(EventKind, u32, [u32; 2])>,
+    /// Sinks that are watched no longer, which are dropped without the lock.
+    pub(super) sinks: Vec<Arc<dyn Sink>>,
 }
 
 /// See the module page.
-#[derive(Debug)]
 pub(super) struct Engine {
     /// The virtual time, set before each call.
     pub(super) now: u64,
@@ -49,13 +61,14 @@ pub(super) struct Engine {
     immediate: VecDeque<Packet>,
     dirty: Vec<SocketId>,
     events: Vec<(EventKind, u32, [u32; 2])>,
+    sinks: Vec<Arc<dyn Sink>>,
     pub(super) rng: Rng,
     /// How many of 100 reads and writes are short.
     pub(super) short: u8,
 }
 
 /// What became of a packet that did not arrive, as an argument of events.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Lost = 1,
     Refused = 2,
@@ -63,6 +76,10 @@ pub(super) enum Fault {
     Late = 4,
     BacklogFull = 5,
     TimedOut = 6,
+    BufferFull = 7,
+    Reordered = 8,
+    Duplicated = 9,
+    Reset = 10,
 }
 
 impl Engine {
@@ -77,6 +94,7 @@ impl Engine {
             immediate: VecDeque::new(),
             dirty: Vec::new(),
             events: Vec::new(),
+            sinks: Vec::new(),
             rng: Rng::new(seed),
             short: 0,
         }
@@ -84,7 +102,8 @@ impl Engine {
 
     /// Takes what has happened since the last call.
     pub(super) fn take_effects(&mut self) -> Effects {
-        let mut effects = Effects { edges: Vec::new(), events: std::mem::take(&mut self.events) };
+        let (events, sinks) = (std::mem::take(&mut self.events), std::mem::take(&mut self.sinks));
+        let mut effects = Effects { edges: Vec::new(), events, sinks };
         for id in std::mem::take(&mut self.dirty) {
             let Some(socket) = self.sockets.get_mut(id) else { continue };
             socket.is_dirty = false;
@@ -118,7 +137,9 @@ impl Engine {
     pub(super) fn open(&mut self, host: usize, family: Family, kind: Kind) -> SocketId {
         let role = match (family, kind) {
             (Family::V4 | Family::V6, Kind::Stream) => Role::Tcp(Box::new(Tcp::new())),
-            (Family::V4 | Family::V6, Kind::Datagram) | (Family::Unix, _) => Role::Plain,
+            (Family::V4 | Family::V6, Kind::Datagram) => Role::Udp(Box::default()),
+            (Family::Unix, Kind::Stream) => Role::UnixStream(Box::default()),
+            (Family::Unix, Kind::Datagram) => Role::UnixDatagram(Box::default()),
         };
         self.add_socket(Socket::new(host, family, kind, role))
     }
@@ -135,8 +156,15 @@ impl Engine {
         id
     }
 
+    /// No edges of the socket are reported from here on.
+    pub(super) fn unwatch(&mut self, id: SocketId) {
+        let watch = self.sockets.get_mut(id).and_then(|socket| socket.watch.take());
+        self.sinks.extend(watch.map(|(sink, _)| sink));
+    }
+
     /// Removes a socket from the table. Its ports are the caller's business.
     pub(super) fn remove_socket(&mut self, id: SocketId, is_graceful: bool) -> Option<Socket> {
+        self.unwatch(id);
         let socket = self.sockets.remove(id, is_graceful)?;
         self.hosts[socket.host].sockets.remove(&id);
         Some(socket)
@@ -152,6 +180,8 @@ impl Engine {
                 v6: IpAddr::V6(Ipv6Addr::from(FIRST_V6 + u128::from(number))),
                 is_up: true,
                 tcp: Ports::default(),
+                udp: Ports::default(),
+                unix: BTreeMap::new(),
                 sockets: BTreeSet::new(),
             });
             self.links.add_host();
@@ -215,6 +245,41 @@ impl Engine {
         self.queue.push(at, packet);
     }
 
+    /// Sends a datagram of `subject`. It may be lost, late, or arrive twice.
+    pub(super) fn transmit_datagram(&mut self, subject: SocketId, packet: Packet) {
+        let (from, to, length, kind) = (packet.from, packet.to, packet.length(), packet.kind());
+        self.record(EventKind::NetSent, subject, [length as u32, kind]);
+        let link = self.links.get(from, to);
+        match link.state() {
+            LinkState::Up => {}
+            LinkState::BlackHole => return self.lost(packet, Fault::Lost),
+            LinkState::Refused => return self.refuse(&packet),
+        }
+        if link.happens(link.link.loss) {
+            return self.lost(packet, Fault::Lost);
+        }
+        let copies = 1 + u64::from(link.happens(link.link.duplicate));
+        let is_late = link.happens(link.link.reorder);
+        let mut at = link.arrival(self.now, length);
+        if is_late {
+            // Any datagram that is sent within the longest latency may overtake it.
+            at = at.saturating_add(super::link::nanos(link.link.latency.end)).saturating_add(link.latency());
+        }
+        let second = at.saturating_add(link.latency());
+        if is_late {
+            self.fault(Fault::Reordered, subject, kind);
+        }
+        if from == to && at <= self.now && copies == 1 {
+            return self.immediate.push_back(packet);
+        }
+        if let (2, Body::Datagram { sender, source, target, bytes }) = (copies, &packet.body) {
+            let body = Body::Datagram { sender: *sender, source: *source, target: *target, bytes: bytes.clone() };
+            self.queue.push(second, Packet { from, to, body });
+            self.fault(Fault::Duplicated, subject, kind);
+        }
+        self.queue.push(at, packet);
+    }
+
     /// Whether hosts of the world have addresses of this kind.
     pub(super) fn is_subnet(ip: IpAddr) -> bool {
         match ip {
@@ -230,15 +295,19 @@ impl Engine {
 
     /// Answers a packet as a host does that has no socket for it.
     pub(super) fn refuse(&mut self, packet: &Packet) {
-        let (sender, receiver) = match packet.body {
-            Body::Syn { client, .. } => (client, client),
-            Body::Segment { segment: Segment::Reset, .. } | Body::Timer { .. } => return,
-            Body::Segment { from, to, .. } => (from, to),
+        let (sender, body) = match packet.body {
+            Body::Segment { segment: Segment::Reset | Segment::Refusal { .. }, .. }
+            | Body::Timer { .. }
+            | Body::Unreachable { .. } => return,
+            Body::Syn { client, connection, .. } => {
+                (client, Body::Segment { from: client, to: client, segment: Segment::Refusal { connection } })
+            }
+            Body::Segment { from, to, .. } => (from, Body::Segment { from: to, to: from, segment: Segment::Reset }),
+            Body::Datagram { sender, target, .. } => (sender, Body::Unreachable { to: sender, target }),
         };
         self.fault(Fault::Refused, sender, packet.kind());
         // It takes the way back, whatever that link does to others.
         let at = self.now.saturating_add(self.links.get(packet.to, packet.from).latency());
-        let body = Body::Segment { from: receiver, to: sender, segment: Segment::Reset };
         let reset = Packet { from: packet.to, to: packet.from, body };
         if packet.from == packet.to {
             self.immediate.push_back(reset);
@@ -251,15 +320,22 @@ impl Engine {
     pub(super) fn lost(&mut self, packet: Packet, fault: Fault) {
         let (subject, retries) = match packet.body {
             Body::Syn { client, .. } => (client, Some(client)),
+            Body::Datagram { sender, .. } => (sender, None),
+            Body::Unreachable { to, .. } => (to, None),
             Body::Timer { .. } => return,
             Body::Segment { from, to, ref segment } => match segment {
                 // The receiver of an acknowledgement sends again what was not acknowledged.
                 Segment::Ack { .. } => (from, Some(to)),
+                // A client without it sends its SYN again, for which the server makes another socket.
+                Segment::SynAck { .. } if self.is_connecting(to) => {
+                    self.forget_child(from);
+                    (from, Some(to))
+                }
                 Segment::SynAck { .. } | Segment::Data { .. } | Segment::Fin { .. } | Segment::Probe => {
                     (from, Some(from))
                 }
                 Segment::Handshake { .. } => (from, Some(to)),
-                Segment::Reset => (from, None),
+                Segment::Reset | Segment::Refusal { .. } => (from, None),
             },
         };
         self.fault(fault, subject, packet.kind());
@@ -273,6 +349,10 @@ impl Engine {
         let Some(peer) = socket.tcp().and_then(|tcp| tcp.peer) else { return };
         let body = Body::Segment { from: id, to: peer.socket, segment };
         self.transmit(id, Packet { from, to: peer.host, body });
+    }
+
+    fn is_connecting(&mut self, id: SocketId) -> bool {
+        self.sockets.get_mut(id).and_then(|socket| socket.tcp()).is_some_and(|tcp| tcp.state == TcpState::Connecting)
     }
 
     /// Starts the timer of a socket that has something to send again.

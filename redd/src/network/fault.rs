@@ -1,19 +1,42 @@
-//! Faults: hosts that crash.
+//! Faults: connections that are reset, and hosts that crash.
 //!
 //! Called by `network`. Links have their own in `link`.
 
-use super::engine::Engine;
+use super::engine::{Engine, Fault, UnixName};
 use super::ports::Ports;
-use super::socket::Socket;
 
 impl Engine {
-    /// The sockets of the host vanish. The caller drops them without the lock.
-    pub(super) fn crash(&mut self, host: usize) -> Vec<Socket> {
+    /// Each connection between the hosts gets a reset at both ends.
+    pub(super) fn reset_between(&mut self, one: usize, other: usize) {
+        self.need_host(one.max(other));
+        let both = [(one, other), (other, one)];
+        for (host, peer) in both.into_iter().take(if one == other { 1 } else { 2 }) {
+            let ids: Vec<_> = self.hosts[host].sockets.iter().copied().collect();
+            for id in ids {
+                let is_between = self.sockets.get_mut(id).and_then(|socket| socket.tcp()?.peer).map(|peer| peer.host);
+                if is_between == Some(peer) {
+                    self.fault(Fault::Reset, id, 0);
+                    self.reset(id);
+                }
+            }
+        }
+    }
+
+    /// The sockets of the host vanish.
+    pub(super) fn crash(&mut self, host: usize) {
         self.need_host(host);
         let host = &mut self.hosts[host];
         host.is_up = false;
-        host.tcp = Ports::default();
+        (host.tcp, host.udp) = (Ports::default(), Ports::default());
+        // The files of Unix sockets are the disk's business.
+        host.unix.retain(|name, socket| {
+            *socket = None;
+            matches!(name, UnixName::Path(_))
+        });
         let ids = std::mem::take(&mut host.sockets);
-        ids.into_iter().filter_map(|id| self.sockets.lose(id)).collect()
+        for id in ids {
+            self.unwatch(id);
+            self.sockets.lose(id);
+        }
     }
 }

@@ -17,7 +17,8 @@ impl Engine {
         let host = &mut self.hosts[socket.host];
         match socket.role {
             Role::Tcp(_) => Ok(&mut host.tcp),
-            Role::Plain => os(libc::EOPNOTSUPP),
+            Role::Udp(_) => Ok(&mut host.udp),
+            Role::UnixStream(_) | Role::UnixDatagram(_) => os(libc::EOPNOTSUPP),
         }
     }
 
@@ -31,7 +32,8 @@ impl Engine {
         let address = canonical(address);
         let is_bound = match &socket.role {
             Role::Tcp(tcp) => tcp.local.is_some() || tcp.state != TcpState::Closed,
-            Role::Plain => return os(libc::EOPNOTSUPP),
+            Role::Udp(udp) => udp.bound.is_some(),
+            Role::UnixStream(_) | Role::UnixDatagram(_) => return os(libc::EINVAL),
         };
         let holder = Holder {
             socket: id,
@@ -51,7 +53,8 @@ impl Engine {
         let local = SocketAddr::new(address.ip(), port);
         match &mut self.sockets.opened(id)?.role {
             Role::Tcp(tcp) => (tcp.local, tcp.is_holder) = (Some(local), true),
-            Role::Plain => {}
+            Role::Udp(udp) => (udp.bound, udp.local) = (Some(local), Some(local)),
+            Role::UnixStream(_) | Role::UnixDatagram(_) => {}
         }
         Ok(())
     }
@@ -66,7 +69,8 @@ impl Engine {
         let socket = self.sockets.opened(id)?;
         let local = match &socket.role {
             Role::Tcp(tcp) => tcp.local,
-            Role::Plain => None,
+            Role::Udp(udp) => udp.local,
+            Role::UnixStream(_) | Role::UnixDatagram(_) => None,
         };
         Ok(shown(socket.family, local.unwrap_or(SocketAddr::new(unspecified(socket.family), 0))))
     }
@@ -75,7 +79,8 @@ impl Engine {
         let socket = self.sockets.opened(id)?;
         let remote = match &socket.role {
             Role::Tcp(tcp) if tcp.state == TcpState::Connected => tcp.remote,
-            Role::Tcp(_) | Role::Plain => None,
+            Role::Udp(udp) => udp.remote,
+            Role::Tcp(_) | Role::UnixStream(_) | Role::UnixDatagram(_) => None,
         };
         remote.map_or_else(|| os(libc::ENOTCONN), |remote| Ok(shown(socket.family, remote)))
     }

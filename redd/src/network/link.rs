@@ -52,7 +52,7 @@ pub(super) struct LinkEntry {
     pub(super) link: Link,
     /// A partition separates the hosts.
     pub(super) is_cut: bool,
-    /// Of this link alone, so that traffic on other links does not change what happens here.
+    /// Of this link alone (`own-choices`).
     rng: Rng,
     /// When the link has transmitted the packets that were sent so far.
     busy_until: u64,

@@ -5,14 +5,15 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::address::{Address, Family, Kind, SocketId, os, unsupported};
+use super::address::{Address, Family, Kind, SocketId};
 use super::engine::{Effects, Engine};
+use super::link;
 use super::link::Link;
-use super::socket::{Role, Sink};
-use super::{bytes, link};
+use super::socket::Sink;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
@@ -76,8 +77,10 @@ impl Network {
         result
     }
 
+    /// `edges-after-lock`: the caller has released the lock.
     fn report(&self, effects: Effects) {
         effects.events.into_iter().for_each(|(kind, subject, arguments)| self.outside.record(kind, subject, arguments));
+        drop(effects.sinks);
         effects.edges.into_iter().for_each(|(sink, token, events)| sink.ready(token, events));
     }
 
@@ -88,10 +91,7 @@ impl Network {
 
     /// Port 0 is a free one. `EADDRINUSE`: another socket has the address. `EADDRNOTAVAIL`: the host does not have it.
     pub(crate) fn bind(&self, id: SocketId, address: &Address) -> io::Result<()> {
-        self.call(|engine| match address {
-            Address::Inet(address) => engine.inet_bind(id, *address),
-            Address::Path(_) | Address::Abstract(_) | Address::Unnamed => unsupported(NOT_YET),
-        })
+        self.call(|engine| engine.bind(id, address))
     }
 
     /// Sets `SO_REUSEADDR`.
@@ -120,89 +120,50 @@ impl Network {
     }
 
     pub(crate) fn listen(&self, id: SocketId, backlog: u32) -> io::Result<()> {
-        self.call(|engine| match engine.sockets.opened(id)?.role {
-            Role::Tcp(_) => engine.tcp_listen(id, backlog),
-            Role::Plain => unsupported(NOT_YET),
-        })
+        self.call(|engine| engine.listen(id, backlog))
     }
 
     /// `EAGAIN` if no connection is ready.
     pub(crate) fn accept(&self, id: SocketId) -> io::Result<(SocketId, Address)> {
-        self.call(|engine| match engine.sockets.opened(id)?.role {
-            Role::Tcp(_) => {
-                let (child, remote) = engine.tcp_accept(id)?;
-                let family = engine.sockets.opened(child)?.family;
-                Ok((child, Address::Inet(super::address::shown(family, remote))))
-            }
-            Role::Plain => unsupported(NOT_YET),
-        })
+        self.call(|engine| engine.accept(id))
     }
 
     /// A TCP socket is then writable, and [`Self::take_error`] has the result: the error is `EINPROGRESS`.
     pub(crate) fn connect(&self, id: SocketId, address: &Address) -> io::Result<()> {
-        self.call(|engine| match (&engine.sockets.opened(id)?.role, address) {
-            (Role::Tcp(_), Address::Inet(address)) => {
-                let remote = engine.inet_destination(id, *address)?;
-                engine.tcp_connect(id, remote)
-            }
-            (Role::Tcp(_), Address::Path(_) | Address::Abstract(_) | Address::Unnamed) => os(libc::EAFNOSUPPORT),
-            (Role::Plain, _) => unsupported(NOT_YET),
-        })
+        self.call(|engine| engine.connect(id, address))
     }
 
     /// Receives from a connection or, as [`Self::recv_from`] does, a datagram.
     pub(crate) fn recv(&self, id: SocketId, buf: &mut [u8], peek: bool) -> io::Result<usize> {
-        self.call(|engine| match engine.sockets.opened(id)?.role {
-            Role::Tcp(_) => engine.tcp_recv(id, buf, peek),
-            Role::Plain => unsupported(NOT_YET),
-        })
+        self.recv_from(id, buf, peek).map(|(count, _)| count)
     }
 
-    /// Receives a datagram, of which it loses what the buffer has no place for.
+    /// Receives a datagram, and loses what the buffer has no place for. A stream has no address to return.
     pub(crate) fn recv_from(&self, id: SocketId, buf: &mut [u8], peek: bool) -> io::Result<(usize, Address)> {
-        self.recv(id, buf, peek).map(|count| (count, Address::Unnamed))
+        self.call(|engine| engine.recv_from(id, buf, peek))
     }
 
-    /// Sends on a connection. Returns how many bytes were taken.
+    /// Sends on a connection, or a datagram to the peer. Returns how many bytes were taken.
     pub(crate) fn send(&self, id: SocketId, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.call(|engine| match engine.sockets.opened(id)?.role {
-            Role::Tcp(_) => {
-                let end = bytes::length(bufs);
-                let mut sent = engine.tcp_send(id, bufs, 0, end)?;
-                // Within a host, what was sent has arrived by now, and has made place for more.
-                while sent < end {
-                    engine.deliver_immediate();
-                    match engine.tcp_send(id, bufs, sent, end) {
-                        Ok(count) => sent += count,
-                        Err(_) => break,
-                    }
-                }
-                Ok(sent)
-            }
-            Role::Plain => unsupported(NOT_YET),
-        })
+        self.call(|engine| engine.send(id, bufs))
     }
 
     /// Sends a datagram.
     pub(crate) fn send_to(&self, id: SocketId, buf: &[u8], address: &Address) -> io::Result<usize> {
-        let _ = (id, buf, address);
-        unsupported(NOT_YET)
+        self.call(|engine| engine.send_to(id, buf, address))
     }
 
     pub(crate) fn shutdown(&self, id: SocketId, how: Shutdown) -> io::Result<()> {
-        self.call(|engine| match engine.sockets.opened(id)?.role {
-            Role::Tcp(_) => engine.tcp_shutdown(id, how),
-            Role::Plain => unsupported(NOT_YET),
-        })
+        self.call(|engine| engine.shutdown(id, how))
     }
 
     pub(crate) fn local_addr(&self, id: SocketId) -> io::Result<Address> {
-        self.call(|engine| engine.inet_local(id)).map(Address::Inet)
+        self.call(|engine| engine.local_addr(id))
     }
 
     /// `ENOTCONN` if it is not connected.
     pub(crate) fn peer_addr(&self, id: SocketId) -> io::Result<Address> {
-        self.call(|engine| engine.inet_peer(id)).map(Address::Inet)
+        self.call(|engine| engine.peer_addr(id))
     }
 
     /// The error of the socket (`SO_ERROR`), which this takes away.
@@ -212,33 +173,35 @@ impl Network {
 
     /// Two connected Unix sockets of this host.
     pub(crate) fn pair(&self, host: usize, kind: Kind) -> (SocketId, SocketId) {
-        (self.open(host, Family::Unix, kind), self.open(host, Family::Unix, kind))
+        self.call(|engine| engine.pair(host, kind))
+    }
+
+    /// The file of a Unix socket was removed, so its path is free. Returns whether there was one.
+    pub(crate) fn unlink(&self, host: usize, path: &Path) -> bool {
+        self.call(|engine| engine.unix_unlink(host, path))
     }
 
     /// Closes the socket. `linger` is `SO_LINGER`: a time of 0 resets the connection. As for any non-blocking close, another time is
     /// not waited for. Bytes that were not read reset the connection, too.
     pub(crate) fn close(&self, id: SocketId, linger: Option<Duration>) {
-        self.call(|engine| {
-            let is_reset = linger.is_some_and(|linger| linger.is_zero());
-            let is_tcp = engine.sockets.opened(id).is_ok_and(|socket| matches!(socket.role, Role::Tcp(_)));
-            // A socket of a host that has crashed is gone already.
-            let _ = if is_tcp { engine.tcp_close(id, is_reset) } else { Ok(drop(engine.remove_socket(id, false))) };
-        });
+        let is_reset = linger.is_some_and(|linger| linger.is_zero());
+        // A socket of a host that has crashed is gone already.
+        let _ = self.call(|engine| engine.close(id, is_reset));
     }
 
     /// Reports edges of the socket to this sink from here on. What is ready now is the first edge.
     pub(crate) fn watch(&self, id: SocketId, sink: Arc<dyn Sink>, token: u64) {
-        let old = self.call(|engine| {
-            let old = engine.sockets.opened(id).ok().and_then(|socket| socket.watch.replace((sink, token)));
-            engine.wake(id);
-            old
+        self.call(|engine| {
+            engine.unwatch(id);
+            if let Ok(socket) = engine.sockets.opened(id) {
+                socket.watch = Some((sink, token));
+                engine.wake(id);
+            }
         });
-        drop(old); // Without the lock.
     }
 
     pub(crate) fn unwatch(&self, id: SocketId) {
-        let old = self.call(|engine| engine.sockets.opened(id).ok().and_then(|socket| socket.watch.take()));
-        drop(old); // Without the lock.
+        self.call(|engine| engine.unwatch(id));
     }
 
     /// The addresses of a host, of `localhost`, or of a name of [`Self::add_name`].
@@ -247,7 +210,9 @@ impl Network {
             engine.need_host(host);
             engine.addresses_of(name)
         })
-        .ok_or_else(|| io::Error::other(format!("the simulated world has no host with the name `{name}`")))
+        .ok_or_else(|| io::Error::other(format!(
+            "the simulated world has no host with the name `{name}`: add it with `World::host`, or as a name with `add_name`"
+        )))
     }
 
     /// Gives a name to addresses.
@@ -300,6 +265,11 @@ impl Network {
         });
     }
 
+    /// Resets all connections between two hosts, as a router does that has lost its state. Both ends notice it.
+    pub(crate) fn reset(&self, one: usize, other: usize) {
+        self.call(|engine| engine.reset_between(one, other));
+    }
+
     /// Ends all partitions. Links that [`Self::set_link`] has changed stay as they are.
     pub(crate) fn heal(&self) {
         self.call(|engine| engine.links.heal());
@@ -307,8 +277,7 @@ impl Network {
 
     /// The host's sockets vanish, without a packet to their peers. Packets to the host are lost until [`Self::restart`].
     pub(crate) fn crash(&self, host: usize) {
-        let gone = self.call(|engine| engine.crash(host));
-        drop(gone); // Without the lock, because a sink may be in it.
+        self.call(|engine| engine.crash(host));
     }
 
     /// The host is up again, without sockets. It answers packets for the old ones with resets.
@@ -317,11 +286,6 @@ impl Network {
             engine.need_host(host);
             engine.hosts[host].is_up = true;
         });
-    }
-
-    /// Describes hosts and sockets, for a dump.
-    pub(crate) fn describe(&self, out: &mut String) {
-        self.engine.lock().describe(out);
     }
 }
 
@@ -339,10 +303,13 @@ impl Agenda for Network {
             }
         });
     }
+
+    fn describe(&self, out: &mut String) {
+        self.engine.lock().describe(out);
+    }
 }
 
 /// Makes the network's choices independent of those of the schedule.
 const SALT: u64 = 0x6e65_7477_6f72_6b73;
 /// The smallest buffer, in bytes, as Linux has one.
 const MIN_BUFFER: usize = 2304;
-const NOT_YET: &str = "the simulated network has TCP alone so far";

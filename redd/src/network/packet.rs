@@ -20,10 +20,14 @@ pub(super) struct Packet {
 
 #[derive(Debug)]
 pub(super) enum Body {
-    /// The first segment of a connection.
-    Syn { client: SocketId, source: SocketAddr, target: SocketAddr },
+    /// The first segment of a connection. `connection` is its number among those of the client's socket.
+    Syn { client: SocketId, connection: u32, source: SocketAddr, target: SocketAddr },
     /// Any other segment of a stream.
     Segment { from: SocketId, to: SocketId, segment: Segment },
+    /// A UDP datagram.
+    Datagram { sender: SocketId, source: SocketAddr, target: SocketAddr, bytes: Vec<u8> },
+    /// A datagram to `target` has found no socket (ICMP).
+    Unreachable { to: SocketId, target: SocketAddr },
     /// A timer of a socket. It is void if the socket has a timer with another number meanwhile.
     Timer { socket: SocketId, number: u32 },
 }
@@ -33,7 +37,12 @@ pub(super) enum Body {
 pub(super) enum Segment {
     /// The server's socket exists. `window_end` is the first sequence number that it has no place for.
     SynAck {
+        connection: u32,
         window_end: u64,
+    },
+    /// The reset that answers a SYN.
+    Refusal {
+        connection: u32,
     },
     /// The client has received the `SynAck`.
     Handshake {
@@ -61,7 +70,17 @@ impl Packet {
     pub(super) fn length(&self) -> usize {
         match &self.body {
             Body::Segment { segment: Segment::Data { bytes, .. }, .. } => bytes.len(),
-            Body::Syn { .. } | Body::Segment { .. } | Body::Timer { .. } => 0,
+            Body::Datagram { bytes, .. } => bytes.len(),
+            Body::Syn { .. } | Body::Segment { .. } | Body::Unreachable { .. } | Body::Timer { .. } => 0,
+        }
+    }
+
+    /// Whether it tells its receiver that a packet was refused.
+    pub(super) fn is_refusal(&self) -> bool {
+        match &self.body {
+            Body::Segment { segment, .. } => matches!(segment, Segment::Reset | Segment::Refusal { .. }),
+            Body::Unreachable { .. } => true,
+            Body::Syn { .. } | Body::Datagram { .. } | Body::Timer { .. } => false,
         }
     }
 
@@ -76,9 +95,11 @@ impl Packet {
                 Segment::Fin { .. } => 5,
                 Segment::Ack { .. } => 6,
                 Segment::Probe => 7,
-                Segment::Reset => 8,
+                Segment::Reset | Segment::Refusal { .. } => 8,
             },
             Body::Timer { .. } => 9,
+            Body::Datagram { .. } => 10,
+            Body::Unreachable { .. } => 11,
         }
     }
 }
@@ -141,3 +162,6 @@ impl Queue {
         self.heap.len()
     }
 }
+
+/// The kind of bytes between Unix sockets, which need no packet, as an argument of events.
+pub(super) const UNIX: u32 = 12;

@@ -3,7 +3,7 @@
 //! Called by `stream`, `segments` and `datagram`.
 //!
 //! As on Linux, a port has *holders*, which were bound to it, and *users*: connections that a listener accepted or `connect` made.
-//! Users count for `bind` alone. After its last connection was closed from this side, a port is in `TIME_WAIT` for a minute.
+//! Users count for `bind` alone. A connection that was closed from this side first leaves its port in the state TIME_WAIT for a minute.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -24,9 +24,9 @@ pub(super) struct Holder {
 }
 
 impl Holder {
+    /// Whether this socket cannot have its address because of the other one.
     fn excludes(&self, other: &Self) -> bool {
-        let share = (self.reuse_port && other.reuse_port)
-            || (self.reuse && other.reuse && !self.is_listening && !other.is_listening);
+        let share = (self.reuse_port && other.reuse_port) || (self.reuse && other.reuse && !other.is_listening);
         self.reach.overlaps(other.reach) && !share
     }
 }
@@ -37,7 +37,7 @@ struct Users {
     count: u32,
     /// Those without `SO_REUSEADDR`.
     strict: u32,
-    /// When the last `TIME_WAIT` ends.
+    /// When the last TIME_WAIT ends.
     wait_until: u64,
     strict_wait_until: u64,
 }
@@ -157,7 +157,7 @@ impl Ports {
         users.strict += u32::from(!reuse);
     }
 
-    /// A connection has ended. Its port stays in `TIME_WAIT` until `wait_until`.
+    /// A connection has ended. Its port stays in TIME_WAIT until `wait_until`.
     pub(super) fn remove_connection(
         &mut self,
         local: SocketAddr,

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::address::{Family, Kind, SocketId, os};
+use super::address::{Address, Family, Kind, SocketId, os};
 use super::retry::{Retry, RetryKind};
 
 /// What the network reports readiness to.
@@ -51,8 +51,9 @@ pub(super) struct Socket {
 /// What the socket is.
 pub(super) enum Role {
     Tcp(Box<Tcp>),
-    /// Not simulated yet.
-    Plain,
+    Udp(Box<Udp>),
+    UnixStream(Box<UnixStream>),
+    UnixDatagram(Box<UnixDatagram>),
 }
 
 impl fmt::Debug for Socket {
@@ -79,6 +80,8 @@ pub(super) struct Tcp {
     pub(super) state: TcpState,
     /// `connect` was called, and has not reported a result since.
     pub(super) is_connecting: bool,
+    /// How often the socket was connected: the number of its connection. A server's socket has that of its client.
+    pub(super) connection: u32,
     /// The address of `bind`, and then that of the connection.
     pub(super) local: Option<SocketAddr>,
     pub(super) remote: Option<SocketAddr>,
@@ -93,6 +96,69 @@ pub(super) struct Tcp {
     /// The listener of a connection that was not accepted.
     pub(super) listener: Option<SocketId>,
     pub(super) retry: Retry,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Udp {
+    /// The address of `bind`.
+    pub(super) bound: Option<SocketAddr>,
+    /// As `getsockname` returns it.
+    pub(super) local: Option<SocketAddr>,
+    pub(super) remote: Option<SocketAddr>,
+    /// Datagrams with their senders.
+    pub(super) queue: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// How much of the buffer the queue uses.
+    pub(super) used: usize,
+}
+
+/// The state of a Unix stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum UnixState {
+    #[default]
+    New,
+    Listening,
+    /// It was connected. `shut_read` and `shut_write` say whether it has ended.
+    Connected,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct UnixStream {
+    pub(super) state: UnixState,
+    pub(super) name: Address,
+    /// It has the name of its listener, which is not its own.
+    pub(super) is_accepted: bool,
+    /// The other end, which may be gone.
+    pub(super) peer: Option<SocketId>,
+    pub(super) peer_name: Address,
+    /// What this end can read.
+    pub(super) bytes: VecDeque<u8>,
+    /// The pieces of `bytes`: the rest of the length of each, and how much it uses of the sender's buffer.
+    pub(super) chunks: VecDeque<(usize, usize)>,
+    /// How much of its buffer this end uses.
+    pub(super) used: usize,
+    pub(super) backlog: usize,
+    pub(super) queue: VecDeque<SocketId>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct UnixDatagram {
+    pub(super) name: Address,
+    pub(super) peer: Option<SocketId>,
+    pub(super) peer_name: Address,
+    pub(super) queue: VecDeque<UnixMessage>,
+    /// How much of its buffer this socket uses.
+    pub(super) used: usize,
+    /// The peer's queue was full at the last attempt to send.
+    pub(super) is_peer_full: bool,
+    /// Sockets that wait for place in `queue`.
+    pub(super) waiting: BTreeSet<SocketId>,
+}
+
+#[derive(Debug)]
+pub(super) struct UnixMessage {
+    pub(super) from: Address,
+    pub(super) sender: SocketId,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// The other end of a connection.
@@ -113,7 +179,7 @@ pub(super) struct Outgoing {
     pub(super) window_end: u64,
     /// The sequence number of the FIN, which was sent or will be after the last byte.
     pub(super) fin: Option<u64>,
-    /// The FIN was sent before that of the peer was received, so `TIME_WAIT` is on this side.
+    /// The FIN was sent before that of the peer was received, so TIME_WAIT is on this side.
     pub(super) is_first: bool,
     /// When the last segment arrives: none overtakes another.
     pub(super) last_arrival: u64,
@@ -164,6 +230,7 @@ impl Tcp {
         Self {
             state: TcpState::Closed,
             is_connecting: false,
+            connection: 0,
             local: None,
             remote: None,
             is_holder: false,
@@ -180,6 +247,10 @@ impl Tcp {
 
 impl Socket {
     pub(super) fn new(host: usize, family: Family, kind: Kind, role: Role) -> Self {
+        let (send_limit, receive_limit) = match role {
+            Role::Tcp(_) => (SEND_LIMIT, RECEIVE_LIMIT),
+            Role::Udp(_) | Role::UnixStream(_) | Role::UnixDatagram(_) => (OTHER_LIMIT, OTHER_LIMIT),
+        };
         Self {
             host,
             family,
@@ -194,34 +265,38 @@ impl Socket {
             reuse: false,
             reuse_port: false,
             only_v6: false,
-            send_limit: SEND_LIMIT,
-            receive_limit: RECEIVE_LIMIT,
+            send_limit,
+            receive_limit,
             role,
         }
     }
 
     /// What epoll would report. As on Linux, a socket without place for writes is then one that waits for it.
     pub(super) fn readiness(&mut self) -> u32 {
-        match &self.role {
-            Role::Tcp(tcp) => {
-                if tcp.state == TcpState::Listening {
-                    return if tcp.listening.queue.is_empty() { 0 } else { IN };
+        let (is_closed, has_input, has_place) = match &self.role {
+            Role::Tcp(tcp) => match tcp.state {
+                TcpState::Listening => return if tcp.listening.queue.is_empty() { 0 } else { IN },
+                TcpState::Connecting | TcpState::Handshaking => return self.shut_events(false),
+                TcpState::Closed | TcpState::Connected => {
+                    let has_place = self.shut_write || Self::has_place(tcp.out.bytes.len(), self.send_limit);
+                    (tcp.state == TcpState::Closed, !tcp.input.bytes.is_empty(), has_place)
                 }
-                let mut events = self.shut_events(tcp.state == TcpState::Closed);
-                if !matches!(tcp.state, TcpState::Connecting | TcpState::Handshaking) {
-                    if !tcp.input.bytes.is_empty() {
-                        events |= IN;
-                    }
-                    if self.shut_write || Self::has_place(tcp.out.bytes.len(), self.send_limit) {
-                        events |= OUT;
-                    } else {
-                        self.no_space = true;
-                    }
+            },
+            Role::Udp(udp) => (false, !udp.queue.is_empty(), true),
+            Role::UnixStream(stream) => match stream.state {
+                UnixState::Listening => return if stream.queue.is_empty() { 0 } else { IN },
+                UnixState::New | UnixState::Connected => {
+                    let has_place = stream.used <= self.send_limit / 4;
+                    (stream.state == UnixState::New, !stream.bytes.is_empty(), has_place)
                 }
-                events
+            },
+            Role::UnixDatagram(datagram) => {
+                let has_place = datagram.used <= self.send_limit / 4 && !datagram.is_peer_full;
+                (false, !datagram.queue.is_empty(), has_place)
             }
-            Role::Plain => 0,
-        }
+        };
+        self.no_space |= !has_place;
+        self.shut_events(is_closed) | if has_input { IN } else { 0 } | if has_place { OUT } else { 0 }
     }
 
     fn shut_events(&self, is_closed: bool) -> u32 {
@@ -257,14 +332,14 @@ impl Socket {
     pub(super) fn tcp(&self) -> Option<&Tcp> {
         match &self.role {
             Role::Tcp(tcp) => Some(tcp),
-            Role::Plain => None,
+            Role::Udp(_) | Role::UnixStream(_) | Role::UnixDatagram(_) => None,
         }
     }
 
     pub(super) fn tcp_mut(&mut self) -> Option<&mut Tcp> {
         match &mut self.role {
             Role::Tcp(tcp) => Some(tcp),
-            Role::Plain => None,
+            Role::Udp(_) | Role::UnixStream(_) | Role::UnixDatagram(_) => None,
         }
     }
 }
@@ -338,7 +413,9 @@ impl Table {
     }
 }
 
-/// The bytes that a stream holds that its peer has not acknowledged: with [`RECEIVE_LIMIT`] about what loopback has.
+/// The bytes that a TCP connection holds that its peer has not acknowledged: with [`RECEIVE_LIMIT`] about what loopback has.
 const SEND_LIMIT: usize = 2 << 20;
-/// The bytes that a stream holds that the program has not read.
+/// The bytes that a TCP connection holds that the program has not read.
 const RECEIVE_LIMIT: usize = 512 << 10;
+/// The buffers of other sockets (`net.core.wmem_default`), in bytes of memory.
+const OTHER_LIMIT: usize = 212_992;

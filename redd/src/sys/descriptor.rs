@@ -1,11 +1,16 @@
 //! What dumps show of a descriptor: the addresses of a socket, or the kind of another file.
 //!
+//! Also what finds a socket again that a program has taken out: its inode.
+//!
 //! Called by `driver`. It only asks the system about a number, so it may be called with one that was closed or reused; the
 //! caller finds out.
 
 #![expect(unsafe_code, reason = "asks about a descriptor of another owner")]
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Type};
 
@@ -45,6 +50,25 @@ fn describe_socket(fd: RawFd) -> Option<Box<str>> {
     let local = name(&local).map_or(String::new(), |name| format!(" {name}"));
     let peer = socket.peer_addr().ok().as_ref().and_then(name).map_or(String::new(), |name| format!(" to {name}"));
     Some(format!("{kind}{local}{peer}").into())
+}
+
+/// Returns the inode of an open file. That of a socket is not used again while the system runs, or after 2^32 others.
+pub(crate) fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the system writes a `stat` to memory that is ours.
+    super::check(unsafe { libc::fstat(fd.as_raw_fd(), status.as_mut_ptr()) })?;
+    // SAFETY: the call has succeeded, so it is written.
+    Ok(unsafe { status.assume_init() }.st_ino)
+}
+
+/// Returns the linger time of a socket. `None` if it has none, and if the number is no open socket.
+pub(crate) fn linger(fd: RawFd) -> Option<Duration> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&fd).linger().ok().flatten()
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

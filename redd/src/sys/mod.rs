@@ -19,7 +19,6 @@ pub(crate) mod faults;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod images;
-#[cfg(feature = "net")]
 pub(crate) mod net;
 pub(crate) mod outside;
 pub(crate) mod process;

@@ -99,6 +99,13 @@ pub(crate) fn send_to(socket: BorrowedFd<'_>, buf: &[u8], address: &SockAddr) ->
     SockRef::from(&socket).send_to_with_flags(buf, address, libc::MSG_NOSIGNAL)
 }
 
+/// The same memory, which is initialised now.
+pub(crate) fn zeroed(buf: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+    buf.fill(MaybeUninit::new(0));
+    // SAFETY: all of it has just been written, and the layout is the same.
+    unsafe { std::slice::from_raw_parts_mut(buf.as_mut_ptr().cast::<u8>(), buf.len()) }
+}
+
 /// What to take from a descriptor, see [`fill`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fill {
@@ -173,6 +180,12 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred
     })?;
     debug_assert_eq!(len as usize, size_of::<libc::ucred>());
     Ok(credentials)
+}
+
+/// Process, effective user and effective group of this process.
+pub(crate) fn own_credentials() -> libc::ucred {
+    // SAFETY: these calls take nothing and never fail.
+    unsafe { libc::ucred { pid: libc::getpid(), uid: libc::geteuid(), gid: libc::getegid() } }
 }
 
 #[cfg(test)]

@@ -57,11 +57,11 @@ const LAYERS: &[&[&str]] = &[
 const NARROW: &[(&str, &[&str])] = &[
     ("task/", &["current.rs"]),
     ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "task/current.rs", "task/waker.rs", "time/"]),
-    ("io/", &["task/mod.rs", "task/budget.rs", "blocking/"]),
+    ("io/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
     ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/", "disk/"]),
     ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/"]),
-    ("process/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
+    ("process/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
 ];
 
 /// Open to every room above them.

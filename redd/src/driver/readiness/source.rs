@@ -18,13 +18,13 @@ use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::current;
 use crate::driver::Driver;
-use crate::driver::errors::shutdown_error;
-#[cfg(feature = "net")]
-use crate::driver::operations::Socket;
+use crate::driver::errors::{self, shutdown_error};
+use crate::driver::operations::{Socket, close_unregistered};
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
 use crate::task::current::id_or_zero;
+use crate::task::refusal::refused;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
@@ -77,7 +77,8 @@ impl Until {
 #[derive(Debug)]
 pub(crate) struct Registration {
     driver: Arc<Driver>,
-    fd: RawFd,
+    /// The descriptor, or in a simulated world the number of the socket. Negative after `deregister`.
+    number: RawFd,
     index: u32,
     generation: u32,
 }
@@ -93,9 +94,24 @@ impl Registration {
         Self::new_with_driver(current_driver(), fd, interest)
     }
 
+    #[track_caller]
     pub(crate) fn new_with_driver(driver: Arc<Driver>, fd: RawFd, interest: Interest) -> io::Result<Self> {
+        if driver.is_simulated() {
+            return Err(refused(errors::not_simulated(fd)));
+        }
         let (index, generation) = driver.register(fd, interest)?;
-        Ok(Self { driver, fd, index, generation })
+        Ok(Self { driver, number: fd, index, generation })
+    }
+
+    /// As [`new`](Self::new), for a socket of `net`.
+    #[track_caller]
+    fn of_socket(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Self> {
+        let driver = current_driver();
+        match driver.register_socket(fd, interest) {
+            Ok((number, index, generation)) => Ok(Self { driver, number, index, generation }),
+            Err(error) if driver.is_simulated() && error.kind() == io::ErrorKind::Unsupported => Err(refused(error)),
+            Err(error) => Err(error),
+        }
     }
 
     fn slot(&self) -> &'static IoSlot {
@@ -107,9 +123,8 @@ impl Registration {
     }
 
     /// Removes the descriptor from epoll, and returns the error that a drop ignores.
-    pub(crate) fn deregister(self) -> io::Result<()> {
-        self.driver.epoll.delete(self.fd)
-        // The drop tries once more. It ignores the error that the descriptor is not there.
+    pub(crate) fn deregister(mut self) -> io::Result<()> {
+        self.driver.forget(std::mem::replace(&mut self.number, -1))
     }
 
     /// Waits with `wait` until `until` holds.
@@ -193,15 +208,39 @@ impl Registration {
     /// Runs `f` if `interest` is ready or was never tried, and clears the readiness if `f` would block. It does not
     /// wait for a first event, which may be a turn of the driver away (`try-first`). It never waits, so it also works
     /// after the shutdown of the runtime, while the last known readiness lasts.
-    #[cfg(feature = "net")]
     pub(crate) fn try_io<R>(&self, interest: Interest, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
         self.try_io_when(Until::WorthTrying, interest, || retry_interrupted(&mut f))
     }
 
-    /// As [`try_io`](Self::try_io), for a closure of the program.
-    #[cfg(feature = "net")]
+    /// As [`try_io`](Self::try_io), for a closure of the program. Refused in a world, because the closure would use the shadow of the
+    /// socket.
+    #[track_caller]
     pub(crate) fn try_user_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.try_io_when(Until::WorthTrying, interest, f)
+        match self.refuse_user_io() {
+            Some(error) => Err(error),
+            None => self.try_io_when(Until::WorthTrying, interest, f),
+        }
+    }
+
+    /// As [`async_io`](Self::async_io), for a closure of the program. Refused as in [`try_user_io`](Self::try_user_io).
+    #[track_caller]
+    pub(crate) fn async_user_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        let refusal = self.refuse_user_io();
+        async move {
+            match refusal {
+                Some(error) => Err(error),
+                None => self.async_io(interest, f).await,
+            }
+        }
+    }
+
+    #[track_caller]
+    fn refuse_user_io(&self) -> Option<io::Error> {
+        if self.driver.is_simulated() { Some(refused(errors::user_io())) } else { None }
     }
 
     /// As [`try_io`](Self::try_io), but only after an event, because it is not known what `f` does.
@@ -283,8 +322,10 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // `leave-before-close`. If user code has closed the descriptor already, epoll has removed it by then.
-        let _ = self.driver.epoll.delete(self.fd);
+        // `leave-before-close`
+        if self.number >= 0 {
+            self.driver.close(self.number);
+        }
         self.driver.end_use(self.index, self.generation);
     }
 }
@@ -459,6 +500,7 @@ impl<S: AsFd> Source<S> {
         Self::new_with_driver(current_driver(), io, interest)
     }
 
+    #[track_caller]
     pub(crate) fn new_with_driver(driver: Arc<Driver>, io: S, interest: Interest) -> io::Result<Self> {
         let fd = io.as_fd().as_raw_fd();
         Ok(Self { registration: Registration::new_with_driver(driver, fd, interest)?, io })
@@ -481,6 +523,7 @@ impl<S> Source<S> {
     where
         S: AsFd,
     {
+        debug_assert!(!self.registration.driver.is_simulated(), "a simulated socket is read by `poll_recv`");
         self.poll_fill(cx, buf, short, |unfilled| crate::sys::read_uninit(self.io.as_fd(), unfilled))
     }
 
@@ -532,6 +575,7 @@ impl<S> Source<S> {
     }
 
     fn checked_write<'a>(&'a self, write: impl FnOnce(&'a S) -> io::Result<usize>) -> io::Result<usize> {
+        debug_assert!(!self.registration.driver.is_simulated(), "a simulated socket is written by `poll_send`");
         crate::sys::faults::check(crate::sys::faults::Call::Write)?;
         write(&self.io)
     }
@@ -555,11 +599,22 @@ impl<S> Source<S> {
 }
 
 /// Streams of sockets: their operations are those of `operations`.
-#[cfg(feature = "net")]
 impl<S: AsFd> Source<S> {
+    /// Registers a socket, which must not block.
+    #[track_caller]
+    pub(crate) fn of_socket(io: S, interest: Interest) -> io::Result<Self> {
+        match Registration::of_socket(io.as_fd(), interest) {
+            Ok(registration) => Ok(Self { registration, io }),
+            Err(error) => {
+                close_unregistered(io.as_fd());
+                Err(error)
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn socket(&self) -> Socket<'_> {
-        Socket::new(self.io.as_fd())
+        Socket::new(&self.registration.driver, self.registration.number, self.io.as_fd())
     }
 
     /// As [`poll_read`](Self::poll_read), for a socket.

@@ -183,7 +183,7 @@ impl TcpListener {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::TcpListener) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.

@@ -241,7 +241,7 @@ impl AsRef<TcpStream> for ReadHalf<'_> {
 
 impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, TcpStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, TcpStream::SHORT)
     }
 }
 
@@ -324,7 +324,7 @@ impl AsRef<TcpStream> for WriteHalf<'_> {
 
 impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -332,7 +332,7 @@ impl AsyncWrite for WriteHalf<'_> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -521,7 +521,7 @@ impl AsRef<TcpStream> for OwnedReadHalf {
 
 impl AsyncRead for OwnedReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, TcpStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, TcpStream::SHORT)
     }
 }
 
@@ -636,7 +636,7 @@ impl AsRef<TcpStream> for OwnedWriteHalf {
 
 impl AsyncWrite for OwnedWriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -644,7 +644,7 @@ impl AsyncWrite for OwnedWriteHalf {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

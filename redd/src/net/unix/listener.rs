@@ -173,7 +173,7 @@ impl UnixListener {
     /// ```
     #[track_caller]
     pub fn from_std(socket: net::UnixListener) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.

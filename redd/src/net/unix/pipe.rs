@@ -353,6 +353,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if this end is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.io.registration().try_user_io(Interest::WRITABLE, f)
     }
@@ -598,6 +599,7 @@ impl Receiver {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if this end is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.io.registration().try_user_io(Interest::READABLE, f)
     }

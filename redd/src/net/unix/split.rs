@@ -213,7 +213,7 @@ impl AsRef<UnixStream> for ReadHalf<'_> {
 
 impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, UnixStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, UnixStream::SHORT)
     }
 }
 
@@ -296,7 +296,7 @@ impl AsRef<UnixStream> for WriteHalf<'_> {
 
 impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -304,7 +304,7 @@ impl AsyncWrite for WriteHalf<'_> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -473,7 +473,7 @@ impl AsRef<UnixStream> for OwnedReadHalf {
 
 impl AsyncRead for OwnedReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, UnixStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, UnixStream::SHORT)
     }
 }
 
@@ -586,7 +586,7 @@ impl AsRef<UnixStream> for OwnedWriteHalf {
 
 impl AsyncWrite for OwnedWriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -594,7 +594,7 @@ impl AsyncWrite for OwnedWriteHalf {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

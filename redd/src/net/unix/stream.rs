@@ -177,6 +177,7 @@ impl UnixStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         self.io.registration().try_user_io(interest, f)
     }
@@ -211,7 +212,7 @@ impl UnixStream {
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        located(async move { self.io.registration().async_io(interest, f).await })
+        located(self.io.registration().async_user_io(interest, f))
     }
 
     /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
@@ -463,7 +464,7 @@ impl UnixStream {
     /// ```
     #[track_caller]
     pub fn from_std(socket: net::UnixStream) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.

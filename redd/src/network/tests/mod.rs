@@ -1,6 +1,13 @@
 //! Tests of the room: a network without a world, driven by hand. The clock is a number, and sinks write down their edges.
 
+mod buffers;
+mod determinism;
+mod faults;
+mod ports;
+mod reset;
 mod tcp;
+mod udp;
+mod unix;
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -9,9 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::engine::Fault;
 use super::network::Outside;
 use super::socket::{ERR, HUP, IN, OUT, RDHUP};
-use super::{Address, Family, Kind, Network, Sink, SocketId};
+use super::{Address, Family, Kind, LinkState, Network, Sink, SocketId};
 use crate::primitives::baton::{Agenda, EventKind};
 
 /// A network, and what it has reported.
@@ -100,6 +108,13 @@ impl Net {
         (id, address)
     }
 
+    /// A socket without a name.
+    fn open(&self, host: usize, family: Family, kind: Kind) -> SocketId {
+        let id = self.network.open(host, family, kind);
+        self.watch(id);
+        id
+    }
+
     fn client(&self, host: usize, to: &Address) -> SocketId {
         let id = self.network.open(host, Family::V4, Kind::Stream);
         assert_eq!(code(self.network.connect(id, to)), libc::EINPROGRESS);
@@ -139,6 +154,17 @@ impl Net {
             all.extend(bytes);
         }
         all
+    }
+
+    /// The error of the socket.
+    fn error(&self, id: SocketId) -> Option<i32> {
+        self.network.take_error(id).unwrap().and_then(|error| error.raw_os_error())
+    }
+
+    /// How often the network had this fault.
+    fn faults(&self, fault: Fault) -> usize {
+        let events = self.outside.events.lock().unwrap();
+        events.iter().filter(|event| event.1 == EventKind::NetFault && event.3[0] == fault as u32).count()
     }
 
     /// Writes until there is no place. Returns how many bytes.

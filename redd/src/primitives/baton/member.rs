@@ -22,6 +22,7 @@ use super::failure::{FailureKind, WorldEnded};
 use super::foreign;
 use super::hosts::MadeIn;
 use super::schedule::Wait;
+use super::strategy::Plan;
 use super::world::{Baton, Seat, State, lock};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
@@ -163,7 +164,7 @@ pub(super) fn wake_address(address: usize) -> bool {
         let mut state = baton.lock();
         let Some(waiter) = state.schedule.waiter_on(address).map(str::to_owned) else { return false };
         let is_woken = state.schedule.wake_word(address);
-        if is_woken {
+        if is_woken && state.runs_agendas != Some(std::thread::current().id()) {
             let text = format!(
                 "thread {} has woken thread `{waiter}` of the world, to which it does not belong. {FOREIGN}",
                 name_of_this_thread()
@@ -203,11 +204,16 @@ fn name_of_this_thread() -> String {
 /// The thread of a host.
 pub(crate) type HostThread = std::thread::JoinHandle<()>;
 
-/// A new world without threads.
+/// A new world without threads, whose choices are random.
 pub(crate) fn new_world(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Baton> {
+    new_world_of(&Plan { seed, keeps_events, ..Plan::default() }, limit)
+}
+
+/// A new world without threads.
+pub(crate) fn new_world_of(plan: &Plan, limit: Duration) -> Arc<Baton> {
     // Before the world: it finds out whether the clocks of std ask this file.
     WAS_ANY.store(true, Ordering::Relaxed);
-    let baton = Baton::new(seed, limit, keeps_events);
+    let baton = Baton::new(plan, limit);
     {
         let mut worlds = lock(&WORLDS);
         worlds.retain(|world| world.strong_count() > 0);
@@ -313,10 +319,10 @@ impl Baton {
         drop(old); // `no-user-code-under-lock`
     }
 
-    /// Lets another thread run, if the seed says so.
+    /// Before a poll: lets another thread run, if the seed says so.
     pub(crate) fn maybe_pass() {
         let Some(member) = here() else { return };
-        let mut state = member.baton.lock();
+        let mut state = member.baton.before_poll(member.baton.lock());
         if state.schedule.has_ready() {
             state.schedule.yield_now(member.seat.index);
             member.baton.pass(&member.seat, state, false);

@@ -18,17 +18,19 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::director::Director;
 use super::entropy::Entropy;
-use super::events::{EventKind, Record, hash_of};
+use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
 use super::foreign::Foreign;
 use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
+use super::strategy::{Choices, Plan};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
 use crate::sys;
@@ -36,6 +38,11 @@ use crate::sys::outside::Outside;
 
 /// How much virtual time a world may use after it has failed, until its threads have ended.
 const GRACE: Duration = Duration::from_secs(600);
+
+/// After so many polls at one instant the world is busy: a task may poll, and never wait, until a deadline.
+const POLLS_AT_ONE_INSTANT: u64 = 100_000;
+/// How long a poll takes in a busy world.
+const BUSY_POLL: Duration = Duration::from_micros(10);
 
 /// Where a world stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +64,8 @@ pub(super) struct State {
     pub(super) roots: Vec<(usize, Waker)>,
     runtimes: Vec<Box<dyn WorldRuntime>>,
     pub(super) parts: Parts,
+    /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
+    pub(super) runs_agendas: Option<ThreadId>,
     pub(super) hosts: Hosts,
     pub(super) director: Option<Director>,
     /// The names of the threads that a crash should have ended, and that wait forever.
@@ -66,6 +75,8 @@ pub(super) struct State {
     failures: Vec<WorldFailure>,
     stage: Stage,
     limit_ns: u64,
+    /// How many polls began since all threads waited.
+    polls: u64,
     /// The thread outside of any host that has made the world: `Builder::simulated`.
     pub(super) caller: Option<usize>,
 }
@@ -73,6 +84,8 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    ranks_tasks: bool,
+    keeps_words: bool,
     origin: Origin,
     now_ns: AtomicU64,
     /// The time of day at virtual time 0, in nanoseconds since 1970.
@@ -153,11 +166,17 @@ impl State {
 
     /// Whether the clock may move to the next deadline.
     fn may_move_clock(&self) -> bool {
-        let limit = match self.stage {
-            Stage::Runs => self.limit_ns,
-            Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
-        };
-        self.next_ns().is_some_and(|next| next <= limit)
+        self.next_ns().is_some_and(|next| self.is_within_limit(next))
+    }
+
+    /// Whether the clock may move to this time.
+    fn is_within_limit(&self, at_ns: u64) -> bool {
+        match self.stage {
+            Stage::Runs => at_ns <= self.limit_ns,
+            Stage::Fails | Stage::Abandoned | Stage::Ended => {
+                at_ns <= self.limit_ns.saturating_add(GRACE.as_nanos() as u64)
+            }
+        }
     }
 
     /// The next time at which anything happens: a thread's deadline, or an entry of an agenda.
@@ -168,16 +187,17 @@ impl State {
 
 impl Baton {
     /// A new world without threads. `member::new_world` makes it known to the threads outside of it.
-    pub(super) fn new(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Self> {
+    pub(super) fn new(plan: &Plan, limit: Duration) -> Arc<Self> {
         let origin = Origin::find();
         let state = State {
-            schedule: Schedule::new(seed, keeps_events),
+            schedule: Schedule::new(plan),
             seats: Vec::new(),
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
             runtimes: Vec::new(),
             parts: Parts::default(),
+            runs_agendas: None,
             hosts: Hosts::default(),
             director: None,
             left: Vec::new(),
@@ -185,10 +205,13 @@ impl Baton {
             failures: Vec::new(),
             stage: Stage::Runs,
             limit_ns: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            polls: 0,
             caller: None,
         };
         Arc::new(Self {
-            seed,
+            seed: plan.seed,
+            ranks_tasks: state.schedule.ranks(),
+            keeps_words: plan.keeps_events,
             origin,
             now_ns: AtomicU64::new(0),
             unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
@@ -248,7 +271,7 @@ impl Baton {
         (state.schedule.events.hash(), state.schedule.events.count())
     }
 
-    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
+    /// The events, if they are kept, with the names of the threads and the runtimes of the tasks in them.
     pub(crate) fn take_record(&self) -> Record {
         let mut state = self.lock();
         Record {
@@ -374,21 +397,55 @@ impl Baton {
 
     /// Chooses a number below `bound`, which is recorded.
     pub(crate) fn choose(&self, bound: usize) -> usize {
+        if bound < 2 { 0 } else { self.lock().schedule.choose_number(bound) }
+    }
+
+    /// As [`choose`](Self::choose), with words for a choice that is not 0: what it means that this number was chosen.
+    pub(crate) fn choose_with(&self, bound: usize, describe: &dyn Fn(usize) -> String) -> usize {
+        let choice = self.choose(bound);
+        self.describe_choice(&|| describe(choice));
+        choice
+    }
+
+    /// Whether [`choose_task`](Self::choose_task) needs the ids of the tasks.
+    pub(crate) fn ranks_tasks(&self) -> bool {
+        self.ranks_tasks
+    }
+
+    /// Chooses one of `bound` tasks, which stand in the order in which they became ready.
+    pub(crate) fn choose_task(&self, bound: usize, ids: &[u64]) -> usize {
         if bound < 2 {
             return 0;
         }
         let mut state = self.lock();
-        let choice = state.schedule.below(bound);
-        state.schedule.record(EventKind::Choice, 0, [bound as u32, choice as u32]);
-        choice
+        let numbers: Vec<_> = ids.iter().map(|id| state.schedule.events.number_of(*id)).collect();
+        state.schedule.choose_task(bound, &numbers)
+    }
+
+    /// Says what the last choice means, if that is kept and the choice was not the plain one.
+    pub(crate) fn describe_choice(&self, describe: &dyn Fn() -> String) {
+        if self.keeps_words {
+            self.lock().schedule.describe(describe);
+        }
+    }
+
+    pub(crate) fn keeps_words(&self) -> bool {
+        self.keeps_words
+    }
+
+    /// A task in words: `{task:#}` has no id of the process and no age, and this adds its number in the world.
+    pub(crate) fn name_task(&self, id: u64, task: &dyn fmt::Display) -> String {
+        format!("[{}] {task:#}", self.lock().schedule.events.number_of(id))
+    }
+
+    /// The choices of the run so far.
+    pub(crate) fn choices(&self) -> Choices {
+        self.lock().schedule.choices()
     }
 
     /// Whether an event with this name happens now.
     pub(crate) fn chance(&self, name: &str, percent: u8) -> bool {
-        let mut state = self.lock();
-        let happens = state.schedule.below(100) < usize::from(percent);
-        state.schedule.record(EventKind::Chance, 0, [hash_of(name), u32::from(happens)]);
-        happens
+        self.lock().schedule.chance(name, percent)
     }
 
     /// Waits. Returns whether it was woken. It may return early, without a wake and before the time is over (`early-return`).
@@ -449,7 +506,7 @@ impl Baton {
             return self.is_over(state, Stage::Ended); // No thread is left that could see what an agenda does.
         }
         if state.schedule.living() == 0 {
-            state.left = state.schedule.alive_names(true).into_iter().map(str::to_owned).collect();
+            state.left = state.schedule.alive_names(true, None).into_iter().map(str::to_owned).collect();
             return self.is_over(state, Stage::Abandoned);
         }
         let state_now = &mut *state;
@@ -496,8 +553,33 @@ impl Baton {
 
     /// Moves the clock to the next time at which anything happens, and lets it happen.
     fn move_clock<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
-        let Some(next) = state.next_ns() else { return state };
-        state.schedule.move_clock(next);
+        state.polls = 0;
+        match state.next_ns() {
+            Some(next) => self.move_clock_to(state, next),
+            None => state,
+        }
+    }
+
+    /// The calling thread is about to poll. In a busy world time passes.
+    pub(super) fn before_poll<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
+        state.polls += 1;
+        if state.polls <= POLLS_AT_ONE_INSTANT {
+            return state;
+        }
+        let after = state.schedule.now_ns().saturating_add(BUSY_POLL.as_nanos() as u64);
+        let to = state.next_ns().map_or(after, |next| after.min(next));
+        if state.is_within_limit(to) {
+            self.move_clock_to(state, to)
+        } else if state.stage == Stage::Runs {
+            self.begin_failing(state, true)
+        } else {
+            state
+        }
+    }
+
+    /// Moves the clock, and lets happen what is due.
+    fn move_clock_to<'a>(&'a self, mut state: StateGuard<'a>, to: u64) -> StateGuard<'a> {
+        state.schedule.move_clock(to);
         let now = state.schedule.now_ns();
         self.now_ns.store(now, Ordering::Relaxed);
         let is_due = |agenda: &Arc<dyn Agenda>| agenda.next_ns().is_some_and(|next| next <= now);
@@ -505,16 +587,21 @@ impl Baton {
         if due.is_empty() {
             return state;
         }
+        state.runs_agendas = Some(std::thread::current().id());
         drop(state);
         due.iter().for_each(|agenda| agenda.run_due(now));
-        self.lock()
+        let mut state = self.lock();
+        state.runs_agendas = None;
+        state
     }
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
         let runtimes = std::mem::take(&mut state.runtimes);
-        let names = state.schedule.alive_names(false).join("`, `");
+        let director = state.director.as_ref().map(|director| director.thread);
+        let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
+        let agendas = state.parts.agendas.clone();
         drop(state);
         let mut text = String::from(if is_limit {
             "the world has reached its limit of virtual time"
@@ -536,6 +623,7 @@ impl Baton {
             ));
         }
         runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
         state.runtimes = runtimes;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
