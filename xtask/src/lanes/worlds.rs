@@ -1,6 +1,6 @@
 //! Simulated worlds: many seeds, and equal hashes from builds that differ.
 //!
-//! Called by `cargo xtask worlds`.
+//! Called by `cargo xtask worlds` and `cargo xtask sim-libc`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,6 +48,25 @@ pub(super) fn worlds(root: &Path) -> Outcome {
         }
     }
     Outcome { passed, note: notes.join("; ") }
+}
+
+/// The package that takes the place of the C library: its functions are there whatever the linker removes, and whatever the compiler knows
+/// of all packages at once.
+pub(super) fn sim_libc(root: &Path) -> Outcome {
+    let mut notes = Vec::new();
+    for (name, lto, flags) in
+        [("release", "off", ""), ("fat LTO", "fat", ""), ("GNU ld", "off", "-Clink-arg=-fuse-ld=bfd")]
+    {
+        let mut command = cargo(root, &["test", "--release", "-p", "redd-sim-libc", "--tests"]);
+        command.env("CARGO_PROFILE_RELEASE_LTO", lto).env("RUSTFLAGS", flags);
+        let count = run_tests(&mut command);
+        let passed = count.succeeded && count.passed > 0;
+        notes.push(format!("{name}: {count}"));
+        if !passed {
+            return Outcome { passed, note: notes.join("; ") };
+        }
+    }
+    Outcome { passed: true, note: notes.join("; ") }
 }
 
 /// Whether all builds of this source have the same hashes: with and without optimisation, of another folder, and in a second process.
