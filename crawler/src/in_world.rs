@@ -1,5 +1,6 @@
 //! The crawler in a simulated world, unmodified: it crawls the embedded site, which another host serves.
 
+use redd_sim_libc as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -525,3 +525,50 @@ fn a_poll_of_a_local_set_is_an_event_with_its_task() {
     let difference = run().first_difference(&run()).expect("the task has one more poll");
     assert!(difference.contains("was polled, and has yielded") && difference.contains("sim.rs:"), "{difference}");
 }
+
+#[test]
+fn a_task_that_polls_until_a_deadline_gets_there() {
+    for runtime in [multi, current] {
+        let report = one(1, move || {
+            runtime().block_on(async {
+                let start = Instant::now();
+                let sleeper = redd::spawn(async move {
+                    sleep(Duration::from_millis(3)).await;
+                    start.elapsed()
+                });
+                while start.elapsed() < Duration::from_millis(5) {
+                    yield_now().await;
+                }
+                assert!(start.elapsed() < Duration::from_millis(6));
+                let woken = sleeper.await.unwrap();
+                assert!(woken >= Duration::from_millis(3) && woken < Duration::from_millis(4), "{woken:?}");
+                assert!(timeout(Duration::from_millis(5), busy_forever()).await.is_err());
+                sleep(Duration::from_secs(1)).await;
+                for _ in 0..40_000 {
+                    yield_now().await;
+                }
+                let at = Instant::now();
+                sleep(Duration::from_secs(1)).await;
+                assert_eq!(at.elapsed(), Duration::from_secs(1), "the world was not busy");
+            });
+        });
+        report.expect_ok();
+    }
+}
+
+async fn busy_forever() {
+    loop {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn the_limit_of_virtual_time_ends_a_busy_world() {
+    for runtime in [multi, current] {
+        let host = move || runtime().block_on(busy_forever());
+        let report = World::new(1).host("host", host).limit(Duration::from_millis(1)).run();
+        let (kind, text) = only_failure(&report);
+        assert_eq!(kind, FailureKind::Limit);
+        assert!(text.contains("1ms"), "{text}");
+    }
+}

@@ -8,7 +8,7 @@
 //! - `real-follows`: below `root`, the real directory has the same names as `State::names`. An operation changes the real directory
 //!   first, so that the system finds the errors.
 //! - `removed-kept`: a removed file stays in the directory `removed` while a crash may bring it back.
-//! - `old-incarnation`: an operation that began before a crash fails after it.
+//! - `old-incarnation`: an operation that began before a crash fails after it, and so does each operation of a thread from before it.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -288,11 +288,12 @@ impl HostDisk {
             let step = baton.choose(LATENCY_STEPS) as u32;
             let until = baton.passed() + start + end.saturating_sub(start) * step / (LATENCY_STEPS as u32 - 1);
             let word = AtomicU32::new(0);
-            while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero()) {
+            while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero() && !baton::is_dead())
+            {
                 baton::wait_word(&word, 0, Some(rest));
             }
         }
-        if self.incarnation() != incarnation {
+        if self.incarnation() != incarnation || baton::is_dead() {
             return Err(error(libc::EIO)); // `old-incarnation`
         }
         Ok(baton)

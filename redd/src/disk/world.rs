@@ -27,7 +27,12 @@ struct Disks {
 }
 
 fn of(baton: &Arc<Baton>) -> Arc<Disks> {
-    baton.part(Arc::default)
+    baton.part(|| {
+        let disks = Arc::<Disks>::default();
+        let in_crash = Arc::clone(&disks);
+        baton.on_crash(move |host| baton::current().iter().for_each(|baton| in_crash.crash(baton, host)));
+        disks
+    })
 }
 
 /// Sets how the disks of this world behave. Called before the world starts.
@@ -43,6 +48,17 @@ pub(crate) fn current() -> Option<io::Result<Arc<HostDisk>>> {
 }
 
 impl Disks {
+    fn crash(&self, baton: &Baton, host: usize) {
+        let disk = self.hosts.lock().get(&host).cloned();
+        let Some(disk) = disk else { return };
+        if let Err(error) = disk.crash(baton) {
+            panic!(
+                "the system refuses the files of a simulated disk: {error}. Raise the limits of the process, or set `TMPDIR` to a directory \
+                 with more room."
+            )
+        }
+    }
+
     fn host(&self, host: usize) -> io::Result<Arc<HostDisk>> {
         let mut hosts = self.hosts.lock();
         if let Some(disk) = hosts.get(&host) {
@@ -91,14 +107,7 @@ fn make_base_in(parent: &Path) -> io::Result<PathBuf> {
 /// # Panics
 /// If the system refuses the files of the disk.
 pub(crate) fn crash(baton: &Arc<Baton>, host: usize) {
-    let disk = of(baton).hosts.lock().get(&host).cloned();
-    let Some(disk) = disk else { return };
-    if let Err(error) = disk.crash(baton) {
-        panic!(
-            "the system refuses the files of a simulated disk: {error}. Raise the limits of the process, or set `TMPDIR` to a directory with \
-             more room."
-        )
-    }
+    of(baton).crash(baton, host);
 }
 
 /// The world has ended: its disks are removed.

@@ -10,6 +10,9 @@ use super::socket::{Role, Socket};
 
 impl Engine {
     pub(super) fn describe(&self, out: &mut String) {
+        if self.sockets.iter().next().is_none() {
+            return;
+        }
         let packets = match self.queue.len() {
             1 => "1 packet on its way".to_owned(),
             count => format!("{count} packets on their way"),

@@ -12,7 +12,7 @@ use super::link::{LinkState, Links};
 use super::packet::{Body, Packet, Queue, Segment};
 use super::ports::Ports;
 use super::retry::{MAX_RETRANSMISSION_NS, RETRANSMISSION_NS};
-use super::socket::{Role, Sink, Socket, Table, Tcp};
+use super::socket::{Role, Sink, Socket, Table, Tcp, TcpState};
 use crate::primitives::baton::EventKind;
 use crate::primitives::rng::Rng;
 
@@ -79,6 +79,7 @@ pub(super) enum Fault {
     BufferFull = 7,
     Reordered = 8,
     Duplicated = 9,
+    Reset = 10,
 }
 
 impl Engine {
@@ -295,8 +296,12 @@ impl Engine {
     /// Answers a packet as a host does that has no socket for it.
     pub(super) fn refuse(&mut self, packet: &Packet) {
         let (sender, body) = match packet.body {
-            Body::Segment { segment: Segment::Reset, .. } | Body::Timer { .. } | Body::Unreachable { .. } => return,
-            Body::Syn { client, .. } => (client, Body::Segment { from: client, to: client, segment: Segment::Reset }),
+            Body::Segment { segment: Segment::Reset | Segment::Refusal { .. }, .. }
+            | Body::Timer { .. }
+            | Body::Unreachable { .. } => return,
+            Body::Syn { client, connection, .. } => {
+                (client, Body::Segment { from: client, to: client, segment: Segment::Refusal { connection } })
+            }
             Body::Segment { from, to, .. } => (from, Body::Segment { from: to, to: from, segment: Segment::Reset }),
             Body::Datagram { sender, target, .. } => (sender, Body::Unreachable { to: sender, target }),
         };
@@ -321,11 +326,16 @@ impl Engine {
             Body::Segment { from, to, ref segment } => match segment {
                 // The receiver of an acknowledgement sends again what was not acknowledged.
                 Segment::Ack { .. } => (from, Some(to)),
+                // A client without it sends its SYN again, for which the server makes another socket.
+                Segment::SynAck { .. } if self.is_connecting(to) => {
+                    self.forget_child(from);
+                    (from, Some(to))
+                }
                 Segment::SynAck { .. } | Segment::Data { .. } | Segment::Fin { .. } | Segment::Probe => {
                     (from, Some(from))
                 }
                 Segment::Handshake { .. } => (from, Some(to)),
-                Segment::Reset => (from, None),
+                Segment::Reset | Segment::Refusal { .. } => (from, None),
             },
         };
         self.fault(fault, subject, packet.kind());
@@ -339,6 +349,10 @@ impl Engine {
         let Some(peer) = socket.tcp().and_then(|tcp| tcp.peer) else { return };
         let body = Body::Segment { from: id, to: peer.socket, segment };
         self.transmit(id, Packet { from, to: peer.host, body });
+    }
+
+    fn is_connecting(&mut self, id: SocketId) -> bool {
+        self.sockets.get_mut(id).and_then(|socket| socket.tcp()).is_some_and(|tcp| tcp.state == TcpState::Connecting)
     }
 
     /// Starts the timer of a socket that has something to send again.

@@ -12,7 +12,7 @@
 //! The measure is Linux's loopback: the same errors in the same order, the same number of times, and the same readiness after each step.
 //! - A link has latency, jitter, bandwidth, loss, reordering, duplicates, and may swallow or refuse packets. Within a host, packets
 //!   arrive before the call returns that sends them.
-//! - TCP has the handshake, backlogs, windows, half-close, resets, `SO_LINGER`, retransmission with Linux's times, ephemeral ports,
+//! - TCP has the handshake, backlogs, windows, half-close, resets, lingering closes, retransmission with Linux's times, ephemeral ports,
 //!   and the wait of a port after a close.
 //! - UDP has truncation, full buffers, and the error of a closed port for connected sockets.
 //! - Unix sockets have paths of each host, abstract names, pairs, and the accounting of Linux's buffers.

@@ -265,6 +265,11 @@ impl Network {
         });
     }
 
+    /// Resets all connections between two hosts, as a router does that has lost its state. Both ends notice it.
+    pub(crate) fn reset(&self, one: usize, other: usize) {
+        self.call(|engine| engine.reset_between(one, other));
+    }
+
     /// Ends all partitions. Links that [`Self::set_link`] has changed stay as they are.
     pub(crate) fn heal(&self) {
         self.call(|engine| engine.links.heal());
@@ -282,11 +287,6 @@ impl Network {
             engine.hosts[host].is_up = true;
         });
     }
-
-    /// Describes hosts and sockets, for a dump.
-    pub(crate) fn describe(&self, out: &mut String) {
-        self.engine.lock().describe(out);
-    }
 }
 
 impl Agenda for Network {
@@ -302,6 +302,10 @@ impl Agenda for Network {
                 engine.deliver_immediate();
             }
         });
+    }
+
+    fn describe(&self, out: &mut String) {
+        self.engine.lock().describe(out);
     }
 }
 

@@ -20,8 +20,8 @@ pub(super) struct Packet {
 
 #[derive(Debug)]
 pub(super) enum Body {
-    /// The first segment of a connection.
-    Syn { client: SocketId, source: SocketAddr, target: SocketAddr },
+    /// The first segment of a connection. `connection` is its number among those of the client's socket.
+    Syn { client: SocketId, connection: u32, source: SocketAddr, target: SocketAddr },
     /// Any other segment of a stream.
     Segment { from: SocketId, to: SocketId, segment: Segment },
     /// A UDP datagram.
@@ -37,7 +37,12 @@ pub(super) enum Body {
 pub(super) enum Segment {
     /// The server's socket exists. `window_end` is the first sequence number that it has no place for.
     SynAck {
+        connection: u32,
         window_end: u64,
+    },
+    /// The reset that answers a SYN.
+    Refusal {
+        connection: u32,
     },
     /// The client has received the `SynAck`.
     Handshake {
@@ -70,6 +75,15 @@ impl Packet {
         }
     }
 
+    /// Whether it tells its receiver that a packet was refused.
+    pub(super) fn is_refusal(&self) -> bool {
+        match &self.body {
+            Body::Segment { segment, .. } => matches!(segment, Segment::Reset | Segment::Refusal { .. }),
+            Body::Unreachable { .. } => true,
+            Body::Syn { .. } | Body::Datagram { .. } | Body::Timer { .. } => false,
+        }
+    }
+
     /// The kind, as an argument of events.
     pub(super) fn kind(&self) -> u32 {
         match &self.body {
@@ -81,7 +95,7 @@ impl Packet {
                 Segment::Fin { .. } => 5,
                 Segment::Ack { .. } => 6,
                 Segment::Probe => 7,
-                Segment::Reset => 8,
+                Segment::Reset | Segment::Refusal { .. } => 8,
             },
             Body::Timer { .. } => 9,
             Body::Datagram { .. } => 10,

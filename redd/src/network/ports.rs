@@ -37,7 +37,7 @@ struct Users {
     count: u32,
     /// Those without `SO_REUSEADDR`.
     strict: u32,
-    /// When the last `TIME_WAIT` ends.
+    /// When the last TIME_WAIT ends.
     wait_until: u64,
     strict_wait_until: u64,
 }
@@ -157,7 +157,7 @@ impl Ports {
         users.strict += u32::from(!reuse);
     }
 
-    /// A connection has ended. Its port stays in `TIME_WAIT` until `wait_until`.
+    /// A connection has ended. Its port stays in TIME_WAIT until `wait_until`.
     pub(super) fn remove_connection(
         &mut self,
         local: SocketAddr,

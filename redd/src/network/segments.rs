@@ -18,6 +18,8 @@ impl Engine {
         match self.links.get(packet.from, packet.to).state() {
             LinkState::Up => {}
             LinkState::BlackHole => return self.lost(packet, Fault::Lost),
+            // What tells of a refusal comes from the link itself.
+            LinkState::Refused if packet.is_refusal() => {}
             LinkState::Refused => return self.refuse(&packet),
         }
         if !self.hosts[packet.to].is_up {
@@ -41,7 +43,7 @@ impl Engine {
 
     /// A client wants to connect.
     fn syn(&mut self, packet: Packet) {
-        let Body::Syn { client, source, target } = packet.body else { return };
+        let Body::Syn { client, connection, source, target } = packet.body else { return };
         let rng = &self.rng;
         let listener = self.hosts[packet.to].tcp.listener(target, |count| rng.below(count as u32) as usize);
         let Some(listener) = listener else { return self.refuse(&packet) };
@@ -56,7 +58,7 @@ impl Engine {
             return self.lost(packet, Fault::BacklogFull);
         }
         let mut child = Tcp::new();
-        child.state = TcpState::Handshaking;
+        (child.state, child.connection) = (TcpState::Handshaking, connection);
         (child.local, child.remote, child.is_user) = (Some(target), Some(source), true);
         child.peer = Some(Peer { host: packet.from, socket: client });
         child.listener = Some(listener);
@@ -74,21 +76,32 @@ impl Engine {
         listening.into_iter().for_each(|listening| {
             listening.handshaking.insert(child);
         });
-        self.send_segment(child, Segment::SynAck { window_end: receive_limit as u64 });
+        self.send_segment(child, Segment::SynAck { connection, window_end: receive_limit as u64 });
     }
 
     fn segment(&mut self, id: SocketId, packet: Packet) {
         let (length, kind) = (packet.length(), packet.kind());
-        if self.sockets.get_mut(id).is_none_or(|socket| socket.tcp().is_none_or(|tcp| tcp.state == TcpState::Closed)) {
+        let Body::Segment { from, ref segment, .. } = packet.body else { return };
+        let tcp = self.sockets.get_mut(id).and_then(|socket| socket.tcp());
+        // A packet of an earlier connection of the socket is for none, too.
+        let is_for = |tcp: &Tcp| match (tcp.state, segment) {
+            (TcpState::Closed | TcpState::Listening, _) => false,
+            (TcpState::Connecting, Segment::SynAck { connection, .. } | Segment::Refusal { connection }) => {
+                *connection == tcp.connection
+            }
+            (TcpState::Connecting, _) | (_, Segment::Refusal { .. }) => false,
+            (TcpState::Handshaking | TcpState::Connected, _) => tcp.peer.is_some_and(|peer| peer.socket == from),
+        };
+        if !tcp.is_some_and(is_for) {
             return self.segment_to_none(id, &packet);
         }
         self.record(EventKind::NetDelivered, id, [length as u32, kind]);
-        let Body::Segment { from, segment, .. } = packet.body else { return };
+        let Body::Segment { segment, .. } = packet.body else { return };
         match segment {
-            Segment::SynAck { window_end } => {
+            Segment::SynAck { window_end, .. } => {
                 self.syn_ack(id, Peer { host: packet.from, socket: from }, window_end);
             }
-            Segment::Reset => self.reset(id),
+            Segment::Reset | Segment::Refusal { .. } => self.reset(id),
             Segment::Handshake { window_end } => self.establish(id, Some(window_end)),
             Segment::Data { sequence, bytes } => {
                 self.establish(id, None);
@@ -123,6 +136,7 @@ impl Engine {
             | Segment::Fin { .. }
             | Segment::Ack { .. }
             | Segment::Probe
+            | Segment::Refusal { .. }
             | Segment::Reset => self.refuse(packet),
         }
     }
@@ -236,7 +250,7 @@ impl Engine {
     }
 
     /// The peer, or a link, has reset the connection.
-    fn reset(&mut self, id: SocketId) {
+    pub(super) fn reset(&mut self, id: SocketId) {
         let Some(socket) = self.sockets.get_mut(id) else { return };
         let is_orphan = socket.is_orphan;
         let Some(tcp) = socket.tcp_mut() else { return };
@@ -254,7 +268,7 @@ impl Engine {
     }
 
     /// A connection that was never established.
-    fn forget_child(&mut self, id: SocketId) {
+    pub(super) fn forget_child(&mut self, id: SocketId) {
         let listener = self.sockets.get_mut(id).and_then(|socket| socket.tcp()?.listener);
         let listener = listener.and_then(|listener| self.sockets.get_mut(listener)?.tcp_mut());
         listener.into_iter().for_each(|tcp| {
@@ -281,7 +295,7 @@ impl Engine {
         if !tcp.retry.fires(number) {
             return;
         }
-        let state = tcp.state;
+        let (state, connection) = (tcp.state, tcp.connection);
         if tcp.retry.is_over(kind) {
             self.fault(Fault::TimedOut, id, kind as u32);
             return match state {
@@ -294,7 +308,9 @@ impl Engine {
         }
         match state {
             TcpState::Connecting => self.send_syn(id),
-            TcpState::Handshaking => self.send_segment(id, Segment::SynAck { window_end: limit as u64 }),
+            TcpState::Handshaking => {
+                self.send_segment(id, Segment::SynAck { connection, window_end: limit as u64 });
+            }
             TcpState::Connected => {
                 tcp.out.sent = tcp.out.acked;
                 if tcp.out.window_end <= tcp.out.sent && tcp.out.fin != Some(tcp.out.sent) {

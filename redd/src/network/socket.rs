@@ -80,6 +80,8 @@ pub(super) struct Tcp {
     pub(super) state: TcpState,
     /// `connect` was called, and has not reported a result since.
     pub(super) is_connecting: bool,
+    /// How often the socket was connected: the number of its connection. A server's socket has that of its client.
+    pub(super) connection: u32,
     /// The address of `bind`, and then that of the connection.
     pub(super) local: Option<SocketAddr>,
     pub(super) remote: Option<SocketAddr>,
@@ -177,7 +179,7 @@ pub(super) struct Outgoing {
     pub(super) window_end: u64,
     /// The sequence number of the FIN, which was sent or will be after the last byte.
     pub(super) fin: Option<u64>,
-    /// The FIN was sent before that of the peer was received, so `TIME_WAIT` is on this side.
+    /// The FIN was sent before that of the peer was received, so TIME_WAIT is on this side.
     pub(super) is_first: bool,
     /// When the last segment arrives: none overtakes another.
     pub(super) last_arrival: u64,
@@ -228,6 +230,7 @@ impl Tcp {
         Self {
             state: TcpState::Closed,
             is_connecting: false,
+            connection: 0,
             local: None,
             remote: None,
             is_holder: false,

@@ -9,7 +9,7 @@ use super::address::{SocketId, os};
 use super::bytes;
 use super::engine::{Engine, with_source};
 use super::packet::{Body, Packet, Segment};
-use super::socket::{Role, Socket, Tcp, TcpState};
+use super::socket::{Incoming, Outgoing, Role, Socket, Tcp, TcpState};
 
 /// The TCP socket of a program's call: what all sockets have, and what TCP has.
 fn parts(socket: &mut Socket) -> io::Result<&mut Tcp> {
@@ -102,6 +102,8 @@ impl Engine {
         let tcp = parts(socket)?;
         (tcp.local, tcp.remote, tcp.is_user) = (Some(local), Some(remote), true);
         (tcp.state, tcp.is_connecting) = (TcpState::Connecting, true);
+        tcp.connection += 1;
+        (tcp.out, tcp.input) = (Outgoing::default(), Incoming::default());
         self.send_syn(id);
         os(libc::EINPROGRESS)
     }
@@ -113,12 +115,12 @@ impl Engine {
         let Some(tcp) = socket.tcp_mut() else { return };
         tcp.retry.sends_syn(now);
         let (Some(source), Some(target)) = (tcp.local, tcp.remote) else { return };
-        let attempts = tcp.retry.attempts();
+        let (connection, attempts) = (tcp.connection, tcp.retry.attempts());
         let Some(to) = self.host_with(from, target.ip()) else {
             // No host answers the request for its hardware address.
             return if attempts < ADDRESS_REQUESTS { self.arm_retry(id) } else { self.fail(id, libc::EHOSTUNREACH) };
         };
-        self.transmit(id, Packet { from, to, body: Body::Syn { client: id, source, target } });
+        self.transmit(id, Packet { from, to, body: Body::Syn { client: id, connection, source, target } });
     }
 
     /// Adds as many bytes to the stream as there is place for. The caller calls again after they were delivered.
@@ -217,10 +219,15 @@ impl Engine {
     pub(super) fn tcp_shutdown(&mut self, id: SocketId, how: Shutdown) -> io::Result<()> {
         let socket = self.sockets.opened(id)?;
         let (read, write) = (how != Shutdown::Write, how != Shutdown::Read);
-        match parts(socket)?.state {
+        let tcp = parts(socket)?;
+        match tcp.state {
             TcpState::Listening if read => self.stop_listening(id),
             TcpState::Listening => {}
-            TcpState::Connecting => self.disconnect(id, false),
+            TcpState::Connecting => {
+                tcp.is_connecting = false;
+                socket.error = Some(libc::ECONNRESET);
+                self.disconnect(id, false);
+            }
             state @ (TcpState::Closed | TcpState::Handshaking | TcpState::Connected) => {
                 socket.shut_read |= read;
                 socket.shut_write |= write;
@@ -340,7 +347,7 @@ impl Engine {
 
 /// The most that Linux accepts as a backlog (`net.core.somaxconn`).
 const MAX_BACKLOG: u32 = 4096;
-/// How long a port is in `TIME_WAIT`.
+/// How long a port is in TIME_WAIT.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 /// The most bytes of one segment: ten Ethernet frames, which is what Linux starts a connection with.
 const SEGMENT: usize = 14_480;

@@ -15,7 +15,7 @@ use crate::current::{self, Entered};
 use crate::observe::coarse;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::baton::WorldEnded;
+use crate::primitives::baton;
 use crate::primitives::parker::Parker;
 use crate::primitives::parker_waker;
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
@@ -47,7 +47,7 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     loop {
         coarse::refresh(); // `coarse-is-close`
         if shared.config.has_crashed() {
-            WorldEnded::unwind_unless_panicking();
+            baton::end_if_dead();
         }
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));

@@ -1,6 +1,6 @@
 //! Events as text: the last ones of a run, and the first one in which two runs of one seed differ.
 //!
-//! Called by `Report`.
+//! Called by `Report` and `told`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -44,7 +44,7 @@ fn packet(kind: u32) -> &'static str {
     kind.checked_sub(1).and_then(|kind| NAMES.get(kind as usize)).unwrap_or(&"a packet")
 }
 
-fn describe(record: &Record, event: &Event) -> String {
+pub(super) fn describe(record: &Record, event: &Event) -> String {
     let thread = |number: u32| record.threads.get(number as usize).map_or("?", String::as_str);
     let task = |number: u32| match number {
         0 => "no task".to_owned(),
@@ -71,6 +71,7 @@ fn describe(record: &Record, event: &Event) -> String {
         EventKind::Chance => format!("chance {first:08x}: {}", second == 1),
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
+        EventKind::Entropy => format!("thread `{}` has drawn {first} random bytes in {second} calls", thread(subject)),
         EventKind::Crashed => format!("host {subject} crashes for the {first}. time"),
         EventKind::Restarted => format!("host {subject} starts again after {first} crashes"),
         EventKind::Scripted => format!("the script of the world acts: {first:08x}"),

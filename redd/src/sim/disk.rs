@@ -119,7 +119,7 @@ impl Disk {
 impl World {
     /// Sets how the disks of all hosts behave. Default: [`Disk::new`].
     pub fn disk(mut self, disk: Disk) -> Self {
-        self.setups.push(Box::new(move |baton| disk::configure(baton, disk.0)));
+        self.disk = disk.0;
         self
     }
 }

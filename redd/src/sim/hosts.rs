@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::host_report::{HostOutcome, HostReport};
 use super::report::FailureKind;
-use crate::network;
+use crate::disk;
+use crate::network::{self, Network};
 use crate::primitives::Mutex;
 use crate::primitives::baton::{self, Baton, EventKind, HostThread, WorldEnded};
 use crate::primitives::user_code::drop_guarded;
@@ -18,6 +19,7 @@ use crate::primitives::user_code::drop_guarded;
 pub(super) type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A host before the run.
+#[derive(Clone)]
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) main: Main,
@@ -37,6 +39,7 @@ struct HostState {
 /// The hosts of one run.
 pub(super) struct Hosts {
     baton: Arc<Baton>,
+    network: Arc<Network>,
     hosts: Vec<Host>,
     states: Mutex<Vec<HostState>>,
     /// The first thread of each incarnation.
@@ -45,12 +48,30 @@ pub(super) struct Hosts {
 
 impl Hosts {
     pub(super) fn new(baton: &Arc<Baton>, hosts: Vec<Host>) -> Arc<Self> {
+        let network = network::of(baton);
+        for (number, host) in hosts.iter().enumerate() {
+            network.add_host(number, &host.name);
+        }
+        let crashing = Arc::downgrade(&network);
+        baton.on_crash(move |host| crashing.upgrade().iter().for_each(|network| network.crash(host)));
+        let world = Arc::downgrade(baton);
+        baton.on_crash(move |host| world.upgrade().iter().for_each(|baton| disk::crash(baton, host)));
         let states = hosts.iter().map(|_| HostState::default()).collect();
-        Arc::new(Self { baton: Arc::clone(baton), hosts, states: Mutex::new(states), threads: Mutex::new(Vec::new()) })
+        Arc::new(Self {
+            baton: Arc::clone(baton),
+            network,
+            hosts,
+            states: Mutex::new(states),
+            threads: Mutex::new(Vec::new()),
+        })
     }
 
     pub(super) fn baton(&self) -> &Arc<Baton> {
         &self.baton
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,7 +105,6 @@ impl Hosts {
     #[track_caller]
     pub(super) fn start(self: &Arc<Self>, host: usize) {
         let hosts = Arc::clone(self);
-        network::of(&self.baton).add_host(host, self.name(host));
         let started = self.baton.start_host(host, self.name(host), move || hosts.run(host));
         self.keep(started);
     }
@@ -175,6 +195,7 @@ impl Hosts {
             (state.outcome, state.will_restart) = (None, false);
         }
         self.baton.record(EventKind::Restarted, host as u32, [self.baton.incarnation(host), 0]);
+        self.network.restart(host);
         self.start(host);
     }
 

@@ -3,29 +3,28 @@
 //! Called by users, and by `check` for tests with `sim`.
 
 use std::fmt;
+use std::ops::Range;
 use std::panic::Location;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::control::{Control, Done};
 use super::faults::Faults;
 use super::hosts::{Host, Hosts};
+use super::links::{Setting, Settings};
 use super::report::{Failure, Report};
-use super::script::{self, Plan, Step};
+use super::script::{self, Script, Step};
 use super::verdict::Verdict;
-use crate::disk;
+use crate::disk::{self, DiskSettings};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::Mutex;
-use crate::primitives::baton::{self, Baton};
+use crate::primitives::baton::{self, Explore, Plan, Tape};
 use crate::primitives::thread;
 use crate::runtime::simulated::LIMIT;
 
 /// How long the world waits for an event before it reports that a thread seems to block outside of redd.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Prepares a part of a world before it starts.
-type Setup = Box<dyn FnOnce(&Arc<Baton>) + Send>;
 
 /// A simulated world: hosts that run on one virtual clock, in an order that one seed decides.
 ///
@@ -58,10 +57,13 @@ pub struct World {
     seed: u64,
     limit: Duration,
     keeps_events: bool,
+    start: Option<Duration>,
+    pub(super) explore: Explore,
+    pub(super) tape: Option<Tape>,
     hosts: Vec<Host>,
-    plan: Plan,
-    /// What prepares the parts of the world: its disks.
-    pub(super) setups: Vec<Setup>,
+    script: Script,
+    links: Settings,
+    pub(super) disk: DiskSettings,
 }
 
 impl fmt::Debug for World {
@@ -74,7 +76,18 @@ impl fmt::Debug for World {
 impl World {
     /// A world without hosts. All its choices follow from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self { seed, limit: LIMIT, keeps_events: false, hosts: Vec::new(), plan: Plan::default(), setups: Vec::new() }
+        Self {
+            seed,
+            limit: LIMIT,
+            keeps_events: false,
+            explore: Explore::default(),
+            tape: None,
+            start: None,
+            hosts: Vec::new(),
+            script: Script::default(),
+            links: Settings::default(),
+            disk: DiskSettings::default(),
+        }
     }
 
     /// Adds a host: a thread that runs `main`. Runtimes that are built on it belong to the world.
@@ -170,8 +183,8 @@ impl World {
     /// assert_eq!(STARTS.load(Ordering::Relaxed), 2);
     /// ```
     #[track_caller]
-    pub fn at(mut self, time: Duration, action: impl FnOnce(&mut Control) + Send + 'static) -> Self {
-        self.plan.steps.push((time, Location::caller(), Step::Once(Box::new(action))));
+    pub fn at(mut self, time: Duration, action: impl Fn(&mut Control) + Send + Sync + 'static) -> Self {
+        self.script.steps.push((time, Location::caller(), Step::Once(Arc::new(action))));
         self
     }
 
@@ -202,12 +215,12 @@ impl World {
     /// assert_eq!(CRASHES.load(Ordering::Relaxed), 3);
     /// ```
     #[track_caller]
-    pub fn every(mut self, period: Duration, action: impl FnMut(&mut Control) + Send + 'static) -> Self {
+    pub fn every(mut self, period: Duration, action: impl Fn(&mut Control) + Send + Sync + 'static) -> Self {
         assert!(
             !period.is_zero(),
             "`World::every` got a period of zero, so the clock would never move. Use a longer one, or `World::always`."
         );
-        self.plan.steps.push((period, Location::caller(), Step::Every(period, Box::new(action))));
+        self.script.steps.push((period, Location::caller(), Step::Every(period, Arc::new(action))));
         self
     }
 
@@ -247,9 +260,9 @@ impl World {
     /// assert!(failure.to_string().contains("the balance is -2"));
     /// ```
     #[track_caller]
-    pub fn always<V: Verdict>(mut self, mut invariant: impl FnMut(&mut Control) -> V + Send + 'static) -> Self {
-        let check = Box::new(move |control: &mut Control| invariant(control).into_objection());
-        self.plan.invariants.push((Location::caller(), check));
+    pub fn always<V: Verdict>(mut self, invariant: impl Fn(&mut Control) -> V + Send + Sync + 'static) -> Self {
+        let check = Arc::new(move |control: &mut Control| invariant(control).into_objection());
+        self.script.invariants.push((Location::caller(), check));
         self
     }
 
@@ -258,13 +271,127 @@ impl World {
     /// # Panics
     /// [`run`](Self::run) panics if the world has no host with a name in `faults`.
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.plan.faults = Some(faults);
+        self.script.faults = Some(faults);
         self
     }
 
-    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`]. Default: only their hash.
+    /// Sets how long a packet takes from one host to another. The seed chooses the time of each packet in the range. Default: 0.1 to 1
+    /// milliseconds. Within a host it takes no time.
+    ///
+    /// # Panics
+    /// If the range ends before it starts.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use redd::time::Duration;
+    ///
+    /// let world = World::new(1)
+    ///     .latency(Duration::from_millis(1)..Duration::from_millis(5))
+    ///     .loss(0.01)
+    ///     .bandwidth(1_000_000)
+    ///     .short_reads(10);
+    /// world.host("host", || ()).run().expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn latency(self, range: Range<Duration>) -> Self {
+        self.set("`World::latency`", Setting::Latency(range))
+    }
+
+    /// Sets how many bytes per second each link between two hosts carries. Default: no limit.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
+    pub fn bandwidth(self, bytes: u64) -> Self {
+        self.set("`World::bandwidth`", Setting::Bandwidth(Some(bytes)))
+    }
+
+    /// Sets the probability that a packet between two hosts is lost. A lost datagram never arrives. What a stream loses it sends
+    /// again, so it arrives later. Default: 0.0.
+    ///
+    /// # Panics
+    /// If it is not from 0.0 to 1.0.
+    #[track_caller]
+    pub fn loss(self, probability: f64) -> Self {
+        self.set("`World::loss`", Setting::Loss(probability))
+    }
+
+    /// Sets the probability that a datagram between two hosts arrives after others that were sent later. Default: 0.0.
+    ///
+    /// # Panics
+    /// If it is not from 0.0 to 1.0.
+    #[track_caller]
+    pub fn reorder(self, probability: f64) -> Self {
+        self.set("`World::reorder`", Setting::Reorder(probability))
+    }
+
+    /// Sets the probability that a datagram between two hosts arrives twice. Default: 0.0.
+    ///
+    /// # Panics
+    /// If it is not from 0.0 to 1.0.
+    #[track_caller]
+    pub fn duplicate(self, probability: f64) -> Self {
+        self.set("`World::duplicate`", Setting::Duplicate(probability))
+    }
+
+    /// Sets how many of 100 reads and writes of sockets transfer only a part of what they could. Default: 0.
+    ///
+    /// Programs must expect that of any socket. Those that do not, fail with it.
+    ///
+    /// # Panics
+    /// If it is more than 100.
+    #[track_caller]
+    pub fn short_reads(self, percent: u8) -> Self {
+        self.set("`World::short_reads`", Setting::ShortReads(percent))
+    }
+
+    #[track_caller]
+    fn set(mut self, method: &str, setting: Setting) -> Self {
+        setting.check(method);
+        self.links.set(setting);
+        self
+    }
+
+    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`], and its [`Report::tape`]. Default: only their
+    /// hash.
     pub fn record(mut self, keeps: bool) -> Self {
         self.keeps_events = keeps;
+        self
+    }
+
+    /// Sets what `SystemTime` shows the program when the world starts. Default: 2026-01-01 00:00:00 UTC.
+    ///
+    /// It has an effect if the program is linked with the package `redd-sim-libc`. Otherwise `SystemTime` shows the real time:
+    /// [`Report::is_std_simulated`].
+    ///
+    /// # Panics
+    /// If the time is before 1970, or after 2554, which 64 bits of nanoseconds do not reach.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// // A second before a leap day.
+    /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
+    /// let report = World::new(1)
+    ///     .start_at(start)
+    ///     .host("host", move || {
+    ///         # if false {
+    ///         assert_eq!(SystemTime::now(), start);
+    ///         # }
+    ///     })
+    ///     .run();
+    /// report.expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn start_at(mut self, time: SystemTime) -> Self {
+        let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let Some(start) = since_1970.filter(|start| u64::try_from(start.as_nanos()).is_ok()) else {
+            panic!("`World::start_at` was called with {time:?}. Pass a time from 1970 to 2554.");
+        };
+        self.start = Some(start);
         self
     }
 
@@ -274,33 +401,32 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended, and stops the services.
-    ///
-    /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
-    /// A thread that waits forever outside of a `block_on` is left behind.
-    ///
-    /// A world whose hosts have ended is over, although its script may have further steps. If a host is down, the script goes on as long
-    /// as it may restart it.
-    ///
-    /// # Panics
-    /// If it is called in a world, if all hosts are services, if the system refuses a thread, and if [`faults`](Self::faults) got the name of an unknown host.
+    /// What the world is asked for.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            seed: self.seed,
+            explore: self.explore,
+            tape: self.tape.clone(),
+            keeps_events: self.keeps_events,
+            keeps_tape: false,
+        }
+    }
+
+    /// One run. Called by `explore`, which has `World::run`.
     #[track_caller]
-    pub fn run(self) -> Report {
-        assert!(
-            !baton::is_member(),
-            "`World::run` was called on thread `{}`, which belongs to a world. Start worlds outside of others.",
-            thread::current_name()
-        );
+    pub(super) fn run_once(&self, plan: &Plan) -> Report {
         assert!(
             self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
-        let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
-        self.setups.into_iter().for_each(|setup| setup(&baton));
-        let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
+        let baton = baton::new_world_of(plan, self.limit);
+        self.start.iter().for_each(|start| baton.set_unix_origin(*start));
+        disk::configure(&baton, self.disk.clone());
+        let (hosts, done) = (Hosts::new(&baton, self.hosts.clone()), Arc::new(Mutex::new(Done::default())));
+        self.links.apply(hosts.network());
         (0..hosts.len()).for_each(|host| hosts.start(host));
-        if !self.plan.is_empty() {
-            script::start(&hosts, Control::new(&hosts, &done), self.plan);
+        if !self.script.is_empty() {
+            script::start(&hosts, Control::new(&hosts, &done, self.links.clone()), self.script.clone());
         }
         baton.start();
         baton.wait_until_over(PATIENCE, |thread| {
@@ -314,11 +440,15 @@ impl World {
             );
         });
         let host_reports = hosts.finish();
-        let done = std::mem::take(&mut *done.lock());
         disk::end(&baton);
+        let done = std::mem::take(&mut *done.lock());
         let (hash, events) = baton.hash();
         Report {
-            seed: self.seed,
+            seed: plan.seed,
+            explore: plan.explore,
+            is_replay: plan.tape.is_some(),
+            choices: Arc::new(baton.choices()),
+            shrunk: None,
             hash,
             events,
             elapsed: baton.passed(),
@@ -329,6 +459,7 @@ impl World {
             left: baton.left(),
             thread: Some(thread::current_name()),
             record: Arc::new(baton.take_record()),
+            is_std_simulated: baton.simulates_std(),
         }
     }
 }

@@ -42,7 +42,7 @@ fn poll_until_ready<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        parker.park();
+        parker.park_unless_dead();
     }
 }
 

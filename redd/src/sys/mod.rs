@@ -20,6 +20,7 @@ pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod images;
 pub(crate) mod net;
+pub(crate) mod outside;
 pub(crate) mod process;
 pub(crate) mod stack;
 pub(crate) mod stderr;
@@ -82,6 +83,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::R
 
 /// Returns the monotonic clock in milliseconds, which started before this process.
 pub(crate) fn monotonic_ms() -> u64 {
+    let _outside = outside::Outside::begin(); // In a simulated world, too.
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the system writes a `timespec` to memory that is ours. This clock is always there.
     let time = unsafe {

@@ -118,34 +118,35 @@ fn suites(root: &Path, lane: &str, suites: &[suites::Suite], runs: usize) -> Out
     Outcome { passed: write_result(root, lane, runs, &table) && findings.is_empty(), note: report.note(runs) }
 }
 
-/// How many seeds the deep lane runs each test with.
-const WORLD_SEEDS: u64 = 3;
-
+/// Runs Tokio's own tests in worlds, and writes its table into docs/compatibility.md.
 pub(super) fn suites_in_world(root: &Path) -> Outcome {
-    run_in_world(root, &suites::IN_WORLD[..1], WORLD_SEEDS, "")
+    let (table, outcome) = run_in_world(root, &suites::IN_WORLD[..1], suites::ENOUGH_SEEDS, "");
+    let written = !table.is_empty() && write_result(root, "suites-in-world", suites::ENOUGH_SEEDS as usize, &table);
+    Outcome { passed: outcome.passed && written, note: outcome.note }
 }
 
 /// `cargo xtask suites-in-world --seeds N [TEXT]`: as many seeds of the tests with that text in their name, those of the companions too.
 pub(crate) fn run_suites_in_world(root: &Path, seeds: u64, only: &str) -> bool {
-    let outcome = run_in_world(root, suites::IN_WORLD, seeds, only);
+    let (_, outcome) = run_in_world(root, suites::IN_WORLD, seeds, only);
     println!("{}", outcome.note);
     outcome.passed
 }
 
-fn run_in_world(root: &Path, suites: &'static [suites::Suite], seeds: u64, only: &str) -> Outcome {
+fn run_in_world(root: &Path, suites: &'static [suites::Suite], seeds: u64, only: &str) -> (String, Outcome) {
     let report = match suites::run_in_worlds(root, &compat_target_dir(root).join("suites"), suites, seeds, only) {
         Ok(report) => report,
         Err(why) => {
             eprintln!("{why}");
-            return Outcome { passed: false, note: "they could not be run".to_owned() };
+            return (String::new(), Outcome { passed: false, note: "they could not be run".to_owned() });
         }
     };
-    println!("\n{}", report.table());
+    let table = report.table();
+    println!("\n{table}");
     let findings = report.findings();
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: report.note(seeds) }
+    (table, Outcome { passed: findings.is_empty(), note: report.note(seeds) })
 }
 
 /// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.

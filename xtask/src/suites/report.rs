@@ -33,6 +33,11 @@ impl Known {
             .collect()
     }
 
+    /// The reason up to a colon: tests with one such reason are counted together.
+    pub(super) fn reason(&self) -> &str {
+        self.why.split_once(": ").map_or(&self.why, |(reason, _)| reason)
+    }
+
     pub(super) fn is(&self, suite: &str, test: &str) -> bool {
         self.suite == suite
             && match self.test.split_once('*') {

@@ -227,3 +227,72 @@ fn sockets_of_a_host_that_is_down_do_not_work() {
     let id = net.network.open(0, Family::V4, Kind::Stream);
     assert_eq!(code(net.network.bind(id, &v4(Ipv4Addr::LOCALHOST.into(), 80))), libc::EIO);
 }
+
+#[test]
+fn a_client_whose_answer_is_lost_times_out_and_takes_no_place_in_the_backlog() {
+    let net = Net::new(1);
+    let (listener, address) = net.listener(1, 0);
+    net.network.set_link(Some(1), Some(0), &mut |link| link.state = LinkState::BlackHole);
+    let client = net.client(0, &address);
+    net.run();
+    assert_eq!((net.error(client), net.now()), (Some(libc::ETIMEDOUT), Duration::from_secs(127)));
+    let other = net.client(2, &address);
+    net.run();
+    assert_eq!(net.take(other), "out");
+    assert!(net.network.accept(listener).is_ok());
+}
+
+#[test]
+fn a_handshake_whose_last_segment_is_lost_is_completed_later() {
+    let net = Net::new(1);
+    exact(&net, Duration::from_millis(1));
+    let (listener, address) = net.listener(1, 4);
+    let client = net.client(0, &address);
+    net.step();
+    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+    net.run_for(Duration::from_millis(10));
+    assert_eq!(net.take(client), "out");
+    assert_eq!(code(net.network.accept(listener)), libc::EAGAIN);
+    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+    net.run_for(Duration::from_secs(2));
+    let (server, _) = net.network.accept(listener).unwrap();
+    net.send(server, b"hello").unwrap();
+    net.run();
+    assert_eq!(net.recv(client, 9).unwrap(), b"hello");
+}
+
+#[test]
+fn connections_between_two_hosts_are_reset_on_demand() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 1);
+    let (c, d) = net.connection(0, 2);
+    net.network.reset(1, 0);
+    for id in [a, b] {
+        assert_eq!(net.take(id), "in|out|rdhup|hup|err");
+        assert_eq!(net.error(id), Some(libc::ECONNRESET));
+    }
+    assert_eq!((net.error(c), net.error(d)), (None, None));
+    assert_eq!(net.faults(Fault::Reset), 2);
+}
+
+#[test]
+fn packets_of_an_earlier_connection_do_not_reach_the_next_one_of_the_socket() {
+    let net = Net::new(1);
+    exact(&net, Duration::from_millis(500));
+    let nowhere = v4(net.network.address_of(2), 9);
+    let (_, first) = net.listener(1, 4);
+    for earlier in [first, nowhere] {
+        let client = net.client(0, &earlier);
+        net.network.shutdown(client, std::net::Shutdown::Both).unwrap();
+        assert_eq!((&*net.take(client), net.error(client)), ("out|hup|err", Some(libc::ECONNRESET)));
+        let (listener, other) = net.listener(2, 4);
+        assert_eq!(code(net.network.connect(client, &other)), libc::EINPROGRESS);
+        net.run();
+        assert_eq!(net.error(client), None);
+        assert_eq!(net.network.peer_addr(client).unwrap(), other);
+        let (server, _) = net.network.accept(listener).unwrap();
+        net.send(client, b"hello").unwrap();
+        net.run();
+        assert_eq!(net.recv(server, 9).unwrap(), b"hello");
+    }
+}

@@ -5,22 +5,29 @@
 //! # Invariants
 //! - `last-destructor`: a thread passes the baton on in the destructor of its first thread-local value. The standard library runs these
 //!   destructors last to first, so those of user code are part of the world, too.
+//! - `pointer-in-here`: `POINTER` is null, or it points to the member in `HERE` of the same thread.
 
-use std::cell::RefCell;
+#![expect(unsafe_code, reason = "a thread's place as a pointer, which signal handlers and allocators may read")]
+
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
+use std::ptr;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::failure::{FailureKind, WorldEnded};
+use super::foreign;
 use super::hosts::MadeIn;
 use super::schedule::Wait;
+use super::strategy::Plan;
 use super::world::{Baton, Seat, State, lock};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 use crate::primitives::virtual_time;
+use crate::sys::outside::is_outside;
 
 /// Whether this process has ever had a world. While it is false, no thread reads a thread-local for it.
 static WAS_ANY: AtomicBool = AtomicBool::new(false);
@@ -39,7 +46,9 @@ struct Here(Option<Arc<Member>>);
 
 impl Drop for Here {
     fn drop(&mut self) {
+        POINTER.set(ptr::null()); // `pointer-in-here`
         if let Some(member) = self.0.take() {
+            foreign::leave();
             member.baton.end(&member.seat);
         }
     }
@@ -47,6 +56,27 @@ impl Drop for Here {
 
 thread_local! {
     static HERE: RefCell<Here> = const { RefCell::new(Here(None)) };
+    /// It has no destructor: to read it allocates nothing, and never fails.
+    static POINTER: Cell<*const Member> = const { Cell::new(ptr::null()) };
+}
+
+/// The calling thread belongs to a world from here on.
+fn set_here(member: &Arc<Member>) {
+    foreign::enter();
+    HERE.with(|here| here.borrow_mut().0 = Some(Arc::clone(member)));
+    POINTER.set(Arc::as_ptr(member));
+}
+
+/// Calls `f` with the world and the place of the calling thread, if functions of the C library are to turn to them. `f` calls no other
+/// code. Signal handlers and allocators may call this.
+pub(super) fn with_member<R>(f: impl FnOnce(&Baton, &Seat) -> R) -> Option<R> {
+    let pointer = POINTER.get();
+    if pointer.is_null() || is_outside() {
+        return None;
+    }
+    // SAFETY: `pointer-in-here`, and `f` does not take the member out of `HERE`.
+    let member = unsafe { &*pointer };
+    Some(f(&member.baton, &member.seat))
 }
 
 /// Whether this process has ever had a world: one relaxed load.
@@ -112,14 +142,18 @@ pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Option<Duratio
     if word.load(Ordering::Relaxed) != expected {
         return Some(false);
     }
-    Some(member.baton.block(&member.seat, Wait::Word(std::ptr::from_ref(word).addr()), timeout))
+    Some(member.baton.block(&member.seat, Wait::Word(ptr::from_ref(word).addr()), timeout))
 }
 
 /// Wakes one thread of a world that waits for the word. Returns whether there was one. If the caller does not belong to that world,
 /// the world has failed.
 #[cold]
 pub(crate) fn wake_word(word: &AtomicU32) -> bool {
-    let address = std::ptr::from_ref(word).addr();
+    wake_address(ptr::from_ref(word).addr())
+}
+
+/// As [`wake_word`].
+pub(super) fn wake_address(address: usize) -> bool {
     if let Some(member) = here() {
         if member.baton.lock().schedule.wake_word(address) {
             return true;
@@ -128,10 +162,11 @@ pub(crate) fn wake_word(word: &AtomicU32) -> bool {
     let worlds: Vec<_> = lock(&WORLDS).iter().filter_map(Weak::upgrade).collect();
     worlds.iter().any(|baton| {
         let mut state = baton.lock();
+        let Some(waiter) = state.schedule.waiter_on(address).map(str::to_owned) else { return false };
         let is_woken = state.schedule.wake_word(address);
         if is_woken && state.runs_agendas != Some(std::thread::current().id()) {
             let text = format!(
-                "thread {} has woken a thread of the world, to which it does not belong. {FOREIGN}",
+                "thread {} has woken thread `{waiter}` of the world, to which it does not belong. {FOREIGN}",
                 name_of_this_thread()
             );
             state.fail(FailureKind::ForeignThread, text);
@@ -169,16 +204,22 @@ fn name_of_this_thread() -> String {
 /// The thread of a host.
 pub(crate) type HostThread = std::thread::JoinHandle<()>;
 
-/// A new world without threads.
+/// A new world without threads, whose choices are random.
 pub(crate) fn new_world(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Baton> {
-    let baton = Baton::new(seed, limit, keeps_events);
+    new_world_of(&Plan { seed, keeps_events, ..Plan::default() }, limit)
+}
+
+/// A new world without threads.
+pub(crate) fn new_world_of(plan: &Plan, limit: Duration) -> Arc<Baton> {
+    // Before the world: it finds out whether the clocks of std ask this file.
+    WAS_ANY.store(true, Ordering::Relaxed);
+    let baton = Baton::new(plan, limit);
     {
         let mut worlds = lock(&WORLDS);
         worlds.retain(|world| world.strong_count() > 0);
         worlds.push(Arc::downgrade(&baton));
     }
     virtual_time::begin();
-    WAS_ANY.store(true, Ordering::Relaxed);
     baton
 }
 
@@ -205,7 +246,7 @@ impl Baton {
         let chosen = state.schedule.choose();
         debug_assert_eq!(chosen, Some(member.seat.index), "it is the only thread");
         drop(state);
-        HERE.with(|here| here.borrow_mut().0 = Some(member));
+        set_here(&member);
         Joined { baton: Arc::clone(self), thread: std::thread::current().id() }
     }
 
@@ -278,10 +319,10 @@ impl Baton {
         drop(old); // `no-user-code-under-lock`
     }
 
-    /// Lets another thread run, if the seed says so.
+    /// Before a poll: lets another thread run, if the seed says so.
     pub(crate) fn maybe_pass() {
         let Some(member) = here() else { return };
-        let mut state = member.baton.lock();
+        let mut state = member.baton.before_poll(member.baton.lock());
         if state.schedule.has_ready() {
             state.schedule.yield_now(member.seat.index);
             member.baton.pass(&member.seat, state, false);
@@ -317,7 +358,7 @@ impl Place {
     /// First call of the new thread: waits for the baton. From here on the thread belongs to the world.
     pub(crate) fn take(mut self) {
         if let Some(member) = self.0.take() {
-            HERE.with(|here| here.borrow_mut().0 = Some(Arc::clone(&member)));
+            set_here(&member);
             member.seat.await_baton();
         }
     }
@@ -343,6 +384,8 @@ impl Drop for Joined {
     fn drop(&mut self) {
         // Dropped on another thread: the thread leaves its world when it ends.
         if self.thread == std::thread::current().id() && self.baton.is_here() {
+            foreign::leave();
+            POINTER.set(ptr::null()); // `pointer-in-here`
             let member = HERE.try_with(|here| here.borrow_mut().0.take()).ok().flatten();
             member.iter().for_each(|member| member.baton.end(&member.seat));
         }
