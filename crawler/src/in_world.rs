@@ -1,10 +1,12 @@
 //! The crawler in a simulated world, unmodified: it crawls the embedded site, which another host serves.
 
+use redd_sim_libc as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redd::net::TcpListener;
 use redd::sim::{Report, World, seeds};
+use redd_sim_libc as _; // Its `HashMap`s and `std::time` follow from the seed.
 
 use crate::arguments::{self, Request};
 use crate::demo_site;
@@ -31,6 +33,7 @@ fn crawl(seed: u64, network: impl FnOnce(World) -> World) -> (ExitStatus, Report
     });
     let report = network(world).run();
     report.expect_ok();
+    assert!(report.is_std_simulated());
     let status = status.lock().expect("no thread panics with it").take();
     (status.expect("the host has ended"), report)
 }

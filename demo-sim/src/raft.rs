@@ -160,6 +160,7 @@ impl Cluster {
                 sleep(Duration::from_millis(50)).await;
             }
             self.acknowledged.lock().expect("no thread panics with it").push(serial);
+            sleep(Duration::from_millis(500)).await;
         }
         let all_have_it = async {
             for disk in self.disks.iter() {

@@ -35,7 +35,7 @@ impl Requests {
 
 async fn work(State((_, requests)): State<(Phases, Requests)>) -> &'static str {
     requests.begun.fetch_add(1, Ordering::Relaxed);
-    sleep(Duration::from_millis(30)).await;
+    sleep(Duration::from_millis(300)).await;
     "done"
 }
 

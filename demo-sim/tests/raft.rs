@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+use redd_sim_libc as _;
+use std::cell::Cell;
 use std::time::Duration;
 
 use demo_sim::raft::{Cluster, NODES};
-use redd::sim::{Faults, Report, World, seeds};
+use demo_sim::repeat::repeats;
+use redd::sim::{Faults, Report, World};
 
 const WRITES: u64 = 20;
 
@@ -19,7 +22,12 @@ fn run(seed: u64) -> Report {
         world = world.service(name, move || cluster.node(id));
     }
     let writer = cluster.clone();
-    let faults = Faults::new().crash(&names).until(Duration::from_secs(20));
+    let faults = Faults::new()
+        .crash(&names)
+        .partition()
+        .every(Duration::from_millis(200)..Duration::from_secs(2))
+        .lasting(Duration::from_millis(100)..Duration::from_secs(2))
+        .until(Duration::from_secs(20));
     let report = world.host("client", move || writer.client(WRITES)).faults(faults).run();
     report.expect_ok();
     assert_eq!(cluster.acknowledged(), Vec::from_iter(1..=WRITES));
@@ -27,14 +35,12 @@ fn run(seed: u64) -> Report {
 }
 
 #[test]
-fn no_acknowledged_write_is_lost_under_crashes() {
-    let mut crashes = 0;
-    for seed in seeds(20) {
+fn no_acknowledged_write_is_lost_under_crashes_and_partitions() {
+    let faults = Cell::new(0);
+    repeats("raft", |seed| {
         let report = run(seed);
-        crashes += report.faults().len();
-        let again = run(seed);
-        assert_eq!(report.first_difference(&again), None, "seed {seed}");
-        assert_eq!(report.event_hash(), again.event_hash(), "seed {seed}");
-    }
-    assert!(crashes > 20, "{crashes} faults are too few to show anything");
+        faults.set(faults.get() + report.faults().len());
+        report
+    });
+    assert!(faults.get() > 200, "{} faults are too few to show anything", faults.get());
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use redd::group::{Phases, TaskGroup};
+use redd::io::{AsyncReadExt, AsyncWriteExt};
+use redd::net::{TcpListener, TcpStream};
 use redd::runtime::{Builder, Handle, Runtime};
 use redd::signal::unix::{SignalKind, signal};
 use redd::sim::{Control, FailureKind, Faults, HostOutcome, Report, World, settle};
@@ -724,6 +726,201 @@ fn changes_of_the_network_are_told_in_words() {
         ],
     );
     assert!(report.to_string().contains("\nwhat was done to it:\n  after 1s: `a`, `b` are cut off"), "{report}");
+}
+
+/// Serves one byte to each connection, and logs the address that it is bound to.
+fn serves(seen: &Log) -> impl Fn() + Send + Sync + 'static {
+    let seen = seen.clone();
+    move || {
+        let seen = seen.clone();
+        multi().block_on(async move {
+            let listener = TcpListener::bind("0.0.0.0:80").await.unwrap();
+            loop {
+                let (mut stream, peer) = listener.accept().await.unwrap();
+                log(&seen, format!("{} {}", stream.local_addr().unwrap(), peer.ip()));
+                drop(redd::spawn(async move {
+                    while let Ok(byte) = stream.read_u8().await {
+                        if stream.write_u8(byte + 1).await.is_err() {
+                            break;
+                        }
+                    }
+                }));
+            }
+        });
+    }
+}
+
+/// Asks the server each 100 ms on a connection of its own, for some seconds. Logs the seconds in which an answer came, and the errors.
+fn asks(seen: &Log, seconds: u64) -> impl Fn() + Send + Sync + 'static {
+    let seen = seen.clone();
+    move || {
+        let seen = seen.clone();
+        current().block_on(async move {
+            let start = Instant::now();
+            while start.elapsed() < secs(seconds) {
+                let asked = start.elapsed().as_secs();
+                let ask = async {
+                    let mut stream = TcpStream::connect("server:80").await?;
+                    stream.write_u8(1).await?;
+                    stream.read_u8().await
+                };
+                log(
+                    &seen,
+                    match timeout(ms(500), ask).await {
+                        Ok(Ok(answer)) => format!("{asked}: {answer}"),
+                        Ok(Err(error)) => format!("{asked}: {:?}", error.kind()),
+                        Err(_) => format!("{asked}: timeout"),
+                    },
+                );
+                sleep(ms(100)).await;
+            }
+        });
+    }
+}
+
+#[test]
+fn a_restarted_host_has_its_address_and_answers_again() {
+    for seed in 0..20 {
+        let (served, asked) = (Log::default(), Log::default());
+        let report = World::new(seed)
+            .service("server", serves(&served))
+            .host("client", asks(&asked, 5))
+            .at(secs(1), |w| {
+                w.crash("server");
+                w.restart_after("server", secs(2));
+            })
+            .run();
+        report.expect_ok();
+        let lines = lines(&asked);
+        for (second, expected) in [(0, true), (1, false), (2, false), (4, true)] {
+            let of_second = lines.iter().filter(|line| line.starts_with(&format!("{second}: ")));
+            let answers = Vec::from_iter(of_second.map(|line| line.ends_with(": 2")));
+            // A request may be on its way at the crash.
+            assert!(
+                answers.len() > 1 && answers[1..].iter().all(|is_answer| *is_answer == expected),
+                "{seed}: {lines:?}"
+            );
+        }
+        let addresses: BTreeSet<_> = served.lock().unwrap().iter().cloned().collect();
+        assert_eq!(addresses.len(), 1, "both runs have one address: {addresses:?}");
+    }
+}
+
+#[test]
+fn a_partition_loses_what_is_sent_until_it_is_healed_and_a_refused_link_answers_at_once() {
+    for seed in 0..20 {
+        let asked = Log::default();
+        let report = World::new(seed)
+            .service("server", serves(&Log::default()))
+            .host("client", asks(&asked, 6))
+            .at(secs(1), |w| w.partition(&["client"], &["server"]))
+            .at(secs(2), |w| w.heal())
+            .at(secs(4), |w| w.refuse(&["client"], &["server"]))
+            .at(secs(5), |w| w.heal())
+            .run();
+        report.expect_ok();
+        let lines = lines(&asked);
+        for (second, expected) in [(0, "2"), (1, "timeout"), (3, "2"), (4, "ConnectionRefused"), (5, "2")] {
+            let of_second = lines.iter().filter(|line| line.starts_with(&format!("{second}: ")));
+            let answers = Vec::from_iter(of_second.map(|line| line.split_once(": ").unwrap().1));
+            // A request may be on its way when the link changes.
+            assert!(answers.len() > 1, "{seed}: {lines:?}");
+            assert!(answers[1..].iter().all(|answer| *answer == expected), "{seed}, {second}: {lines:?}");
+        }
+    }
+}
+
+#[test]
+fn latency_is_that_of_the_world_or_of_its_script() {
+    let times = Log::default();
+    let inside = times.clone();
+    let client = move || {
+        let inside = inside.clone();
+        current().block_on(async move {
+            let mut stream = TcpStream::connect("server:80").await.unwrap();
+            for _ in 0..2 {
+                let start = Instant::now();
+                stream.write_u8(1).await.unwrap();
+                assert_eq!(stream.read_u8().await.unwrap(), 2);
+                log(&inside, format!("{:?}", start.elapsed()));
+                sleep(secs(2)).await;
+            }
+        });
+    };
+    let report = World::new(1)
+        .latency(ms(30)..ms(30))
+        .service("server", serves(&Log::default()))
+        .host("client", client)
+        .at(secs(1), |w| w.latency(ms(200)..ms(200)))
+        .run();
+    report.expect_ok();
+    assert_eq!(lines(&times), ["60ms", "400ms"]);
+}
+
+#[test]
+fn a_crash_loses_what_is_not_synced_and_keeps_what_is() {
+    let kept = (0..30).map(|seed| {
+        let (starts, found) = (AtomicU32::new(0), Log::default());
+        let inside = found.clone();
+        let main = move || {
+            let (start, inside) = (starts.fetch_add(1, Ordering::Relaxed), inside.clone());
+            multi().block_on(async move {
+                if start > 0 {
+                    let read = |path| async move { redd::fs::read_to_string(path).await.unwrap_or_default() };
+                    return log(&inside, format!("{} {}", read("/synced").await, read("/written").await));
+                }
+                let mut file = redd::fs::File::create("/synced").await.unwrap();
+                file.write_all(b"yes").await.unwrap();
+                file.sync_all().await.unwrap();
+                redd::fs::File::open("/").await.unwrap().sync_all().await.unwrap();
+                redd::fs::write("/written", b"perhaps").await.unwrap();
+                let error = loop {
+                    sleep(secs(2)).await;
+                    if let Err(error) = file.metadata().await {
+                        break error;
+                    }
+                };
+                log(&inside, format!("a task goes on after the crash: {error}"));
+            });
+        };
+        let report = World::new(seed)
+            .host("host", main)
+            .at(secs(1), |w| {
+                w.crash("host");
+                w.restart_after("host", secs(4));
+            })
+            .run();
+        report.expect_ok();
+        let found = lines(&found);
+        assert!(found.len() == 1 && found[0].starts_with("yes "), "{seed}: {found:?}");
+        found[0].clone()
+    });
+    let kept: BTreeSet<_> = kept.collect();
+    assert!(kept.len() > 1, "seeds lose different parts: {kept:?}");
+}
+
+#[test]
+fn closures_that_wait_for_a_thread_do_not_run_after_a_crash() {
+    for seed in 0..20 {
+        let ran = Arc::new(AtomicU32::new(0));
+        let inside = ran.clone();
+        let main = move || {
+            let inside = inside.clone();
+            let runtime = Builder::new_multi_thread().max_blocking_threads(1).enable_all().build().unwrap();
+            runtime.block_on(async move {
+                drop(spawn_blocking(|| Handle::current().block_on(pending::<()>())));
+                for _ in 0..3 {
+                    let inside = inside.clone();
+                    drop(spawn_blocking(move || inside.fetch_add(1, Ordering::Relaxed)));
+                }
+                pending::<()>().await;
+            });
+        };
+        let report =
+            World::new(seed).host("host", main).host("other", sleeps(secs(3))).at(secs(1), |w| w.crash("host")).run();
+        report.expect_ok();
+        assert_eq!((ran.load(Ordering::Relaxed), report.left_threads().len()), (0, 0), "{seed}");
+    }
 }
 
 #[test]

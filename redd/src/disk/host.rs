@@ -288,14 +288,12 @@ impl HostDisk {
             let step = baton.choose(LATENCY_STEPS) as u32;
             let until = baton.passed() + start + end.saturating_sub(start) * step / (LATENCY_STEPS as u32 - 1);
             let word = AtomicU32::new(0);
-            while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero()) {
-                if baton::is_dead() {
-                    break;
-                }
+            while let Some(rest) = until.checked_sub(baton.passed()).filter(|rest| !rest.is_zero() && !baton::is_dead())
+            {
                 baton::wait_word(&word, 0, Some(rest));
             }
         }
-        if baton::is_dead() || self.incarnation() != incarnation {
+        if self.incarnation() != incarnation || baton::is_dead() {
             return Err(error(libc::EIO)); // `old-incarnation`
         }
         Ok(baton)

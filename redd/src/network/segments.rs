@@ -18,6 +18,8 @@ impl Engine {
         match self.links.get(packet.from, packet.to).state() {
             LinkState::Up => {}
             LinkState::BlackHole => return self.lost(packet, Fault::Lost),
+            // What tells of a refusal comes from the link itself.
+            LinkState::Refused if packet.is_refusal() => {}
             LinkState::Refused => return self.refuse(&packet),
         }
         if !self.hosts[packet.to].is_up {

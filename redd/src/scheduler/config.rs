@@ -72,7 +72,8 @@ impl Config {
         // `Worker::next_in_world` is called at this interval.
         self.global_queue_interval = Some(1);
         // The root of a current-thread runtime is polled after so many tasks at the latest.
-        self.event_interval = 1 + baton.choose(8) as u32;
+        self.event_interval =
+            1 + baton.choose_with(8, &|more| format!("a root is polled after {} tasks", 1 + more)) as u32;
         let hook = self.task_hooks.on_unjoined_panic.take();
         let world = Arc::clone(&baton);
         self.task_hooks.on_unjoined_panic = Some(Arc::new(move |panic| {

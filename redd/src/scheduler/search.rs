@@ -13,6 +13,7 @@ use crate::observe::counters::add;
 use crate::observe::recorder::EventKind;
 use crate::primitives::baton::Baton;
 use crate::task::Runnable;
+use crate::task::runnable::TaskRef;
 
 impl Worker {
     /// Checks the worker's own queue, then the injector, then the queues of others. At intervals the injector comes first, or
@@ -66,13 +67,33 @@ impl Worker {
                 unsafe { self.local.push_back(shared, task) };
             }
         }
-        let skipped = baton.choose(self.local.queue_depth());
-        for _ in 0..skipped {
-            let task = self.pop_own(shared)?.into_raw();
-            // SAFETY: `one-owner`; the reference goes back to the queue.
-            unsafe { self.local.push_back(shared, task) };
+        let depth = self.local.queue_depth();
+        let mut ids = Vec::new();
+        if baton.ranks_tasks() {
+            for _ in 0..depth {
+                ids.push(self.postpone_first(shared)?.id().number());
+            }
         }
-        self.pop_own(shared)
+        let skipped = baton.choose_task(depth, &ids);
+        let first = if skipped > 0 { Some(self.postpone_first(shared)?) } else { None };
+        for _ in 1..skipped {
+            self.postpone_first(shared)?;
+        }
+        let chosen = self.pop_own(shared)?;
+        if let Some(first) = first.filter(|_| baton.keeps_words()) {
+            let [chosen, first] = [chosen.task(), &first].map(|task| baton.name_task(task.id().number(), &task.info()));
+            baton.describe_choice(&|| format!("{chosen} runs before {first}"));
+        }
+        Some(chosen)
+    }
+
+    /// Moves the first task of the queue to its end.
+    fn postpone_first(&mut self, shared: &Shared) -> Option<TaskRef> {
+        let runnable = self.pop_own(shared)?;
+        let task = runnable.task().clone();
+        // SAFETY: `one-owner`; the reference goes back to the queue.
+        unsafe { self.local.push_back(shared, runnable.into_raw()) };
+        Some(task)
     }
 
     #[inline]

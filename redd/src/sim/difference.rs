@@ -1,6 +1,6 @@
 //! Events as text: the last ones of a run, and the first one in which two runs of one seed differ.
 //!
-//! Called by `Report`.
+//! Called by `Report` and `told`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -75,7 +75,7 @@ fn fault(number: u32, kind: u32) -> String {
     }
 }
 
-fn describe(record: &Record, event: &Event) -> String {
+pub(super) fn describe(record: &Record, event: &Event) -> String {
     let thread = |number: u32| record.threads.get(number as usize).map_or("?", String::as_str);
     let task = |number: u32| match number {
         0 => "no task".to_owned(),

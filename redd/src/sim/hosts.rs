@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::host_report::{HostOutcome, HostReport};
 use super::report::FailureKind;
+use crate::disk;
 use crate::network::{self, Network};
 use crate::primitives::Mutex;
 use crate::primitives::baton::{self, Baton, EventKind, HostThread, WorldEnded};
@@ -18,6 +19,7 @@ use crate::primitives::user_code::drop_guarded;
 pub(super) type Main = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A host before the run.
+#[derive(Clone)]
 pub(super) struct Host {
     pub(super) name: String,
     pub(super) main: Main,
@@ -52,6 +54,8 @@ impl Hosts {
         }
         let crashing = Arc::downgrade(&network);
         baton.on_crash(move |host| crashing.upgrade().iter().for_each(|network| network.crash(host)));
+        let world = Arc::downgrade(baton);
+        baton.on_crash(move |host| world.upgrade().iter().for_each(|baton| disk::crash(baton, host)));
         let states = hosts.iter().map(|_| HostState::default()).collect();
         Arc::new(Self {
             baton: Arc::clone(baton),

@@ -10,11 +10,27 @@
 //! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
 //!
+//! # Exploring
+//! [`World::explore`] chooses how the orders are explored: [`Explore`]. A run is also a [`Tape`]: its deviations from the plain order.
+//! [`World::replay`] repeats it, and [`World::shrink`] looks for the tape with the fewest deviations that fails in the same way.
+//!
+//! The program `cargo redd` runs a test with many seeds, each in a fresh process, and checks that a seed repeats itself:
+//! `cargo redd explore TEST` and `cargo redd check TEST`.
+//!
+//! # Variables
+//! | Variable of the environment | Its effect on tests with `sim` and on [`seeds`] |
+//! |---|---|
+//! | `REDD_SEED=7`, `REDD_SEED=100..200` | only these seeds run |
+//! | `REDD_EXPLORE=pct:3` | the strategy: `plain`, `random`, `pct:DEPTH`, `delay:BUDGET` |
+//! | `REDD_TAPE=812:1/3t` | replays this tape, or the one in the file of that name. Needs `REDD_SEED` |
+//! | `REDD_SHRINK=500` | shrinks the first failing run in at most 500 runs, and shows it in words |
+//!
 //! # What is not simulated
 //! - Pipes, child processes, standard input and sockets that were opened without redd return an error of kind `Unsupported`, which names the
 //!   call and its task. The sockets of [`net`](crate::net) are simulated.
-//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
-//! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host: [`Disk`].
+//! - `std::time` shows the real time and `HashMap` has random keys, unless the program is linked with the package `redd-sim-libc`.
+//! - Threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
 //! # Examples
@@ -46,6 +62,7 @@
 // | `primitives::clock` | virtual time |
 // | `primitives::thread` | workers, standbys and pool threads start and are joined in the schedule |
 // | `primitives::seed` | seeds of runtimes and threads come from the seed of the world |
+// | `fs::operations` | files are those of the host's disk (`disk`) |
 //
 // Decisions:
 // - **The baton passes where a thread waits, ends, or is about to poll a task.** No lock of redd is held there. So no thread of a world
@@ -72,6 +89,9 @@ pub(crate) mod check;
 mod control;
 mod difference;
 mod disk;
+mod explore;
+mod explore_kept;
+mod explore_variables;
 mod faults;
 mod host_report;
 mod hosts;
@@ -81,6 +101,8 @@ mod links;
 mod report;
 mod script;
 mod settle;
+mod shrink;
+mod told;
 mod verdict;
 mod world;
 
@@ -92,5 +114,8 @@ pub use faults::Faults;
 pub use host_report::{HostOutcome, HostReport};
 pub use report::{Failure, FailureKind, Fault, Report};
 pub use settle::{Settle, settle};
+pub use shrink::Shrunk;
 pub use verdict::Verdict;
 pub use world::World;
+
+pub use crate::primitives::baton::{Explore, ExploreError, Tape, TapeError};

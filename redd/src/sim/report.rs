@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::difference::{difference, last_events};
 use super::host_report::HostReport;
-use crate::primitives::baton::Record;
+use crate::primitives::baton::{Choices, Explore, Record, Tape};
 
 pub use crate::primitives::baton::FailureKind;
 use crate::primitives::baton::WorldFailure;
@@ -93,6 +93,12 @@ impl fmt::Display for Fault {
 #[must_use = "a world that has failed panics only in `expect_ok`"]
 pub struct Report {
     pub(super) seed: u64,
+    pub(super) explore: Explore,
+    /// A tape has made the choices.
+    pub(super) is_replay: bool,
+    pub(super) choices: Arc<Choices>,
+    /// The shrunk run in words, if the run has failed and was to be shrunk.
+    pub(super) shrunk: Option<String>,
     pub(super) hash: u64,
     pub(super) events: u64,
     pub(super) elapsed: Duration,
@@ -123,6 +129,22 @@ impl Report {
     /// Returns how many events the hash has.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// Returns the strategy that has made the choices, unless a tape has.
+    pub fn explore(&self) -> Explore {
+        self.explore
+    }
+
+    /// Returns how many choices were made. A choice of one is none.
+    pub fn choices(&self) -> u64 {
+        self.choices.count
+    }
+
+    /// Returns the tape of the run: [`World::replay`](super::World::replay) repeats the run with it. It is empty unless the world keeps
+    /// its events: [`World::record`](super::World::record).
+    pub fn tape(&self) -> &Tape {
+        &self.choices.tape
     }
 
     /// Returns the virtual time from the start of the world to its end.
@@ -189,6 +211,11 @@ impl Report {
         &self.left
     }
 
+    /// Adds a failure.
+    pub(super) fn fail(&mut self, kind: FailureKind, text: String) {
+        self.failures.push(Failure(WorldFailure { kind, text, at: self.elapsed }));
+    }
+
     /// Returns the first event that differs from that of another run, with the five before it. `None` if all events are equal.
     ///
     /// Both worlds keep their events: [`World::record`](super::World::record).
@@ -246,13 +273,18 @@ impl Report {
         self
     }
 
-    /// The command that runs this seed again.
-    fn command(&self) -> String {
+    /// The variables that repeat the run, and the command.
+    pub(super) fn command(&self) -> String {
+        let variables = match (self.is_replay, self.explore) {
+            (true, _) => format!("REDD_SEED={} REDD_TAPE={}", self.seed, self.choices.tape),
+            (false, Explore::Random) => format!("REDD_SEED={}", self.seed),
+            (false, explore) => format!("REDD_SEED={} REDD_EXPLORE={explore}", self.seed),
+        };
         let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
         // The main thread runs no test of the harness.
         match self.thread.as_deref().filter(|name| *name != "main") {
-            Some(test) => format!("REDD_SEED={} cargo test{package} -- --exact {test}", self.seed),
-            None => format!("REDD_SEED={} and the same command", self.seed),
+            Some(test) => format!("{variables} cargo test{package} -- --exact {test}"),
+            None => format!("{variables} and the same command"),
         }
     }
 }
@@ -276,6 +308,9 @@ impl fmt::Display for Report {
         let last = last_events(&self.record);
         if !last.is_empty() {
             writeln!(f, "the last events:\n{last}")?;
+        }
+        if let Some(shrunk) = &self.shrunk {
+            writeln!(f, "{shrunk}")?;
         }
         if !self.is_std_simulated {
             f.write_str(STD_IS_REAL)?;

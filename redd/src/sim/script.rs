@@ -18,14 +18,15 @@ use crate::primitives::baton::Turn;
 use crate::primitives::user_code::drop_guarded;
 
 /// A closure of the script.
-pub(super) type Action = Box<dyn FnOnce(&mut Control) + Send>;
+pub(super) type Action = Arc<dyn Fn(&mut Control) + Send + Sync>;
 /// An invariant. It returns why it does not hold.
-pub(super) type Check = Box<dyn FnMut(&mut Control) -> Option<String> + Send>;
+pub(super) type Check = Arc<dyn Fn(&mut Control) -> Option<String> + Send + Sync>;
 
 /// What a script does at a given time.
+#[derive(Clone)]
 pub(super) enum Step {
     Once(Action),
-    Every(Duration, Box<dyn FnMut(&mut Control) + Send>),
+    Every(Duration, Action),
     Restart(usize),
     Nemesis(NemesisStep),
 }
@@ -38,14 +39,14 @@ impl Step {
 }
 
 /// The script of a world before its run.
-#[derive(Default)]
-pub(super) struct Plan {
+#[derive(Clone, Default)]
+pub(super) struct Script {
     pub(super) steps: Vec<(Duration, &'static Location<'static>, Step)>,
     pub(super) invariants: Vec<(&'static Location<'static>, Check)>,
     pub(super) faults: Option<Faults>,
 }
 
-impl Plan {
+impl Script {
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.invariants.is_empty() && self.faults.is_none()
     }
@@ -54,7 +55,7 @@ impl Plan {
 /// Steps at the same time are taken in the order in which they were added.
 type Steps = BTreeMap<(Duration, u64), (&'static Location<'static>, Step)>;
 
-struct Script {
+struct RunningScript {
     control: Control,
     steps: Steps,
     added: u64,
@@ -67,11 +68,11 @@ struct Stop;
 
 /// Starts the thread of the script.
 #[track_caller]
-pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Plan) {
+pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Script) {
     let baton = Arc::clone(hosts.baton());
     let wants_quiet = !plan.invariants.is_empty();
     let nemesis = plan.faults.map(|faults| Nemesis::new(faults, hosts));
-    let mut script = Script { control, steps: Steps::new(), added: 0, invariants: plan.invariants, nemesis };
+    let mut script = RunningScript { control, steps: Steps::new(), added: 0, invariants: plan.invariants, nemesis };
     for (time, location, step) in plan.steps {
         script.add(time, location, step);
     }
@@ -85,7 +86,7 @@ pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Plan) {
     hosts.keep(started);
 }
 
-impl Script {
+impl RunningScript {
     fn add(&mut self, time: Duration, location: &'static Location<'static>, step: Step) {
         self.steps.insert((time, self.added), (location, step));
         self.added += 1;
@@ -134,9 +135,9 @@ impl Script {
 
     fn take(&mut self, location: &'static Location<'static>, step: Step) -> Result<(), Stop> {
         match step {
-            Step::Once(action) => self.guard(location, action),
-            Step::Every(period, mut action) => {
-                self.guard(location, &mut action)?;
+            Step::Once(action) => self.guard(location, &*action),
+            Step::Every(period, action) => {
+                self.guard(location, &*action)?;
                 self.add(self.control.now() + period, location, Step::Every(period, action));
                 Ok(())
             }
@@ -155,7 +156,7 @@ impl Script {
     }
 
     /// Calls user code. A panic stops the world.
-    fn guard(&mut self, location: &'static Location<'static>, action: impl FnOnce(&mut Control)) -> Result<(), Stop> {
+    fn guard(&mut self, location: &'static Location<'static>, action: &dyn Fn(&mut Control)) -> Result<(), Stop> {
         let control = &mut self.control;
         let Err(payload) = catch_unwind(AssertUnwindSafe(|| action(control))) else { return Ok(()) };
         let message = message_of(&*payload).unwrap_or("the world has ended").to_owned();

@@ -14,12 +14,12 @@ use super::faults::Faults;
 use super::hosts::{Host, Hosts};
 use super::links::{Setting, Settings};
 use super::report::{Failure, Report};
-use super::script::{self, Plan, Step};
+use super::script::{self, Script, Step};
 use super::verdict::Verdict;
 use crate::disk::{self, DiskSettings};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::Mutex;
-use crate::primitives::baton;
+use crate::primitives::baton::{self, Explore, Plan, Tape};
 use crate::primitives::thread;
 use crate::runtime::simulated::LIMIT;
 
@@ -58,8 +58,10 @@ pub struct World {
     limit: Duration,
     keeps_events: bool,
     start: Option<Duration>,
+    pub(super) explore: Explore,
+    pub(super) tape: Option<Tape>,
     hosts: Vec<Host>,
-    plan: Plan,
+    script: Script,
     links: Settings,
     pub(super) disk: DiskSettings,
 }
@@ -78,9 +80,11 @@ impl World {
             seed,
             limit: LIMIT,
             keeps_events: false,
+            explore: Explore::default(),
+            tape: None,
             start: None,
             hosts: Vec::new(),
-            plan: Plan::default(),
+            script: Script::default(),
             links: Settings::default(),
             disk: DiskSettings::default(),
         }
@@ -179,8 +183,8 @@ impl World {
     /// assert_eq!(STARTS.load(Ordering::Relaxed), 2);
     /// ```
     #[track_caller]
-    pub fn at(mut self, time: Duration, action: impl FnOnce(&mut Control) + Send + 'static) -> Self {
-        self.plan.steps.push((time, Location::caller(), Step::Once(Box::new(action))));
+    pub fn at(mut self, time: Duration, action: impl Fn(&mut Control) + Send + Sync + 'static) -> Self {
+        self.script.steps.push((time, Location::caller(), Step::Once(Arc::new(action))));
         self
     }
 
@@ -211,12 +215,12 @@ impl World {
     /// assert_eq!(CRASHES.load(Ordering::Relaxed), 3);
     /// ```
     #[track_caller]
-    pub fn every(mut self, period: Duration, action: impl FnMut(&mut Control) + Send + 'static) -> Self {
+    pub fn every(mut self, period: Duration, action: impl Fn(&mut Control) + Send + Sync + 'static) -> Self {
         assert!(
             !period.is_zero(),
             "`World::every` got a period of zero, so the clock would never move. Use a longer one, or `World::always`."
         );
-        self.plan.steps.push((period, Location::caller(), Step::Every(period, Box::new(action))));
+        self.script.steps.push((period, Location::caller(), Step::Every(period, Arc::new(action))));
         self
     }
 
@@ -256,9 +260,9 @@ impl World {
     /// assert!(failure.to_string().contains("the balance is -2"));
     /// ```
     #[track_caller]
-    pub fn always<V: Verdict>(mut self, mut invariant: impl FnMut(&mut Control) -> V + Send + 'static) -> Self {
-        let check = Box::new(move |control: &mut Control| invariant(control).into_objection());
-        self.plan.invariants.push((Location::caller(), check));
+    pub fn always<V: Verdict>(mut self, invariant: impl Fn(&mut Control) -> V + Send + Sync + 'static) -> Self {
+        let check = Arc::new(move |control: &mut Control| invariant(control).into_objection());
+        self.script.invariants.push((Location::caller(), check));
         self
     }
 
@@ -267,7 +271,7 @@ impl World {
     /// # Panics
     /// [`run`](Self::run) panics if the world has no host with a name in `faults`.
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.plan.faults = Some(faults);
+        self.script.faults = Some(faults);
         self
     }
 
@@ -349,7 +353,8 @@ impl World {
         self
     }
 
-    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`]. Default: only their hash.
+    /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`], and its [`Report::tape`]. Default: only their
+    /// hash.
     pub fn record(mut self, keeps: bool) -> Self {
         self.keeps_events = keeps;
         self
@@ -370,15 +375,8 @@ impl World {
     ///
     /// // A second before a leap day.
     /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
-    /// let report = World::new(1)
-    ///     .start_at(start)
-    ///     .host("host", move || {
-    ///         # if false {
-    ///         assert_eq!(SystemTime::now(), start);
-    ///         # }
-    ///     })
-    ///     .run();
-    /// report.expect_ok();
+    /// let report = World::new(1).start_at(start).host("host", || println!("{:?}", SystemTime::now())).run();
+    /// assert!(!report.is_std_simulated(), "this example is not linked with it, and prints the real time");
     /// ```
     #[track_caller]
     pub fn start_at(mut self, time: SystemTime) -> Self {
@@ -396,35 +394,32 @@ impl World {
         self
     }
 
-    /// Runs all hosts until they and all their threads have ended, and stops the services.
-    ///
-    /// If the world cannot continue, the future of each `block_on` ends with a panic, which the world catches, and the runtimes shut down.
-    /// A thread that waits forever outside of a `block_on` is left behind.
-    ///
-    /// A world whose hosts have ended is over, although its script may have further steps. If a host is down, the script goes on as long
-    /// as it may restart it.
-    ///
-    /// # Panics
-    /// If it is called in a world, if all hosts are services, if the system refuses a thread, and if [`faults`](Self::faults) got the name of an unknown host.
+    /// What the world is asked for.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            seed: self.seed,
+            explore: self.explore,
+            tape: self.tape.clone(),
+            keeps_events: self.keeps_events,
+            keeps_tape: false,
+        }
+    }
+
+    /// One run. Called by `explore`, which has `World::run`.
     #[track_caller]
-    pub fn run(self) -> Report {
-        assert!(
-            !baton::is_member(),
-            "`World::run` was called on thread `{}`, which belongs to a world. Start worlds outside of others.",
-            thread::current_name()
-        );
+    pub(super) fn run_once(&self, plan: &Plan) -> Report {
         assert!(
             self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
-        let baton = baton::new_world(self.seed, self.limit, self.keeps_events);
+        let baton = baton::new_world_of(plan, self.limit);
         self.start.iter().for_each(|start| baton.set_unix_origin(*start));
-        disk::configure(&baton, self.disk);
-        let (hosts, done) = (Hosts::new(&baton, self.hosts), Arc::new(Mutex::new(Done::default())));
+        disk::configure(&baton, self.disk.clone());
+        let (hosts, done) = (Hosts::new(&baton, self.hosts.clone()), Arc::new(Mutex::new(Done::default())));
         self.links.apply(hosts.network());
         (0..hosts.len()).for_each(|host| hosts.start(host));
-        if !self.plan.is_empty() {
-            script::start(&hosts, Control::new(&hosts, &done, self.links), self.plan);
+        if !self.script.is_empty() {
+            script::start(&hosts, Control::new(&hosts, &done, self.links.clone()), self.script.clone());
         }
         baton.start();
         baton.wait_until_over(PATIENCE, |thread| {
@@ -442,7 +437,11 @@ impl World {
         let done = std::mem::take(&mut *done.lock());
         let (hash, events) = baton.hash();
         Report {
-            seed: self.seed,
+            seed: plan.seed,
+            explore: plan.explore,
+            is_replay: plan.tape.is_some(),
+            choices: Arc::new(baton.choices()),
+            shrunk: None,
             hash,
             events,
             elapsed: baton.passed(),

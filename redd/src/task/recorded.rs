@@ -56,6 +56,6 @@ impl<'a> PollInWorld<'a> {
             Ran::Yielded(_) => 2,
         };
         let Self { baton, task } = self;
-        baton.record_task(baton::EventKind::Polled, task.id().number(), &|| task.info().to_string(), None, result);
+        baton.record_task(baton::EventKind::Polled, task.id().number(), &|| format!("{:#}", task.info()), None, result);
     }
 }

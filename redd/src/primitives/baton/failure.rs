@@ -25,6 +25,8 @@ pub enum FailureKind {
     Invariant,
     /// A closure of [`World::at`](crate::sim::World::at) or `every` has panicked. The world stops.
     Script,
+    /// A tape that was to be replayed does not fit the program.
+    Tape,
 }
 
 /// A failure of a world: its kind and a text for people.

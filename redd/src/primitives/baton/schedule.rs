@@ -15,10 +15,12 @@
 //! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running,
 //!   and between two polls of a world that is busy (`Baton::before_poll`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::thread::ThreadId;
 
-use super::events::{Event, EventKind, Events};
+use super::events::{Event, EventKind, Events, hash_of, mixed};
+use super::strategy::{Candidate, Choices, Plan, Strategy, task_candidate};
+use super::tape::ChoiceKind;
 use crate::primitives::rng::Rng;
 
 /// What a blocked thread waits for.
@@ -48,34 +50,42 @@ struct Thread {
     was_woken: bool,
     /// Its host has crashed since it was started.
     is_dead: bool,
+    /// How many threads were blocked before it.
+    blocked_at: u64,
 }
 
 /// The threads and the clock of a world.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) events: Events,
-    rng: Rng,
+    strategy: Strategy,
+    /// Seeds of runtimes and threads. Apart from the choices, so that another choice does not change the seeds.
+    seeds: Rng,
     now_ns: u64,
     threads: Vec<Thread>,
-    ready: Vec<usize>,
+    /// In the order in which they became ready (`first-is-plain`).
+    ready: VecDeque<usize>,
     /// Blocked threads with a deadline, the earliest first.
     sleepers: BTreeSet<(u64, usize)>,
     alive: usize,
     /// Of the threads that have not ended, those whose host has crashed since they were started.
     dead: usize,
+    blocked: u64,
 }
 
 impl Schedule {
-    pub(super) fn new(seed: u64, keeps_events: bool) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            events: Events::new(keeps_events),
-            rng: Rng::new(seed),
+            events: Events::new(plan.keeps_events),
+            strategy: Strategy::new(plan),
+            seeds: Rng::new(mixed(plan.seed)),
             now_ns: 0,
             threads: Vec::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             sleepers: BTreeSet::new(),
             alive: 0,
             dead: 0,
+            blocked: 0,
         }
     }
 
@@ -118,21 +128,65 @@ impl Schedule {
 
     /// The next random number of the world.
     pub(super) fn random_u64(&mut self) -> u64 {
-        let random = self.rng.next_u64();
+        let random = self.seeds.next_u64();
         self.record(EventKind::Seeded, 0, [(random >> 32) as u32, random as u32]);
         random
     }
 
-    /// A number below `bound`. Nothing is drawn if there is no choice.
-    pub(super) fn below(&self, bound: usize) -> usize {
-        if bound < 2 { 0 } else { self.rng.below(bound as u32) as usize }
+    /// Chooses a number below `bound`, which is recorded.
+    pub(super) fn choose_number(&mut self, bound: usize) -> usize {
+        self.decide(ChoiceKind::Value, bound, &[])
+    }
+
+    /// Chooses one of the tasks with these numbers, by its index. There may be none if the strategy does not rank candidates.
+    pub(super) fn choose_task(&mut self, bound: usize, numbers: &[u32]) -> usize {
+        let candidates: Vec<_> = numbers.iter().map(|number| task_candidate(*number)).collect();
+        self.decide(ChoiceKind::Task, bound, &candidates)
+    }
+
+    fn decide(&mut self, kind: ChoiceKind, bound: usize, candidates: &[Candidate]) -> usize {
+        let choice = self.strategy.choose(kind, bound, candidates);
+        if bound > 1 {
+            self.record(EventKind::Choice, 0, [bound as u32, choice as u32]);
+        }
+        choice
+    }
+
+    /// Whether something happens that does so in `percent` of all cases.
+    pub(super) fn chance(&mut self, name: &str, percent: u8) -> bool {
+        let happens = self.strategy.chance(percent);
+        self.strategy.describe(&|| format!("chance `{name}` is true"));
+        self.record(EventKind::Chance, 0, [hash_of(name), u32::from(happens)]);
+        happens
+    }
+
+    /// Says what the last choice means, if that is kept and the choice was not the plain one.
+    pub(super) fn describe(&mut self, describe: &dyn Fn() -> String) {
+        self.strategy.describe(describe);
+    }
+
+    /// Whether choices of tasks need to know their numbers.
+    pub(super) fn ranks(&self) -> bool {
+        self.strategy.ranks()
+    }
+
+    pub(super) fn choices(&self) -> Choices {
+        self.strategy.choices()
     }
 
     /// Adds a thread that is ready to run. It is dead if a dead thread has started it.
     pub(super) fn add_thread(&mut self, host: usize, name: String, is_dead: bool) -> usize {
         let index = self.threads.len();
-        self.threads.push(Thread { name, host, id: None, state: ThreadState::Ready, was_woken: false, is_dead });
-        self.ready.push(index);
+        self.threads.push(Thread {
+            name,
+            host,
+            id: None,
+            state: ThreadState::Ready,
+            was_woken: false,
+            is_dead,
+            blocked_at: 0,
+        });
+        self.ready.push_back(index);
         self.alive += 1;
         self.dead += usize::from(is_dead);
         self.record(EventKind::ThreadStarted, index as u32, [host as u32, 0]);
@@ -163,10 +217,14 @@ impl Schedule {
     pub(super) fn choose(&mut self) -> Option<usize> {
         debug_assert!(!self.threads.iter().any(|thread| thread.state == ThreadState::Running), "`one-runs`");
         let count = self.ready.len();
-        if count == 0 {
-            return None;
-        }
-        let index = self.ready.swap_remove(self.below(count));
+        let ranked: Vec<_> =
+            self.ready.iter().filter(|_| self.strategy.ranks()).map(|index| *index as Candidate).collect();
+        let skipped = self.strategy.choose(ChoiceKind::Thread, count, &ranked);
+        let first = self.ready.front().copied()?;
+        self.ready.rotate_left(skipped);
+        let index = self.ready.pop_front()?;
+        self.strategy
+            .describe(&|| format!("{} runs before {}", describe(&self.threads, index), describe(&self.threads, first)));
         self.threads[index].state = ThreadState::Running;
         self.record(EventKind::Switch, index as u32, [count as u32, 0]);
         Some(index)
@@ -188,6 +246,8 @@ impl Schedule {
         if let Some(deadline) = deadline {
             self.sleepers.insert((deadline, index));
         }
+        self.blocked += 1;
+        self.threads[index].blocked_at = self.blocked;
         self.threads[index].state = ThreadState::Blocked { on, deadline };
     }
 
@@ -197,18 +257,22 @@ impl Schedule {
             self.sleepers.remove(&(deadline, index));
         }
         (thread.state, thread.was_woken) = (ThreadState::Ready, was_woken);
-        self.ready.push(index);
+        self.ready.push_back(index);
     }
 
     /// Wakes one of the threads that wait on the word. Returns whether there was one.
     pub(super) fn wake_word(&mut self, word: usize) -> bool {
         let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
-        let waiters = || (0..self.threads.len()).filter(|index| waits(self.threads[*index].state));
-        let woken = waiters().nth(self.below(waiters().count()));
-        woken.is_some_and(|woken| {
-            self.make_ready(woken, true);
-            true
-        })
+        let mut waiters: Vec<_> = (0..self.threads.len()).filter(|index| waits(self.threads[*index].state)).collect();
+        waiters.sort_unstable_by_key(|index| self.threads[*index].blocked_at);
+        let Some(first) = waiters.first().copied() else { return false };
+        let candidates: Vec<_> = waiters.iter().map(|index| *index as Candidate).collect();
+        let woken = waiters[self.strategy.choose(ChoiceKind::Wake, waiters.len(), &candidates)];
+        self.strategy.describe(&|| {
+            format!("{} is woken before {}", describe(&self.threads, woken), describe(&self.threads, first))
+        });
+        self.make_ready(woken, true);
+        true
     }
 
     /// The name of a thread that waits on the word.
@@ -277,12 +341,23 @@ impl Schedule {
     }
 }
 
+/// A thread in words. The first thread of a host has the host's name.
+fn describe(threads: &[Thread], index: usize) -> String {
+    let thread = &threads[index];
+    match threads.iter().find(|other| other.host == thread.host) {
+        Some(first) if first.name != thread.name => {
+            format!("thread [{index}] `{}` of host `{}`", thread.name, first.name)
+        }
+        _ => format!("thread [{index}] `{}`", thread.name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn schedule(threads: usize) -> Schedule {
-        let mut schedule = Schedule::new(1, false);
+        let mut schedule = Schedule::new(&Plan { seed: 1, ..Plan::default() });
         for index in 0..threads {
             assert_eq!(schedule.add_thread(0, format!("thread {index}"), false), index);
         }
@@ -369,7 +444,7 @@ mod tests {
     #[test]
     fn one_seed_chooses_one_order_and_seeds_choose_all_orders() {
         let order = |seed| {
-            let mut schedule = Schedule::new(seed, false);
+            let mut schedule = Schedule::new(&Plan { seed, ..Plan::default() });
             (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new(), false), index));
             let mut order = Vec::new();
             run_all(&mut schedule, |schedule, index| {

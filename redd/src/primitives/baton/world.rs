@@ -21,14 +21,17 @@ use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::cpu::HomeCpu;
 use super::director::Director;
 use super::entropy::Entropy;
-use super::events::{EventKind, Record, hash_of};
+use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
+use super::foreign::Foreign;
 use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
+use super::strategy::{Choices, Plan};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicU32, AtomicU64};
 use crate::sys;
@@ -82,6 +85,10 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    /// Where its threads run.
+    pub(super) cpu: HomeCpu,
+    ranks_tasks: bool,
+    keeps_words: bool,
     origin: Origin,
     now_ns: AtomicU64,
     /// The time of day at virtual time 0, in nanoseconds since 1970.
@@ -89,6 +96,7 @@ pub(crate) struct Baton {
     state: Mutex<State>,
     /// Notified when the world has ended or is abandoned.
     over: Condvar,
+    foreign: Foreign,
 }
 
 impl fmt::Debug for Baton {
@@ -182,10 +190,10 @@ impl State {
 
 impl Baton {
     /// A new world without threads. `member::new_world` makes it known to the threads outside of it.
-    pub(super) fn new(seed: u64, limit: Duration, keeps_events: bool) -> Arc<Self> {
+    pub(super) fn new(plan: &Plan, limit: Duration) -> Arc<Self> {
         let origin = Origin::find();
         let state = State {
-            schedule: Schedule::new(seed, keeps_events),
+            schedule: Schedule::new(plan),
             seats: Vec::new(),
             settlers: Vec::new(),
             next_settler: 0,
@@ -204,12 +212,16 @@ impl Baton {
             caller: None,
         };
         Arc::new(Self {
-            seed,
+            seed: plan.seed,
+            cpu: HomeCpu::choose(),
+            ranks_tasks: state.schedule.ranks(),
+            keeps_words: plan.keeps_events,
             origin,
             now_ns: AtomicU64::new(0),
             unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
             state: Mutex::new(state),
             over: Condvar::new(),
+            foreign: Foreign::new(),
         })
     }
 
@@ -263,7 +275,7 @@ impl Baton {
         (state.schedule.events.hash(), state.schedule.events.count())
     }
 
-    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
+    /// The events, if they are kept, with the names of the threads and the runtimes of the tasks in them.
     pub(crate) fn take_record(&self) -> Record {
         let mut state = self.lock();
         Record {
@@ -389,21 +401,55 @@ impl Baton {
 
     /// Chooses a number below `bound`, which is recorded.
     pub(crate) fn choose(&self, bound: usize) -> usize {
+        if bound < 2 { 0 } else { self.lock().schedule.choose_number(bound) }
+    }
+
+    /// As [`choose`](Self::choose), with words for a choice that is not 0: what it means that this number was chosen.
+    pub(crate) fn choose_with(&self, bound: usize, describe: &dyn Fn(usize) -> String) -> usize {
+        let choice = self.choose(bound);
+        self.describe_choice(&|| describe(choice));
+        choice
+    }
+
+    /// Whether [`choose_task`](Self::choose_task) needs the ids of the tasks.
+    pub(crate) fn ranks_tasks(&self) -> bool {
+        self.ranks_tasks
+    }
+
+    /// Chooses one of `bound` tasks, which stand in the order in which they became ready.
+    pub(crate) fn choose_task(&self, bound: usize, ids: &[u64]) -> usize {
         if bound < 2 {
             return 0;
         }
         let mut state = self.lock();
-        let choice = state.schedule.below(bound);
-        state.schedule.record(EventKind::Choice, 0, [bound as u32, choice as u32]);
-        choice
+        let numbers: Vec<_> = ids.iter().map(|id| state.schedule.events.number_of(*id)).collect();
+        state.schedule.choose_task(bound, &numbers)
+    }
+
+    /// Says what the last choice means, if that is kept and the choice was not the plain one.
+    pub(crate) fn describe_choice(&self, describe: &dyn Fn() -> String) {
+        if self.keeps_words {
+            self.lock().schedule.describe(describe);
+        }
+    }
+
+    pub(crate) fn keeps_words(&self) -> bool {
+        self.keeps_words
+    }
+
+    /// A task in words: `{task:#}` has no id of the process and no age, and this adds its number in the world.
+    pub(crate) fn name_task(&self, id: u64, task: &dyn fmt::Display) -> String {
+        format!("[{}] {task:#}", self.lock().schedule.events.number_of(id))
+    }
+
+    /// The choices of the run so far.
+    pub(crate) fn choices(&self) -> Choices {
+        self.lock().schedule.choices()
     }
 
     /// Whether an event with this name happens now.
     pub(crate) fn chance(&self, name: &str, percent: u8) -> bool {
-        let mut state = self.lock();
-        let happens = state.schedule.below(100) < usize::from(percent);
-        state.schedule.record(EventKind::Chance, 0, [hash_of(name), u32::from(happens)]);
-        happens
+        self.lock().schedule.chance(name, percent)
     }
 
     /// Waits. Returns whether it was woken. It may return early, without a wake and before the time is over (`early-return`).
@@ -480,6 +526,17 @@ impl Baton {
             return self.is_over(state, Stage::Abandoned); // It has failed already.
         }
         let is_limit = state.next_ns().is_some();
+        if state.settlers.is_empty() && !is_limit {
+            drop(state);
+            self.foreign.wait(|| {
+                let state = self.lock();
+                (state.schedule.has_ready(), state.failures.len())
+            });
+            state = self.lock();
+            if state.schedule.has_ready() {
+                return Some(state); // A thread outside of the world has woken one, which is a failure already.
+            }
+        }
         // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
         let acts = if is_ending { state.schedule.first_blocked() } else { Some(mine.index) };
         if let Some(acts) = acts {
@@ -561,6 +618,14 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
+        let foreign = if is_limit { Vec::new() } else { self.foreign.names() };
+        if !foreign.is_empty() {
+            text.push_str(&format!(
+                "Threads of the process that are younger than the world, and do not belong to it: `{}`. If the program has started one and \
+                 waits for it, this is why nothing can happen. Use `spawn_blocking` in its place.\n",
+                foreign.join("`, `")
+            ));
+        }
         runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
         agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
