@@ -126,7 +126,8 @@ impl Engine {
 
     /// A segment for a connection that does not exist.
     fn segment_to_none(&mut self, id: SocketId, packet: &Packet) {
-        let was_graceful = self.sockets.was_graceful(id);
+        let is_graceful = self.sockets.get_mut(id).and_then(|socket| socket.tcp()).is_some_and(Tcp::is_graceful);
+        let was_graceful = is_graceful || self.sockets.was_graceful(id);
         let Body::Segment { from, ref segment, .. } = packet.body else { return };
         match *segment {
             Segment::Fin { sequence } if was_graceful => {
@@ -242,9 +243,11 @@ impl Engine {
             out.bytes.drain(..bytes);
             out.acked = next;
             out.sent = out.sent.max(next);
+            tcp.retry.progresses();
+        }
+        // Otherwise what comes after it may be lost.
+        if out.acked == out.sent {
             tcp.retry.reset();
-        } else if out.acked == out.sent {
-            tcp.retry.reset(); // The answer to a probe.
         }
         if socket.no_space && Socket::has_place(tcp.out.bytes.len(), limit) {
             socket.no_space = false;

@@ -226,6 +226,11 @@ pub(super) struct Listening {
 }
 
 impl Tcp {
+    /// The connection has ended with a FIN in both directions. If the peer repeats its own, it is acknowledged again.
+    pub(super) fn is_graceful(&self) -> bool {
+        self.state == TcpState::Closed && self.out.is_finished() && self.input.has_fin
+    }
+
     pub(super) fn new() -> Self {
         Self {
             state: TcpState::Closed,

@@ -261,7 +261,10 @@ impl Engine {
                 self.stop_listening(id);
                 self.forget(id, false);
             }
-            TcpState::Closed | TcpState::Connecting => self.forget(id, false),
+            TcpState::Closed | TcpState::Connecting => {
+                let is_graceful = tcp.is_graceful();
+                self.forget(id, is_graceful);
+            }
             TcpState::Handshaking | TcpState::Connected => {
                 if is_reset || !tcp.input.bytes.is_empty() {
                     self.send_segment(id, Segment::Reset);

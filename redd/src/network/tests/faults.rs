@@ -357,3 +357,48 @@ fn a_host_that_has_crashed_connects_again_from_another_port_or_after_a_reset_of_
     let strict = net.network.open(1, Family::V4, Kind::Stream);
     net.network.bind(strict, &address).unwrap();
 }
+
+#[test]
+fn an_acknowledgement_of_earlier_bytes_does_not_forget_those_that_were_lost() {
+    let net = Net::new(1);
+    exact(&net, Duration::from_millis(1));
+    let (a, b) = net.connection(0, 1);
+    net.send(a, b"early ").unwrap();
+    net.run_for(Duration::from_micros(1500));
+    // The acknowledgement is on its way.
+    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+    net.send(a, b"lost").unwrap();
+    net.run_for(Duration::from_millis(10));
+    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+    net.run_for(Duration::from_millis(250));
+    assert_eq!(net.drain(b), b"early lost");
+    // Nothing waits for a timer after that.
+    let start = net.now();
+    net.send(a, b"x").unwrap();
+    while net.recv(b, 1).is_err() {
+        assert!(net.step());
+    }
+    assert_eq!(net.now() - start, Duration::from_millis(1));
+}
+
+#[test]
+fn the_last_acknowledgement_of_a_connection_may_be_lost() {
+    for closes in [false, true] {
+        let net = Net::new(1);
+        exact(&net, Duration::from_millis(1));
+        let (a, b) = net.connection(0, 1);
+        net.network.shutdown(a, std::net::Shutdown::Write).unwrap();
+        net.run();
+        net.network.shutdown(b, std::net::Shutdown::Write).unwrap();
+        net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+        net.run_for(Duration::from_millis(2));
+        assert_eq!(code(net.network.peer_addr(a)), libc::ENOTCONN);
+        if closes {
+            net.network.close(a, None);
+        }
+        net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+        net.run();
+        assert_eq!(net.error(b), None);
+        assert_eq!(code(net.network.peer_addr(b)), libc::ENOTCONN);
+    }
+}

@@ -4,6 +4,7 @@ mod buffers;
 mod determinism;
 mod faults;
 mod ports;
+mod random;
 mod reset;
 mod tcp;
 mod udp;
