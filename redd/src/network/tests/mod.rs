@@ -1,5 +1,7 @@
 //! Tests of the room: a network without a world, driven by hand. The clock is a number, and sinks write down their edges.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, and clippy sees that only of their functions")]
+
 mod buffers;
 mod determinism;
 mod faults;

@@ -243,6 +243,10 @@ fn addresses_without_a_host_fail_as_they_do_on_a_subnet() {
     net.run();
     assert_eq!(absent.map(|id| net.error(id)), [Some(libc::EHOSTUNREACH); 2]);
     assert_eq!(net.now(), Duration::from_secs(3));
+    for (ip, expected) in [("fd00::9", libc::EINPROGRESS), ("2001:db8::9", libc::ENETUNREACH)] {
+        let v6 = net.network.open(0, Family::V6, Kind::Stream);
+        assert_eq!(code(net.network.connect(v6, &v4(ip.parse().unwrap(), 9))), expected);
+    }
     let loopback = net.network.open(0, Family::V4, Kind::Stream);
     net.network.bind(loopback, &v4(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
     let (_, other) = net.listener(1, 1);
