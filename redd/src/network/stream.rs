@@ -33,7 +33,7 @@ impl Engine {
             TcpState::Closed => {}
             TcpState::Connecting | TcpState::Handshaking | TcpState::Connected => return os(libc::EINVAL),
         }
-        if tcp.local.is_none() {
+        if !tcp.is_holder {
             self.inet_bind_any(id)?;
         }
         let socket = self.sockets.opened(id)?;
@@ -63,22 +63,21 @@ impl Engine {
     /// `remote` is the address of a destination.
     pub(super) fn tcp_connect(&mut self, id: SocketId, remote: SocketAddr) -> io::Result<()> {
         let socket = self.sockets.opened(id)?;
-        let error = socket.error.take();
+        let (host, reuse) = (socket.host, socket.reuse);
         let tcp = parts(socket)?;
+        // A port that `bind` did not choose is for one connection.
+        let bound = tcp.local.filter(|_| tcp.is_holder);
         match tcp.state {
-            TcpState::Closed if tcp.is_connecting => {
+            TcpState::Closed if std::mem::take(&mut tcp.is_connecting) => {
                 // It has failed meanwhile.
-                tcp.is_connecting = false;
                 (socket.shut_read, socket.shut_write) = (false, false);
-                return os(error.unwrap_or(libc::ECONNABORTED));
+                return os(socket.error.take().unwrap_or(libc::ECONNABORTED));
             }
-            TcpState::Closed => socket.error = error,
+            TcpState::Closed => {}
             TcpState::Connecting => return os(libc::EALREADY),
             TcpState::Connected if std::mem::take(&mut tcp.is_connecting) => return Ok(()),
             TcpState::Listening | TcpState::Handshaking | TcpState::Connected => return os(libc::EISCONN),
         }
-        let (host, reuse) = (socket.host, socket.reuse);
-        let bound = parts(self.sockets.opened(id)?)?.local;
         let mut local = with_source(bound, self.source_for(host, remote.ip()));
         if local.is_ipv4() != remote.is_ipv4() {
             return os(libc::ENETUNREACH);
