@@ -247,6 +247,10 @@ fn addresses_without_a_host_fail_as_they_do_on_a_subnet() {
         let v6 = net.network.open(0, Family::V6, Kind::Stream);
         assert_eq!(code(net.network.connect(v6, &v4(ip.parse().unwrap(), 9))), expected);
     }
+    // From an address of the one family to one of the other.
+    let v6 = net.network.open(0, Family::V6, Kind::Stream);
+    net.network.bind(v6, &v4("::1".parse().unwrap(), 0)).unwrap();
+    assert_eq!(code(net.network.connect(v6, &v4("::ffff:10.0.0.1".parse().unwrap(), 9))), libc::ENETUNREACH);
     let loopback = net.network.open(0, Family::V4, Kind::Stream);
     net.network.bind(loopback, &v4(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
     let (_, other) = net.listener(1, 1);
