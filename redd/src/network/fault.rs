@@ -2,7 +2,7 @@
 //!
 //! Called by `handle`. Links have their own in `link`.
 
-use super::engine::{Engine, Fault, UnixName};
+use super::engine::{Engine, Fault};
 
 impl Engine {
     /// Each connection between the hosts gets a reset at both ends.
@@ -28,11 +28,8 @@ impl Engine {
         host.is_up = false;
         host.tcp.crash();
         host.udp.crash();
-        // The files of Unix sockets are the disk's business.
-        host.unix.retain(|name, socket| {
-            *socket = None;
-            matches!(name, UnixName::Path(_))
-        });
+        // Their files are gone, too, as in a directory such as `/run` that is empty when a host starts.
+        host.unix.clear();
         let ids = std::mem::take(&mut host.sockets);
         for id in ids {
             self.unwatch(id);
