@@ -214,7 +214,7 @@ impl Engine {
         ip.is_unspecified() || self.host_with(host, ip) == Some(host)
     }
 
-    /// Sends a packet of `subject`. One that cannot arrive is lost at once. Segments of one connection stay in order.
+    /// Sends a packet of `subject`. One that cannot arrive is lost at once. Data of one connection stays in order.
     pub(super) fn transmit(&mut self, subject: SocketId, packet: Packet) {
         let (from, to, length) = (packet.from, packet.to, packet.length());
         self.record(EventKind::NetSent, subject, [length as u32, packet.kind()]);
@@ -235,7 +235,9 @@ impl Engine {
         if is_late {
             self.fault(Fault::Late, subject, packet.kind());
         }
+        // An acknowledgement may overtake others: it says what the earlier ones say, too.
         let out = self.sockets.get_mut(subject).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.out);
+        let out = out.filter(|_| !packet.is_acknowledgement());
         let last = out.as_ref().map_or(0, |out| out.last_arrival);
         at = at.max(last);
         if from == to && at <= self.now && (last < self.now || last == 0) {

@@ -402,3 +402,21 @@ fn the_last_acknowledgement_of_a_connection_may_be_lost() {
         assert_eq!(code(net.network.peer_addr(b)), libc::ENOTCONN);
     }
 }
+
+#[test]
+fn a_lost_acknowledgement_does_not_delay_the_data_after_it() {
+    let net = Net::new(1);
+    exact(&net, Duration::from_millis(1));
+    let (a, b) = net.connection(0, 1);
+    net.network.set_link(Some(1), Some(0), &mut |link| link.loss = 0.9);
+    for _ in 0..20 {
+        net.send(a, b"x").unwrap();
+        net.run_for(Duration::from_millis(2));
+    }
+    assert_eq!(net.drain(b).len(), 20);
+    assert!(net.faults(Fault::Late) > 10);
+    net.network.set_link(Some(1), Some(0), &mut |link| link.loss = 0.0);
+    net.send(b, b"y").unwrap();
+    net.run_for(Duration::from_millis(1));
+    assert_eq!(net.recv(a, 9).unwrap(), b"y");
+}
