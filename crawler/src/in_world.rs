@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redd::net::TcpListener;
 use redd::sim::{Report, World, seeds};
+use redd_sim_libc as _; // Its `HashMap`s and `std::time` follow from the seed.
 
 use crate::arguments::{self, Request};
 use crate::demo_site;
@@ -32,6 +33,7 @@ fn crawl(seed: u64, network: impl FnOnce(World) -> World) -> (ExitStatus, Report
     });
     let report = network(world).run();
     report.expect_ok();
+    assert!(report.is_std_simulated());
     let status = status.lock().expect("no thread panics with it").take();
     (status.expect("the host has ended"), report)
 }

@@ -80,6 +80,7 @@ pub(super) enum Fault {
     Reordered = 8,
     Duplicated = 9,
     Reset = 10,
+    OldConnection = 11,
 }
 
 impl Engine {
@@ -224,10 +225,6 @@ impl Engine {
             LinkState::Refused => return self.refuse(&packet),
         }
         let mut at = link.arrival(self.now, length);
-        if from == to && at <= self.now {
-            self.immediate.push_back(packet);
-            return;
-        }
         let mut is_late = false;
         let mut timeout = RETRANSMISSION_NS;
         while link.happens(link.link.loss) && timeout < MAX_RETRANSMISSION_NS {
@@ -238,10 +235,13 @@ impl Engine {
         if is_late {
             self.fault(Fault::Late, subject, packet.kind());
         }
-        if let Some(out) = self.sockets.get_mut(subject).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.out) {
-            at = at.max(out.last_arrival);
-            out.last_arrival = at;
+        let out = self.sockets.get_mut(subject).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.out);
+        let last = out.as_ref().map_or(0, |out| out.last_arrival);
+        at = at.max(last);
+        if from == to && at <= self.now && (last < self.now || last == 0) {
+            return self.immediate.push_back(packet);
         }
+        out.into_iter().for_each(|out| out.last_arrival = at);
         self.queue.push(at, packet);
     }
 

@@ -3,7 +3,6 @@
 //! Called by `network`. Links have their own in `link`.
 
 use super::engine::{Engine, Fault, UnixName};
-use super::ports::Ports;
 
 impl Engine {
     /// Each connection between the hosts gets a reset at both ends.
@@ -27,7 +26,8 @@ impl Engine {
         self.need_host(host);
         let host = &mut self.hosts[host];
         host.is_up = false;
-        (host.tcp, host.udp) = (Ports::default(), Ports::default());
+        host.tcp.crash();
+        host.udp.crash();
         // The files of Unix sockets are the disk's business.
         host.unix.retain(|name, socket| {
             *socket = None;

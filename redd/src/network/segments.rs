@@ -48,6 +48,11 @@ impl Engine {
         let listener = self.hosts[packet.to].tcp.listener(target, |count| rng.below(count as u32) as usize);
         let Some(listener) = listener else { return self.refuse(&packet) };
         self.record(EventKind::NetDelivered, listener, [0, packet.kind()]);
+        if let Some(old) = self.hosts[packet.to].tcp.connection(target, source) {
+            // Its client has crashed since. Linux asks the client, which resets it, and which sends the SYN again.
+            self.reset(old);
+            return self.lost(packet, Fault::OldConnection);
+        }
         let Some(socket) = self.sockets.get_mut(listener) else { return };
         let (host, family, reuse, only_v6) = (socket.host, socket.family, socket.reuse, socket.only_v6);
         let (send_limit, receive_limit) = (socket.send_limit, socket.receive_limit);
@@ -71,7 +76,7 @@ impl Engine {
             ..Socket::new(host, family, socket.kind, Role::Tcp(Box::new(child)))
         };
         let child = self.add_socket(child);
-        self.hosts[host].tcp.add_connection(target, source, reuse);
+        self.hosts[host].tcp.add_connection(child, target, source, reuse);
         let listening = self.sockets.get_mut(listener).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.listening);
         listening.into_iter().for_each(|listening| {
             listening.handshaking.insert(child);

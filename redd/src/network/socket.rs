@@ -181,7 +181,7 @@ pub(super) struct Outgoing {
     pub(super) fin: Option<u64>,
     /// The FIN was sent before that of the peer was received, so TIME_WAIT is on this side.
     pub(super) is_first: bool,
-    /// When the last segment arrives: none overtakes another.
+    /// When the last segment arrives that is on its way: none overtakes another.
     pub(super) last_arrival: u64,
 }
 

@@ -96,7 +96,7 @@ impl Engine {
         } else if !ports.is_new_connection(local, remote) {
             return os(libc::EADDRNOTAVAIL);
         }
-        ports.add_connection(local, remote, reuse);
+        ports.add_connection(id, local, remote, reuse);
         let socket = self.sockets.opened(id)?;
         (socket.shut_read, socket.shut_write) = (false, false);
         let tcp = parts(socket)?;
@@ -198,7 +198,6 @@ impl Engine {
                 Some(error) => os(error),
                 None if socket.shut_read => Ok(0),
                 None if is_closed => os(libc::ENOTCONN),
-                None if buf.is_empty() => Ok(0),
                 None => os(libc::EAGAIN),
             };
         }

@@ -33,8 +33,9 @@
 //! # What is not simulated
 //! - Pipes, child processes, standard input and sockets that were opened without redd return an error of kind `Unsupported`, which names the
 //!   call and its task. The sockets of [`net`](crate::net) are simulated.
-//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host.
-//! - `std::time` shows the real time, `HashMap` has random keys, and threads of `std::thread` do not belong to the world.
+//! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host: [`Disk`].
+//! - `std::time` shows the real time and `HashMap` has random keys, unless the program is linked with the package `redd-sim-libc`.
+//! - Threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
 //! # Examples
@@ -66,6 +67,7 @@
 // | `primitives::clock` | virtual time |
 // | `primitives::thread` | workers, standbys and pool threads start and are joined in the schedule |
 // | `primitives::seed` | seeds of runtimes and threads come from the seed of the world |
+// | `fs::operations` | files are those of the host's disk (`disk`) |
 //
 // Decisions:
 // - **The baton passes where a thread waits, ends, or is about to poll a task.** No lock of redd is held there. So no thread of a world

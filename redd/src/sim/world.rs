@@ -64,6 +64,8 @@ pub struct World {
     script: Script,
     links: Settings,
     pub(super) disk: DiskSettings,
+    /// What is called before each run.
+    resets: Vec<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl fmt::Debug for World {
@@ -87,6 +89,7 @@ impl World {
             script: Script::default(),
             links: Settings::default(),
             disk: DiskSettings::default(),
+            resets: Vec::new(),
         }
     }
 
@@ -501,6 +504,35 @@ impl World {
         self
     }
 
+    /// Calls `f` before each run, on the thread that runs the world. So what hosts and scripts share can be as it was at first, also when
+    /// [`shrink`](Self::shrink) runs the world many times.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::{World, chance};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// let retries = Arc::new(AtomicU32::new(0));
+    /// let reset = retries.clone();
+    /// let world = |seed| {
+    ///     let (retries, reset) = (retries.clone(), reset.clone());
+    ///     World::new(seed).before_each_run(move || reset.store(0, Ordering::Relaxed)).host("host", move || {
+    ///         while chance("retry", 50) {
+    ///             retries.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///         assert!(retries.load(Ordering::Relaxed) < 2, "too many retries");
+    ///     })
+    /// };
+    /// let seed = (0..100).find(|seed| !world(*seed).run().failures().is_empty()).unwrap();
+    /// let shrunk = world(seed).shrink(100).unwrap();
+    /// assert_eq!(shrunk.report().tape().len(), 2, "two retries are enough: {shrunk}");
+    /// ```
+    pub fn before_each_run(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
+        self.resets.push(Arc::new(f));
+        self
+    }
+
     /// Keeps all events of the run, in 24 bytes each, for [`Report::first_difference`], and its [`Report::tape`]. Default: only their
     /// hash.
     pub fn record(mut self, keeps: bool) -> Self {
@@ -523,15 +555,8 @@ impl World {
     ///
     /// // A second before a leap day.
     /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
-    /// let report = World::new(1)
-    ///     .start_at(start)
-    ///     .host("host", move || {
-    ///         # if false {
-    ///         assert_eq!(SystemTime::now(), start);
-    ///         # }
-    ///     })
-    ///     .run();
-    /// report.expect_ok();
+    /// let report = World::new(1).start_at(start).host("host", || println!("{:?}", SystemTime::now())).run();
+    /// assert!(!report.is_std_simulated(), "this example is not linked with it, and prints the real time");
     /// ```
     #[track_caller]
     pub fn start_at(mut self, time: SystemTime) -> Self {
@@ -567,6 +592,7 @@ impl World {
             self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
+        self.resets.iter().for_each(|reset| reset());
         let baton = baton::new_world_of(plan, self.limit);
         self.start.iter().for_each(|start| baton.set_unix_origin(*start));
         disk::configure(&baton, self.disk.clone());

@@ -238,9 +238,10 @@ fn addresses_without_a_host_fail_as_they_do_on_a_subnet() {
     let net = Net::new(1);
     let outside = net.network.open(0, Family::V4, Kind::Stream);
     assert_eq!(code(net.network.connect(outside, &v4(Ipv4Addr::new(192, 0, 2, 1).into(), 9))), libc::ENETUNREACH);
-    let absent = net.client(0, &v4(Ipv4Addr::new(10, 9, 9, 9).into(), 9));
+    // The first one after those of hosts, and another.
+    let absent = [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 9, 9, 9)].map(|ip| net.client(0, &v4(ip.into(), 9)));
     net.run();
-    assert_eq!(net.error(absent), Some(libc::EHOSTUNREACH));
+    assert_eq!(absent.map(|id| net.error(id)), [Some(libc::EHOSTUNREACH); 2]);
     assert_eq!(net.now(), Duration::from_secs(3));
     let loopback = net.network.open(0, Family::V4, Kind::Stream);
     net.network.bind(loopback, &v4(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
@@ -298,4 +299,19 @@ fn the_dump_describes_each_socket() {
     assert!(text.contains("1 packet on its way"), "{text}");
     assert!(text.contains("`host0`: TCP Connected, 10.0.0.1:49152 to 10.0.0.2:49152"), "{text}");
     assert!(text.contains("5 bytes not acknowledged"), "{text}");
+}
+
+#[test]
+fn the_last_acknowledgement_ends_the_connection_with_an_edge() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 1);
+    net.network.shutdown(a, Shutdown::Write).unwrap();
+    net.run();
+    net.take(b);
+    net.network.shutdown(b, Shutdown::Write).unwrap();
+    assert_eq!(net.take(b), "in|out|rdhup|hup");
+    assert!(net.network.peer_addr(b).is_ok());
+    net.run();
+    assert_eq!(net.take(b), "in|out|rdhup|hup");
+    assert_eq!(code(net.network.peer_addr(b)), libc::ENOTCONN);
 }

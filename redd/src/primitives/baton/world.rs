@@ -21,11 +21,13 @@ use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::cpu::HomeCpu;
 use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
-use super::hosts::{Describe, Hosts, MadeIn};
+use super::foreign::Foreign;
+use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
@@ -61,7 +63,7 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    descriptions: Vec<Box<dyn Describe>>,
+    runtimes: Vec<Box<dyn WorldRuntime>>,
     pub(super) parts: Parts,
     /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
     pub(super) runs_agendas: Option<ThreadId>,
@@ -83,6 +85,8 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    /// Where its threads run.
+    pub(super) cpu: HomeCpu,
     ranks_tasks: bool,
     keeps_words: bool,
     origin: Origin,
@@ -92,6 +96,7 @@ pub(crate) struct Baton {
     state: Mutex<State>,
     /// Notified when the world has ended or is abandoned.
     over: Condvar,
+    foreign: Foreign,
 }
 
 impl fmt::Debug for Baton {
@@ -193,7 +198,7 @@ impl Baton {
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            descriptions: Vec::new(),
+            runtimes: Vec::new(),
             parts: Parts::default(),
             runs_agendas: None,
             hosts: Hosts::default(),
@@ -208,6 +213,7 @@ impl Baton {
         };
         Arc::new(Self {
             seed: plan.seed,
+            cpu: HomeCpu::choose(),
             ranks_tasks: state.schedule.ranks(),
             keeps_words: plan.keeps_events,
             origin,
@@ -215,6 +221,7 @@ impl Baton {
             unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
             state: Mutex::new(state),
             over: Condvar::new(),
+            foreign: Foreign::new(),
         })
     }
 
@@ -268,7 +275,7 @@ impl Baton {
         (state.schedule.events.hash(), state.schedule.events.count())
     }
 
-    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
+    /// The events, if they are kept, with the names of the threads and the runtimes of the tasks in them.
     pub(crate) fn take_record(&self) -> Record {
         let mut state = self.lock();
         Record {
@@ -362,9 +369,9 @@ impl Baton {
         self.lock().caller.is_some()
     }
 
-    /// Adds a part to the dump of the world.
-    pub(crate) fn add_description(&self, part: Box<dyn Describe>) {
-        self.lock().descriptions.push(part);
+    /// Adds a runtime to the dump of the world.
+    pub(crate) fn add_runtime(&self, runtime: Box<dyn WorldRuntime>) {
+        self.lock().runtimes.push(runtime);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -519,6 +526,17 @@ impl Baton {
             return self.is_over(state, Stage::Abandoned); // It has failed already.
         }
         let is_limit = state.next_ns().is_some();
+        if state.settlers.is_empty() && !is_limit {
+            drop(state);
+            self.foreign.wait(|| {
+                let state = self.lock();
+                (state.schedule.has_ready(), state.failures.len())
+            });
+            state = self.lock();
+            if state.schedule.has_ready() {
+                return Some(state); // A thread outside of the world has woken one, which is a failure already.
+            }
+        }
         // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
         let acts = if is_ending { state.schedule.first_blocked() } else { Some(mine.index) };
         if let Some(acts) = acts {
@@ -583,10 +601,11 @@ impl Baton {
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
-        let descriptions = std::mem::take(&mut state.descriptions);
+        let runtimes = std::mem::take(&mut state.runtimes);
         let director = state.director.as_ref().map(|director| director.thread);
         let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
+        let agendas = state.parts.agendas.clone();
         drop(state);
         let mut text = String::from(if is_limit {
             "the world has reached its limit of virtual time"
@@ -599,9 +618,18 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        descriptions.iter().for_each(|part| part.describe(&mut text));
+        let foreign = if is_limit { Vec::new() } else { self.foreign.names() };
+        if !foreign.is_empty() {
+            text.push_str(&format!(
+                "Threads of the process that are younger than the world, and do not belong to it: `{}`. If the program has started one and \
+                 waits for it, this is why nothing can happen. Use `spawn_blocking` in its place.\n",
+                foreign.join("`, `")
+            ));
+        }
+        runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
-        state.descriptions = descriptions;
+        state.runtimes = runtimes;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
         self.end_roots(state)
     }
