@@ -1,4 +1,4 @@
-//! What a script does to its world: its turns as the director, and crashes of hosts.
+//! What a script does to its world: its turns as the director, crashes of hosts, and the end of a world that it has found wrong.
 //!
 //! Called by `sim`, and by parts of the world that a crash affects.
 
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::director::{Director, Turn};
 use super::events::EventKind;
+use super::failure::FailureKind;
 use super::member::{HostThread, wait_for_own_end};
 use super::world::{Baton, State};
 
@@ -41,6 +42,18 @@ impl Baton {
         }
         let mut state = self.lock();
         state.director.as_mut().expect("the caller is the director").take_turn()
+    }
+
+    /// Records a failure, and ends all `block_on`s. The caller has the baton.
+    pub(crate) fn fail_and_stop(&self, kind: FailureKind, text: String) {
+        let mut state = self.lock();
+        state.fail(kind, text);
+        drop(self.end_roots(state));
+    }
+
+    /// The names of the threads that a crash should have ended, and that wait forever.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.lock().left.clone()
     }
 
     /// How often this host has crashed.
