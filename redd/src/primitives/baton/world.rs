@@ -70,7 +70,7 @@ pub(super) struct State {
     pub(super) hosts: Hosts,
     pub(super) director: Option<Director>,
     /// The names of the threads that a crash should have ended, and that wait forever.
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
     /// The description of each task that has a number, if events are kept.
     tasks: Vec<String>,
     failures: Vec<WorldFailure>,
@@ -326,21 +326,9 @@ impl Baton {
         }
     }
 
-    /// The names of the threads that a crash should have ended, and that wait forever.
-    pub(crate) fn left(&self) -> Vec<String> {
-        self.lock().left.clone()
-    }
-
     /// Whether all threads have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().stage == Stage::Ended
-    }
-
-    /// Records a failure, and ends all `block_on`s. The caller has the baton.
-    pub(crate) fn fail_and_stop(&self, kind: FailureKind, text: String) {
-        let mut state = self.lock();
-        state.fail(kind, text);
-        drop(self.end_roots(state));
     }
 
     /// Records a failure. The run continues.
@@ -635,7 +623,7 @@ impl Baton {
     }
 
     /// The world has failed: all `block_on`s end, and the director.
-    fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
+    pub(super) fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
         state.stage = Stage::Fails;
         if let Some(director) = state.director.as_ref().map(|director| director.thread) {
             state.schedule.interrupt(director);
