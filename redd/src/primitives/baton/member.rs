@@ -20,10 +20,11 @@ use std::time::{Duration, Instant};
 
 use super::failure::{FailureKind, WorldEnded};
 use super::foreign;
+use super::guard::lock;
 use super::hosts::MadeIn;
 use super::schedule::Wait;
 use super::strategy::Plan;
-use super::world::{Baton, Seat, State, lock};
+use super::world::{Baton, Seat, State};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 use crate::primitives::virtual_time;
