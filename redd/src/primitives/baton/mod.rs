@@ -21,6 +21,7 @@ mod events;
 mod extend;
 mod failure;
 mod foreign;
+mod guard;
 mod hosts;
 pub(crate) mod interposed;
 mod member;
