@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use redd::net::TcpListener;
 use redd::sim::{Report, World, seeds};
-use redd_sim_libc as _; // Its `HashMap`s and `std::time` follow from the seed.
 
 use crate::arguments::{self, Request};
 use crate::demo_site;

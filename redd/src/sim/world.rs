@@ -305,6 +305,31 @@ impl World {
     ///
     /// # Panics
     /// If it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// #[redd::main]
+    /// async fn server() -> std::io::Result<()> {
+    ///     let listener = TcpListener::bind("0.0.0.0:80").await?;
+    ///     let (mut stream, _) = listener.accept().await?;
+    ///     assert_eq!(stream.read_to_end(&mut Vec::new()).await?, 500_000);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() -> std::io::Result<()> {
+    ///     sleep(Duration::from_millis(1)).await; // The server listens by now.
+    ///     TcpStream::connect("server:80").await?.write_all(&[0; 500_000]).await
+    /// }
+    ///
+    /// let report = World::new(1).bandwidth(100_000).host("server", server).host("client", client).run();
+    /// assert_eq!(report.expect_ok().elapsed().as_secs(), 5);
+    /// ```
     #[track_caller]
     pub fn bandwidth(self, bytes: u64) -> Self {
         self.set("`World::bandwidth`", Setting::Bandwidth(Some(bytes)))
@@ -315,6 +340,36 @@ impl World {
     ///
     /// # Panics
     /// If it is not from 0.0 to 1.0.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::UdpSocket;
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// #[redd::main]
+    /// async fn receiver() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:53").await?;
+    ///     let mut received = Vec::new();
+    ///     while let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut [0; 8])).await {
+    ///         received.push(length?);
+    ///     }
+    ///     assert_eq!(received, [0; 0]);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn sender() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    ///     redd::time::sleep(Duration::from_millis(100)).await;
+    ///     for length in 1..=5 {
+    ///         socket.send_to(&[0; 8][..length], "receiver:53").await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// World::new(1).loss(1.0).host("receiver", receiver).host("sender", sender).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn loss(self, probability: f64) -> Self {
         self.set("`World::loss`", Setting::Loss(probability))
@@ -324,6 +379,37 @@ impl World {
     ///
     /// # Panics
     /// If it is not from 0.0 to 1.0.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::UdpSocket;
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// #[redd::main]
+    /// async fn receiver() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:53").await?;
+    ///     let mut received = Vec::new();
+    ///     while let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut [0; 8])).await {
+    ///         received.push(length?);
+    ///     }
+    ///     assert_eq!(received.len(), 5);
+    ///     assert!(!received.is_sorted());
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn sender() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    ///     redd::time::sleep(Duration::from_millis(100)).await;
+    ///     for length in 1..=5 {
+    ///         socket.send_to(&[0; 8][..length], "receiver:53").await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// World::new(1).reorder(0.5).host("receiver", receiver).host("sender", sender).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn reorder(self, probability: f64) -> Self {
         self.set("`World::reorder`", Setting::Reorder(probability))
@@ -333,6 +419,36 @@ impl World {
     ///
     /// # Panics
     /// If it is not from 0.0 to 1.0.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::UdpSocket;
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// #[redd::main]
+    /// async fn receiver() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:53").await?;
+    ///     let mut received = Vec::new();
+    ///     while let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut [0; 8])).await {
+    ///         received.push(length?);
+    ///     }
+    ///     assert_eq!(received.len(), 10);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn sender() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    ///     redd::time::sleep(Duration::from_millis(100)).await;
+    ///     for length in 1..=5 {
+    ///         socket.send_to(&[0; 8][..length], "receiver:53").await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// World::new(1).duplicate(1.0).host("receiver", receiver).host("sender", sender).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn duplicate(self, probability: f64) -> Self {
         self.set("`World::duplicate`", Setting::Duplicate(probability))
@@ -344,6 +460,38 @@ impl World {
     ///
     /// # Panics
     /// If it is more than 100.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// #[redd::main]
+    /// async fn server() -> std::io::Result<()> {
+    ///     let listener = TcpListener::bind("0.0.0.0:80").await?;
+    ///     let (mut stream, _) = listener.accept().await?;
+    ///     let (mut total, mut reads) = (0, 0);
+    ///     loop {
+    ///         let length = stream.read(&mut [0; 1000]).await?; // A program must not expect all in one read.
+    ///         if length == 0 {
+    ///             break;
+    ///         }
+    ///         (total, reads) = (total + length, reads + 1);
+    ///     }
+    ///     assert!(total == 1000 && reads > 1);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() -> std::io::Result<()> {
+    ///     sleep(Duration::from_millis(1)).await; // The server listens by now.
+    ///     TcpStream::connect("server:80").await?.write_all(&[0; 1000]).await
+    /// }
+    ///
+    /// World::new(1).short_reads(100).host("server", server).host("client", client).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn short_reads(self, percent: u8) -> Self {
         self.set("`World::short_reads`", Setting::ShortReads(percent))

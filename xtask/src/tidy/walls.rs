@@ -61,7 +61,7 @@ const NARROW: &[(&str, &[&str])] = &[
     ("io/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
     ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/", "disk/"]),
-    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/"]),
+    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/", "sim/control.rs"]),
     ("process/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
 ];
 
