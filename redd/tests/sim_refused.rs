@@ -147,6 +147,20 @@ fn a_thread_outside_of_the_world_cannot_use_its_sockets() {
 }
 
 #[test]
+fn a_thread_of_a_world_has_no_sockets_in_a_runtime_outside() {
+    let outside = Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = outside.handle().clone();
+    let main = move || {
+        let _guard = handle.enter();
+        let error = UnixDatagram::unbound().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("`host` belongs to a simulated world"), "{error}");
+    };
+    World::new(1).host("host", main).run().expect_ok();
+    drop(outside);
+}
+
+#[test]
 fn a_runtime_outside_of_worlds_refuses_none_of_it() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
