@@ -120,6 +120,8 @@ fn a_host_has_its_own_address_and_others_see_it() {
                 let stream = connect_to("server:80").await;
                 let server = lookup_host(("server", 80)).await.unwrap().next().unwrap();
                 assert_eq!(stream.peer_addr().unwrap(), server);
+                let shown = format!("{stream:?}");
+                assert_eq!(shown, format!("tcp {} to {server}", stream.local_addr().unwrap()));
                 let error = lookup_host("nowhere:80").await.err().unwrap();
                 assert!(error.to_string().contains("nowhere"), "{error}");
                 let error = TcpStream::connect("nowhere:80").await.unwrap_err();
@@ -310,6 +312,25 @@ fn a_socket_that_was_taken_out_is_found_again() {
 }
 
 #[test]
+fn a_socket_that_was_taken_out_and_closed_is_closed_for_its_peer() {
+    on_one_host(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let server = server.into_std().unwrap();
+        // Under another number, too, it is the same socket.
+        let other = server.try_clone().unwrap();
+        drop(server);
+        assert!(timeout(Duration::from_secs(1), client.read_u8()).await.is_err());
+        let mut server = TcpStream::from_std(other).unwrap();
+        server.write_all(b"x").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'x');
+        drop(server.into_std().unwrap());
+        assert_eq!(client.read_u8().await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    });
+}
+
+#[test]
 fn a_socket_that_was_never_registered_is_closed() {
     on_one_host(|| async {
         let socket = TcpSocket::new_v4().unwrap();
@@ -476,6 +497,55 @@ fn a_timeout_ends_a_read_from_a_silent_peer() {
         assert!(timeout(Duration::from_secs(30), client.read_u8()).await.is_err());
         assert_eq!(start.elapsed(), Duration::from_secs(30));
     });
+}
+
+#[test]
+fn a_partition_is_a_black_hole_and_what_was_written_arrives_after_it() {
+    World::new(4)
+        .host("server", run(|| serve_echo(1)))
+        .host(
+            "client",
+            run(|| async {
+                let mut stream = connect_to("server:80").await;
+                stream.write_all(b"before").await.unwrap();
+                let mut word = [0; 6];
+                stream.read_exact(&mut word).await.unwrap();
+                sleep(Duration::from_secs(2)).await;
+                stream.write_all(b"during").await.unwrap();
+                assert!(timeout(Duration::from_secs(3), stream.read_exact(&mut word)).await.is_err());
+                let connecting = timeout(Duration::from_secs(1), TcpStream::connect("server:80")).await;
+                assert!(connecting.is_err(), "no answer at all");
+                stream.read_exact(&mut word).await.unwrap();
+                assert_eq!(&word, b"during");
+            }),
+        )
+        .at(Duration::from_secs(1), |w| w.partition(&["server"], &["client"]))
+        .at(Duration::from_secs(10), |w| w.heal())
+        .run()
+        .expect_ok();
+}
+
+#[test]
+fn a_crash_of_the_server_is_a_reset_once_it_is_up_again() {
+    World::new(4)
+        .service("server", run(|| serve_echo(100)))
+        .host(
+            "client",
+            run(|| async {
+                let mut stream = connect_to("server:80").await;
+                sleep(Duration::from_secs(2)).await;
+                // Nothing has told the client.
+                stream.write_all(b"x").await.unwrap();
+                assert_eq!(stream.read_u8().await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+                ask_echo(b"a new connection").await;
+            }),
+        )
+        .at(Duration::from_secs(1), |w| {
+            w.crash("server");
+            w.restart_after("server", Duration::from_secs(4));
+        })
+        .run()
+        .expect_ok();
 }
 
 #[test]

@@ -122,11 +122,11 @@ fn multicast_and_devices_are_not_supported() {
     in_world(|| async {
         let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
         let (group, any) = ("224.0.0.251".parse().unwrap(), "0.0.0.0".parse().unwrap());
-        for result in
-            [socket.join_multicast_v4(group, any), socket.leave_multicast_v4(group, any), socket.bind_device(None)]
-        {
+        for result in [socket.join_multicast_v4(group, any), socket.bind_device(None)] {
             assert_eq!(result.unwrap_err().raw_os_error(), Some(95), "EOPNOTSUPP");
         }
+        let error = socket.leave_multicast_v4(group, any).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrNotAvailable, "it is in no group");
     });
 }
 
@@ -144,6 +144,20 @@ fn a_thread_outside_of_the_world_cannot_use_its_sockets() {
         let error = UdpSocket::bind(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
     });
+}
+
+#[test]
+fn a_thread_of_a_world_has_no_sockets_in_a_runtime_outside() {
+    let outside = Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = outside.handle().clone();
+    let main = move || {
+        let _guard = handle.enter();
+        let error = UnixDatagram::unbound().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("`host` belongs to a simulated world"), "{error}");
+    };
+    World::new(1).host("host", main).run().expect_ok();
+    drop(outside);
 }
 
 #[test]

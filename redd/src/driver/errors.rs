@@ -49,6 +49,14 @@ pub(super) fn foreign_thread() -> io::Error {
     ))
 }
 
+/// The error of a thread of a world that uses a runtime outside of it.
+pub(super) fn runtime_outside() -> io::Error {
+    unsupported(format!(
+        "thread `{}` belongs to a simulated world, and this runtime does not. Build the runtime on a thread of the world",
+        thread::current_name()
+    ))
+}
+
 fn described(fd: RawFd) -> Box<str> {
     crate::sys::descriptor::describe(fd).unwrap_or_else(|| "a descriptor".into())
 }

@@ -32,6 +32,7 @@ pub(crate) use readiness::{Registration, Source};
 use crate::collections::wake_list::WakeList;
 use crate::observe::waiter::WaiterInfo;
 use crate::primitives::atomic::{AtomicU64, Ordering};
+use crate::primitives::baton;
 use crate::primitives::event_wait::wait_for_events;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
@@ -73,6 +74,7 @@ impl Driver {
     /// An error means that epoll is broken: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
         if let Some(simulated) = &self.simulated {
+            simulated.close_abandoned();
             return Ok(simulated.wait(buffer, timeout));
         }
         wait_for_events(&self.epoll, buffer, timeout)?;
@@ -191,6 +193,9 @@ impl Driver {
     /// Registers a socket of `net`. Returns its number: that of the descriptor, or in a world that of the simulated socket.
     fn register_socket(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<(RawFd, u32, u32)> {
         let Some(simulated) = &self.simulated else {
+            if baton::is_member() {
+                return Err(errors::runtime_outside());
+            }
             let (index, generation) = self.register(fd.as_raw_fd(), interest)?;
             return Ok((fd.as_raw_fd(), index, generation));
         };

@@ -9,7 +9,8 @@
 //! # Invariants
 //! - `by-inode`: a shadow is found by the inode of its socket. So it is found again after a program has taken the descriptor out of a
 //!   socket and has passed it in elsewhere, and a descriptor number that is used again means nothing.
-//! - `shadow-outlives`: a registered socket is closed in the network before its shadow is closed.
+//! - `shadow-outlives`: a registered socket is closed in the network before its shadow is closed. One that was taken out is closed when
+//!   a driver of the world waits and the shadow is closed.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -47,6 +48,8 @@ struct Table {
     /// `by-inode`.
     ids: BTreeMap<u64, SocketId>,
     shadows: BTreeMap<SocketId, Shadow>,
+    /// Sockets that a program has taken out of their registration. It may close the descriptor, which reports that to nobody.
+    taken_out: Vec<SocketId>,
     /// Connections that were accepted when there was no descriptor for a shadow, with their listener and peer.
     without_shadow: Vec<(SocketId, SocketId, Address)>,
 }
@@ -90,6 +93,9 @@ pub(super) struct Registered<'a> {
 
 impl Shadows {
     fn of(baton: &Arc<Baton>) -> Arc<Self> {
+        if let Some(shadows) = baton.existing_part() {
+            return shadows;
+        }
         let network = network::of(baton);
         baton.part(|| Arc::new(Self { network, table: Mutex::new(Table::default()) }))
     }
@@ -140,9 +146,23 @@ impl Shadows {
         Ok(())
     }
 
+    /// Closes the simulated sockets whose shadows the program has closed after it had taken them out.
+    fn close_abandoned(&self) {
+        let taken_out = self.table.lock().taken_out.clone();
+        for id in taken_out {
+            let shadow = self.table.lock().shadows.get(&id).map(|shadow| (shadow.fd, shadow.inode));
+            let is_open =
+                |(fd, inode)| sys::descriptor::inode_of(fd) == Some(inode) || sys::descriptor::is_socket_open(inode);
+            if !shadow.is_some_and(is_open) {
+                self.close(id);
+            }
+        }
+    }
+
     /// Closes the simulated socket.
     fn close(&self, id: SocketId) {
         let mut table = self.table.lock();
+        table.taken_out.retain(|taken_out| *taken_out != id);
         let shadow = table.shadows.remove(&id);
         if let Some(shadow) = &shadow {
             table.ids.remove(&shadow.inode);
@@ -210,6 +230,7 @@ impl Shadows {
 
 impl Here {
     pub(super) fn open(&self, domain: Domain, ty: Type) -> io::Result<Socket> {
+        expect_alive()?;
         let (family, kind) = (family_of(domain)?, kind_of(ty)?);
         let socket = new_shadow(family, kind)?;
         self.shadows.add(self.shadows.network.open(self.host, family, kind), socket.as_fd(), family, kind)?;
@@ -217,6 +238,7 @@ impl Here {
     }
 
     pub(super) fn pair(&self, ty: Type) -> io::Result<(Socket, Socket)> {
+        expect_alive()?;
         let kind = kind_of(ty)?;
         let sockets = (new_shadow(Family::Unix, kind)?, new_shadow(Family::Unix, kind)?);
         let ids = self.shadows.network.pair(self.host, kind);
@@ -226,6 +248,7 @@ impl Here {
     }
 
     pub(super) fn bind(&self, fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<()> {
+        expect_alive()?;
         let id = self.shadows.find_or_adopt(self.host, fd)?;
         let socket = SockRef::from(&fd);
         self.shadows.network.set_reuse(id, socket.reuse_address()?);
@@ -235,6 +258,7 @@ impl Here {
     }
 
     pub(super) fn listen(&self, fd: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
+        expect_alive()?;
         let id = self.shadows.find_or_adopt(self.host, fd)?;
         self.shadows.pass_buffers_on(id, fd)?;
         self.shadows.network.listen(id, backlog)?;
@@ -245,6 +269,7 @@ impl Here {
     }
 
     pub(super) fn connect(&self, fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<()> {
+        expect_alive()?;
         let id = self.shadows.find_or_adopt(self.host, fd)?;
         self.shadows.pass_buffers_on(id, fd)?;
         match self.shadows.network.connect(id, &from_system(address)) {
@@ -276,6 +301,7 @@ impl Here {
     }
 
     pub(super) fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        expect_alive()?;
         self.shadows.network.resolve(self.host, name)
     }
 }
@@ -297,6 +323,7 @@ impl SimulatedDriver {
                 return Err(io::Error::from_raw_os_error(libc::EEXIST));
             }
             shadow.fd = fd.as_raw_fd();
+            table.taken_out.retain(|taken_out| *taken_out != id);
         }
         shadows.pass_buffers_on(id, fd)?;
         shadows.network.watch(id, Arc::clone(self.events()) as Arc<dyn Sink>, token);
@@ -307,8 +334,17 @@ impl SimulatedDriver {
     pub(super) fn unregister(&self, number: u32) {
         let (shadows, id) = (self.shadows(), SocketId::from_number(number));
         shadows.network.unwatch(id);
-        if let Some(shadow) = shadows.table.lock().shadows.get_mut(&id) {
+        let mut table = shadows.table.lock();
+        if let Some(shadow) = table.shadows.get_mut(&id) {
             shadow.is_registered = false;
+            table.taken_out.push(id);
+        }
+    }
+
+    /// The program has run for a while: sockets that it has taken out may be closed by now.
+    pub(super) fn close_abandoned(&self) {
+        if let (Some(shadows), true) = (self.baton().existing_part::<Shadows>(), self.baton().is_here()) {
+            shadows.close_abandoned();
         }
     }
 
@@ -329,7 +365,7 @@ impl SimulatedDriver {
     }
 
     fn check_thread(&self) -> io::Result<()> {
-        if self.baton().is_here() { Ok(()) } else { Err(super::errors::foreign_thread()) }
+        if self.baton().is_here() { expect_alive() } else { Err(super::errors::foreign_thread()) }
     }
 }
 
@@ -423,6 +459,11 @@ impl Registered<'_> {
     pub(super) fn take_error(self) -> io::Result<Option<io::Error>> {
         self.network()?.take_error(self.id)
     }
+}
+
+/// `EIO` on a thread whose host has crashed since it was started.
+fn expect_alive() -> io::Result<()> {
+    if baton::is_dead() { Err(io::Error::from_raw_os_error(libc::EIO)) } else { Ok(()) }
 }
 
 fn family_of(domain: Domain) -> io::Result<Family> {

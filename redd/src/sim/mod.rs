@@ -63,7 +63,8 @@
 // | Functions of | In a world |
 // |---|---|
 // | `primitives::futex` | parkers, the event count, the pool and `blocking_*` wait for a wake in the schedule; a wake chooses a waiter by seed |
-// | `driver::Driver` | has no descriptors; its wait is a parker with a timeout, and its wake unparks |
+// | `driver::Driver` | its wait is a parker with a timeout, and its wake unparks; events of sockets come from the network (`driver::simulated`) |
+// | `driver::operations` | sockets of `net` are those of the network; each has a real socket for options (`driver::shadows`) |
 // | `primitives::clock` | virtual time |
 // | `primitives::thread` | workers, standbys and pool threads start and are joined in the schedule |
 // | `primitives::seed` | seeds of runtimes and threads come from the seed of the world |

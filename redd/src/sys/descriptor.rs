@@ -61,6 +61,23 @@ pub(crate) fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(unsafe { status.assume_init() }.st_ino)
 }
 
+/// As [`inode`], of what is open under this number.
+pub(crate) fn inode_of(fd: RawFd) -> Option<u64> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
+    inode(unsafe { BorrowedFd::borrow_raw(fd) }).ok()
+}
+
+/// Whether a socket with this inode is open under any number.
+pub(crate) fn is_socket_open(inode: u64) -> bool {
+    let name = format!("socket:[{inode}]");
+    let is_it =
+        |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == &*name);
+    std::fs::read_dir("/proc/self/fd").is_ok_and(|entries| entries.flatten().any(is_it))
+}
+
 /// Returns the linger time of a socket. `None` if it has none, and if the number is no open socket.
 pub(crate) fn linger(fd: RawFd) -> Option<Duration> {
     if fd < 0 {
@@ -123,5 +140,18 @@ mod tests {
         let file = std::fs::File::open("/dev/null").expect("it is there");
         assert_eq!(about(&file).as_deref(), Some("/dev/null"));
         assert_eq!(describe(-1), None);
+    }
+
+    #[test]
+    fn a_socket_is_open_until_its_last_descriptor_is_closed() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let (fd, inode) = (socket.as_raw_fd(), inode_of(socket.as_raw_fd()).expect("is open"));
+        let other = socket.try_clone().expect("descriptors left");
+        assert!(inode_of(other.as_raw_fd()) == Some(inode) && is_socket_open(inode));
+        drop(socket);
+        assert!(inode_of(fd) != Some(inode) && is_socket_open(inode));
+        drop(other);
+        assert!(!is_socket_open(inode));
+        assert_eq!((inode_of(-1), linger(-1)), (None, None));
     }
 }

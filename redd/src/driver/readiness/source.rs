@@ -265,6 +265,8 @@ impl Registration {
 
     /// Tries `f`, and waits for `direction` each time that it would block. `f` gets the readiness that was seen before
     /// the try.
+    // Inlined, as `poll_until` is.
+    #[inline(always)]
     pub(crate) fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
@@ -345,6 +347,8 @@ fn would_block<R>(result: &io::Result<R>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
+// Inlined, as `poll_until` is.
+#[inline(always)]
 fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match f() {
@@ -486,9 +490,13 @@ pub(crate) struct Source<S> {
     io: S,
 }
 
-/// Shows the descriptor alone, which is what programs log.
+/// Shows the descriptor alone, which is what programs log. A simulated socket is shown with its addresses in the world.
 impl<S: fmt::Debug> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Registration { driver, number, .. } = &self.registration;
+        if driver.is_simulated() {
+            return f.write_str(driver.describe(*number).as_deref().unwrap_or("a socket that was closed"));
+        }
         self.io.fmt(f)
     }
 }
