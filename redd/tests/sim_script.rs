@@ -325,6 +325,42 @@ fn a_crash_ends_what_the_host_does_and_its_futures_are_dropped() {
 }
 
 #[test]
+fn a_crash_in_the_middle_of_an_instant_leaves_ready_tasks_unpolled() {
+    for runtime in FLAVORS {
+        let mut all = BTreeSet::new();
+        for seed in 0..50 {
+            let (steps, at_crash) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+            let (inside, seen, count) = (steps.clone(), steps.clone(), at_crash.clone());
+            let main = move || {
+                runtime().block_on(async {
+                    for _ in 0..4 {
+                        let inside = inside.clone();
+                        redd::spawn(async move {
+                            sleep(secs(1)).await;
+                            for _ in 0..10 {
+                                inside.fetch_add(1, Ordering::Relaxed);
+                                yield_now().await;
+                            }
+                        });
+                    }
+                    pending::<()>().await;
+                });
+            };
+            let crash = move |w: &mut Control| {
+                w.crash("host");
+                count.store(seen.load(Ordering::Relaxed), Ordering::Relaxed);
+            };
+            let report = World::new(seed).host("host", main).host("other", sleeps(secs(2))).at(secs(1), crash).run();
+            report.expect_ok();
+            let at_crash = at_crash.load(Ordering::Relaxed);
+            assert_eq!(steps.load(Ordering::Relaxed), at_crash, "seed {seed}");
+            all.insert(at_crash);
+        }
+        assert!(all.iter().any(|steps| (1..40).contains(steps)), "some crashes come in the middle: {all:?}");
+    }
+}
+
+#[test]
 fn closures_that_wait_end_with_their_host() {
     for runtime in FLAVORS {
         for seed in 0..30 {
