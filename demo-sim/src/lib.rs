@@ -3,6 +3,7 @@
 //! The programs are ordinary ones for Tokio. The tests run them as hosts of `redd::sim::World`.
 
 pub mod raft;
+pub mod repeat;
 pub mod service;
 pub mod shop;
 pub mod wire;

@@ -4,7 +4,7 @@
 
 use futures::FutureExt;
 use redd::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use redd::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream, lookup_host};
 use redd::runtime::Builder;
 use redd::sim::{FailureKind, Report, World, settle};
 use redd::task::JoinSet;
@@ -351,6 +351,94 @@ fn a_connect_that_is_dropped_closes_the_socket() {
 }
 
 #[test]
+fn datagrams_arrive_from_who_sent_them() {
+    World::new(2)
+        .host(
+            "server",
+            run(|| async {
+                let socket = UdpSocket::bind("0.0.0.0:53").await.unwrap();
+                let mut buf = [0; 100];
+                for _ in 0..3 {
+                    let peeked = socket.peek_sender().await.unwrap();
+                    let (len, peer) = socket.recv_from(&mut buf).await.unwrap();
+                    assert_eq!(peeked, peer);
+                    assert_eq!(socket.send_to(&buf[..len], peer).await.unwrap(), len);
+                }
+            }),
+        )
+        .host(
+            "client",
+            run(|| async {
+                sleep(Duration::from_millis(5)).await;
+                let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+                socket.connect("server:53").await.unwrap();
+                assert_eq!(socket.peer_addr().unwrap(), lookup_host("server:53").await.unwrap().next().unwrap());
+                for text in [&b"one"[..], b"", b"three"] {
+                    socket.send(text).await.unwrap();
+                    let mut buf = Vec::with_capacity(50);
+                    assert_eq!(socket.recv_buf(&mut buf).await.unwrap(), text.len());
+                    assert_eq!(buf, text);
+                }
+                assert_eq!(socket.try_recv(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            }),
+        )
+        .run()
+        .expect_ok();
+}
+
+#[test]
+fn unix_sockets_connect_within_a_host() {
+    on_one_host(|| async {
+        let listener = UnixListener::bind("\0simulated").unwrap();
+        assert_eq!(listener.local_addr().unwrap().as_abstract_name(), Some(&b"simulated"[..]));
+        let mut client = UnixStream::connect("\0simulated").await.unwrap();
+        let (mut server, peer) = listener.accept().await.unwrap();
+        assert!(peer.is_unnamed());
+        client.write_all(b"hello").await.unwrap();
+        let mut word = [0; 5];
+        server.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"hello");
+        assert_eq!(client.peer_cred().unwrap(), server.peer_cred().unwrap());
+        assert_eq!(UnixStream::connect("\0nowhere").await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    });
+}
+
+#[test]
+fn pairs_of_unix_sockets() {
+    on_one_host(|| async {
+        let (mut left, mut right) = UnixStream::pair().unwrap();
+        assert!(left.try_write(b"ping").unwrap() == 4);
+        let mut word = [0; 4];
+        right.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"ping");
+        drop(right);
+        assert_eq!(left.read(&mut word).await.unwrap(), 0);
+        let (left, right) = UnixDatagram::pair().unwrap();
+        left.send(b"one").await.unwrap();
+        left.send(b"two").await.unwrap();
+        assert_eq!(right.recv(&mut word).await.unwrap(), 3);
+        assert_eq!(right.recv(&mut word).await.unwrap(), 3);
+        assert_eq!(&word[..3], b"two");
+    });
+}
+
+#[test]
+fn unix_datagrams_have_names() {
+    on_one_host(|| async {
+        let server = UnixDatagram::bind("\0server").unwrap();
+        let client = UnixDatagram::bind("\0client").unwrap();
+        client.send_to(b"ping", "\0server").await.unwrap();
+        let mut buf = [0; 10];
+        let (len, peer) = server.recv_from(&mut buf).await.unwrap();
+        assert_eq!(&buf[..len], b"ping");
+        assert_eq!(peer.as_abstract_name(), Some(&b"client"[..]));
+        client.connect("\0server").unwrap();
+        assert_eq!(client.send(b"more").await.unwrap(), 4);
+        assert_eq!(server.recv(&mut buf).await.unwrap(), 4);
+    });
+}
+
+#[test]
 fn ipv6_works_on_every_machine() {
     on_one_host(|| async {
         let listener = TcpListener::bind("[::1]:0").await.unwrap();
@@ -416,6 +504,32 @@ fn a_dump_shows_sockets_by_their_simulated_addresses() {
     let text = failure.to_string();
     assert!(text.contains("tcp 10.0.0.1:80 to 10.0.0.2:"), "{text}");
     assert!(text.contains("sim_net.rs:"), "{text}");
+}
+
+#[test]
+fn shadows_are_closed_with_their_sockets() {
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    World::new(1)
+        .host(
+            "host",
+            run(move || async move {
+                let round = || async {
+                    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                    drop((listener.accept().await.unwrap(), client, UnixStream::pair().unwrap()));
+                    drop(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                };
+                round().await;
+                let before = open();
+                for _ in 0..1000 {
+                    round().await;
+                }
+                // Other tests of this process have descriptors of their own.
+                assert!(open() < before + 1000);
+            }),
+        )
+        .run()
+        .expect_ok();
 }
 
 #[redd::test(sim, seeds = 10, flavor = "multi_thread")]

@@ -9,7 +9,7 @@
 use redd::io::unix::AsyncFd;
 use redd::io::{AsyncReadExt, Interest};
 use redd::net::unix::pipe;
-use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram};
+use redd::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use redd::process::Command;
 use redd::runtime::Builder;
 use redd::sim::World;
@@ -35,6 +35,18 @@ fn refusal<T>(result: io::Result<T>) -> String {
     assert!(text.contains("called at redd/tests/sim_refused.rs:"), "{text}");
     assert!(text.contains("by task ") && text.contains("`reader`, spawned at redd/tests/sim_refused.rs:"), "{text}");
     text
+}
+
+#[test]
+fn async_fd_names_the_descriptor() {
+    in_world(|| async {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let text = refusal(AsyncFd::new(ours));
+        assert!(text.contains("unix stream") && text.contains("`io::duplex`"), "{text}");
+        // Nor on the descriptor of a simulated socket, which carries no bytes.
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        refusal(AsyncFd::with_interest(socket.into_std().unwrap(), Interest::READABLE));
+    });
 }
 
 #[test]
@@ -64,6 +76,27 @@ fn a_socket_that_was_bound_or_connected_outside_is_named() {
 }
 
 #[test]
+fn system_calls_of_the_program_on_a_simulated_socket_are_refused_and_not_made() {
+    in_world(|| async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let refused = || -> io::Result<()> { panic!("it is called") };
+        let text = refusal(socket.try_io(Interest::WRITABLE, refused));
+        assert!(text.contains("carries no bytes") && text.contains("`try_read`"), "{text}");
+        refusal(socket.async_io(Interest::READABLE, refused).await);
+        let (left, _right) = UnixStream::pair().unwrap();
+        refusal(left.try_io(Interest::WRITABLE, refused));
+        refusal(left.async_io(Interest::WRITABLE, refused).await);
+        let (left, _right) = UnixDatagram::pair().unwrap();
+        refusal(left.try_io(Interest::WRITABLE, refused));
+        refusal(left.async_io(Interest::WRITABLE, refused).await);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        refusal(stream.try_io(Interest::WRITABLE, refused));
+        refusal(stream.async_io(Interest::WRITABLE, refused).await);
+    });
+}
+
+#[test]
 fn child_processes_are_not_started() {
     in_world(|| async {
         let directory = tempfile::tempdir().unwrap();
@@ -81,6 +114,35 @@ fn standard_input_is_not_read() {
     in_world(|| async {
         let text = refusal(redd::io::stdin().read_u8().await);
         assert!(text.contains("standard input"), "{text}");
+    });
+}
+
+#[test]
+fn multicast_and_devices_are_not_supported() {
+    in_world(|| async {
+        let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+        let (group, any) = ("224.0.0.251".parse().unwrap(), "0.0.0.0".parse().unwrap());
+        for result in
+            [socket.join_multicast_v4(group, any), socket.leave_multicast_v4(group, any), socket.bind_device(None)]
+        {
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(95), "EOPNOTSUPP");
+        }
+    });
+}
+
+#[test]
+fn a_thread_outside_of_the_world_cannot_use_its_sockets() {
+    in_world(|| async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let thread = std::thread::Builder::new().name("foreign".to_owned());
+        let error = thread.spawn(move || socket.local_addr().unwrap_err()).unwrap().join().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        let text = error.to_string();
+        assert!(text.contains("`foreign`") && text.contains("`spawn_blocking`"), "{text}");
+        // It was dropped there, which is no event of the world. So its address is taken.
+        let error = UdpSocket::bind(address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
     });
 }
 

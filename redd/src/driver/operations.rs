@@ -176,6 +176,14 @@ impl<'a> Socket<'a> {
         }
     }
 
+    /// `EADDRNOTAVAIL` in a world, where no multicast group can be joined.
+    pub(crate) fn expect_group(self) -> io::Result<()> {
+        match self.simulated {
+            None => Ok(()),
+            Some(_) => Err(io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)),
+        }
+    }
+
     /// `EOPNOTSUPP` in a world, for what has a meaning in the real network alone.
     pub(crate) fn expect_real(self) -> io::Result<()> {
         match self.simulated {

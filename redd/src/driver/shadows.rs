@@ -47,8 +47,6 @@ struct Table {
     /// `by-inode`.
     ids: BTreeMap<u64, SocketId>,
     shadows: BTreeMap<SocketId, Shadow>,
-    /// The buffer sizes of a new socket, for sending and receiving.
-    new_buffers: Vec<(Family, Kind, [usize; 2])>,
     /// Connections that were accepted when there was no descriptor for a shadow, with their listener and peer.
     without_shadow: Vec<(SocketId, SocketId, Address)>,
 }
@@ -132,24 +130,12 @@ impl Shadows {
 
     /// Passes buffer sizes on that the program has set on the shadow.
     fn pass_buffers_on(&self, id: SocketId, fd: BorrowedFd<'_>) -> io::Result<()> {
-        let Some((family, kind)) = self.table.lock().shadows.get(&id).map(|shadow| (shadow.family, shadow.kind)) else {
-            return Ok(());
-        };
-        let known =
-            self.table.lock().new_buffers.iter().find(|(f, k, _)| (*f, *k) == (family, kind)).map(|known| known.2);
-        let new = match known {
-            Some(new) => new,
-            None => {
-                let new = buffers_of(new_shadow(family, kind)?.as_fd())?;
-                self.table.lock().new_buffers.push((family, kind, new));
-                new
-            }
-        };
-        let now = buffers_of(fd)?;
-        // The kernel doubles what a program sets, and reports the double.
-        let changed = |at: usize| (now[at] != new[at]).then(|| now[at] / 2);
-        if now != new {
-            self.network.set_buffers(id, changed(0), changed(1));
+        let is_set = sys::descriptor::buffers_set(fd);
+        if is_set.contains(&true) {
+            let socket = SockRef::from(&fd);
+            // The kernel doubles what a program sets, and reports the double.
+            let [send, receive] = [socket.send_buffer_size()? / 2, socket.recv_buffer_size()? / 2];
+            self.network.set_buffers(id, is_set[0].then_some(send), is_set[1].then_some(receive));
         }
         Ok(())
     }
@@ -379,12 +365,14 @@ impl Registered<'_> {
         let mut total = 0;
         for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
             match self.recv(buf, false) {
-                Ok(len) => total += len,
+                Ok(len) => {
+                    total += len;
+                    if len < buf.len() {
+                        break;
+                    }
+                }
                 Err(error) if total == 0 => return Err(error),
                 Err(_) => break,
-            }
-            if total == 0 || total % buf.len() != 0 {
-                break;
             }
         }
         Ok(total)
@@ -394,7 +382,20 @@ impl Registered<'_> {
         self.network()?.send(self.id, bufs)
     }
 
+    /// `EACCES` for a broadcast that the program has not permitted itself (`SO_BROADCAST`).
+    fn check_broadcast(self, address: &SockAddr) -> io::Result<()> {
+        let is_broadcast = address.as_socket_ipv4().is_some_and(|address| address.ip().is_broadcast());
+        if is_broadcast {
+            let fd = self.shadows()?.table.lock().shadows.get(&self.id).map(|shadow| shadow.fd);
+            if !fd.is_some_and(sys::descriptor::may_broadcast) {
+                return Err(io::Error::from_raw_os_error(libc::EACCES));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn send_to(self, buf: &[u8], address: &SockAddr) -> io::Result<usize> {
+        self.check_broadcast(address)?;
         self.network()?.send_to(self.id, buf, &from_system(address))
     }
 
@@ -403,6 +404,7 @@ impl Registered<'_> {
     }
 
     pub(super) fn connect(self, address: &SockAddr) -> io::Result<()> {
+        self.check_broadcast(address)?;
         self.network()?.connect(self.id, &from_system(address))
     }
 
@@ -458,18 +460,14 @@ fn new_shadow(family: Family, kind: Kind) -> io::Result<Socket> {
     }
 }
 
-/// The sizes of the buffers for sending and receiving.
-fn buffers_of(fd: BorrowedFd<'_>) -> io::Result<[usize; 2]> {
-    let socket = SockRef::from(&fd);
-    Ok([socket.send_buffer_size()?, socket.recv_buffer_size()?])
-}
-
 /// An accepted socket begins with the options of its listener.
 fn inherit_options(listener: &Socket, socket: &Socket) {
     // An option that this family lacks is not inherited.
     let _ = listener.keepalive().and_then(|value| socket.set_keepalive(value));
     let _ = listener.tcp_nodelay().and_then(|value| socket.set_tcp_nodelay(value));
     let _ = listener.linger().and_then(|value| socket.set_linger(value));
+    let _ = listener.ttl_v4().and_then(|value| socket.set_ttl_v4(value));
+    let _ = listener.tos_v4().and_then(|value| socket.set_tos_v4(value));
 }
 
 /// An address of a program, for the network.

@@ -809,7 +809,7 @@ impl UdpSocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if it is not a member.
     pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.io.socket().expect_real()?;
+        self.io.socket().expect_group()?;
         self.io.leave_multicast_v4(&multiaddr, &interface)
     }
 
@@ -818,7 +818,7 @@ impl UdpSocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if it is not a member.
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.io.socket().expect_real()?;
+        self.io.socket().expect_group()?;
         self.io.leave_multicast_v6(multiaddr, interface)
     }
 

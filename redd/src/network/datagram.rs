@@ -1,6 +1,6 @@
 //! UDP: what programs call, and what arrives.
 //!
-//! Called by `network` and `segments`.
+//! Called by `handle` and `segments`.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -64,7 +64,8 @@ impl Engine {
         if length > most {
             return os(libc::EMSGSIZE);
         }
-        if target.port() == 0 {
+        // Linux checks what it is called with, and not where the socket is connected to.
+        if to.is_some_and(|to| to.port() == 0) {
             return os(libc::EINVAL);
         }
         let source = self.udp_source(id, target)?;

@@ -1,6 +1,6 @@
 //! Addresses of TCP and UDP sockets: binding, and what a socket reports.
 //!
-//! Called by `network`, `stream` and `datagram`.
+//! Called by `handle`, `stream` and `datagram`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,12 +26,15 @@ impl Engine {
         let now = self.now;
         let socket = self.sockets.opened(id)?;
         let (host, family) = (socket.host, socket.family);
-        if address.is_ipv4() != (family == Family::V4) {
-            return os(libc::EAFNOSUPPORT);
+        match (family, address.is_ipv4()) {
+            (Family::V4, true) | (Family::V6, false) => {}
+            // Linux finds such an address too short.
+            (Family::V6, true) => return os(libc::EINVAL),
+            (Family::V4, false) | (Family::Unix, _) => return os(libc::EAFNOSUPPORT),
         }
         let address = canonical(address);
         let is_bound = match &socket.role {
-            Role::Tcp(tcp) => tcp.local.is_some() || tcp.state != TcpState::Closed,
+            Role::Tcp(tcp) => tcp.is_holder || tcp.state != TcpState::Closed,
             Role::Udp(udp) => udp.bound.is_some(),
             Role::UnixStream(_) | Role::UnixDatagram(_) => return os(libc::EINVAL),
         };
@@ -79,7 +82,8 @@ impl Engine {
         let socket = self.sockets.opened(id)?;
         let remote = match &socket.role {
             Role::Tcp(tcp) if tcp.state == TcpState::Connected => tcp.remote,
-            Role::Udp(udp) => udp.remote,
+            // Like Linux: the peer at port 0 is none.
+            Role::Udp(udp) => udp.remote.filter(|remote| remote.port() != 0),
             Role::Tcp(_) | Role::UnixStream(_) | Role::UnixDatagram(_) => None,
         };
         remote.map_or_else(|| os(libc::ENOTCONN), |remote| Ok(shown(socket.family, remote)))
@@ -88,11 +92,11 @@ impl Engine {
     /// The address to send to, as the network compares it.
     pub(super) fn inet_destination(&mut self, id: SocketId, address: SocketAddr) -> io::Result<SocketAddr> {
         let socket = self.sockets.opened(id)?;
-        if address.is_ipv6() && socket.family == Family::V4 {
-            return os(libc::EAFNOSUPPORT);
-        }
-        if address.is_ipv4() && socket.family == Family::V6 {
-            return os(libc::EAFNOSUPPORT);
+        match (&socket.role, socket.family, address.is_ipv4()) {
+            (_, Family::V4, false) => return os(libc::EAFNOSUPPORT),
+            (Role::Tcp(_), Family::V6, true) => return os(libc::EINVAL),
+            (Role::Udp(_), Family::V6, true) if socket.only_v6 => return os(libc::ENETUNREACH),
+            _ => {}
         }
         let address = destination(canonical(address));
         match address.ip() {

@@ -75,6 +75,19 @@ impl Packet {
         }
     }
 
+    pub(super) fn is_acknowledgement(&self) -> bool {
+        matches!(self.body, Body::Segment { segment: Segment::Ack { .. }, .. })
+    }
+
+    /// Whether it tells its receiver that a packet was refused.
+    pub(super) fn is_refusal(&self) -> bool {
+        match &self.body {
+            Body::Segment { segment, .. } => matches!(segment, Segment::Reset | Segment::Refusal { .. }),
+            Body::Unreachable { .. } => true,
+            Body::Syn { .. } | Body::Datagram { .. } | Body::Timer { .. } => false,
+        }
+    }
+
     /// The kind, as an argument of events.
     pub(super) fn kind(&self) -> u32 {
         match &self.body {

@@ -1,6 +1,6 @@
 //! Unix sockets: their names, and streams.
 //!
-//! Called by `network`. Datagrams are in `unix_datagram`.
+//! Called by `handle`. Datagrams are in `unix_datagram`.
 //!
 //! Both ends are on one host, so nothing is on its way: a call changes the other end at once.
 
@@ -180,14 +180,18 @@ impl Engine {
 
     pub(super) fn unix_send(&mut self, id: SocketId, bufs: &[IoSlice<'_>], end: usize) -> io::Result<usize> {
         let socket = self.sockets.opened(id)?;
-        if let Some(error) = socket.error.take() {
-            return os(error);
-        }
         let (is_shut, limit) = (socket.shut_write, socket.send_limit);
         let stream = parts(socket)?;
         let used = stream.used;
         let Some(peer) = stream.peer else { return os(libc::ENOTCONN) };
-        let Some(other) = self.sockets.get_mut(peer).filter(|other| !is_shut && !other.shut_read) else {
+        // Before the error, which is then left to a read.
+        if is_shut {
+            return os(libc::EPIPE);
+        }
+        if let Some(error) = socket.error.take() {
+            return os(error);
+        }
+        let Some(other) = self.sockets.get_mut(peer).filter(|other| !other.shut_read) else {
             return os(libc::EPIPE);
         };
         let (mut sent, mut charged) = (0, 0);
@@ -224,7 +228,7 @@ impl Engine {
         if stream.bytes.is_empty() {
             return match socket.error.take() {
                 Some(error) => os(error),
-                None if is_shut || buf.is_empty() => Ok(0),
+                None if is_shut => Ok(0),
                 None => os(libc::EAGAIN),
             };
         }

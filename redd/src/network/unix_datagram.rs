@@ -1,6 +1,6 @@
 //! Unix sockets with datagrams.
 //!
-//! Called by `network`.
+//! Called by `handle`.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -121,11 +121,9 @@ impl Engine {
         if let Some(error) = socket.error.take() {
             return os(error);
         }
-        let is_shut = socket.shut_read;
         let datagram = parts(socket)?;
-        let Some(message) = datagram.queue.front() else {
-            return if is_shut { Ok((0, Address::Unnamed)) } else { os(libc::EAGAIN) };
-        };
+        // Like Linux, also if the reading direction is shut down.
+        let Some(message) = datagram.queue.front() else { return os(libc::EAGAIN) };
         let count = message.bytes.len().min(buf.len());
         buf[..count].copy_from_slice(&message.bytes[..count]);
         if peek {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::attach::{Format, Observed};
 use crate::current::{self, SeedGuard};
-use crate::primitives::baton::{self, Baton, Describe, Joined, WorldEnded, new_world};
+use crate::primitives::baton::{self, Baton, Joined, WorldEnded, WorldRuntime, new_world};
 use crate::primitives::seed::random_seed;
 use crate::scheduler::shared::Shared;
 
@@ -33,7 +33,7 @@ impl OwnWorld {
 /// A runtime, for the dump of its world.
 struct Described(Weak<Shared>);
 
-impl Describe for Described {
+impl WorldRuntime for Described {
     fn describe(&self, out: &mut String) {
         if let Some(shared) = self.0.upgrade() {
             if !shared.config.has_crashed() {
@@ -47,7 +47,7 @@ impl Describe for Described {
 /// Adds the runtime to the dump of its world.
 pub(super) fn begin(shared: &Arc<Shared>) {
     if let Some(baton) = &shared.config.baton {
-        baton.add_description(Box::new(Described(Arc::downgrade(shared))));
+        baton.add_runtime(Box::new(Described(Arc::downgrade(shared))));
     }
 }
 

@@ -71,6 +71,28 @@ pub(crate) fn linger(fd: RawFd) -> Option<Duration> {
     SockRef::from(&fd).linger().ok().flatten()
 }
 
+/// Whether a socket may send broadcasts. Not if the number is no open socket.
+pub(crate) fn may_broadcast(fd: RawFd) -> bool {
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&fd).broadcast().unwrap_or(false)
+}
+
+/// Whether the program has set the sizes of a socket's buffers, for sending and receiving. A kernel before 5.14 does not say.
+pub(crate) fn buffers_set(fd: BorrowedFd<'_>) -> [bool; 2] {
+    let mut locks: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the system writes at most `len` bytes to `locks`, and the length to `len`.
+    let result = unsafe {
+        let locks = (&raw mut locks).cast();
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BUF_LOCK, locks, &raw mut len)
+    };
+    if result != 0 { [false; 2] } else { [locks & 1 != 0, locks & 2 != 0] }
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;

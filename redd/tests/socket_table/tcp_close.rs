@@ -47,7 +47,7 @@ pub(crate) const CASES: &[Case] = &[
     case!(a_dropped_reading_half_changes_nothing, "try WouldBlock; write 6; write 1; read \"x\"").far(),
     case!(a_forgotten_writing_half_changes_nothing, "try WouldBlock; read \"\"").far(),
     case!(both_halves_dropped_close, "read \"\"; write 1; write EPIPE").far(),
-    case!(halves_of_two_streams_do_not_reunite, "of both true; near true; far true").far(),
+    case!(halves_of_two_streams_do_not_reunite, "of both true; says true; near true; far true").far(),
     case!(reunited_halves_work, "read \"x\"; try WouldBlock").far(),
     case!(borrowed_halves_close_nothing, "read \"x\"; try WouldBlock; read \"\"").far(),
     case!(a_shutdown_half_still_reads, "write EPIPE; read \"abc\"; then pending").far(),
@@ -458,6 +458,7 @@ async fn halves_of_two_streams_do_not_reunite(at: At) -> Out {
     let ((near_reader, near_writer), (far_reader, far_writer)) = (near.into_split(), far.into_split());
     at.see("of both", near_reader.as_ref().local_addr()? == near_writer.as_ref().local_addr()?);
     let error = near_reader.reunite(far_writer).expect_err("of two streams");
+    at.see("says", error.to_string().contains("not of the same socket"));
     at.see("near", error.0.reunite(near_writer).is_ok());
     at.see("far", error.1.reunite(far_reader).is_ok());
     Ok(())

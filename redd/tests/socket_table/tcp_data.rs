@@ -7,7 +7,6 @@ use redd::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteE
 use redd::net::{TcpSocket, TcpStream};
 use std::future::poll_fn;
 use std::io::{IoSlice, IoSliceMut};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -24,7 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     case!(nothing_to_read_would_block, "try WouldBlock; again WouldBlock; peer WouldBlock").far(),
     case!(everything_was_read_would_block, "try 3; try WouldBlock").far(),
     case!(reads_into_a_vec, "limited 2; try 4; read 2; all \"abcdefgh\"").far(),
-    case!(reads_into_several_buffers, "try 5; bytes \"abcde\"; none 0; again 3").far(),
+    case!(reads_into_several_buffers, "try 5; bytes \"abcde\"; none 0; again 3; all 10").far(),
     case!(writes_from_several_buffers, "try 3; none 0; is true; write 4; read \"abcdefg\"").far(),
     case!(a_full_socket_would_block, "full true; refused WouldBlock; read as sent; again 1; read \"x\"").far(),
     case!(a_full_socket_is_not_writable, "writable pending; writable ok; read as sent").far(),
@@ -190,6 +189,11 @@ async fn reads_into_several_buffers(at: At) -> Out {
     at.arrived(&far, 3).await?;
     at.see("none", far.try_read_vectored(&mut []));
     at.see("again", far.try_read_vectored(&mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut three)]));
+    near.write_all(b"0123456789").await?;
+    at.arrived(&far, 10).await?;
+    let (mut two, mut four) = ([0; 3], [0; 7]);
+    let bufs = [&mut two[..], &mut one, &mut four].map(IoSliceMut::new);
+    at.see("all", far.try_read_vectored(&mut { bufs }));
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     case!(the_rest_is_lost_in_every_way_to_receive, "from 2; try 2; buf 3; buf from 1; poll \"4a\"; all \"2ab3\"; then WouldBlock").far(),
     case!(an_empty_buffer_takes_a_datagram, "receive 0; receive \"next\"").far(),
     case!(datagrams_have_borders, "receive \"a\"; receive \"bc\"; receive \"def\"").far(),
-    case!(peeks_take_nothing, "peek 4; from 4 true; sender true; try 4; try from 4; try sender true; poll sender true; polls \"peekpeek\"; receive \"peek\"; try WouldBlock").far(),
+    case!(peeks_take_nothing, "peek 4; from 4 true; sender true; try 4; try from 4; try sender true; poll sender true; polls \"peekpeek\"; its sender true; receive \"peek\"; try WouldBlock").far(),
     case!(a_peek_into_a_small_buffer, "peek 2; bytes \"ab\"; receive \"abcdef\"").far(),
     case!(nothing_to_receive_would_block, "try WouldBlock; try WouldBlock; peek WouldBlock; wait pending").far(),
     case!(connected_sockets_talk, "peer true; send 4; receive \"ping\"; send 4; receive \"pong\"; sender true").far(),
@@ -62,6 +62,7 @@ pub(crate) const CASES: &[Case] = &[
     case!(a_udp_socket_goes_to_std_and_back, "same true; peer true; receive \"before\"; receive \"after\"").far(),
     case!(datagrams_outlive_their_sender, "receive \"x\"").far(),
     case!(a_wildcard_bind_conflicts, "bind EADDRINUSE"),
+    case!(a_fresh_socket_can_be_tried_at_once, "send 3; receive 3; then WouldBlock"),
     case!(no_udp_error_to_take, "near none; far none").far(),
 ];
 
@@ -173,6 +174,7 @@ async fn peeks_take_nothing(at: At) -> Out {
     poll_fn(|cx| far.poll_peek(cx, &mut read_buf)).await?;
     at.see("poll sender", poll_fn(|cx| far.poll_peek_from(cx, &mut read_buf)).await? == sender);
     at.see("polls", text(read_buf.filled()));
+    at.see("its sender", poll_fn(|cx| far.poll_peek_sender(cx)).await? == sender);
     at.see("receive", recv(&far).await);
     at.see("try", far.try_peek(&mut buf));
     Ok(())
@@ -647,6 +649,15 @@ async fn datagrams_outlive_their_sender(at: At) -> Out {
     near.send(b"x").await?;
     drop(near);
     at.see("receive", recv(&far).await);
+    Ok(())
+}
+
+/// Before the first event. On loopback a datagram is there when it has been sent.
+async fn a_fresh_socket_can_be_tried_at_once(at: At) -> Out {
+    let (near, far) = at.udp().await?;
+    at.see("send", near.try_send_to(b"one", far.local_addr()?));
+    at.see("receive", far.try_recv_from(&mut [0; 8]).map(|(len, _)| len));
+    at.see("then", far.try_recv_from(&mut [0; 8]).map(|(len, _)| len));
     Ok(())
 }
 

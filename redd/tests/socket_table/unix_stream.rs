@@ -12,20 +12,22 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
+// Paths of a world are names of its network, and no files: so some cases differ.
 pub(crate) const CASES: &[Case] = &[
     case!(
         a_path_connects,
         "listener this path; client unnamed; its peer this path; server this path; its peer unnamed; accept unnamed; read \"ping\"; read \"pong\""
     ),
     case!(a_missing_path, "connect ENOENT"),
-    case!(a_missing_directory, "bind ENOENT; connect ENOENT"),
-    case!(a_file_in_the_place_of_a_directory, "bind ENOTDIR; connect ENOTDIR"),
-    case!(a_path_that_is_no_socket, "file ECONNREFUSED; directory ECONNREFUSED; bind EADDRINUSE; bind EADDRINUSE"),
+    case!(a_missing_directory, "bind ENOENT; connect ENOENT").differs("bind ok; connect ECONNREFUSED"),
+    case!(a_file_in_the_place_of_a_directory, "bind ENOTDIR; connect ENOTDIR").differs("bind ok; connect ECONNREFUSED"),
+    case!(a_path_that_is_no_socket, "file ECONNREFUSED; directory ECONNREFUSED; bind EADDRINUSE; bind EADDRINUSE")
+        .differs("file ENOENT; directory ENOENT; bind ok; bind ok"),
     case!(a_path_in_use, "listener EADDRINUSE; socket EADDRINUSE; datagram EADDRINUSE"),
     case!(the_path_of_a_dropped_listener_refuses, "connect ECONNREFUSED; bind EADDRINUSE"),
-    case!(a_bound_path_is_a_socket_file, "socket true; stays true"),
+    case!(a_bound_path_is_a_socket_file, "socket true; stays true").differs("unexpected ENOENT"),
     case!(a_bound_path_without_listener_refuses, "bind ok; connect ECONNREFUSED; connect ok; accept ok"),
-    case!(a_renamed_path_still_connects, "old ENOENT; new ok; address this path"),
+    case!(a_renamed_path_still_connects, "old ENOENT; new ok; address this path").differs("unexpected ENOENT"),
     case!(a_path_of_the_other_kind, "connect EPROTOTYPE"),
     case!(
         unusable_paths,
@@ -72,7 +74,8 @@ pub(crate) const CASES: &[Case] = &[
     case!(pair_goes_to_std_and_back, "read \"before after\""),
     case!(pair_addresses_after_close, "local ok; peer ok"),
     case!(unix_no_error_to_take, "listener none; client none; server none"),
-    case!(a_removed_path_frees_the_name, "connect ENOENT; connect ok; second ok; first pending"),
+    case!(a_removed_path_frees_the_name, "connect ENOENT; connect ok; second ok; first pending")
+        .differs("unexpected ENOENT"),
 ];
 
 /// A listener at a fresh path, and a connection to it.

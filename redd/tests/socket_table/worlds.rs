@@ -80,7 +80,7 @@ fn compare(
             for seed in 0..worlds() {
                 let (text, report) = once(seed, flavor, case);
                 let place = format!("in a world of {place}, {flavor:?}, seed {seed}");
-                differences.compare(case, place.clone(), &text);
+                differences.compare(case, place.clone(), case.in_worlds.unwrap_or(case.expected), &text);
                 if seed == 0 {
                     let again = once(seed, flavor, case).1;
                     if let Some(difference) = report.first_difference(&again) {

@@ -144,6 +144,9 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
         call(Command::new("rm").arg("-r").arg(folder.join("src")), "take the library away")?;
         write(&folder.join("src/lib.rs"), "")?;
     }
+    if suite.kind == Kind::WorldTests {
+        link_libc(&folder)?;
+    }
     let locked = target.join(format!("{}.lock", suite.name));
     if locked.exists() {
         call(Command::new("cp").arg(&locked).arg(folder.join("Cargo.lock")), "copy the lock file")?;
@@ -158,6 +161,21 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
     } else {
         Err(format!("{}: its lock file names a `tokio` that is not the facade", suite.name))
     }
+}
+
+/// Links each test with `redd-sim-libc`, so that std's clock and sleeps are those of its world.
+fn link_libc(folder: &Path) -> Result<(), String> {
+    for name in test_files(folder)? {
+        let path = folder.join(format!("tests/{name}.rs"));
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let times = std::fs::metadata(&path).and_then(|file| file.modified());
+        write(&path, &format!("{text}\nuse redd_sim_libc as _;\n"))?;
+        // As before: what has not changed is not built again.
+        times
+            .and_then(|time| std::fs::File::options().write(true).open(&path)?.set_modified(time))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// The package's manifest with the patch; that of Tokio itself, which cannot depend on its own name, under another.
@@ -177,6 +195,10 @@ fn own_manifest(manifest: &str, suite: &Suite, facade: &Path) -> String {
     } else {
         manifest.to_owned()
     };
+    if suite.kind == Kind::WorldTests {
+        let libc = facade.with_file_name("redd-sim-libc");
+        own.push_str(&format!("\n[dev-dependencies.redd-sim-libc]\npath = \"{}\"\n", libc.display()));
+    }
     own.push_str(&format!("\n[workspace]\n\n[patch.crates-io]\ntokio = {{ path = \"{}\" }}\n", facade.display()));
     own
 }
@@ -196,15 +218,17 @@ struct Programs {
 }
 
 fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String> {
+    let mut names = test_files(folder)?;
     let mut command = cargo(folder);
-    command.args([
-        "build",
-        "--tests",
-        "--keep-going",
-        "--message-format=json-render-diagnostics",
-        "--features",
-        suite.features,
-    ]);
+    command.args(["build", "--keep-going", "--message-format=json-render-diagnostics", "--features", suite.features]);
+    if suite.kind == Kind::WorldTests {
+        names.retain(|name| worlds::has_world(suite.name, name));
+        for name in &names {
+            command.args(["--test", name]);
+        }
+    } else {
+        command.arg("--tests");
+    }
     set_flags(&mut command, target, suite);
     println!("building the tests of {}", suite.name);
     let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
@@ -220,7 +244,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
         }
     }
     let mut missing: Vec<_> =
-        test_files(folder)?.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
+        names.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
     missing.sort_unstable();
     if built.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -331,6 +355,15 @@ mod tests {
         assert_eq!(
             own,
             "[package]\nname = \"tokio-util\"\n\n[workspace]\n\n[patch.crates-io]\ntokio = { path = \"/facade\" }\n"
+        );
+    }
+
+    #[test]
+    fn tests_in_worlds_get_the_library_of_their_clock() {
+        let own = own_manifest("[package]\nname = \"tokio-util\"\n", &IN_WORLD[1], Path::new("/root/tokio"));
+        assert!(
+            own.contains("\n[dev-dependencies.redd-sim-libc]\npath = \"/root/redd-sim-libc\"\n\n[workspace]\n"),
+            "{own}"
         );
     }
 

@@ -24,7 +24,7 @@ fn addresses_conflict_if_they_overlap() {
     net.network.close(first, None);
     bound(&net, LOCAL, 80, false).unwrap();
     let v6 = net.network.open(0, Family::V6, Kind::Stream);
-    assert_eq!(code(net.network.bind(v6, &v4(LOCAL.into(), 82))), libc::EAFNOSUPPORT);
+    assert_eq!(code(net.network.bind(v6, &v4(LOCAL.into(), 82))), libc::EINVAL);
     // All addresses of both families, or of one.
     let all = Address::Inet("[::]:80".parse().unwrap());
     assert_eq!(code(net.network.bind(v6, &all)), libc::EADDRINUSE);
@@ -55,7 +55,9 @@ fn the_seed_shares_out_connections_of_listeners_with_reuse_port() {
             id
         })
         .collect();
-    (0..50).for_each(|_| drop(net.client(0, &v4(LOCAL.into(), 80))));
+    for _ in 0..50 {
+        net.client(0, &v4(LOCAL.into(), 80));
+    }
     let count = |id: SocketId| std::iter::from_fn(|| net.network.accept(id).ok()).count();
     let (one, other) = (count(listeners[0]), count(listeners[1]));
     assert!(one + other == 50 && one > 10 && other > 10, "{one} {other}");
@@ -133,4 +135,20 @@ fn binding_to_any_port_exhausts_them_too() {
         bound(&net, ANY, 0, false).unwrap();
     }
     assert_eq!(code(bound(&net, ANY, 0, false)), libc::EADDRINUSE);
+}
+
+#[test]
+fn a_port_that_connect_has_chosen_is_for_one_connection() {
+    let net = Net::new(1);
+    let nowhere = v4(LOCAL.into(), 9);
+    let client = net.client(0, &nowhere);
+    let first = port(&net.network, client);
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::ECONNREFUSED);
+    assert_eq!(port(&net.network, client), first);
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::EINPROGRESS);
+    assert_ne!(port(&net.network, client), first);
+    net.network.bind(client, &v4(LOCAL.into(), 80)).unwrap();
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::ECONNREFUSED);
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::EINPROGRESS);
+    assert_eq!(port(&net.network, client), 80);
 }

@@ -7,17 +7,21 @@
 //! - `member` knows which world a thread belongs to.
 //! - `interposed` has what functions of the C library return on a thread of a world.
 //! - `origin` has where the clocks start, and `entropy` the random numbers for them.
+//! - `foreign` has the threads that do not belong to a world.
 //! - `parts` has what rooms above add to a world: a network, a disk, a script.
-//! - `hosts` knows the incarnation of each host, and what a crash does.
-//! - `director` lets one thread act when all others wait.
+//! - `hosts` knows the incarnation of each host.
+//! - `director` lets one thread act when all others wait. `steer` is what it calls: its turns, and crashes.
 //!
 //! The design is described in the module `sim`, which has the public part.
 
+mod cpu;
 mod director;
 mod entropy;
 mod events;
 mod extend;
 mod failure;
+mod foreign;
+mod guard;
 mod hosts;
 pub(crate) mod interposed;
 mod member;
@@ -25,6 +29,7 @@ mod origin;
 mod parts;
 mod schedule;
 mod settler;
+mod steer;
 mod strategy;
 mod tape;
 mod world;
@@ -33,7 +38,7 @@ pub(crate) use director::Turn;
 pub(crate) use events::{Event, EventKind, Record, hash_of};
 pub use failure::FailureKind;
 pub(crate) use failure::{WorldEnded, WorldFailure};
-pub(crate) use hosts::{Describe, MadeIn};
+pub(crate) use hosts::{MadeIn, WorldRuntime};
 pub(crate) use member::{
     HostThread, Joined, Place, current, current_host, end_if_dead, is_any, is_dead, is_member, new_world, new_world_of,
     now, random_u64, wait_for_end, wait_word, wake_word,

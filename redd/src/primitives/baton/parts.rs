@@ -13,6 +13,11 @@ pub(crate) trait Agenda: Send + Sync + 'static {
     /// Does what is due at `now_ns`. No other thread of the world runs meanwhile, and no lock of the world is held. It may wake threads, and
     /// calls no code of users: the calling thread may be at its end.
     fn run_due(&self, now_ns: u64);
+
+    /// Writes its state into the dump of a world in which nothing can happen.
+    fn describe(&self, out: &mut String) {
+        let _ = out;
+    }
 }
 
 /// The parts of a world. A room finds its own part by its type.

@@ -15,17 +15,19 @@
 //! - `early-return`: every wait may return early. So a thread that waits may call wakers in the place of the thread that would run next.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::cpu::HomeCpu;
 use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
-use super::hosts::{Describe, Hosts, MadeIn};
+use super::foreign::Foreign;
+use super::guard::{OutsideGuard, lock};
+use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
 use super::schedule::{Schedule, Wait};
@@ -61,14 +63,14 @@ pub(super) struct State {
     pub(super) next_settler: u64,
     /// The futures of `block_on`, with their threads.
     pub(super) roots: Vec<(usize, Waker)>,
-    descriptions: Vec<Box<dyn Describe>>,
+    runtimes: Vec<Box<dyn WorldRuntime>>,
     pub(super) parts: Parts,
     /// The thread that runs agendas now. If it is at its end, its thread-local values no longer say where it belongs.
     pub(super) runs_agendas: Option<ThreadId>,
     pub(super) hosts: Hosts,
     pub(super) director: Option<Director>,
     /// The names of the threads that a crash should have ended, and that wait forever.
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
     /// The description of each task that has a number, if events are kept.
     tasks: Vec<String>,
     failures: Vec<WorldFailure>,
@@ -83,6 +85,8 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    /// Where its threads run.
+    pub(super) cpu: HomeCpu,
     ranks_tasks: bool,
     keeps_words: bool,
     origin: Origin,
@@ -92,6 +96,7 @@ pub(crate) struct Baton {
     state: Mutex<State>,
     /// Notified when the world has ended or is abandoned.
     over: Condvar,
+    foreign: Foreign,
 }
 
 impl fmt::Debug for Baton {
@@ -112,31 +117,7 @@ pub(super) struct Seat {
     pub(super) entropy: Entropy,
 }
 
-/// Access to the state of a world. While it lives, the thread gets the real functions of the C library: these may not turn to the world,
-/// which is locked.
-pub(super) struct StateGuard<'a> {
-    state: MutexGuard<'a, State>,
-    _outside: Outside,
-}
-
-impl Deref for StateGuard<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No user code runs under these locks. A poisoned one means that a thread has panicked on a broken invariant, with a message.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+type StateGuard<'a> = OutsideGuard<'a, State>;
 
 impl Seat {
     fn give_baton(&self) {
@@ -193,7 +174,7 @@ impl Baton {
             settlers: Vec::new(),
             next_settler: 0,
             roots: Vec::new(),
-            descriptions: Vec::new(),
+            runtimes: Vec::new(),
             parts: Parts::default(),
             runs_agendas: None,
             hosts: Hosts::default(),
@@ -208,6 +189,7 @@ impl Baton {
         };
         Arc::new(Self {
             seed: plan.seed,
+            cpu: HomeCpu::choose(),
             ranks_tasks: state.schedule.ranks(),
             keeps_words: plan.keeps_events,
             origin,
@@ -215,12 +197,12 @@ impl Baton {
             unix_origin_ns: AtomicU64::new(origin::UNIX.as_nanos() as u64),
             state: Mutex::new(state),
             over: Condvar::new(),
+            foreign: Foreign::new(),
         })
     }
 
     pub(super) fn lock(&self) -> StateGuard<'_> {
-        let _outside = Outside::begin();
-        StateGuard { state: lock(&self.state), _outside }
+        OutsideGuard::lock(&self.state)
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -268,7 +250,7 @@ impl Baton {
         (state.schedule.events.hash(), state.schedule.events.count())
     }
 
-    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
+    /// The events, if they are kept, with the names of the threads and the runtimes of the tasks in them.
     pub(crate) fn take_record(&self) -> Record {
         let mut state = self.lock();
         Record {
@@ -319,21 +301,9 @@ impl Baton {
         }
     }
 
-    /// The names of the threads that a crash should have ended, and that wait forever.
-    pub(crate) fn left(&self) -> Vec<String> {
-        self.lock().left.clone()
-    }
-
     /// Whether all threads have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().stage == Stage::Ended
-    }
-
-    /// Records a failure, and ends all `block_on`s. The caller has the baton.
-    pub(crate) fn fail_and_stop(&self, kind: FailureKind, text: String) {
-        let mut state = self.lock();
-        state.fail(kind, text);
-        drop(self.end_roots(state));
     }
 
     /// Records a failure. The run continues.
@@ -362,9 +332,9 @@ impl Baton {
         self.lock().caller.is_some()
     }
 
-    /// Adds a part to the dump of the world.
-    pub(crate) fn add_description(&self, part: Box<dyn Describe>) {
-        self.lock().descriptions.push(part);
+    /// Adds a runtime to the dump of the world.
+    pub(crate) fn add_runtime(&self, runtime: Box<dyn WorldRuntime>) {
+        self.lock().runtimes.push(runtime);
     }
 
     /// An event of a task. `other` is the number of another task.
@@ -519,6 +489,17 @@ impl Baton {
             return self.is_over(state, Stage::Abandoned); // It has failed already.
         }
         let is_limit = state.next_ns().is_some();
+        if state.settlers.is_empty() && !is_limit {
+            drop(state);
+            self.foreign.wait(|| {
+                let state = self.lock();
+                (state.schedule.has_ready(), state.failures.len())
+            });
+            state = self.lock();
+            if state.schedule.has_ready() {
+                return Some(state); // A thread outside of the world has woken one, which is a failure already.
+            }
+        }
         // `early-return`: the rest calls wakers. A thread whose thread-local values are gone leaves that to another one.
         let acts = if is_ending { state.schedule.first_blocked() } else { Some(mine.index) };
         if let Some(acts) = acts {
@@ -583,10 +564,11 @@ impl Baton {
 
     /// Nothing can happen, or the limit is reached: all `block_on`s end.
     fn begin_failing<'a>(&'a self, mut state: StateGuard<'a>, is_limit: bool) -> StateGuard<'a> {
-        let descriptions = std::mem::take(&mut state.descriptions);
+        let runtimes = std::mem::take(&mut state.runtimes);
         let director = state.director.as_ref().map(|director| director.thread);
         let names = state.schedule.alive_names(false, director).join("`, `");
         let limit = Duration::from_nanos(state.limit_ns);
+        let agendas = state.parts.agendas.clone();
         drop(state);
         let mut text = String::from(if is_limit {
             "the world has reached its limit of virtual time"
@@ -599,15 +581,24 @@ impl Baton {
             ));
         }
         text.push_str(&format!(".\nThreads: `{names}`.\n"));
-        descriptions.iter().for_each(|part| part.describe(&mut text));
+        let foreign = if is_limit { Vec::new() } else { self.foreign.names() };
+        if !foreign.is_empty() {
+            text.push_str(&format!(
+                "Threads of the process that are younger than the world, and do not belong to it: `{}`. If the program has started one and \
+                 waits for it, this is why nothing can happen. Use `spawn_blocking` in its place.\n",
+                foreign.join("`, `")
+            ));
+        }
+        runtimes.iter().for_each(|runtime| runtime.describe(&mut text));
+        agendas.iter().for_each(|agenda| agenda.describe(&mut text));
         let mut state = self.lock();
-        state.descriptions = descriptions;
+        state.runtimes = runtimes;
         state.fail(if is_limit { FailureKind::Limit } else { FailureKind::NothingCanHappen }, text);
         self.end_roots(state)
     }
 
     /// The world has failed: all `block_on`s end, and the director.
-    fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
+    pub(super) fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
         state.stage = Stage::Fails;
         if let Some(director) = state.director.as_ref().map(|director| director.thread) {
             state.schedule.interrupt(director);

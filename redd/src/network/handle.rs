@@ -17,7 +17,7 @@ use super::socket::Sink;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
-use crate::primitives::baton::{Agenda, Baton, Describe, EventKind};
+use crate::primitives::baton::{Agenda, Baton, EventKind};
 
 /// What the network needs of its world.
 pub(super) trait Outside: Send + Sync {
@@ -49,22 +49,14 @@ impl fmt::Debug for Network {
     }
 }
 
-/// The network of a world. The first call makes it, and adds it to the dump of the world.
+/// The network of a world. The first call makes it.
 pub(crate) fn of(baton: &Arc<Baton>) -> Arc<Network> {
     if let Some(network) = baton.existing_part::<Network>() {
         return network;
     }
     let network = baton.part(|| Arc::new(Network::new(baton.seed() ^ SALT, Box::new(Arc::downgrade(baton)))));
     baton.add_agenda(Arc::clone(&network) as _);
-    let described = Arc::downgrade(&network);
-    baton.add_description(Box::new(described));
     network
-}
-
-impl Describe for Weak<Network> {
-    fn describe(&self, out: &mut String) {
-        self.upgrade().iter().for_each(|network| network.describe(out));
-    }
 }
 
 impl Network {
@@ -295,11 +287,6 @@ impl Network {
             engine.hosts[host].is_up = true;
         });
     }
-
-    /// Describes hosts and sockets, for a dump.
-    pub(crate) fn describe(&self, out: &mut String) {
-        self.engine.lock().describe(out);
-    }
 }
 
 impl Agenda for Network {
@@ -315,6 +302,10 @@ impl Agenda for Network {
                 engine.deliver_immediate();
             }
         });
+    }
+
+    fn describe(&self, out: &mut String) {
+        self.engine.lock().describe(out);
     }
 }
 
