@@ -120,7 +120,7 @@ struct Exploration {
     #[arg(long)]
     keep: bool,
     /// In how many runs a failure is shrunk. 0: not at all
-    #[arg(long, value_name = "RUNS", default_value_t = 1000)]
+    #[arg(long, value_name = "RUNS", default_value_t = 3000)]
     shrink: u32,
 }
 

@@ -64,7 +64,7 @@ impl World {
     /// ```
     /// use redd::sim::{FailureKind, World};
     ///
-    /// let world = || World::new(7).record(true).host("host", || drop(redd::sim::chance("retry", 50)));
+    /// let world = || World::new(7).record(true).host("host", || { redd::sim::chance("retry", 50); });
     /// let report = world().run();
     /// let again = world().replay(report.tape().clone()).run();
     /// assert_eq!(report.event_hash(), again.event_hash());
@@ -129,10 +129,10 @@ impl World {
     /// use redd::sim::{World, chance};
     ///
     /// let world = World::new(1).host("host", || {
-    ///     let faults = [50, 50, 50, 50].map(|percent| chance("a fault", percent));
+    ///     let faults = [99, 99, 99, 99].map(|percent| chance("a fault", percent));
     ///     assert!(!faults[2], "the third fault is not handled");
     /// });
-    /// // Of this seed three of the four chances are true.
+    /// // Most likely all four are true.
     /// let shrunk = world.shrink(100).unwrap();
     /// assert_eq!(shrunk.report().tape().to_string(), "2:1/2c");
     /// assert!(shrunk.to_string().contains("chance `a fault` is true"), "{shrunk}");

@@ -157,7 +157,7 @@ impl Report {
     }
 
     /// Returns the tape of the run: [`World::replay`](super::World::replay) repeats the run with it. It is empty unless the world keeps
-    /// its events: [`World::record`](super::World::record).
+    /// its events ([`World::record`](super::World::record)) or replays a tape.
     pub fn tape(&self) -> &Tape {
         &self.choices.tape
     }

@@ -109,7 +109,11 @@ impl FailureClass {
             text.push_str(if first.is_ascii_digit() { "#" } else { word });
             rest = left;
         }
-        Self { kind: failure.kind(), text }
+        // Ages are in real time: `less than 1ms` or `2.5s`.
+        while text.contains("#.#") {
+            text = text.replace("#.#", "#");
+        }
+        Self { kind: failure.kind(), text: text.replace("less than #", "#") }
     }
 }
 
@@ -293,6 +297,7 @@ mod tests {
         assert_eq!(class("task 12 at 0x7f3a (src/a.rs:3:14) lost 7%\n  left: 5"), "task # at # (src/a.rs:#:#) lost #%");
         assert_eq!(class("v2 of id9 é"), "v2 of id9 é");
         assert_eq!(class(""), "");
+        assert_eq!(class("task 1 (less than 1ms old) panicked"), class("task 2 (12.5s old) panicked"));
         assert_ne!(class("lost"), class("lost twice"));
     }
 

@@ -23,6 +23,9 @@ use super::strategy::{Candidate, Choices, Plan, Strategy, task_candidate};
 use super::tape::ChoiceKind;
 use crate::primitives::rng::Rng;
 
+/// A thread that could go on lets the others run first after so many turns (`no-starvation`).
+const TURNS_MAX: u32 = 64;
+
 /// What a blocked thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
@@ -63,7 +66,7 @@ pub(super) struct Schedule {
     seeds: Rng,
     now_ns: u64,
     threads: Vec<Thread>,
-    /// In the order in which they became ready (`first-is-plain`).
+    /// In the order in which they became ready, but for a thread that could go on (`first-is-plain`).
     ready: VecDeque<usize>,
     /// Blocked threads with a deadline, the earliest first.
     sleepers: BTreeSet<(u64, usize)>,
@@ -71,6 +74,9 @@ pub(super) struct Schedule {
     /// Of the threads that have not ended, those whose host has crashed since they were started.
     dead: usize,
     blocked: u64,
+    /// The thread that ran last, and how often it has let others run since it began.
+    last: usize,
+    turns: u32,
 }
 
 impl Schedule {
@@ -86,6 +92,8 @@ impl Schedule {
             alive: 0,
             dead: 0,
             blocked: 0,
+            last: 0,
+            turns: 0,
         }
     }
 
@@ -226,6 +234,9 @@ impl Schedule {
         self.strategy
             .describe(&|| format!("{} runs before {}", describe(&self.threads, index), describe(&self.threads, first)));
         self.threads[index].state = ThreadState::Running;
+        if std::mem::replace(&mut self.last, index) != index {
+            self.turns = 0;
+        }
         self.record(EventKind::Switch, index as u32, [count as u32, 0]);
         Some(index)
     }
@@ -235,9 +246,13 @@ impl Schedule {
         !self.ready.is_empty()
     }
 
-    /// The running thread lets others run.
+    /// The running thread lets others run. It comes first, so in the plain order it runs until it waits, but for [`TURNS_MAX`].
     pub(super) fn yield_now(&mut self, index: usize) {
         self.make_ready(index, false);
+        self.turns += 1;
+        if self.turns < TURNS_MAX {
+            self.ready.rotate_right(1);
+        }
     }
 
     /// The running thread waits.
@@ -263,7 +278,12 @@ impl Schedule {
     /// Wakes one of the threads that wait on the word. Returns whether there was one.
     pub(super) fn wake_word(&mut self, word: usize) -> bool {
         let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
-        let mut waiters: Vec<_> = (0..self.threads.len()).filter(|index| waits(self.threads[*index].state)).collect();
+        let waiters = || (0..self.threads.len()).filter(|index| waits(self.threads[*index].state));
+        if let (Some(only), None) = (waiters().next(), waiters().nth(1)) {
+            self.make_ready(only, true);
+            return true;
+        }
+        let mut waiters: Vec<_> = waiters().collect();
         waiters.sort_unstable_by_key(|index| self.threads[*index].blocked_at);
         let Some(first) = waiters.first().copied() else { return false };
         let candidates: Vec<_> = waiters.iter().map(|index| *index as Candidate).collect();

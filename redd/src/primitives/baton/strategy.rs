@@ -3,7 +3,8 @@
 //! Called by `schedule`, for every choice.
 //!
 //! # Invariants
-//! - `first-is-plain`: the candidates of a choice stand in the order in which they became ready, and 0 is the plain choice.
+//! - `first-is-plain`: the candidates of a choice stand in the order in which they became ready, and 0 is the plain choice. A thread that
+//!   could go on stands before those, 64 times in a row.
 //! - `no-starvation`: under each strategy, a candidate that is always ready is chosen at some time.
 //!
 //! # Sources
@@ -34,7 +35,8 @@ use crate::primitives::rng::Rng;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Explore {
-    /// Threads and tasks run in the order in which they became ready, and no [`chance`](crate::sim::chance) below 100 % is true.
+    /// Tasks run in the order in which they became ready. So do threads, and each runs until it waits, or 64 times lets others run. No
+    /// [`chance`](crate::sim::chance) below 100 % is true.
     Plain,
     /// Each choice is uniformly random. This is the default.
     #[default]
@@ -305,7 +307,7 @@ impl Strategy {
             (None, Explore::Pct { depth }) => Rule::Priorities(Priorities::new(&rng, depth)),
             (None, Explore::Delay { budget }) => Rule::Delays(random_steps(&rng, budget)),
         };
-        let keeps_tape = plan.keeps_tape || plan.keeps_events;
+        let keeps_tape = plan.keeps_tape || plan.keeps_events || plan.tape.is_some();
         let words = plan.keeps_events.then(Vec::new);
         Self { rng, rule, steps: 0, orders: 0, kept: keeps_tape.then(Vec::new), words, has_deviated: false }
     }
@@ -327,7 +329,10 @@ impl Strategy {
             Rule::Random => random(),
             Rule::Replay(replay) => replay.choose(self.steps, kind, bound),
             Rule::Priorities(_) | Rule::Delays(_) if !kind.is_order() => random(),
-            Rule::Priorities(priorities) => priorities.choose(&self.rng, self.orders, candidates),
+            Rule::Priorities(priorities) if candidates.len() == bound => {
+                priorities.choose(&self.rng, self.orders, candidates)
+            }
+            Rule::Priorities(_) => random(),
             Rule::Delays(steps) => match take_due(steps, self.orders) {
                 0 => 0,
                 _ => 1 + self.rng.below(bound as u32 - 1) as usize,

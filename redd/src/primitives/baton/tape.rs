@@ -91,8 +91,8 @@ impl FromStr for Deviation {
 /// The choices of a run, as its deviations from the plain order.
 ///
 /// A world makes one choice after the other: which thread runs, which task it polls, whether a [`chance`](crate::sim::chance) is true,
-/// how long a message takes. In the plain order each of them is the first one: threads and tasks run in the order in which they became
-/// ready, and no chance is true. The seed of the world and its tape decide the whole run.
+/// how long a message takes. In the plain order each of them is the first one: see [`Explore::Plain`](crate::sim::Explore). The seed of the
+/// world and its tape decide the whole run.
 ///
 /// Its text is one item for each deviation: `812:1/3t` is *choice 812 was the second of three tasks*. The letters are `h` for threads,
 /// `t` for tasks, `w` for threads that wait for one wake, `c` for chances and `v` for numbers. `812:1` is enough to replay it.
