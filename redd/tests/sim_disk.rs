@@ -263,7 +263,7 @@ fn a_full_disk_takes_what_fits_and_then_nothing() {
             let free = 1000_u64.saturating_sub(used) as usize;
             let mut file = File::create("/d").await.unwrap();
             let written = file.write_all(&vec![5; free + 1]).await.and(file.flush().await);
-            assert_eq!(written.is_err(), true, "one byte too much");
+            assert!(written.is_err(), "one byte too much");
             assert_eq!(fs::metadata("/d").await.unwrap().len(), free as u64);
         });
     };
@@ -401,7 +401,7 @@ fn times_are_virtual() {
         })
     };
     let (times, _) = in_world(1, Disk::new(), main);
-    let start = 1_577_836_800;
+    let start = 1_767_225_600;
     assert_eq!(times, [start, start, start + 100, 0, start + 100, start + 100]);
 }
 
@@ -538,4 +538,62 @@ fn a_host_that_crashes_in_the_middle_of_an_operation_finds_what_it_has_synced() 
         lens.insert(len);
     }
     assert!(lens.len() > 2, "crashes come at different moments: {lens:?}");
+}
+
+#[test]
+fn the_disk_writes_back_by_itself_when_too_much_is_not_synced() {
+    async fn before() {
+        write_synced("/a", &[0; 1 << 20]).await;
+        let mut file = OpenOptions::new().write(true).open("/a").await.unwrap();
+        for number in 1..=70 {
+            file.rewind().await.unwrap();
+            file.write_all(&vec![number; 1 << 20]).await.unwrap();
+        }
+        file.flush().await.unwrap();
+    }
+    let after = || async { fs::read("/a").await.unwrap() };
+    for seed in 0..10 {
+        let bytes = around_crash(seed, Disk::new(), before, after);
+        assert_eq!(bytes.len(), 1 << 20);
+        assert!(bytes.iter().all(|byte| *byte >= 60), "64 MiB were not synced after 64 writes");
+    }
+}
+
+#[test]
+fn a_file_of_a_world_is_of_no_use_outside_of_it() {
+    let main = || block_on(async { (File::create("/a").await.unwrap(), 0) });
+    let ((file, _), _) = in_world(1, Disk::new(), main);
+    let error = block_on(file.sync_all()).unwrap_err();
+    assert!(error.to_string().contains("Use it in a task of the world"), "{error}");
+}
+
+#[test]
+fn a_file_that_std_has_changed_survives_a_crash() {
+    let main = || {
+        block_on(async {
+            let mut file = File::create("/a").await.unwrap();
+            file.write_all(&[1; 5000]).await.unwrap();
+            file.flush().await.unwrap();
+            let std = file.into_std().await;
+            std.set_len(7).unwrap();
+            sync_dir("/").await;
+        });
+        crash_disk();
+        block_on(async { fs::metadata("/a").await.unwrap().len() })
+    };
+    for seed in 0..20 {
+        assert!(in_world(seed, Disk::new(), main).0 <= 5000);
+    }
+}
+
+#[test]
+#[should_panic(expected = "Give a number from 0 (never) to 100 (always).")]
+fn a_percentage_above_100_is_refused() {
+    let _ = Disk::new().errors(101);
+}
+
+#[test]
+#[should_panic(expected = "Give the shorter time first.")]
+fn a_latency_that_ends_before_it_starts_is_refused() {
+    let _ = Disk::new().latency(Duration::from_secs(2)..Duration::from_secs(1));
 }

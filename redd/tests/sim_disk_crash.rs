@@ -58,6 +58,8 @@ struct Model {
     changes: Vec<Vec<(Name, Option<u64>, Option<u64>)>>,
     /// The contents since the last sync, the synced ones first.
     contents: BTreeMap<u64, Vec<Vec<u8>>>,
+    /// The same with zeros behind the end of a later truncation.
+    cut: BTreeMap<u64, Vec<Vec<u8>>>,
     modes: BTreeMap<u64, Vec<u32>>,
 }
 
@@ -91,7 +93,18 @@ impl Model {
     fn sync_file(&mut self, file: u64) {
         let (contents, modes) = (self.contents.get_mut(&file).unwrap(), self.modes.get_mut(&file).unwrap());
         contents.drain(..contents.len() - 1);
+        self.cut.remove(&file);
         modes.drain(..modes.len() - 1);
+    }
+
+    fn set_len(&mut self, file: u64, len: usize) {
+        let mut now = self.now(file);
+        let cut = self.cut.entry(file).or_default();
+        let all: Vec<_> =
+            self.contents[&file].iter().chain(&*cut).map(|moment| moment[..len.min(moment.len())].to_vec()).collect();
+        cut.extend(all);
+        now.resize(len, 0);
+        self.contents.get_mut(&file).unwrap().push(now);
     }
 
     /// The changes of a directory survive, and what they depend on: earlier changes of the same names.
@@ -171,7 +184,7 @@ impl Model {
         };
         let sectors = bytes.len().div_ceil(SECTOR);
         for sector in 0..sectors {
-            if !moments.iter().any(|moment| is_equal(sector, moment)) {
+            if !moments.iter().chain(self.cut.get(&file).into_iter().flatten()).any(|moment| is_equal(sector, moment)) {
                 return Err(format!("sector {sector} of file {file} never had these bytes"));
             }
         }
@@ -204,8 +217,13 @@ async fn run_program(random: &mut Random, mistake: Option<Mistake>) -> Model {
         fs::create_dir(dir).await.unwrap();
     }
     sync_dir("/").await;
-    let mut model =
-        Model { names: Names::new(), changes: Vec::new(), contents: BTreeMap::new(), modes: BTreeMap::new() };
+    let mut model = Model {
+        names: Names::new(),
+        changes: Vec::new(),
+        contents: BTreeMap::new(),
+        cut: BTreeMap::new(),
+        modes: BTreeMap::new(),
+    };
     let steps = 4 + random.below(40);
     for step in 0..steps {
         let name = (random.below(2), random.below(4));
@@ -251,9 +269,7 @@ async fn run_program(random: &mut Random, mistake: Option<Mistake>) -> Model {
                 if errs == Some(Mistake::OtherLength) {
                     open.set_len(len as u64 + 1).await.unwrap();
                 }
-                let mut now = model.now(file);
-                now.resize(len, 0);
-                model.contents.get_mut(&file).unwrap().push(now);
+                model.set_len(file, len);
             }
             4 => {
                 if errs != Some(Mistake::SyncOfFile) {

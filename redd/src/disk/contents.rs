@@ -121,7 +121,11 @@ impl Contents {
     /// The length was set. `cut` is what was behind the new end.
     pub(super) fn resized(&mut self, old_len: u64, new_len: u64, cut: Vec<u8>) {
         let kind = if new_len < old_len { ChangeKind::Cut } else { ChangeKind::Grow };
-        let range = new_len..old_len.max(new_len);
+        let range = match kind {
+            // Sectors are cleared up to their ends: after a failed sync, older bytes may be on the disk behind the old end.
+            ChangeKind::Cut => new_len..old_len.next_multiple_of(SECTOR),
+            ChangeKind::Write | ChangeKind::Grow => new_len..new_len,
+        };
         if kind == ChangeKind::Cut {
             self.marked_clean.retain(|sector| *sector < new_len / SECTOR);
         }
@@ -232,4 +236,167 @@ fn keep_sectors(
         }
     }
     is_whole
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::primitives::rng::Rng;
+
+    const SIZE: usize = 6;
+
+    /// What a crash may leave, sector by sector.
+    struct Model {
+        now: Vec<u8>,
+        /// The contents of each sector since it was written to the disk.
+        sectors: Vec<Vec<Vec<u8>>>,
+        is_marked_clean: [bool; SIZE],
+        /// How many versions of each sector are older than the last truncation that has freed it.
+        freed: [usize; SIZE],
+        lens: Vec<usize>,
+    }
+
+    impl Model {
+        fn sector(&self, index: usize) -> Vec<u8> {
+            let mut bytes = self.now.clone();
+            bytes.resize(SIZE * SECTOR as usize, 0);
+            bytes[index * SECTOR as usize..][..SECTOR as usize].to_vec()
+        }
+
+        /// The file was changed. `dirty` are the sectors that were written.
+        fn changed(&mut self, dirty: impl Fn(usize) -> bool) {
+            for index in 0..SIZE {
+                let sector = self.sector(index);
+                self.sectors[index].push(sector);
+                self.is_marked_clean[index] &= !dirty(index);
+            }
+            self.lens.push(self.now.len());
+        }
+
+        /// As [`changed`](Self::changed). Behind the new end, each older version of the last sector may have zeros (`cut-frees`).
+        fn cut(&mut self) {
+            let (last, end) = (self.now.len() / SECTOR as usize, self.now.len() % SECTOR as usize);
+            let with_zeros = |version: &Vec<u8>| [&version[..end], &vec![0; version.len() - end]].concat();
+            let others: Vec<_> = self.sectors[last].iter().map(with_zeros).collect();
+            self.sectors[last].extend(others);
+            let first_free = last + usize::from(end > 0);
+            (first_free..SIZE).for_each(|index| self.freed[index] = self.sectors[index].len());
+            self.changed(|sector| sector >= last);
+        }
+
+        fn synced(&mut self) {
+            for index in 0..SIZE {
+                match self.is_marked_clean[index] {
+                    true => drop(self.sectors[index].drain(..self.freed[index])),
+                    false => self.sectors[index] = vec![self.sector(index)],
+                }
+            }
+            self.freed = [0; SIZE];
+            self.lens = vec![self.now.len()];
+        }
+
+        fn check(&self, bytes: &[u8], seed: u64) {
+            assert!(self.lens.contains(&bytes.len()), "seed {seed}: {} is not one of {:?}", bytes.len(), self.lens);
+            for (index, sector) in bytes.chunks(SECTOR as usize).enumerate() {
+                let is_legal = self.sectors[index].iter().any(|version| version[..sector.len()] == *sector);
+                assert!(is_legal, "seed {seed}: sector {index} never had these bytes");
+            }
+        }
+    }
+
+    /// Changes and syncs a file at random, lets its host crash, and compares. Returns whether anything was lost.
+    fn run(seed: u64, is_torn: bool, kind: usize) -> bool {
+        let rng = Rng::new(seed);
+        let below = |bound: usize| rng.below(bound as u32) as usize;
+        let mut contents = Contents::default();
+        let first = vec![vec![0; SECTOR as usize]];
+        let mut model = Model {
+            now: Vec::new(),
+            sectors: vec![first; SIZE],
+            is_marked_clean: [false; SIZE],
+            freed: [0; SIZE],
+            lens: vec![0],
+        };
+        let (mut synced, mut has_failed) = (Vec::new(), false);
+        for step in 1..=4 + below(25) {
+            let old_len = model.now.len();
+            match below(8) {
+                0..4 => {
+                    let offset = below((SIZE - 2) * SECTOR as usize);
+                    let len = 1 + below(2 * SECTOR as usize - 1);
+                    let old = model.now[old_len.min(offset)..old_len.min(offset + len)].to_vec();
+                    contents.wrote(offset as u64, len as u64, old, old_len as u64);
+                    model.now.resize(old_len.max(offset + len), 0);
+                    model.now[offset..offset + len].fill(step as u8);
+                    let range = sectors(&(offset as u64..(offset + len) as u64));
+                    model.changed(|sector| range.contains(&(sector as u64)));
+                }
+                4 | 5 => {
+                    let len = below((SIZE - 1) * SECTOR as usize);
+                    contents.resized(old_len as u64, len as u64, model.now[old_len.min(len)..].to_vec());
+                    model.now.resize(len, 0);
+                    if len < old_len { model.cut() } else { model.changed(|_| false) }
+                }
+                6 => {
+                    contents.synced(old_len as u64);
+                    model.synced();
+                    synced.clone_from(&model.now);
+                }
+                _ => {
+                    contents.sync_failed();
+                    has_failed = true;
+                    // A sector with one version is as it is on the disk.
+                    let is_changed = |versions: &Vec<Vec<u8>>| versions.iter().any(|version| *version != versions[0]);
+                    model.is_marked_clean = std::array::from_fn(|index| is_changed(&model.sectors[index]));
+                }
+            }
+        }
+        let mut image = Image { len: model.now.len() as u64, sectors: BTreeMap::new() };
+        for sector in contents.touched() {
+            image.sectors.insert(sector, model.sector(sector as usize).try_into().expect("it is one sector"));
+        }
+        contents.crash(&mut image, &Survival::new(kind, rng.next_u64(), is_torn));
+        assert!(contents.is_synced());
+        let mut bytes = Vec::new();
+        for index in 0..SIZE {
+            let sector = image.sectors.get(&(index as u64)).map_or_else(|| model.sector(index), |bytes| bytes.to_vec());
+            bytes.extend(sector);
+        }
+        bytes.truncate(image.len as usize);
+        model.check(&bytes, seed);
+        if kind == 1 && !has_failed {
+            assert_eq!(bytes, synced, "seed {seed}: all is lost that was not synced");
+        }
+        bytes != model.now
+    }
+
+    #[test]
+    fn a_crash_leaves_each_sector_as_it_was_at_some_moment_since_it_was_written() {
+        for is_torn in [false, true] {
+            let lost = |kind| (0..2000).filter(|seed| run(*seed, is_torn, kind)).count();
+            assert_eq!(lost(0), 0);
+            for kind in 1..Survival::KINDS {
+                let lost = lost(kind);
+                assert!((500..1990).contains(&lost), "{lost} of 2000 crashes have lost something");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_failed_sync_may_be_lost_after_a_sync_that_succeeds() {
+        let is_lost = |fails: bool| {
+            let mut contents = Contents::default();
+            contents.wrote(0, 4, b"old ".to_vec(), 4);
+            if fails {
+                contents.sync_failed();
+            }
+            contents.synced(4);
+            let mut bytes = [0; SECTOR as usize];
+            bytes[..4].copy_from_slice(b"new ");
+            let mut image = Image { len: 4, sectors: BTreeMap::from([(0, bytes)]) };
+            contents.crash(&mut image, &Survival::new(1, 1, true));
+            image.read(&(0..4)) == b"old "
+        };
+        assert_eq!([false, true].map(is_lost), [false, true]);
+    }
 }

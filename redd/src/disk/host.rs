@@ -28,8 +28,6 @@ use crate::primitives::rng::Rng;
 use crate::primitives::{Arc, Mutex};
 use crate::sys;
 
-/// The time of files at the start of a world, since 1970: the first second of the year 2020.
-const START_OF_TIME: Duration = Duration::from_secs(1_577_836_800);
 /// If more is not synced, the disk writes it back, as systems do under pressure.
 const MAX_UNSYNCED_NAMES: usize = 65_536;
 const MAX_UNSYNCED_BYTES: u64 = 64 << 20;
@@ -229,7 +227,7 @@ impl State {
 
 impl HostDisk {
     /// An empty disk below this directory, which must not exist.
-    pub(super) fn new(base: PathBuf, settings: DiskSettings) -> io::Result<Self> {
+    pub(super) fn new(baton: &Baton, base: PathBuf, settings: DiskSettings) -> io::Result<Self> {
         for name in ["", "root", "root/tmp", "removed"] {
             DirBuilder::new().mode(0o700).create(base.join(name))?;
         }
@@ -248,8 +246,9 @@ impl HostDisk {
         let root = state.add_node(NodeKind::Directory, 0o755);
         let node = state.add_node(NodeKind::Directory, 0o1777);
         state.names.insert_synced(Name { directory: root, name: "tmp".into() }, node);
-        sys::file::set_times(&tmp, START_OF_TIME)?;
-        sys::file::set_times(&base.join("root"), START_OF_TIME)?;
+        let start = Duration::from_nanos(baton.unix_ns()).saturating_sub(baton.passed());
+        sys::file::set_times(&tmp, start)?;
+        sys::file::set_times(&base.join("root"), start)?;
         let names =
             |path: &Path| path.iter().filter(|name| *name != "/" && *name != ".").map(OsStr::to_owned).collect();
         let real_dirs = settings.real_dirs.iter();
@@ -333,13 +332,13 @@ impl HostDisk {
 
     /// The virtual time as that of a file.
     pub(super) fn time(baton: &Baton) -> SystemTime {
-        SystemTime::UNIX_EPOCH + START_OF_TIME + baton.passed()
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(baton.unix_ns())
     }
 
     /// Gives a file or directory the virtual time.
     pub(super) fn stamp(&self, baton: &Baton, real: &Path) {
         // The time is all that is wrong if it fails.
-        let _ = sys::file::set_times(real, START_OF_TIME + baton.passed());
+        let _ = sys::file::set_times(real, Duration::from_nanos(baton.unix_ns()));
     }
 
     /// An entry of the directory of this place has changed.

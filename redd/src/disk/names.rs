@@ -159,3 +159,108 @@ impl Names {
         });
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    const A: NodeId = 2;
+    const B: NodeId = 3;
+    const FILE: NodeId = 9;
+
+    fn name(directory: NodeId, name: &str) -> Name {
+        Name { directory, name: name.into() }
+    }
+
+    fn rename(from: Name, to: Name, needs: &[Name]) -> NameChange {
+        NameChange {
+            sets: vec![(from, [Some(FILE), None]), (to, [None, Some(FILE)])],
+            needs: needs.to_vec(),
+            removed: None,
+        }
+    }
+
+    /// The directory `a` with the file `f` in it, all synced.
+    fn names() -> Names {
+        let mut names = Names::default();
+        names.insert_synced(name(ROOT, "a"), A);
+        names.insert_synced(name(A, "f"), FILE);
+        names
+    }
+
+    /// The places of the file after crashes of 200 seeds.
+    fn after_crashes(make: impl Fn() -> Names) -> BTreeSet<Vec<Name>> {
+        let run = |seed| {
+            let mut names = make();
+            names.crash(&Survival::new(2, seed, true));
+            assert_eq!(names.unsynced(), 0);
+            let is_file = |(_, node): &(&OsString, NodeId)| *node == FILE;
+            let places = names.entries.keys().flat_map(|directory| {
+                names
+                    .entries_of(*directory)
+                    .filter(is_file)
+                    .map(|(name, _)| Name { directory: *directory, name: name.clone() })
+            });
+            places.collect()
+        };
+        (0..200).map(run).collect()
+    }
+
+    #[test]
+    fn a_rename_into_a_new_directory_survives_only_with_it() {
+        let make = || {
+            let mut names = names();
+            names.change(NameChange::of_one(name(ROOT, "b"), [None, Some(B)]));
+            names.change(rename(name(A, "f"), name(B, "f"), &[name(ROOT, "b")]));
+            names
+        };
+        let both = BTreeSet::from([vec![name(A, "f")], vec![name(B, "f")]]);
+        assert_eq!(after_crashes(make), both);
+        for synced in [A, B] {
+            let make = || {
+                let mut names = make();
+                names.synced(synced);
+                names
+            };
+            assert_eq!(after_crashes(make), BTreeSet::from([vec![name(B, "f")]]));
+        }
+    }
+
+    #[test]
+    fn a_directory_is_removed_only_with_the_removals_of_its_entries() {
+        let make = || {
+            let mut names = names();
+            names.change(rename(name(A, "f"), name(ROOT, "f"), &[]));
+            let removal = NameChange::of_one(name(ROOT, "a"), [Some(A), None]);
+            names.change(NameChange { removed: Some(A), ..removal });
+            names
+        };
+        let both = BTreeSet::from([vec![name(A, "f")], vec![name(ROOT, "f")]]);
+        assert_eq!(after_crashes(make), both);
+    }
+
+    #[test]
+    fn a_name_that_was_not_synced_is_lost_or_kept_for_itself() {
+        let make = || {
+            let mut names = Names::default();
+            names.change(NameChange::of_one(name(ROOT, "one"), [None, Some(FILE)]));
+            names.change(NameChange::of_one(name(ROOT, "two"), [None, Some(FILE)]));
+            names
+        };
+        let (one, two) = (name(ROOT, "one"), name(ROOT, "two"));
+        let all = BTreeSet::from([vec![], vec![one.clone()], vec![two.clone()], vec![one.clone(), two.clone()]]);
+        assert_eq!(after_crashes(make), all);
+        let with_another_directory = || {
+            let mut names = make();
+            names.synced(A);
+            names
+        };
+        assert_eq!(after_crashes(with_another_directory), all);
+        let make = || {
+            let mut names = make();
+            names.synced(ROOT);
+            names
+        };
+        assert_eq!(after_crashes(make), BTreeSet::from([vec![one, two]]));
+    }
+}

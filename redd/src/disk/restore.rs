@@ -22,8 +22,8 @@ use crate::primitives::baton::Baton;
 impl HostDisk {
     /// The host crashes. Open files fail from here on.
     pub(super) fn crash(&self, baton: &Baton) -> io::Result<()> {
-        let kind = baton.choose(Survival::KINDS);
-        let seed = baton.choose(u32::MAX as usize);
+        let kind = baton.choose_with(Survival::KINDS, &|kind| Survival::describe(kind).to_owned());
+        let seed = baton.choose_with(u32::MAX as usize, &|seed| format!("number {seed} decides what the crash loses"));
         let survival = Survival::new(kind, seed as u64, self.settings.is_torn);
         let mut guard = self.state.lock();
         let state = &mut *guard;
@@ -45,7 +45,7 @@ impl HostDisk {
             if let NodeKind::File { len, contents } = &mut node.kind {
                 let place = places.entry(*id).or_insert_with(|| self.removed(*id));
                 if !contents.is_synced() {
-                    let (new_len, lost_changes) = restore_contents(place, *len, contents, &survival)?;
+                    let (new_len, lost_changes) = restore_contents(place, contents, &survival)?;
                     *len = new_len;
                     lost += lost_changes;
                     self.stamp(baton, place);
@@ -116,9 +116,10 @@ impl HostDisk {
 }
 
 /// Gives a file the contents that a crash leaves. Returns its length, and how many changes are lost.
-fn restore_contents(place: &Path, len: u64, contents: &mut Contents, survival: &Survival) -> io::Result<(u64, usize)> {
+fn restore_contents(place: &Path, contents: &mut Contents, survival: &Survival) -> io::Result<(u64, usize)> {
     fs::set_permissions(place, Permissions::from_mode(0o600))?;
     let file = OpenOptions::new().read(true).write(true).open(place)?;
+    let len = file.metadata()?.len(); // Not that of the node: a handle of std may have changed it.
     let mut image = Image { len, sectors: BTreeMap::new() };
     for sector in contents.touched() {
         let mut bytes = [0; SECTOR as usize];

@@ -23,6 +23,15 @@ impl Survival {
         Self { rng: Rng::new(seed), percent: [100, 0, 50, 10, 90][kind.min(Self::KINDS - 1)], is_torn }
     }
 
+    /// A kind of crash, in words.
+    pub(super) fn describe(kind: usize) -> &'static str {
+        match kind {
+            0 => "the crash loses nothing",
+            1 => "the crash loses all that is not synced",
+            _ => "the crash loses a part of what is not synced",
+        }
+    }
+
     /// Whether the next change is kept.
     pub(super) fn keeps(&self) -> bool {
         self.rng.below(100) < self.percent

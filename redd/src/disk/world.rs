@@ -44,7 +44,7 @@ pub(crate) fn configure(baton: &Arc<Baton>, settings: DiskSettings) {
 #[cold]
 pub(crate) fn current() -> Option<io::Result<Arc<HostDisk>>> {
     let (baton, host) = baton::current_host()?;
-    Some(of(&baton).host(host))
+    Some(of(&baton).host(&baton, host))
 }
 
 impl Disks {
@@ -59,7 +59,7 @@ impl Disks {
         }
     }
 
-    fn host(&self, host: usize) -> io::Result<Arc<HostDisk>> {
+    fn host(&self, baton: &Baton, host: usize) -> io::Result<Arc<HostDisk>> {
         let mut hosts = self.hosts.lock();
         if let Some(disk) = hosts.get(&host) {
             return Ok(Arc::clone(disk));
@@ -69,7 +69,8 @@ impl Disks {
             *base = Some(make_base().map_err(with_advice)?);
         }
         let base = base.as_ref().map_or(Path::new(MEMORY), |base| base);
-        let disk = HostDisk::new(base.join(host.to_string()), self.settings.lock().clone()).map_err(with_advice)?;
+        let disk =
+            HostDisk::new(baton, base.join(host.to_string()), self.settings.lock().clone()).map_err(with_advice)?;
         Ok(Arc::clone(hosts.entry(host).or_insert(Arc::new(disk))))
     }
 }

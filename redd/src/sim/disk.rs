@@ -34,9 +34,12 @@ use crate::primitives::baton;
 /// - `std::fs` and other crates use the real disk.
 /// - A file that was opened by std ([`File::from_std`](crate::fs::File::from_std)) is a real one. What a program writes after
 ///   [`into_std`](crate::fs::File::into_std) is not lost in a crash. Both are events of the run.
-/// - In metadata, the times of the last read and modification are virtual: the world starts at the first second of 2020. Inode and
+/// - In metadata, the times of the last read and modification are those of the world, which begins at [`World::start_at`]. Inode and
 ///   device numbers, the time of creation and that of the last change are those of the real file.
 /// - A removed file that is open has one hard link in its metadata, and not none.
+///
+/// The files are in a directory of `/dev/shm`, or of the temporary directory if there is no `/dev/shm`. It is removed when the world
+/// ends. A process that is killed leaves its directory, whose name is `redd-disk-` and the id of the process.
 ///
 /// # Examples
 /// ```
@@ -75,13 +78,26 @@ impl Disk {
     }
 
     /// Lets this part of all reads, writes and syncs fail with `EIO`, in percent. A write that fails writes nothing.
+    ///
+    /// # Panics
+    /// If it is more than 100.
+    #[track_caller]
     pub fn errors(mut self, percent: u8) -> Self {
+        assert!(percent <= 100, "`Disk::errors` got {percent} percent. Give a number from 0 (never) to 100 (always).");
         self.0.error_percent = percent;
         self
     }
 
     /// Sets how much virtual time an operation takes. The seed chooses a value from the range.
+    ///
+    /// # Panics
+    /// If the range ends before it starts.
+    #[track_caller]
     pub fn latency(mut self, range: Range<Duration>) -> Self {
+        assert!(
+            range.start <= range.end,
+            "`Disk::latency` got the range {range:?}, which ends before it starts. Give the shorter time first."
+        );
         self.0.latency = range;
         self
     }

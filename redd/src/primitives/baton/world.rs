@@ -219,7 +219,7 @@ impl Baton {
     }
 
     /// The time of day, in nanoseconds since 1970.
-    pub(super) fn unix_ns(&self) -> u64 {
+    pub(crate) fn unix_ns(&self) -> u64 {
         self.unix_origin_ns.load(Ordering::Relaxed).saturating_add(self.passed_ns())
     }
 
