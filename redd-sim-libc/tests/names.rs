@@ -25,6 +25,19 @@ fn localhost_and_numbers_have_addresses_and_other_names_have_none() {
 }
 
 #[test]
+fn the_name_of_a_host_has_the_address_of_the_host() {
+    let main = || {
+        let found = resolve("db:5432");
+        assert!(
+            found.iter().any(|address| address.starts_with("10.0.0.1:") && address.ends_with(":5432")),
+            "{found:?}"
+        );
+        assert_ne!(found, resolve("web:5432"));
+    };
+    World::new(1).host("db", || ()).host("web", main).run().expect_ok();
+}
+
+#[test]
 #[expect(unsafe_code, reason = "calls of the C library")]
 fn the_list_is_what_the_caller_asked_for_and_can_be_freed() {
     fn ask(family: libc::c_int, flags: libc::c_int, service: &std::ffi::CStr) -> Result<Vec<(i32, i32, u16)>, i32> {
