@@ -32,6 +32,7 @@ fn crawl(seed: u64, network: impl FnOnce(World) -> World) -> (ExitStatus, Report
     });
     let report = network(world).run();
     report.expect_ok();
+    assert!(report.is_std_simulated());
     let status = status.lock().expect("no thread panics with it").take();
     (status.expect("the host has ended"), report)
 }

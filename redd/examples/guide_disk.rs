@@ -74,16 +74,21 @@ async fn serve(acknowledged: Arc<Mutex<Values>>, syncs_directory: bool) -> io::R
     Ok(())
 }
 
-fn run(seed: u64, syncs_directory: bool) -> Report {
+fn world(seed: u64, syncs_directory: bool) -> World {
     let acknowledged = Arc::new(Mutex::new(Values::new()));
+    let reset = acknowledged.clone();
     World::new(seed)
+        .before_each_run(move || reset.lock().expect("no thread panics with it").clear())
         .disk(Disk::new().latency(Duration::from_micros(50)..Duration::from_millis(1)))
         .host("store", move || serve(acknowledged.clone(), syncs_directory))
-        .at(Duration::from_millis(30), |world| {
+        .at(Duration::from_millis(12), |world| {
             world.crash("store");
             world.restart_after("store", Duration::from_secs(1));
         })
-        .run()
+}
+
+fn run(seed: u64, syncs_directory: bool) -> Report {
+    world(seed, syncs_directory).run()
 }
 
 fn main() {

@@ -6,7 +6,7 @@
 use redd::runtime::Builder;
 use redd::sim::{Explore, FailureKind, Report, Tape, World, chance};
 use redd::sync::{Mutex, Notify, oneshot};
-use redd::task::{JoinSet, yield_now};
+use redd::task::{JoinSet, LocalSet, yield_now};
 use redd::time::{Duration, sleep};
 use std::future::Future;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ async fn order_violation(is_correct: bool) {
         "maker" => async move {
             yields(2).await;
             maker.store(5, Ordering::Relaxed);
-            let _ = sender.send(()); // The user may have failed already.
+            let _ = sender.send(());
         },
         "user" => async move {
             if is_correct {
@@ -298,6 +298,39 @@ fn a_task_that_yields_until_another_has_run_does_not_stop_any_strategy() {
                 );
             };
             world(seed, program).explore(explore).run().expect_ok();
+        }
+    }
+}
+
+#[test]
+fn tasks_of_a_local_set_run_in_the_plain_order_and_none_of_them_starves() {
+    for explore in [Explore::Plain, Explore::Random, PCT, DELAY] {
+        for seed in 0..20 {
+            let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+            let inside = order.clone();
+            let main = move || {
+                let set = LocalSet::new();
+                for number in 0..3 {
+                    let order = inside.clone();
+                    set.spawn_local(async move {
+                        for _ in 0..300 {
+                            order.lock().unwrap().push(number);
+                            yield_now().await;
+                        }
+                    });
+                }
+                set.block_on(&Builder::new_current_thread().build().unwrap(), async {
+                    yields(10).await;
+                });
+                drop(set);
+            };
+            World::new(seed).explore(explore).host("host", main).run().expect_ok();
+            let order = std::mem::take(&mut *order.lock().unwrap());
+            if explore == Explore::Plain {
+                assert_eq!(order[..7], [0, 1, 2, 0, 1, 2, 0]);
+            }
+            let first = |number: u32| order.iter().position(|ran| *ran == number);
+            assert!((0..3).all(|number| first(number).is_some_and(|at| at < 200)), "{explore}, seed {seed}: {order:?}");
         }
     }
 }

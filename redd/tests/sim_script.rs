@@ -9,7 +9,7 @@ use redd::runtime::{Builder, Handle, Runtime};
 use redd::signal::unix::{SignalKind, signal};
 use redd::sim::{Control, FailureKind, Faults, HostOutcome, Report, World, settle};
 use redd::sync::{Mutex, Notify, oneshot, watch};
-use redd::task::{block_in_place, spawn_blocking, yield_now};
+use redd::task::{LocalSet, block_in_place, spawn_blocking, yield_now};
 use redd::time::{Duration, Instant, sleep, timeout};
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -629,6 +629,90 @@ fn a_runtime_of_a_crashed_host_cannot_be_used_by_the_next_run_of_the_host() {
         assert!(text.contains("`Runtime::block_on` was called on a runtime of a host that has crashed"), "{text}");
         assert!(text.contains("Build a new runtime"), "{text}");
     }
+}
+
+#[test]
+fn a_crash_ends_local_runtimes_and_local_sets() {
+    let dropped = Arc::new(AtomicU32::new(0));
+    let (of_runtime, of_set) = (dropped.clone(), dropped.clone());
+    let local_runtime = move || {
+        let dropped = Dropped(of_runtime.clone());
+        let runtime = Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+        runtime.block_on(async {
+            redd::task::spawn_local(async move {
+                let _dropped = dropped;
+                pending::<()>().await;
+            });
+            pending::<()>().await;
+        });
+    };
+    let local_set = move || {
+        let dropped = Dropped(of_set.clone());
+        let set = LocalSet::new();
+        set.spawn_local(async move {
+            let _dropped = dropped;
+            pending::<()>().await;
+        });
+        multi().block_on(set.run_until(pending::<()>()));
+    };
+    for seed in 0..10 {
+        dropped.store(0, Ordering::Relaxed);
+        let report = World::new(seed)
+            .host("runtime", local_runtime.clone())
+            .host("set", local_set.clone())
+            .at(secs(1), |w| {
+                w.crash("runtime");
+                w.crash("set");
+            })
+            .run();
+        report.expect_ok();
+        assert_eq!((dropped.load(Ordering::Relaxed), report.left_threads().len()), (2, 0), "{seed}");
+    }
+}
+
+#[test]
+fn a_crash_ends_a_shutdown_that_waits_for_a_closure() {
+    for seed in 0..10 {
+        let ended = Arc::new(AtomicU32::new(0));
+        let inside = ended.clone();
+        let main = move || {
+            let runtime = multi();
+            let (sender, receiver) = oneshot::channel::<()>();
+            drop(runtime.spawn_blocking(move || receiver.blocking_recv()));
+            runtime.block_on(async { sleep(ms(1)).await });
+            drop(runtime); // It waits for the closure, which waits for the sender.
+            inside.fetch_add(1, Ordering::Relaxed);
+            drop(sender);
+        };
+        let report =
+            World::new(seed).host("host", main).host("other", sleeps(secs(3))).at(secs(1), |w| w.crash("host")).run();
+        report.expect_ok();
+        assert_eq!((ended.load(Ordering::Relaxed), report.left_threads().len()), (1, 0), "{seed}");
+    }
+}
+
+#[test]
+fn a_host_that_crashes_at_its_start_runs_nothing() {
+    let mut all = BTreeSet::new();
+    for seed in 0..50 {
+        let starts = Log::default();
+        let inside = starts.clone();
+        let main = move || {
+            log(&inside, "starts");
+            current().block_on(async { sleep(secs(1)).await });
+        };
+        let report = World::new(seed)
+            .host("host", main)
+            .at(Duration::ZERO, |w| {
+                w.crash("host");
+                w.restart_after("host", Duration::ZERO);
+            })
+            .run();
+        report.expect_ok();
+        assert_eq!((report.elapsed(), report.host("host").crashes()), (secs(1), 1));
+        all.insert(lines(&starts).len());
+    }
+    assert_eq!(Vec::from_iter(all), [1, 2], "by the order of the host and the step");
 }
 
 #[test]

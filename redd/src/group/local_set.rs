@@ -428,8 +428,19 @@ impl Inner {
         let remote = self.shared.remote.lock().as_mut().map(std::mem::take).unwrap_or_default();
         let mut queue = self.queue.borrow_mut();
         queue.extend(remote);
-        let chosen = baton.choose(queue.len());
-        queue.swap_remove_back(chosen)
+        let id = |runnable: &Runnable| runnable.task().id().number();
+        let ids: Vec<_> = queue.iter().filter(|_| baton.ranks_tasks()).map(id).collect();
+        let chosen = baton.choose_task(queue.len(), &ids);
+        let name = |runnable: &Runnable| baton.name_task(id(runnable), &runnable.task().info());
+        let first = queue.front().filter(|_| chosen > 0 && baton.keeps_words()).map(name);
+        // Those before it go to the end, as in the queue of a worker.
+        queue.rotate_left(chosen);
+        let next = queue.pop_front()?;
+        if let Some(first) = first {
+            let next = name(&next);
+            baton.describe_choice(&|| format!("{next} runs before {first}"));
+        }
+        Some(next)
     }
 
     /// Runs some tasks. Returns true if more may be queued.

@@ -1,6 +1,6 @@
 //! The calls of programs, by the kind of the socket; and reads and writes that are short by the seed.
 //!
-//! Called by `network`.
+//! Called by `handle`.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;

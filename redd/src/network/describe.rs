@@ -1,6 +1,6 @@
 //! The network as text, for the dump of a world.
 //!
-//! Called by `network`.
+//! Called by `handle`.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! The state of a network, and what its other files have in common: hosts, sending, readiness.
 //!
-//! Called by the files of the room that have one protocol each, and by `network`.
+//! Called by the files of the room that have one protocol each, and by `handle`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -80,6 +80,7 @@ pub(super) enum Fault {
     Reordered = 8,
     Duplicated = 9,
     Reset = 10,
+    OldConnection = 11,
 }
 
 impl Engine {
@@ -213,7 +214,7 @@ impl Engine {
         ip.is_unspecified() || self.host_with(host, ip) == Some(host)
     }
 
-    /// Sends a packet of `subject`. One that cannot arrive is lost at once. Segments of one connection stay in order.
+    /// Sends a packet of `subject`. One that cannot arrive is lost at once. Data of one connection stays in order.
     pub(super) fn transmit(&mut self, subject: SocketId, packet: Packet) {
         let (from, to, length) = (packet.from, packet.to, packet.length());
         self.record(EventKind::NetSent, subject, [length as u32, packet.kind()]);
@@ -224,10 +225,6 @@ impl Engine {
             LinkState::Refused => return self.refuse(&packet),
         }
         let mut at = link.arrival(self.now, length);
-        if from == to && at <= self.now {
-            self.immediate.push_back(packet);
-            return;
-        }
         let mut is_late = false;
         let mut timeout = RETRANSMISSION_NS;
         while link.happens(link.link.loss) && timeout < MAX_RETRANSMISSION_NS {
@@ -238,10 +235,15 @@ impl Engine {
         if is_late {
             self.fault(Fault::Late, subject, packet.kind());
         }
-        if let Some(out) = self.sockets.get_mut(subject).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.out) {
-            at = at.max(out.last_arrival);
-            out.last_arrival = at;
+        // An acknowledgement may overtake others: it says what the earlier ones say, too.
+        let out = self.sockets.get_mut(subject).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.out);
+        let out = out.filter(|_| !packet.is_acknowledgement());
+        let last = out.as_ref().map_or(0, |out| out.last_arrival);
+        at = at.max(last);
+        if from == to && at <= self.now && (last < self.now || last == 0) {
+            return self.immediate.push_back(packet);
         }
+        out.into_iter().for_each(|out| out.last_arrival = at);
         self.queue.push(at, packet);
     }
 

@@ -1,9 +1,8 @@
 //! Faults: connections that are reset, and hosts that crash.
 //!
-//! Called by `network`. Links have their own in `link`.
+//! Called by `handle`. Links have their own in `link`.
 
-use super::engine::{Engine, Fault, UnixName};
-use super::ports::Ports;
+use super::engine::{Engine, Fault};
 
 impl Engine {
     /// Each connection between the hosts gets a reset at both ends.
@@ -27,12 +26,10 @@ impl Engine {
         self.need_host(host);
         let host = &mut self.hosts[host];
         host.is_up = false;
-        (host.tcp, host.udp) = (Ports::default(), Ports::default());
-        // The files of Unix sockets are the disk's business.
-        host.unix.retain(|name, socket| {
-            *socket = None;
-            matches!(name, UnixName::Path(_))
-        });
+        host.tcp.crash();
+        host.udp.crash();
+        // Their files are gone, too, as in a directory such as `/run` that is empty when a host starts.
+        host.unix.clear();
         let ids = std::mem::take(&mut host.sockets);
         for id in ids {
             self.unwatch(id);

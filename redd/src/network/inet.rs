@@ -1,6 +1,6 @@
 //! Addresses of TCP and UDP sockets: binding, and what a socket reports.
 //!
-//! Called by `network`, `stream` and `datagram`.
+//! Called by `handle`, `stream` and `datagram`.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -34,7 +34,7 @@ impl Engine {
         }
         let address = canonical(address);
         let is_bound = match &socket.role {
-            Role::Tcp(tcp) => tcp.local.is_some() || tcp.state != TcpState::Closed,
+            Role::Tcp(tcp) => tcp.is_holder || tcp.state != TcpState::Closed,
             Role::Udp(udp) => udp.bound.is_some(),
             Role::UnixStream(_) | Role::UnixDatagram(_) => return os(libc::EINVAL),
         };

@@ -60,7 +60,7 @@ pub(super) struct LinkEntry {
 
 impl LinkEntry {
     pub(super) fn state(&self) -> LinkState {
-        if self.is_cut { LinkState::BlackHole } else { self.link.state }
+        if self.is_cut || self.link.loss >= 1.0 { LinkState::BlackHole } else { self.link.state }
     }
 
     /// Whether an event with this probability happens. Nothing is drawn for one that is impossible.

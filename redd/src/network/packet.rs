@@ -75,6 +75,10 @@ impl Packet {
         }
     }
 
+    pub(super) fn is_acknowledgement(&self) -> bool {
+        matches!(self.body, Body::Segment { segment: Segment::Ack { .. }, .. })
+    }
+
     /// Whether it tells its receiver that a packet was refused.
     pub(super) fn is_refusal(&self) -> bool {
         match &self.body {

@@ -5,7 +5,7 @@
 //! As on Linux, a port has *holders*, which were bound to it, and *users*: connections that a listener accepted or `connect` made.
 //! Users count for `bind` alone. A connection that was closed from this side first leaves its port in the state TIME_WAIT for a minute.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -53,14 +53,15 @@ impl Users {
 pub(super) struct Ports {
     holders: BTreeMap<u16, Vec<Holder>>,
     users: BTreeMap<(u16, IpAddr), Users>,
-    connections: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// By the local address and the remote one.
+    connections: BTreeMap<(SocketAddr, SocketAddr), SocketId>,
     /// Where the search for a free port starts.
     next: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { holders: BTreeMap::new(), users: BTreeMap::new(), connections: BTreeSet::new(), next: EPHEMERAL }
+        Self { holders: BTreeMap::new(), users: BTreeMap::new(), connections: BTreeMap::new(), next: EPHEMERAL }
     }
 }
 
@@ -147,11 +148,17 @@ impl Ports {
     }
 
     pub(super) fn is_new_connection(&self, local: SocketAddr, remote: SocketAddr) -> bool {
-        !self.connections.contains(&(local, remote))
+        !self.connections.contains_key(&(local, remote))
     }
 
-    pub(super) fn add_connection(&mut self, local: SocketAddr, remote: SocketAddr, reuse: bool) {
-        self.connections.insert((local, remote));
+    /// The socket of a connection.
+    pub(super) fn connection(&self, local: SocketAddr, remote: SocketAddr) -> Option<SocketId> {
+        self.connections.get(&(local, remote)).copied()
+    }
+
+    /// There is no connection between these addresses, as [`Self::is_new_connection`] has told the caller.
+    pub(super) fn add_connection(&mut self, socket: SocketId, local: SocketAddr, remote: SocketAddr, reuse: bool) {
+        self.connections.insert((local, remote), socket);
         let users = self.users.entry((local.port(), local.ip())).or_default();
         users.count += 1;
         users.strict += u32::from(!reuse);
@@ -166,7 +173,7 @@ impl Ports {
         wait_until: u64,
         now: u64,
     ) {
-        if !self.connections.remove(&(local, remote)) {
+        if self.connections.remove(&(local, remote)).is_none() {
             return;
         }
         let key = (local.port(), local.ip());
@@ -180,6 +187,11 @@ impl Ports {
         if users.count == 0 && users.wait_until <= now {
             self.users.remove(&key);
         }
+    }
+
+    /// All sockets of the host are gone. The search for a free port continues, so the next connection does not look like an old one.
+    pub(super) fn crash(&mut self) {
+        *self = Self { next: self.next, ..Self::default() };
     }
 
     /// The listener that a connection to this address is for. `choose` chooses one of several that share the port.

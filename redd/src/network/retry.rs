@@ -84,7 +84,12 @@ impl Retry {
         self.attempts > kind.limit()
     }
 
-    /// The peer has answered.
+    /// The peer has received a part: the times of later losses start again.
+    pub(super) fn progresses(&mut self) {
+        self.attempts = 0;
+    }
+
+    /// The peer has received everything.
     pub(super) fn reset(&mut self) {
         self.is_armed = false;
         self.attempts = 0;

@@ -1,6 +1,6 @@
 //! TCP, what arrives: the handshake, data, acknowledgements, resets, timers.
 //!
-//! Called by `network`, for each packet that is due.
+//! Called by `handle`, for each packet that is due.
 
 use super::address::SocketId;
 use super::engine::{Engine, Fault};
@@ -48,6 +48,11 @@ impl Engine {
         let listener = self.hosts[packet.to].tcp.listener(target, |count| rng.below(count as u32) as usize);
         let Some(listener) = listener else { return self.refuse(&packet) };
         self.record(EventKind::NetDelivered, listener, [0, packet.kind()]);
+        if let Some(old) = self.hosts[packet.to].tcp.connection(target, source) {
+            // Its client has crashed since. Linux asks the client, which resets it, and which sends the SYN again.
+            self.reset(old);
+            return self.lost(packet, Fault::OldConnection);
+        }
         let Some(socket) = self.sockets.get_mut(listener) else { return };
         let (host, family, reuse, only_v6) = (socket.host, socket.family, socket.reuse, socket.only_v6);
         let (send_limit, receive_limit) = (socket.send_limit, socket.receive_limit);
@@ -71,7 +76,7 @@ impl Engine {
             ..Socket::new(host, family, socket.kind, Role::Tcp(Box::new(child)))
         };
         let child = self.add_socket(child);
-        self.hosts[host].tcp.add_connection(target, source, reuse);
+        self.hosts[host].tcp.add_connection(child, target, source, reuse);
         let listening = self.sockets.get_mut(listener).and_then(Socket::tcp_mut).map(|tcp| &mut tcp.listening);
         listening.into_iter().for_each(|listening| {
             listening.handshaking.insert(child);
@@ -121,7 +126,8 @@ impl Engine {
 
     /// A segment for a connection that does not exist.
     fn segment_to_none(&mut self, id: SocketId, packet: &Packet) {
-        let was_graceful = self.sockets.was_graceful(id);
+        let is_graceful = self.sockets.get_mut(id).and_then(|socket| socket.tcp()).is_some_and(Tcp::is_graceful);
+        let was_graceful = is_graceful || self.sockets.was_graceful(id);
         let Body::Segment { from, ref segment, .. } = packet.body else { return };
         match *segment {
             Segment::Fin { sequence } if was_graceful => {
@@ -237,9 +243,11 @@ impl Engine {
             out.bytes.drain(..bytes);
             out.acked = next;
             out.sent = out.sent.max(next);
+            tcp.retry.progresses();
+        }
+        // Otherwise what comes after it may be lost.
+        if out.acked == out.sent {
             tcp.retry.reset();
-        } else if out.acked == out.sent {
-            tcp.retry.reset(); // The answer to a probe.
         }
         if socket.no_space && Socket::has_place(tcp.out.bytes.len(), limit) {
             socket.no_space = false;

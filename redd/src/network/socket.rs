@@ -181,7 +181,7 @@ pub(super) struct Outgoing {
     pub(super) fin: Option<u64>,
     /// The FIN was sent before that of the peer was received, so TIME_WAIT is on this side.
     pub(super) is_first: bool,
-    /// When the last segment arrives: none overtakes another.
+    /// When the last segment arrives that is on its way: none overtakes another.
     pub(super) last_arrival: u64,
 }
 
@@ -226,6 +226,11 @@ pub(super) struct Listening {
 }
 
 impl Tcp {
+    /// The connection has ended with a FIN in both directions. If the peer repeats its own, it is acknowledged again.
+    pub(super) fn is_graceful(&self) -> bool {
+        self.state == TcpState::Closed && self.out.is_finished() && self.input.has_fin
+    }
+
     pub(super) fn new() -> Self {
         Self {
             state: TcpState::Closed,

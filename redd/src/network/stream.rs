@@ -1,6 +1,6 @@
 //! TCP, what programs call: listen, accept, connect, send, receive, shut down, close.
 //!
-//! Called by `network`. What arrives is in `segments`.
+//! Called by `handle`. What arrives is in `segments`.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -33,7 +33,7 @@ impl Engine {
             TcpState::Closed => {}
             TcpState::Connecting | TcpState::Handshaking | TcpState::Connected => return os(libc::EINVAL),
         }
-        if tcp.local.is_none() {
+        if !tcp.is_holder {
             self.inet_bind_any(id)?;
         }
         let socket = self.sockets.opened(id)?;
@@ -63,22 +63,21 @@ impl Engine {
     /// `remote` is the address of a destination.
     pub(super) fn tcp_connect(&mut self, id: SocketId, remote: SocketAddr) -> io::Result<()> {
         let socket = self.sockets.opened(id)?;
-        let error = socket.error.take();
+        let (host, reuse) = (socket.host, socket.reuse);
         let tcp = parts(socket)?;
+        // A port that `bind` did not choose is for one connection.
+        let bound = tcp.local.filter(|_| tcp.is_holder);
         match tcp.state {
-            TcpState::Closed if tcp.is_connecting => {
+            TcpState::Closed if std::mem::take(&mut tcp.is_connecting) => {
                 // It has failed meanwhile.
-                tcp.is_connecting = false;
                 (socket.shut_read, socket.shut_write) = (false, false);
-                return os(error.unwrap_or(libc::ECONNABORTED));
+                return os(socket.error.take().unwrap_or(libc::ECONNABORTED));
             }
-            TcpState::Closed => socket.error = error,
+            TcpState::Closed => {}
             TcpState::Connecting => return os(libc::EALREADY),
             TcpState::Connected if std::mem::take(&mut tcp.is_connecting) => return Ok(()),
             TcpState::Listening | TcpState::Handshaking | TcpState::Connected => return os(libc::EISCONN),
         }
-        let (host, reuse) = (socket.host, socket.reuse);
-        let bound = parts(self.sockets.opened(id)?)?.local;
         let mut local = with_source(bound, self.source_for(host, remote.ip()));
         if local.is_ipv4() != remote.is_ipv4() {
             return os(libc::ENETUNREACH);
@@ -96,7 +95,7 @@ impl Engine {
         } else if !ports.is_new_connection(local, remote) {
             return os(libc::EADDRNOTAVAIL);
         }
-        ports.add_connection(local, remote, reuse);
+        ports.add_connection(id, local, remote, reuse);
         let socket = self.sockets.opened(id)?;
         (socket.shut_read, socket.shut_write) = (false, false);
         let tcp = parts(socket)?;
@@ -198,7 +197,6 @@ impl Engine {
                 Some(error) => os(error),
                 None if socket.shut_read => Ok(0),
                 None if is_closed => os(libc::ENOTCONN),
-                None if buf.is_empty() => Ok(0),
                 None => os(libc::EAGAIN),
             };
         }
@@ -262,7 +260,10 @@ impl Engine {
                 self.stop_listening(id);
                 self.forget(id, false);
             }
-            TcpState::Closed | TcpState::Connecting => self.forget(id, false),
+            TcpState::Closed | TcpState::Connecting => {
+                let is_graceful = tcp.is_graceful();
+                self.forget(id, is_graceful);
+            }
             TcpState::Handshaking | TcpState::Connected => {
                 if is_reset || !tcp.input.bytes.is_empty() {
                     self.send_segment(id, Segment::Reset);

@@ -1,6 +1,6 @@
 //! Unix sockets: their names, and streams.
 //!
-//! Called by `network`. Datagrams are in `unix_datagram`.
+//! Called by `handle`. Datagrams are in `unix_datagram`.
 //!
 //! Both ends are on one host, so nothing is on its way: a call changes the other end at once.
 
@@ -237,7 +237,7 @@ impl Engine {
         if stream.bytes.is_empty() {
             return match socket.error.take() {
                 Some(error) => os(error),
-                None if is_shut || buf.is_empty() => Ok(0),
+                None if is_shut => Ok(0),
                 None => os(libc::EAGAIN),
             };
         }

@@ -1,6 +1,6 @@
 //! Unix sockets with datagrams.
 //!
-//! Called by `network`.
+//! Called by `handle`.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;

@@ -23,6 +23,7 @@
 //! ```
 
 mod registry;
+mod script;
 mod shutdown;
 mod simulated;
 pub mod unix;

@@ -40,6 +40,22 @@ pub enum HostOutcome {
 }
 
 /// What has become of a host: [`Report::host`](super::Report::host).
+///
+/// # Examples
+/// ```
+/// use redd::sim::World;
+/// use redd::time::{Duration, sleep};
+///
+/// #[redd::main]
+/// async fn server() {
+///     sleep(Duration::from_secs(5)).await;
+/// }
+///
+/// let world = World::new(1).host("server", server).at(Duration::from_secs(1), |w| w.crash("server"));
+/// let report = world.at(Duration::from_secs(2), |w| w.restart_after("server", Duration::ZERO)).run();
+/// assert_eq!(report.host("server").crashes(), 1);
+/// assert_eq!(report.hosts()[0].to_string(), "host `server` has ended (it has crashed once)");
+/// ```
 #[derive(Clone, Debug)]
 pub struct HostReport {
     pub(super) name: String,

@@ -121,6 +121,9 @@ impl Hosts {
     }
 
     fn run(&self, host: usize) {
+        if baton::is_dead() {
+            return; // It has crashed before it ran.
+        }
         let outcome = run_main(&self.hosts[host].main);
         if baton::is_dead() {
             return; // What it returns after its crash is of no interest to anyone.

@@ -10,6 +10,11 @@
 //! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
 //!
+//! # What happens while it runs
+//! [`World::at`] and [`World::every`] add steps to the script of the world: a closure gets a [`Control`], by which hosts crash and are
+//! restarted, get signals, and are cut off from each other. [`World::faults`] injects random faults. [`World::always`] adds an invariant
+//! that is checked whenever everything waits. The [`Report`] lists what was done, and what has become of each host.
+//!
 //! # Exploring
 //! [`World::explore`] chooses how the orders are explored: [`Explore`]. A run is also a [`Tape`]: its deviations from the plain order.
 //! [`World::replay`] repeats it, and [`World::shrink`] looks for the tape with the fewest deviations that fails in the same way.
@@ -77,6 +82,11 @@
 //   for want of events has the dump with its diagnoses.
 // - **The choice of a task is made where a worker turns to the injector at an interval.** In a world that interval is 1. So no other run
 //   has a new branch for it.
+// - **A host has incarnations, and a thread belongs to one of them** (`baton::hosts`). A crash adds one to a number, so all threads of the
+//   old incarnation are dead at once. They find out where user code would run next: before a poll of a task, of a `block_on` and of
+//   `blocking_*`, and before a closure of the pool. There they cancel instead, or unwind. No thread is stopped in the middle of redd.
+// - **The script is the world's director** (`baton::director`): a thread that acts at its times, and whenever all others wait. So its
+//   closures may do what any code of a world may do, and they are part of the order that the seed decides.
 // - **Polls, spawns and wakes are recorded where the flight recorder records them**, behind branches that exist.
 //
 // Where determinism could leak, and what is done:

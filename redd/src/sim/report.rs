@@ -59,6 +59,21 @@ impl fmt::Display for Failure {
 /// What the script of a world, or a random fault, has changed in it: a crash, a restart, the state of the network, a signal.
 ///
 /// `Display` shows it in words, with its time.
+///
+/// # Examples
+/// ```
+/// use redd::sim::World;
+/// use redd::time::{Duration, sleep};
+///
+/// #[redd::main]
+/// async fn server() {
+///     sleep(Duration::from_secs(5)).await;
+/// }
+///
+/// let report = World::new(1).host("server", server).at(Duration::from_secs(3), |w| w.crash("server")).run();
+/// let fault = &report.faults()[0];
+/// assert_eq!((fault.at(), fault.to_string()), (Duration::from_secs(3), "after 3s: `server` crashes".to_owned()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub(super) at: Duration,

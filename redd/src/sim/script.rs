@@ -79,9 +79,9 @@ pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Script) {
     let started = baton.start_director(hosts.len(), "script", wants_quiet, move || {
         // It has stopped the world if it has failed.
         let _ = script.run();
-        script
-            .control
-            .set_skipped(script.steps.iter().filter(|(_, (_, step))| step.may_restart()).map(|(key, _)| key.0));
+        let is_skipped = |step: &Step| matches!(step, Step::Once(_));
+        let skipped = script.steps.iter().filter(|(_, (_, step))| is_skipped(step)).map(|(key, _)| key.0);
+        script.control.set_skipped(skipped);
     });
     hosts.keep(started);
 }
@@ -118,7 +118,8 @@ impl RunningScript {
 
     /// All hosts have ended, or no step is left that could restart one.
     fn is_over(&self) -> bool {
-        !self.control.hosts().is_any_down() || !self.steps.values().any(|(_, step)| step.may_restart())
+        let hosts = self.control.hosts();
+        hosts.have_ended() || !hosts.is_any_down() || !self.steps.values().any(|(_, step)| step.may_restart())
     }
 
     fn take_due_steps(&mut self) -> Result<(), Stop> {

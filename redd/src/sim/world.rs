@@ -64,6 +64,8 @@ pub struct World {
     script: Script,
     links: Settings,
     pub(super) disk: DiskSettings,
+    /// What is called before each run.
+    resets: Vec<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl fmt::Debug for World {
@@ -87,6 +89,7 @@ impl World {
             script: Script::default(),
             links: Settings::default(),
             disk: DiskSettings::default(),
+            resets: Vec::new(),
         }
     }
 
@@ -302,6 +305,31 @@ impl World {
     ///
     /// # Panics
     /// If it is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// #[redd::main]
+    /// async fn server() -> std::io::Result<()> {
+    ///     let listener = TcpListener::bind("0.0.0.0:80").await?;
+    ///     let (mut stream, _) = listener.accept().await?;
+    ///     assert_eq!(stream.read_to_end(&mut Vec::new()).await?, 500_000);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() -> std::io::Result<()> {
+    ///     sleep(Duration::from_millis(1)).await; // The server listens by now.
+    ///     TcpStream::connect("server:80").await?.write_all(&[0; 500_000]).await
+    /// }
+    ///
+    /// let report = World::new(1).bandwidth(100_000).host("server", server).host("client", client).run();
+    /// assert_eq!(report.expect_ok().elapsed().as_secs(), 5);
+    /// ```
     #[track_caller]
     pub fn bandwidth(self, bytes: u64) -> Self {
         self.set("`World::bandwidth`", Setting::Bandwidth(Some(bytes)))
@@ -312,6 +340,36 @@ impl World {
     ///
     /// # Panics
     /// If it is not from 0.0 to 1.0.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::UdpSocket;
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// #[redd::main]
+    /// async fn receiver() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:53").await?;
+    ///     let mut received = Vec::new();
+    ///     while let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut [0; 8])).await {
+    ///         received.push(length?);
+    ///     }
+    ///     assert_eq!(received, [0; 0]);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn sender() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    ///     redd::time::sleep(Duration::from_millis(100)).await;
+    ///     for length in 1..=5 {
+    ///         socket.send_to(&[0; 8][..length], "receiver:53").await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// World::new(1).loss(1.0).host("receiver", receiver).host("sender", sender).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn loss(self, probability: f64) -> Self {
         self.set("`World::loss`", Setting::Loss(probability))
@@ -321,6 +379,37 @@ impl World {
     ///
     /// # Panics
     /// If it is not from 0.0 to 1.0.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::UdpSocket;
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// #[redd::main]
+    /// async fn receiver() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:53").await?;
+    ///     let mut received = Vec::new();
+    ///     while let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut [0; 8])).await {
+    ///         received.push(length?);
+    ///     }
+    ///     assert_eq!(received.len(), 5);
+    ///     assert!(!received.is_sorted());
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn sender() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    ///     redd::time::sleep(Duration::from_millis(100)).await;
+    ///     for length in 1..=5 {
+    ///         socket.send_to(&[0; 8][..length], "receiver:53").await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// World::new(1).reorder(0.5).host("receiver", receiver).host("sender", sender).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn reorder(self, probability: f64) -> Self {
         self.set("`World::reorder`", Setting::Reorder(probability))
@@ -330,6 +419,36 @@ impl World {
     ///
     /// # Panics
     /// If it is not from 0.0 to 1.0.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::net::UdpSocket;
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, timeout};
+    ///
+    /// #[redd::main]
+    /// async fn receiver() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:53").await?;
+    ///     let mut received = Vec::new();
+    ///     while let Ok(length) = timeout(Duration::from_secs(1), socket.recv(&mut [0; 8])).await {
+    ///         received.push(length?);
+    ///     }
+    ///     assert_eq!(received.len(), 10);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn sender() -> std::io::Result<()> {
+    ///     let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    ///     redd::time::sleep(Duration::from_millis(100)).await;
+    ///     for length in 1..=5 {
+    ///         socket.send_to(&[0; 8][..length], "receiver:53").await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// World::new(1).duplicate(1.0).host("receiver", receiver).host("sender", sender).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn duplicate(self, probability: f64) -> Self {
         self.set("`World::duplicate`", Setting::Duplicate(probability))
@@ -341,6 +460,38 @@ impl World {
     ///
     /// # Panics
     /// If it is more than 100.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::{AsyncReadExt, AsyncWriteExt};
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    ///
+    /// #[redd::main]
+    /// async fn server() -> std::io::Result<()> {
+    ///     let listener = TcpListener::bind("0.0.0.0:80").await?;
+    ///     let (mut stream, _) = listener.accept().await?;
+    ///     let (mut total, mut reads) = (0, 0);
+    ///     loop {
+    ///         let length = stream.read(&mut [0; 1000]).await?; // A program must not expect all in one read.
+    ///         if length == 0 {
+    ///             break;
+    ///         }
+    ///         (total, reads) = (total + length, reads + 1);
+    ///     }
+    ///     assert!(total == 1000 && reads > 1);
+    ///     Ok(())
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() -> std::io::Result<()> {
+    ///     sleep(Duration::from_millis(1)).await; // The server listens by now.
+    ///     TcpStream::connect("server:80").await?.write_all(&[0; 1000]).await
+    /// }
+    ///
+    /// World::new(1).short_reads(100).host("server", server).host("client", client).run().expect_ok();
+    /// ```
     #[track_caller]
     pub fn short_reads(self, percent: u8) -> Self {
         self.set("`World::short_reads`", Setting::ShortReads(percent))
@@ -350,6 +501,35 @@ impl World {
     fn set(mut self, method: &str, setting: Setting) -> Self {
         setting.check(method);
         self.links.set(setting);
+        self
+    }
+
+    /// Calls `f` before each run, on the thread that runs the world. So what hosts and scripts share can be as it was at first, also when
+    /// [`shrink`](Self::shrink) runs the world many times.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::{World, chance};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// let retries = Arc::new(AtomicU32::new(0));
+    /// let reset = retries.clone();
+    /// let world = |seed| {
+    ///     let (retries, reset) = (retries.clone(), reset.clone());
+    ///     World::new(seed).before_each_run(move || reset.store(0, Ordering::Relaxed)).host("host", move || {
+    ///         while chance("retry", 50) {
+    ///             retries.fetch_add(1, Ordering::Relaxed);
+    ///         }
+    ///         assert!(retries.load(Ordering::Relaxed) < 2, "too many retries");
+    ///     })
+    /// };
+    /// let seed = (0..100).find(|seed| !world(*seed).run().failures().is_empty()).unwrap();
+    /// let shrunk = world(seed).shrink(100).unwrap();
+    /// assert_eq!(shrunk.report().tape().len(), 2, "two retries are enough: {shrunk}");
+    /// ```
+    pub fn before_each_run(mut self, f: impl Fn() + Send + Sync + 'static) -> Self {
+        self.resets.push(Arc::new(f));
         self
     }
 
@@ -375,15 +555,8 @@ impl World {
     ///
     /// // A second before a leap day.
     /// let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_799);
-    /// let report = World::new(1)
-    ///     .start_at(start)
-    ///     .host("host", move || {
-    ///         # if false {
-    ///         assert_eq!(SystemTime::now(), start);
-    ///         # }
-    ///     })
-    ///     .run();
-    /// report.expect_ok();
+    /// let report = World::new(1).start_at(start).host("host", || println!("{:?}", SystemTime::now())).run();
+    /// assert!(!report.is_std_simulated(), "this example is not linked with it, and prints the real time");
     /// ```
     #[track_caller]
     pub fn start_at(mut self, time: SystemTime) -> Self {
@@ -419,6 +592,7 @@ impl World {
             self.hosts.is_empty() || self.hosts.iter().any(|host| !host.is_service),
             "`World::run`: all hosts of this world are services, so it would never end. Add one that ends with `World::host`: a client."
         );
+        self.resets.iter().for_each(|reset| reset());
         let baton = baton::new_world_of(plan, self.limit);
         self.start.iter().for_each(|start| baton.set_unix_origin(*start));
         disk::configure(&baton, self.disk.clone());

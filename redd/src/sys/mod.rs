@@ -9,6 +9,7 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+pub(crate) mod affinity;
 pub(crate) mod alarm;
 pub(crate) mod attach;
 pub(crate) mod clock;

@@ -123,6 +123,11 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "1,000 simulated worlds, each of them twice, and in builds that differ: the same events",
         run: worlds::worlds,
     },
+    Lane {
+        name: "sim-libc",
+        purpose: "std's time and random numbers in worlds, with each way of linking",
+        run: worlds::sim_libc,
+    },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
     Lane {
         name: "attach",

@@ -1,11 +1,11 @@
 //! Simulated worlds: many seeds, and equal hashes from builds that differ.
 //!
-//! Called by `cargo xtask worlds`.
+//! Called by `cargo xtask worlds` and `cargo xtask sim-libc`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::commands::{cargo, for_each_line, run_tests, target_dir};
+use super::commands::{cargo, for_each_line, passes, run_tests, target_dir};
 use super::outcome::Outcome;
 
 /// A package with worlds.
@@ -37,6 +37,8 @@ pub(super) fn worlds(root: &Path) -> Outcome {
         passed &= count.succeeded && count.passed > 0;
         notes.push(count.to_string());
     }
+    // It prints how fast worlds are.
+    passed &= passes(&mut cargo(root, &["run", "--release", "-p", "redd", "--example", "world_speed"]));
     match builds_agree(root) {
         Ok(builds) => notes.push(format!("equal hashes: {builds}")),
         Err(why) => {
@@ -46,6 +48,25 @@ pub(super) fn worlds(root: &Path) -> Outcome {
         }
     }
     Outcome { passed, note: notes.join("; ") }
+}
+
+/// The package that takes the place of the C library: its functions are there whatever the linker removes, and whatever the compiler knows
+/// of all packages at once.
+pub(super) fn sim_libc(root: &Path) -> Outcome {
+    let mut notes = Vec::new();
+    for (name, lto, flags) in
+        [("release", "off", ""), ("fat LTO", "fat", ""), ("GNU ld", "off", "-Clink-arg=-fuse-ld=bfd")]
+    {
+        let mut command = cargo(root, &["test", "--release", "-p", "redd-sim-libc", "--tests"]);
+        command.env("CARGO_PROFILE_RELEASE_LTO", lto).env("RUSTFLAGS", flags);
+        let count = run_tests(&mut command);
+        let passed = count.succeeded && count.passed > 0;
+        notes.push(format!("{name}: {count}"));
+        if !passed {
+            return Outcome { passed, note: notes.join("; ") };
+        }
+    }
+    Outcome { passed: true, note: notes.join("; ") }
 }
 
 /// Whether all builds of this source have the same hashes: with and without optimisation, of another folder, and in a second process.

@@ -218,15 +218,17 @@ struct Programs {
 }
 
 fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String> {
+    let mut names = test_files(folder)?;
     let mut command = cargo(folder);
-    command.args([
-        "build",
-        "--tests",
-        "--keep-going",
-        "--message-format=json-render-diagnostics",
-        "--features",
-        suite.features,
-    ]);
+    command.args(["build", "--keep-going", "--message-format=json-render-diagnostics", "--features", suite.features]);
+    if suite.kind == Kind::WorldTests {
+        names.retain(|name| worlds::has_world(suite.name, name));
+        for name in &names {
+            command.args(["--test", name]);
+        }
+    } else {
+        command.arg("--tests");
+    }
     set_flags(&mut command, target, suite);
     println!("building the tests of {}", suite.name);
     let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
@@ -242,7 +244,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
         }
     }
     let mut missing: Vec<_> =
-        test_files(folder)?.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
+        names.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
     missing.sort_unstable();
     if built.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);

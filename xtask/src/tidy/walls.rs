@@ -55,12 +55,13 @@ const LAYERS: &[&[&str]] = &[
 
 /// Rooms that use less than the order permits, besides themselves and [`FOUNDATIONS`].
 const NARROW: &[(&str, &[&str])] = &[
+    ("network/", &[]),
     ("task/", &["current.rs"]),
     ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "task/current.rs", "task/waker.rs", "time/"]),
     ("io/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
     ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/", "disk/"]),
-    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/"]),
+    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/", "sim/control.rs"]),
     ("process/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
 ];
 

@@ -90,3 +90,17 @@ fn short_reads_and_writes_lose_nothing_and_have_an_edge() {
         assert!(short_writes > 20 && short_reads > 20, "{short_writes} {short_reads}");
     }
 }
+
+#[test]
+fn reads_and_writes_of_no_bytes_are_those_of_linux() {
+    let net = Net::new(1);
+    for (a, b) in [net.connection(0, 0), net.network.pair(0, Kind::Stream)] {
+        assert_eq!(code(net.recv(a, 0)), libc::EAGAIN);
+        assert_eq!(net.send(a, b"").unwrap(), 0);
+        net.send(b, b"abc").unwrap();
+        assert_eq!(net.recv(a, 0).unwrap(), b"");
+        assert_eq!(net.recv(a, 3).unwrap(), b"abc");
+        net.network.shutdown(b, std::net::Shutdown::Write).unwrap();
+        assert_eq!(net.recv(a, 0).unwrap(), b"");
+    }
+}

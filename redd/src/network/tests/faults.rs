@@ -296,3 +296,127 @@ fn packets_of_an_earlier_connection_do_not_reach_the_next_one_of_the_socket() {
         assert_eq!(net.recv(server, 9).unwrap(), b"hello");
     }
 }
+
+#[test]
+fn a_link_within_a_host_may_be_slow_for_a_while() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 0);
+    let bytes: Vec<u8> = (0..60).collect();
+    for byte in &bytes {
+        let latency = Duration::from_micros(if byte % 20 < 10 { 50 } else { 0 });
+        net.network.set_link(Some(0), Some(0), &mut |link| link.latency = latency..latency);
+        net.send(a, &[*byte]).unwrap();
+        net.run_for(Duration::from_micros(7));
+    }
+    net.run();
+    assert_eq!(net.drain(b), bytes);
+    assert!(net.now() < Duration::from_millis(1), "no segment was sent twice: {:?}", net.now());
+}
+
+#[test]
+fn a_link_that_loses_everything_is_a_black_hole() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 1);
+    net.network.set_link(Some(0), Some(1), &mut |link| link.loss = 1.0);
+    net.send(a, b"x").unwrap();
+    net.run();
+    assert_eq!(net.error(a), Some(libc::ETIMEDOUT));
+    assert_eq!(net.recv(b, 1).map_err(|error| error.raw_os_error()), Err(Some(libc::EAGAIN)));
+}
+
+#[test]
+fn a_host_that_has_crashed_connects_again_from_another_port_or_after_a_reset_of_the_old_connection() {
+    let net = Net::new(1);
+    let (listener, address) = net.listener(1, 4);
+    let client = net.client(0, &address);
+    let old_port = port(&net.network, client);
+    net.run();
+    let (server, _) = net.network.accept(listener).unwrap();
+    net.watch(server);
+    net.network.crash(0);
+    net.network.restart(0);
+    let other = net.client(0, &address);
+    assert_ne!(port(&net.network, other), old_port);
+    net.run();
+    assert_eq!((net.take(other), net.take(server)), ("out".to_owned(), String::new()));
+    assert!(net.network.accept(listener).is_ok());
+
+    let again = net.network.open(0, Family::V4, Kind::Stream);
+    net.network.bind(again, &v4(Ipv4Addr::UNSPECIFIED.into(), old_port)).unwrap();
+    assert_eq!(code(net.network.connect(again, &address)), libc::EINPROGRESS);
+    let start = net.now();
+    net.run();
+    assert_eq!(net.error(server), Some(libc::ECONNRESET));
+    assert!(net.network.accept(listener).is_ok());
+    assert!(net.now() - start > Duration::from_secs(1));
+    // Nothing of it is left: the port is free after all have closed.
+    net.network.close(again, Some(Duration::ZERO));
+    net.network.close(other, Some(Duration::ZERO));
+    net.network.close(listener, None);
+    net.run();
+    let strict = net.network.open(1, Family::V4, Kind::Stream);
+    net.network.bind(strict, &address).unwrap();
+}
+
+#[test]
+fn an_acknowledgement_of_earlier_bytes_does_not_forget_those_that_were_lost() {
+    let net = Net::new(1);
+    exact(&net, Duration::from_millis(1));
+    let (a, b) = net.connection(0, 1);
+    net.send(a, b"early ").unwrap();
+    net.run_for(Duration::from_micros(1500));
+    // The acknowledgement is on its way.
+    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+    net.send(a, b"lost").unwrap();
+    net.run_for(Duration::from_millis(10));
+    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+    net.run_for(Duration::from_millis(250));
+    assert_eq!(net.drain(b), b"early lost");
+    // Nothing waits for a timer after that.
+    let start = net.now();
+    net.send(a, b"x").unwrap();
+    while net.recv(b, 1).is_err() {
+        assert!(net.step());
+    }
+    assert_eq!(net.now() - start, Duration::from_millis(1));
+}
+
+#[test]
+fn the_last_acknowledgement_of_a_connection_may_be_lost() {
+    for closes in [false, true] {
+        let net = Net::new(1);
+        exact(&net, Duration::from_millis(1));
+        let (a, b) = net.connection(0, 1);
+        net.network.shutdown(a, std::net::Shutdown::Write).unwrap();
+        net.run();
+        net.network.shutdown(b, std::net::Shutdown::Write).unwrap();
+        net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+        net.run_for(Duration::from_millis(2));
+        assert_eq!(code(net.network.peer_addr(a)), libc::ENOTCONN);
+        if closes {
+            net.network.close(a, None);
+        }
+        net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+        net.run();
+        assert_eq!(net.error(b), None);
+        assert_eq!(code(net.network.peer_addr(b)), libc::ENOTCONN);
+    }
+}
+
+#[test]
+fn a_lost_acknowledgement_does_not_delay_the_data_after_it() {
+    let net = Net::new(1);
+    exact(&net, Duration::from_millis(1));
+    let (a, b) = net.connection(0, 1);
+    net.network.set_link(Some(1), Some(0), &mut |link| link.loss = 0.9);
+    for _ in 0..20 {
+        net.send(a, b"x").unwrap();
+        net.run_for(Duration::from_millis(2));
+    }
+    assert_eq!(net.drain(b).len(), 20);
+    assert!(net.faults(Fault::Late) > 10);
+    net.network.set_link(Some(1), Some(0), &mut |link| link.loss = 0.0);
+    net.send(b, b"y").unwrap();
+    net.run_for(Duration::from_millis(1));
+    assert_eq!(net.recv(a, 9).unwrap(), b"y");
+}

@@ -1,9 +1,12 @@
 //! Tests of the room: a network without a world, driven by hand. The clock is a number, and sinks write down their edges.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, and clippy sees that only of their functions")]
+
 mod buffers;
 mod determinism;
 mod faults;
 mod ports;
+mod random;
 mod reset;
 mod tcp;
 mod udp;
@@ -17,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::engine::Fault;
-use super::network::Outside;
+use super::handle::Outside;
 use super::socket::{ERR, HUP, IN, OUT, RDHUP};
 use super::{Address, Family, Kind, LinkState, Network, Sink, SocketId};
 use crate::primitives::baton::{Agenda, EventKind};
@@ -29,10 +32,13 @@ struct Net {
     edges: Arc<Edges>,
 }
 
+/// Time, kind, subject and arguments.
+type SeenEvent = (u64, EventKind, u32, [u32; 2]);
+
 #[derive(Default)]
 struct FakeOutside {
     now: AtomicU64,
-    events: Mutex<Vec<(u64, EventKind, u32, [u32; 2])>>,
+    events: Mutex<Vec<SeenEvent>>,
 }
 
 impl Outside for Arc<FakeOutside> {
@@ -181,7 +187,7 @@ fn v4(ip: IpAddr, port: u16) -> Address {
 fn inet(address: &Address) -> SocketAddr {
     match address {
         Address::Inet(address) => *address,
-        other => panic!("{other:?}"),
+        other @ (Address::Path(_) | Address::Abstract(_) | Address::Unnamed) => panic!("{other:?}"),
     }
 }
 

@@ -136,3 +136,19 @@ fn binding_to_any_port_exhausts_them_too() {
     }
     assert_eq!(code(bound(&net, ANY, 0, false)), libc::EADDRINUSE);
 }
+
+#[test]
+fn a_port_that_connect_has_chosen_is_for_one_connection() {
+    let net = Net::new(1);
+    let nowhere = v4(LOCAL.into(), 9);
+    let client = net.client(0, &nowhere);
+    let first = port(&net.network, client);
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::ECONNREFUSED);
+    assert_eq!(port(&net.network, client), first);
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::EINPROGRESS);
+    assert_ne!(port(&net.network, client), first);
+    net.network.bind(client, &v4(LOCAL.into(), 80)).unwrap();
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::ECONNREFUSED);
+    assert_eq!(code(net.network.connect(client, &nowhere)), libc::EINPROGRESS);
+    assert_eq!(port(&net.network, client), 80);
+}

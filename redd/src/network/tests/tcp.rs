@@ -238,10 +238,19 @@ fn addresses_without_a_host_fail_as_they_do_on_a_subnet() {
     let net = Net::new(1);
     let outside = net.network.open(0, Family::V4, Kind::Stream);
     assert_eq!(code(net.network.connect(outside, &v4(Ipv4Addr::new(192, 0, 2, 1).into(), 9))), libc::ENETUNREACH);
-    let absent = net.client(0, &v4(Ipv4Addr::new(10, 9, 9, 9).into(), 9));
+    // The first one after those of hosts, and another.
+    let absent = [Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 9, 9, 9)].map(|ip| net.client(0, &v4(ip.into(), 9)));
     net.run();
-    assert_eq!(net.error(absent), Some(libc::EHOSTUNREACH));
+    assert_eq!(absent.map(|id| net.error(id)), [Some(libc::EHOSTUNREACH); 2]);
     assert_eq!(net.now(), Duration::from_secs(3));
+    for (ip, expected) in [("fd00::9", libc::EINPROGRESS), ("2001:db8::9", libc::ENETUNREACH)] {
+        let v6 = net.network.open(0, Family::V6, Kind::Stream);
+        assert_eq!(code(net.network.connect(v6, &v4(ip.parse().unwrap(), 9))), expected);
+    }
+    // From an address of the one family to one of the other.
+    let v6 = net.network.open(0, Family::V6, Kind::Stream);
+    net.network.bind(v6, &v4("::1".parse().unwrap(), 0)).unwrap();
+    assert_eq!(code(net.network.connect(v6, &v4("::ffff:10.0.0.1".parse().unwrap(), 9))), libc::ENETUNREACH);
     let loopback = net.network.open(0, Family::V4, Kind::Stream);
     net.network.bind(loopback, &v4(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
     let (_, other) = net.listener(1, 1);
@@ -298,4 +307,19 @@ fn the_dump_describes_each_socket() {
     assert!(text.contains("1 packet on its way"), "{text}");
     assert!(text.contains("`host0`: TCP Connected, 10.0.0.1:49152 to 10.0.0.2:49152"), "{text}");
     assert!(text.contains("5 bytes not acknowledged"), "{text}");
+}
+
+#[test]
+fn the_last_acknowledgement_ends_the_connection_with_an_edge() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 1);
+    net.network.shutdown(a, Shutdown::Write).unwrap();
+    net.run();
+    net.take(b);
+    net.network.shutdown(b, Shutdown::Write).unwrap();
+    assert_eq!(net.take(b), "in|out|rdhup|hup");
+    assert!(net.network.peer_addr(b).is_ok());
+    net.run();
+    assert_eq!(net.take(b), "in|out|rdhup|hup");
+    assert_eq!(code(net.network.peer_addr(b)), libc::ENOTCONN);
 }

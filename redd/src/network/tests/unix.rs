@@ -236,3 +236,15 @@ fn a_datagram_socket_that_is_connected_accepts_from_its_peer_alone() {
     net.network.shutdown(b, Shutdown::Both).unwrap();
     assert_eq!(code(net.send(a, b"x")), libc::EPIPE);
 }
+
+#[test]
+fn the_names_of_a_host_end_with_it() {
+    let net = Net::new(1);
+    stream_listener(&net, &path("/run/s"), 1);
+    net.network.crash(0);
+    net.network.restart(0);
+    let client = net.open(0, Family::Unix, Kind::Stream);
+    assert_eq!(code(net.network.connect(client, &path("/run/s"))), libc::ENOENT);
+    stream_listener(&net, &path("/run/s"), 1);
+    net.network.connect(client, &path("/run/s")).unwrap();
+}

@@ -1,6 +1,6 @@
 //! The hosts of a world: the incarnation of each, and what a crash does.
 //!
-//! Called by `member` for the threads of a host, by parts of the world that a crash affects, and by `sim`.
+//! Called by `member` for the threads of a host, and by `steer` for crashes.
 //!
 //! A thread belongs to the incarnation of its host in which it was started. A crash begins the next incarnation. So the threads of
 //! the old one are dead from that moment on, although they still run to their end.
@@ -10,8 +10,6 @@
 
 use std::sync::Arc;
 
-use super::events::EventKind;
-use super::world::Baton;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
 
@@ -23,6 +21,12 @@ impl Life {
     pub(super) fn incarnation(&self) -> u32 {
         // Relaxed: the thread that reads it got the baton after the thread that wrote it.
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Begins the next incarnation. Returns its number.
+    pub(super) fn end(&self) -> u32 {
+        // Relaxed: as above.
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -45,13 +49,13 @@ impl MadeIn {
 }
 
 /// What a part of the world does when a host crashes. The argument is the host.
-type OnCrash = Arc<dyn Fn(usize) + Send + Sync>;
+pub(super) type OnCrash = Arc<dyn Fn(usize) + Send + Sync>;
 
 /// The hosts of a world. They appear when they are first asked for.
 #[derive(Default)]
 pub(super) struct Hosts {
     lives: Vec<Arc<Life>>,
-    on_crash: Vec<OnCrash>,
+    pub(super) on_crash: Vec<OnCrash>,
 }
 
 impl Hosts {
@@ -67,41 +71,4 @@ impl Hosts {
 pub(crate) trait WorldRuntime: Send + Sync {
     /// Writes what its tasks do. Writes nothing if the runtime is gone.
     fn describe(&self, out: &mut String);
-}
-
-impl Baton {
-    /// How often this host has crashed.
-    pub(crate) fn incarnation(&self, host: usize) -> u32 {
-        self.lock().hosts.life(host).incarnation()
-    }
-
-    /// Adds what a part of the world does when any host crashes. It runs on the thread that lets the host crash, before the threads of
-    /// the host see it, and without a lock. It must not call user code.
-    pub(crate) fn on_crash(&self, f: impl Fn(usize) + Send + Sync + 'static) {
-        self.lock().hosts.on_crash.push(Arc::new(f));
-    }
-
-    /// The host crashes. From here on its threads are dead:
-    /// 1. The parts of the world forget what they have of the host.
-    /// 2. Each `block_on` ends with a panic of kind `WorldEnded`, and no task is polled any more.
-    /// 3. The waits of its threads return early, so that each of them sees that it is dead.
-    ///
-    /// The caller has the baton and belongs to another host.
-    pub(crate) fn crash(&self, host: usize) {
-        let mut state = self.lock();
-        let life = state.hosts.life(host);
-        let incarnation = life.incarnation() + 1;
-        life.0.store(incarnation, Ordering::Relaxed);
-        state.schedule.record(EventKind::Crashed, host as u32, [incarnation, 0]);
-        let hooks = state.hosts.on_crash.clone();
-        let (roots, rest) = std::mem::take(&mut state.roots)
-            .into_iter()
-            .partition(|(thread, _)| state.schedule.host_of(*thread) == host);
-        state.roots = rest;
-        let roots: Vec<_> = roots;
-        drop(state);
-        hooks.iter().for_each(|hook| hook(host));
-        roots.into_iter().for_each(|(_, waker)| waker.wake()); // `no-user-code-under-lock`
-        self.lock().schedule.crash(host);
-    }
 }

@@ -18,12 +18,14 @@ use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::cpu::FormerCpus;
 use super::failure::{FailureKind, WorldEnded};
 use super::foreign;
+use super::guard::lock;
 use super::hosts::MadeIn;
 use super::schedule::Wait;
 use super::strategy::Plan;
-use super::world::{Baton, Seat, State, lock};
+use super::world::{Baton, Seat, State};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32};
 use crate::primitives::virtual_time;
@@ -246,8 +248,9 @@ impl Baton {
         let chosen = state.schedule.choose();
         debug_assert_eq!(chosen, Some(member.seat.index), "it is the only thread");
         drop(state);
+        let former = self.cpu.enter();
         set_here(&member);
-        Joined { baton: Arc::clone(self), thread: std::thread::current().id() }
+        Joined { baton: Arc::clone(self), thread: std::thread::current().id(), former }
     }
 
     /// Starts the thread of a host, which waits for the baton.
@@ -358,6 +361,7 @@ impl Place {
     /// First call of the new thread: waits for the baton. From here on the thread belongs to the world.
     pub(crate) fn take(mut self) {
         if let Some(member) = self.0.take() {
+            let _ = member.baton.cpu.enter(); // It does not leave before it ends.
             set_here(&member);
             member.seat.await_baton();
         }
@@ -378,12 +382,14 @@ impl Drop for Place {
 pub(crate) struct Joined {
     baton: Arc<Baton>,
     thread: ThreadId,
+    former: FormerCpus,
 }
 
 impl Drop for Joined {
     fn drop(&mut self) {
         // Dropped on another thread: the thread leaves its world when it ends.
         if self.thread == std::thread::current().id() && self.baton.is_here() {
+            self.former.restore();
             foreign::leave();
             POINTER.set(ptr::null()); // `pointer-in-here`
             let member = HERE.try_with(|here| here.borrow_mut().0.take()).ok().flatten();

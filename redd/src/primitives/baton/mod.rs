@@ -9,17 +9,19 @@
 //! - `origin` has where the clocks start, and `entropy` the random numbers for them.
 //! - `foreign` has the threads that do not belong to a world.
 //! - `parts` has what rooms above add to a world: a network, a disk, a script.
-//! - `hosts` knows the incarnation of each host, and what a crash does.
-//! - `director` lets one thread act when all others wait.
+//! - `hosts` knows the incarnation of each host.
+//! - `director` lets one thread act when all others wait. `steer` is what it calls: its turns, and crashes.
 //!
 //! The design is described in the module `sim`, which has the public part.
 
+mod cpu;
 mod director;
 mod entropy;
 mod events;
 mod extend;
 mod failure;
 mod foreign;
+mod guard;
 mod hosts;
 pub(crate) mod interposed;
 mod member;
@@ -27,6 +29,7 @@ mod origin;
 mod parts;
 mod schedule;
 mod settler;
+mod steer;
 mod strategy;
 mod tape;
 mod world;

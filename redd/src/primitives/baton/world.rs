@@ -15,17 +15,18 @@
 //! - `early-return`: every wait may return early. So a thread that waits may call wakers in the place of the thread that would run next.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::Waker;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use super::cpu::HomeCpu;
 use super::director::Director;
 use super::entropy::Entropy;
 use super::events::{EventKind, Record};
 use super::failure::{FailureKind, WorldFailure};
 use super::foreign::Foreign;
+use super::guard::{OutsideGuard, lock};
 use super::hosts::{Hosts, MadeIn, WorldRuntime};
 use super::origin::{self, Origin};
 use super::parts::{Agenda, Parts};
@@ -69,7 +70,7 @@ pub(super) struct State {
     pub(super) hosts: Hosts,
     pub(super) director: Option<Director>,
     /// The names of the threads that a crash should have ended, and that wait forever.
-    left: Vec<String>,
+    pub(super) left: Vec<String>,
     /// The description of each task that has a number, if events are kept.
     tasks: Vec<String>,
     failures: Vec<WorldFailure>,
@@ -84,6 +85,8 @@ pub(super) struct State {
 /// One world: its schedule, its clock and its threads.
 pub(crate) struct Baton {
     seed: u64,
+    /// Where its threads run.
+    pub(super) cpu: HomeCpu,
     ranks_tasks: bool,
     keeps_words: bool,
     origin: Origin,
@@ -114,31 +117,7 @@ pub(super) struct Seat {
     pub(super) entropy: Entropy,
 }
 
-/// Access to the state of a world. While it lives, the thread gets the real functions of the C library: these may not turn to the world,
-/// which is locked.
-pub(super) struct StateGuard<'a> {
-    state: MutexGuard<'a, State>,
-    _outside: Outside,
-}
-
-impl Deref for StateGuard<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        &self.state
-    }
-}
-
-impl DerefMut for StateGuard<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No user code runs under these locks. A poisoned one means that a thread has panicked on a broken invariant, with a message.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+type StateGuard<'a> = OutsideGuard<'a, State>;
 
 impl Seat {
     fn give_baton(&self) {
@@ -210,6 +189,7 @@ impl Baton {
         };
         Arc::new(Self {
             seed: plan.seed,
+            cpu: HomeCpu::choose(),
             ranks_tasks: state.schedule.ranks(),
             keeps_words: plan.keeps_events,
             origin,
@@ -222,8 +202,7 @@ impl Baton {
     }
 
     pub(super) fn lock(&self) -> StateGuard<'_> {
-        let _outside = Outside::begin();
-        StateGuard { state: lock(&self.state), _outside }
+        OutsideGuard::lock(&self.state)
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -322,21 +301,9 @@ impl Baton {
         }
     }
 
-    /// The names of the threads that a crash should have ended, and that wait forever.
-    pub(crate) fn left(&self) -> Vec<String> {
-        self.lock().left.clone()
-    }
-
     /// Whether all threads have ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.lock().stage == Stage::Ended
-    }
-
-    /// Records a failure, and ends all `block_on`s. The caller has the baton.
-    pub(crate) fn fail_and_stop(&self, kind: FailureKind, text: String) {
-        let mut state = self.lock();
-        state.fail(kind, text);
-        drop(self.end_roots(state));
     }
 
     /// Records a failure. The run continues.
@@ -631,7 +598,7 @@ impl Baton {
     }
 
     /// The world has failed: all `block_on`s end, and the director.
-    fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
+    pub(super) fn end_roots<'a>(&'a self, mut state: StateGuard<'a>) -> StateGuard<'a> {
         state.stage = Stage::Fails;
         if let Some(director) = state.director.as_ref().map(|director| director.thread) {
             state.schedule.interrupt(director);
