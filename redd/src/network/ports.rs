@@ -221,9 +221,11 @@ impl Ports {
         let holders = self.holders.get(&port)?;
         let best = holders.iter().map(&score).max().filter(|best| *best > 0)?;
         let of_best = || holders.iter().filter(|holder| score(holder) == best);
+        // Like Linux: the socket that was bound last, unless all share the port on purpose.
         let index = match of_best().count() {
             1 => 0,
-            count => choose(count),
+            count if of_best().all(|holder| holder.reuse_port) => choose(count),
+            count => count - 1,
         };
         of_best().nth(index).map(|holder| holder.socket)
     }

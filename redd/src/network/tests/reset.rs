@@ -99,3 +99,40 @@ fn both_ends_close_at_once() {
     net.network.describe(&mut text);
     assert!(text.contains("0 packets on their way") && !text.contains("Connected"), "{text}");
 }
+
+#[test]
+fn a_connection_that_ends_before_it_is_accepted_is_accepted_nevertheless() {
+    let net = Net::new(1);
+    let (listener, address) = net.listener(0, 9);
+    let client = net.client(0, &address);
+    net.network.close(client, Some(Duration::ZERO));
+    let (server, _) = net.network.accept(listener).unwrap();
+    net.network.watch(server, Arc::clone(&net.edges) as _, server.0.into());
+    assert_eq!(net.take(server), "in|out|rdhup|hup|err");
+    assert_eq!(code(net.network.peer_addr(server)), libc::ENOTCONN);
+    assert_eq!(code(net.recv(server, 1)), libc::ECONNRESET);
+    assert_eq!(net.recv(server, 1).unwrap(), b"");
+    assert_eq!(code(net.send(server, b"x")), libc::EPIPE);
+
+    let client = net.client(0, &address);
+    net.send(client, b"hi").unwrap();
+    net.network.close(client, None);
+    let (server, _) = net.network.accept(listener).unwrap();
+    assert_eq!(net.recv(server, 9).unwrap(), b"hi");
+    assert_eq!(net.recv(server, 9).unwrap(), b"");
+    assert_eq!(net.send(server, b"x").unwrap(), 1);
+    assert_eq!(code(net.send(server, b"x")), libc::EPIPE);
+}
+
+#[test]
+fn an_end_that_has_sent_its_fin_is_reset_if_its_bytes_were_not_read() {
+    let net = Net::new(1);
+    let (a, b) = net.connection(0, 0);
+    net.send(b, b"abc").unwrap();
+    net.network.shutdown(b, Shutdown::Write).unwrap();
+    net.take(b);
+    net.network.close(a, None);
+    assert_eq!(net.take(b), "in|out|rdhup|hup|err");
+    assert_eq!(net.error(b), Some(libc::ECONNRESET));
+    assert_eq!(net.recv(b, 1).unwrap(), b"");
+}

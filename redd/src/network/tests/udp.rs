@@ -143,3 +143,23 @@ fn links_lose_double_and_reorder_datagrams_by_the_seed() {
     doubled.dedup();
     assert_eq!(doubled, all);
 }
+
+#[test]
+fn of_sockets_with_one_address_the_last_one_receives_and_the_seed_chooses_with_reuse_port() {
+    for shares in [false, true] {
+        let net = Net::new(1);
+        let to = v4(Ipv4Addr::LOCALHOST.into(), 53);
+        let sockets = [0, 1].map(|_| {
+            let id = net.open(0, Family::V4, Kind::Datagram);
+            net.network.set_reuse(id, !shares);
+            net.network.set_reuse_port(id, shares);
+            net.network.bind(id, &to).unwrap();
+            id
+        });
+        let strict = net.open(0, Family::V4, Kind::Datagram);
+        assert_eq!(code(net.network.bind(strict, &to)), libc::EADDRINUSE);
+        (0..50).for_each(|_| assert_eq!(net.network.send_to(strict, b"x", &to).unwrap(), 1));
+        let counts = sockets.map(|id| received(&net, id).len());
+        assert!(if shares { counts[0] > 10 && counts[1] > 10 } else { counts == [0, 50] }, "{counts:?}");
+    }
+}
