@@ -407,6 +407,17 @@ impl HostDisk {
         finish(&baton, Operation::Metadata, result)
     }
 
+    /// Whether a path leads to a directory. An error if it leads nowhere. Unlike an operation of a program it is no event and takes no time.
+    pub(crate) fn is_directory_now(&self, path: &Path) -> io::Result<bool> {
+        let state = self.state.lock();
+        match self.resolve(&state, path, true)? {
+            Target::Simulated(place) => {
+                place.node().map(|node| state.is_directory(node)).ok_or_else(|| error(libc::ENOENT))
+            }
+            Target::Real(path) => fs::metadata(path).map(|metadata| metadata.is_dir()),
+        }
+    }
+
     pub(crate) fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         let baton = self.begin_path()?;
         let state = self.state.lock();

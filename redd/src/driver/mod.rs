@@ -24,6 +24,7 @@ pub(crate) mod operations;
 pub(crate) mod readiness;
 mod shadows;
 mod simulated;
+mod unix_paths;
 
 pub(crate) use crate::sys::epoll::EventBuffer;
 pub(crate) use errors::{is_shutdown_error, shutdown_error};

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::simulated::{Events, SimulatedDriver};
+use super::unix_paths;
 use crate::network::{self, Address, Family, Kind, Network, Sink, SocketId};
 use crate::primitives::Mutex;
 use crate::primitives::baton::{self, Baton};
@@ -254,7 +255,11 @@ impl Here {
         self.shadows.network.set_reuse(id, socket.reuse_address()?);
         self.shadows.network.set_reuse_port(id, socket.reuse_port()?);
         self.shadows.network.set_only_v6(id, socket.only_v6().unwrap_or(false));
-        self.shadows.network.bind(id, &from_system(address))
+        let address = from_system(address);
+        if let Address::Path(path) = &address {
+            unix_paths::check_free(path)?;
+        }
+        self.shadows.network.bind(id, &address)
     }
 
     pub(super) fn listen(&self, fd: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
@@ -272,9 +277,11 @@ impl Here {
         expect_alive()?;
         let id = self.shadows.find_or_adopt(self.host, fd)?;
         self.shadows.pass_buffers_on(id, fd)?;
-        match self.shadows.network.connect(id, &from_system(address)) {
+        let address = from_system(address);
+        match self.shadows.network.connect(id, &address) {
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(()),
-            result => result,
+            Err(error) => Err(unix_paths::explain(error, &address)),
+            Ok(()) => Ok(()),
         }
     }
 
@@ -432,7 +439,8 @@ impl Registered<'_> {
 
     pub(super) fn send_to(self, buf: &[u8], address: &SockAddr) -> io::Result<usize> {
         self.check_broadcast(address)?;
-        self.network()?.send_to(self.id, buf, &from_system(address))
+        let address = from_system(address);
+        self.network()?.send_to(self.id, buf, &address).map_err(|error| unix_paths::explain(error, &address))
     }
 
     pub(super) fn accept(self, listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
@@ -441,7 +449,8 @@ impl Registered<'_> {
 
     pub(super) fn connect(self, address: &SockAddr) -> io::Result<()> {
         self.check_broadcast(address)?;
-        self.network()?.connect(self.id, &from_system(address))
+        let address = from_system(address);
+        self.network()?.connect(self.id, &address).map_err(|error| unix_paths::explain(error, &address))
     }
 
     pub(super) fn shutdown(self, how: Shutdown) -> io::Result<()> {

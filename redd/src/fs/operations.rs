@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use std::{fmt, vec};
 
 use crate::disk::{self, DiskEntry, HostDisk, OpenFile};
+use crate::network::{self, Network};
 use crate::primitives::{Arc, baton};
 
 /// The disk of the calling thread's host, if it belongs to a world.
@@ -95,11 +96,27 @@ pub(super) fn remove_dir_all(path: &Path) -> io::Result<()> {
 }
 
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
-    on_disk!(disk => disk.remove_file(path), fs::remove_file(path))
+    on_disk!(
+        disk => or_socket(disk.remove_file(path), |network, host| network.unlink(host, path)),
+        fs::remove_file(path)
+    )
 }
 
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    on_disk!(disk => disk.rename(from, to), fs::rename(from, to))
+    on_disk!(
+        disk => or_socket(disk.rename(from, to), |network, host| network.rename(host, from, to)),
+        fs::rename(from, to)
+    )
+}
+
+/// The path of a Unix socket is a name in the network of its world, and no file of the disk. `f` returns whether there is one.
+fn or_socket(result: io::Result<()>, f: impl FnOnce(&Network, usize) -> bool) -> io::Result<()> {
+    match (&result, baton::current_host()) {
+        (Err(error), Some((baton, host))) if error.kind() == io::ErrorKind::NotFound => {
+            if f(&network::of(&baton), host) { Ok(()) } else { result }
+        }
+        _ => result,
+    }
 }
 
 pub(super) fn set_permissions(path: &Path, permissions: Permissions) -> io::Result<()> {

@@ -181,6 +181,11 @@ impl Network {
         self.call(|engine| engine.unix_unlink(host, path))
     }
 
+    /// The file of a Unix socket was renamed, so it is found at the new path. Returns whether there was one.
+    pub(crate) fn rename(&self, host: usize, from: &Path, to: &Path) -> bool {
+        self.call(|engine| engine.unix_rename(host, from, to))
+    }
+
     /// Closes the socket. `linger` is `SO_LINGER`: a time of 0 resets the connection. As for any non-blocking close, another time is
     /// not waited for. Bytes that were not read reset the connection, too.
     pub(crate) fn close(&self, id: SocketId, linger: Option<Duration>) {

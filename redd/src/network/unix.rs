@@ -68,19 +68,28 @@ impl Engine {
         Ok(())
     }
 
-    /// The name is free again if it is abstract. A path stays until [`Self::unix_unlink`], as the file does.
-    pub(super) fn unix_release(&mut self, host: usize, address: &Address) {
+    /// The name of a socket is free again if it is abstract. A path stays until [`Self::unix_unlink`], as the file does. A file that was
+    /// renamed or removed meanwhile has no longer the name that the socket reports.
+    pub(super) fn unix_release(&mut self, host: usize, id: SocketId, address: &Address) {
         match name_of(address) {
             Some(name @ UnixName::Abstract(_)) => {
                 self.hosts[host].unix.remove(&name);
             }
-            Some(name @ UnixName::Path(_)) => {
-                if let Some(entry) = self.hosts[host].unix.get_mut(&name) {
-                    *entry = None;
-                }
+            Some(UnixName::Path(_)) => {
+                let entries = self.hosts[host].unix.values_mut().filter(|entry| **entry == Some(id));
+                entries.for_each(|entry| *entry = None);
             }
             None => {}
         }
+    }
+
+    /// The file of a socket was renamed. Returns whether there was one.
+    pub(super) fn unix_rename(&mut self, host: usize, from: &std::path::Path, to: &std::path::Path) -> bool {
+        self.need_host(host);
+        let names = &mut self.hosts[host].unix;
+        let Some(entry) = names.remove(&UnixName::Path(from.to_owned())) else { return false };
+        names.insert(UnixName::Path(to.to_owned()), entry);
+        true
     }
 
     /// The file of a socket was removed. Returns whether there was one.
@@ -278,7 +287,7 @@ impl Engine {
         let waiting = std::mem::take(&mut stream.queue);
         let (peer, has_unread) = (stream.peer, !stream.bytes.is_empty());
         let name = if stream.is_accepted { Address::Unnamed } else { stream.name.clone() };
-        self.unix_release(socket.host, &name);
+        self.unix_release(socket.host, id, &name);
         peer.into_iter().for_each(|peer| self.unix_end(peer, has_unread));
         for child in waiting {
             let Some(peer) = self.unix_stream(child).and_then(|stream| stream.peer) else { continue };

@@ -154,7 +154,7 @@ impl Engine {
         let Ok(datagram) = parts(&mut socket) else { return };
         let (name, queue) = (datagram.name.clone(), std::mem::take(&mut datagram.queue));
         let waiting = std::mem::take(&mut datagram.waiting);
-        self.unix_release(socket.host, &name);
+        self.unix_release(socket.host, id, &name);
         for message in queue {
             self.unix_free(message.sender, charge(message.bytes.len()));
         }

@@ -34,6 +34,8 @@
 //! - Pipes, child processes, standard input and sockets that were opened without redd return an error of kind `Unsupported`, which names the
 //!   call and its task. The sockets of [`net`](crate::net) are simulated.
 //! - Files of `std::fs` are real ones. Those of [`redd::fs`](crate::fs) are on a disk of the host: [`Disk`].
+//! - The path of a Unix socket is a name in the network of the host, and no file. [`fs::remove_file`](crate::fs::remove_file) and
+//!   [`fs::rename`](crate::fs::rename) know it. Metadata and listings of directories do not.
 //! - `std::time` shows the real time and `HashMap` has random keys, unless the program is linked with the package `redd-sim-libc`.
 //! - Threads of `std::thread` do not belong to the world.
 //!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.

@@ -231,9 +231,11 @@ pub(crate) fn once<T: Show>(future: impl Future<Output = T>) -> Word<String> {
     })
 }
 
-/// A path that is in use by no other test, in a directory that is removed when the first value is dropped.
-pub(crate) fn fresh_path() -> io::Result<(tempfile::TempDir, PathBuf)> {
+/// A path that is in use by no other test, in a directory that is removed when the first value is dropped. In a world the directory is
+/// also on the disk of the host.
+pub(crate) async fn fresh_path() -> io::Result<(tempfile::TempDir, PathBuf)> {
     let directory = tempfile::tempdir()?;
+    redd::fs::create_dir_all(directory.path()).await?;
     let path = directory.path().join("socket");
     Ok((directory, path))
 }

@@ -200,7 +200,7 @@ async fn a_thousand_datagrams_with_replies(at: At) -> Out {
 }
 
 async fn fifty_unix_clients(at: At) -> Out {
-    let (_directory, path) = fresh_path()?;
+    let (_directory, path) = fresh_path().await?;
     let listener = UnixListener::bind(&path)?;
     let mut clients = JoinSet::new();
     for _ in 0..50 {

@@ -55,8 +55,8 @@ struct Bound {
 }
 
 /// Two sockets at paths.
-fn bound() -> io::Result<Bound> {
-    let (directory, left_path) = fresh_path()?;
+async fn bound() -> io::Result<Bound> {
+    let (directory, left_path) = fresh_path().await?;
     let right_path = directory.path().join("right");
     let (left, right) = (UnixDatagram::bind(&left_path)?, UnixDatagram::bind(&right_path)?);
     Ok(Bound { directory, left, left_path, right, right_path })
@@ -69,7 +69,7 @@ async fn recv(socket: &UnixDatagram) -> io::Result<String> {
 }
 
 async fn a_unix_datagram_has_its_sender(at: At) -> Out {
-    let Bound { left, left_path, right, right_path, .. } = &bound()?;
+    let Bound { left, left_path, right, right_path, .. } = &bound().await?;
     at.see("send", left.send_to(b"ping", right_path).await);
     let mut buf = [0; 8];
     let (len, sender) = right.recv_from(&mut buf).await?;
@@ -81,7 +81,7 @@ async fn a_unix_datagram_has_its_sender(at: At) -> Out {
 }
 
 async fn an_unbound_sender_is_unnamed(at: At) -> Out {
-    let Bound { right, right_path, .. } = &bound()?;
+    let Bound { right, right_path, .. } = &bound().await?;
     let unbound = UnixDatagram::unbound()?;
     at.see("local", unbound.local_addr()?.is_unnamed());
     at.see("send", unbound.send_to(b"x", right_path).await);
@@ -90,7 +90,7 @@ async fn an_unbound_sender_is_unnamed(at: At) -> Out {
 }
 
 async fn connected_unix_datagrams(at: At) -> Out {
-    let Bound { left, right, right_path, .. } = &bound()?;
+    let Bound { left, right, right_path, .. } = &bound().await?;
     at.see("connect", left.connect(right_path));
     at.see("peer", left.peer_addr()?.as_pathname() == Some(right_path));
     at.see("send", left.send(b"x").await);
@@ -99,7 +99,7 @@ async fn connected_unix_datagrams(at: At) -> Out {
 }
 
 async fn datagrams_to_a_missing_path(at: At) -> Out {
-    let (_directory, path) = fresh_path()?;
+    let (_directory, path) = fresh_path().await?;
     let socket = UnixDatagram::unbound()?;
     at.see("send", socket.send_to(b"x", &path).await);
     at.see("try", socket.try_send_to(b"x", &path));
@@ -108,7 +108,7 @@ async fn datagrams_to_a_missing_path(at: At) -> Out {
 }
 
 async fn datagrams_to_a_path_that_was_dropped(at: At) -> Out {
-    let Bound { directory: _directory, left, right, right_path, .. } = bound()?;
+    let Bound { directory: _directory, left, right, right_path, .. } = bound().await?;
     drop(right);
     at.see("send", left.send_to(b"x", &right_path).await);
     at.see("connect", left.connect(&right_path));
@@ -116,7 +116,7 @@ async fn datagrams_to_a_path_that_was_dropped(at: At) -> Out {
 }
 
 async fn datagrams_to_a_path_of_the_other_kind(at: At) -> Out {
-    let (_directory, path) = fresh_path()?;
+    let (_directory, path) = fresh_path().await?;
     let _listener = UnixListener::bind(&path)?;
     let socket = UnixDatagram::unbound()?;
     at.see("send", socket.send_to(b"x", &path).await);
@@ -125,14 +125,14 @@ async fn datagrams_to_a_path_of_the_other_kind(at: At) -> Out {
 }
 
 async fn datagram_paths_in_use(at: At) -> Out {
-    let Bound { left_path, .. } = &bound()?;
+    let Bound { left_path, .. } = &bound().await?;
     at.see("bind", UnixDatagram::bind(left_path).map(drop));
     at.see("listener", UnixListener::bind(left_path).map(drop));
     Ok(())
 }
 
 async fn an_unconnected_unix_datagram(at: At) -> Out {
-    let Bound { left, .. } = &bound()?;
+    let Bound { left, .. } = &bound().await?;
     at.see("send", left.send(b"x").await);
     at.see("peer", left.peer_addr().map(drop));
     at.see("error", left.take_error()?);
@@ -272,7 +272,7 @@ async fn the_peer_of_a_pair_is_dropped(at: At) -> Out {
 }
 
 async fn the_connected_path_is_dropped(at: At) -> Out {
-    let Bound { directory: _directory, left, right, right_path, .. } = bound()?;
+    let Bound { directory: _directory, left, right, right_path, .. } = bound().await?;
     left.connect(&right_path)?;
     left.send(b"x").await?;
     drop(right);
@@ -283,7 +283,7 @@ async fn the_connected_path_is_dropped(at: At) -> Out {
 }
 
 async fn a_connected_receiver_takes_its_peer_only(at: At) -> Out {
-    let Bound { left, left_path, right, right_path, .. } = &bound()?;
+    let Bound { left, left_path, right, right_path, .. } = &bound().await?;
     right.connect(left_path)?;
     let stranger = UnixDatagram::unbound()?;
     at.see("send", stranger.send_to(b"x", right_path).await);
@@ -294,7 +294,7 @@ async fn a_connected_receiver_takes_its_peer_only(at: At) -> Out {
 }
 
 async fn a_unix_datagram_connects_again(at: At) -> Out {
-    let Bound { left, left_path, right, right_path, .. } = &bound()?;
+    let Bound { left, left_path, right, right_path, .. } = &bound().await?;
     let socket = UnixDatagram::unbound()?;
     socket.connect(left_path)?;
     socket.send(b"one").await?;
@@ -346,7 +346,7 @@ async fn unix_datagrams_stay_in_order(at: At) -> Out {
 }
 
 async fn unix_datagram_polls(at: At) -> Out {
-    let Bound { left, left_path, right, right_path, .. } = &bound()?;
+    let Bound { left, left_path, right, right_path, .. } = &bound().await?;
     at.see("send", poll_fn(|cx| left.poll_send_to(cx, b"abc", right_path)).await);
     at.see("ready", poll_fn(|cx| right.poll_recv_ready(cx)).await);
     let mut memory = [0; 8];
@@ -362,7 +362,7 @@ async fn unix_datagram_polls(at: At) -> Out {
 }
 
 async fn unix_datagrams_into_a_vec(at: At) -> Out {
-    let Bound { left, left_path, right, right_path, .. } = &bound()?;
+    let Bound { left, left_path, right, right_path, .. } = &bound().await?;
     for datagram in ["one", "two", "three", "four"] {
         left.send_to(datagram.as_bytes(), right_path).await?;
     }
@@ -388,14 +388,14 @@ async fn unix_datagram_flags(at: At) -> Out {
 }
 
 async fn a_unix_datagram_sends_to_itself(at: At) -> Out {
-    let Bound { left, left_path, .. } = &bound()?;
+    let Bound { left, left_path, .. } = &bound().await?;
     at.see("send", left.send_to(b"me", left_path).await);
     at.see("receive", recv(left).await);
     Ok(())
 }
 
 async fn a_unix_datagram_goes_to_std_and_back(at: At) -> Out {
-    let Bound { directory: _directory, left, right, right_path, .. } = bound()?;
+    let Bound { directory: _directory, left, right, right_path, .. } = bound().await?;
     left.send_to(b"before", &right_path).await?;
     let right = UnixDatagram::from_std(right.into_std()?)?;
     at.see("address", right.local_addr()?.as_pathname() == Some(&right_path));
