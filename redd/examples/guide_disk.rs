@@ -100,6 +100,9 @@ fn main() {
     println!("a crash has lost an acknowledged value");
     assert_eq!(run(seed, false).event_hash(), run(seed, false).event_hash());
     println!("the seed loses it again");
+    let shrunk = world(seed, false).shrink(500).expect("it fails");
+    assert!(shrunk.report().tape().len() <= 3, "{shrunk}");
+    println!("shrunk: {}", shrunk.words().join("; "));
 
     for seed in 0..1000 {
         run(seed, true).expect_ok();

@@ -4,15 +4,16 @@
 //!
 //! # Steps
 //! 1. Try the plain order.
-//! 2. Drop all deviations of one kind: chances first.
+//! 2. Drop all deviations of one kind: chances first. Then all choices among as many.
 //! 3. Drop deviations from the end: what the run did after the mistake.
 //! 4. Drop groups of deviations, each half as large as those before: delta debugging, by Zeller and Hildebrandt, "Simplifying and
 //!    isolating failure-inducing input", 2002.
 //! 5. Make each value smaller, such as a latency.
 //! 6. Try random tapes with fewer deviations: with one, two and three. Continue with the first one that fails.
 //!
-//! A deviation that is dropped may change how many choices come before the next one. Then the next one is about another choice. So step 4
-//! also tries to move those after it, and step 6 begins anew.
+//! A deviation that is dropped may change how many choices come before the next one. Then the next one is about another choice. So each
+//! tape is also tried by kind: *the third choice among five threads* instead of *the choice of step 80*. Step 4 also tries to move those
+//! after it, and step 6 begins anew.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -141,8 +142,8 @@ struct Search<'a> {
     class: FailureClass,
     runs: u32,
     runs_max: u32,
-    /// Tapes that were tried.
-    tried: BTreeSet<Tape>,
+    /// Tapes that were tried, and whether that was by kind.
+    tried: BTreeSet<(Tape, bool)>,
     /// The simplest tape that fails.
     best: Tape,
 }
@@ -150,11 +151,16 @@ struct Search<'a> {
 impl Search<'_> {
     /// Runs a tape. If it fails as it should, what was chosen in that run is the best tape.
     fn try_tape(&mut self, tape: Tape) -> bool {
-        if self.runs >= self.runs_max || !self.tried.insert(tape.clone()) {
+        self.try_tape_as(tape, false)
+    }
+
+    /// As [`try_tape`](Self::try_tape). With `by_kind` the deviations are for the choices of their kind, and not of their step.
+    fn try_tape_as(&mut self, tape: Tape, by_kind: bool) -> bool {
+        if self.runs >= self.runs_max || !self.tried.insert((tape.clone(), by_kind)) {
             return false;
         }
         self.runs += 1;
-        let report = self.world.run_once(&Plan { tape: Some(tape), ..self.plan.clone() });
+        let report = self.world.run_once(&Plan { tape: Some(tape), by_kind, ..self.plan.clone() });
         let fails = report.failures.first().is_some_and(|failure| FailureClass::of(failure) == self.class);
         if fails {
             self.best = report.tape().clone();
@@ -166,7 +172,7 @@ impl Search<'_> {
     fn try_without(&mut self, drops: impl Fn(usize, &Deviation) -> bool) -> bool {
         let left = self.best.deviations.iter().enumerate().filter(|(index, deviation)| !drops(*index, deviation));
         let left = Tape::of(left.map(|(_, deviation)| *deviation).collect());
-        left.len() < self.best.len() && self.try_tape(left)
+        left.len() < self.best.len() && (self.try_tape(left.clone()) || self.try_tape_as(left, true))
     }
 
     /// Steps 1 to 5.
@@ -176,6 +182,13 @@ impl Search<'_> {
         }
         for kind in [ChoiceKind::Chance, ChoiceKind::Value, ChoiceKind::Wake, ChoiceKind::Thread, ChoiceKind::Task] {
             self.try_without(|_, deviation| deviation.among.is_some_and(|among| among.1 == kind));
+        }
+        // What has many values, such as a latency, matters less often than what has few.
+        let mut bounds: Vec<_> = self.best.deviations.iter().filter_map(|deviation| deviation.among).collect();
+        bounds.sort_unstable_by(|one, other| other.cmp(one));
+        bounds.dedup();
+        for among in bounds {
+            self.try_without(|_, deviation| deviation.among == Some(among));
         }
         self.cut_end();
         self.drop_groups();
@@ -266,8 +279,12 @@ impl Search<'_> {
             // Each number of deviations gets the same part of what is left.
             let left = runs_max.min((self.runs_max - self.runs) / (count_max + 1 - count) as u32);
             for _ in 0..left {
-                let deviation =
-                    |_| Deviation { step: rng.next_u64() % steps.max(1), value: 1 + rng.below(VALUE_MAX), among: None };
+                let deviation = |_| Deviation {
+                    step: rng.next_u64() % steps.max(1),
+                    value: 1 + rng.below(VALUE_MAX),
+                    among: None,
+                    nth: 0,
+                };
                 if self.try_tape(Tape::of((0..count).map(deviation).collect())) {
                     self.simplify();
                     if self.best.len() > simplest.len() {

@@ -582,6 +582,7 @@ impl World {
             tape: self.tape.clone(),
             keeps_events: self.keeps_events,
             keeps_tape: false,
+            by_kind: false,
         }
     }
 

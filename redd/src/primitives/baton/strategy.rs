@@ -123,6 +123,9 @@ pub(crate) struct Plan {
     /// Keeps all events, and says in words what the deviations are.
     pub(crate) keeps_events: bool,
     pub(crate) keeps_tape: bool,
+    /// A deviation of the tape is not for the step with its number, but for a choice of its kind: for the third choice among five
+    /// threads, for example. So it keeps its meaning if others before it are gone.
+    pub(crate) by_kind: bool,
 }
 
 /// The choices of a run that were made.
@@ -237,15 +240,21 @@ impl Priorities {
 struct Replay {
     /// The next one last.
     left: Vec<Deviation>,
+    by_kind: bool,
     misfit: Option<String>,
 }
 
 impl Replay {
-    fn new(tape: &Tape) -> Self {
-        Self { left: tape.deviations.iter().rev().copied().collect(), misfit: None }
+    fn new(tape: &Tape, by_kind: bool) -> Self {
+        Self { left: tape.deviations.iter().rev().copied().collect(), by_kind, misfit: None }
     }
 
-    fn choose(&mut self, step: u64, kind: ChoiceKind, bound: usize) -> usize {
+    /// The deviation for a choice, if there is one. `nth` is the number of choices of its kind before it.
+    fn choose(&mut self, step: u64, nth: u64, kind: ChoiceKind, bound: usize) -> usize {
+        if self.by_kind {
+            let is_meant = |left: &Deviation| left.among == Some((bound as u32, kind)) && left.nth == nth;
+            return self.left.iter().position(is_meant).map_or(0, |at| self.left.remove(at).value as usize);
+        }
         let Some(deviation) = self.left.last().copied().filter(|next| next.step == step) else { return 0 };
         self.left.pop();
         let fits =
@@ -292,6 +301,8 @@ pub(super) struct Strategy {
     /// How many of them decided an order.
     orders: u64,
     kept: Option<Vec<Deviation>>,
+    /// How many choices of each kind, among how many, there were. Only if a tape is kept or replayed by kind.
+    kinds: BTreeMap<(u32, ChoiceKind), u64>,
     words: Option<Vec<String>>,
     /// The last call has made a choice that deviates.
     has_deviated: bool,
@@ -301,7 +312,7 @@ impl Strategy {
     pub(super) fn new(plan: &Plan) -> Self {
         let rng = Rng::new(plan.seed);
         let rule = match (&plan.tape, plan.explore) {
-            (Some(tape), _) => Rule::Replay(Replay::new(tape)),
+            (Some(tape), _) => Rule::Replay(Replay::new(tape, plan.by_kind)),
             (None, Explore::Plain) => Rule::Plain,
             (None, Explore::Random) => Rule::Random,
             (None, Explore::Pct { depth }) => Rule::Priorities(Priorities::new(&rng, depth)),
@@ -309,7 +320,16 @@ impl Strategy {
         };
         let keeps_tape = plan.keeps_tape || plan.keeps_events || plan.tape.is_some();
         let words = plan.keeps_events.then(Vec::new);
-        Self { rng, rule, steps: 0, orders: 0, kept: keeps_tape.then(Vec::new), words, has_deviated: false }
+        Self {
+            rng,
+            rule,
+            steps: 0,
+            orders: 0,
+            kept: keeps_tape.then(Vec::new),
+            kinds: BTreeMap::new(),
+            words,
+            has_deviated: false,
+        }
     }
 
     /// Whether choices need to know their candidates.
@@ -323,11 +343,12 @@ impl Strategy {
         if bound < 2 {
             return 0;
         }
+        let nth = self.nth(kind, bound);
         let random = || self.rng.below(bound as u32) as usize;
         let chosen = match &mut self.rule {
             Rule::Plain => 0,
             Rule::Random => random(),
-            Rule::Replay(replay) => replay.choose(self.steps, kind, bound),
+            Rule::Replay(replay) => replay.choose(self.steps, nth, kind, bound),
             Rule::Priorities(_) | Rule::Delays(_) if !kind.is_order() => random(),
             Rule::Priorities(priorities) if candidates.len() == bound => {
                 priorities.choose(&self.rng, self.orders, candidates)
@@ -347,21 +368,29 @@ impl Strategy {
         if percent == 0 || percent >= 100 {
             return percent > 0;
         }
+        let nth = self.nth(ChoiceKind::Chance, 2);
         let happens = match &mut self.rule {
             Rule::Plain => false,
-            Rule::Replay(replay) => replay.choose(self.steps, ChoiceKind::Chance, 2) == 1,
+            Rule::Replay(replay) => replay.choose(self.steps, nth, ChoiceKind::Chance, 2) == 1,
             Rule::Random | Rule::Priorities(_) | Rule::Delays(_) => self.rng.below(100) < u32::from(percent),
         };
         self.made(ChoiceKind::Chance, 2, usize::from(happens)) == 1
     }
 
+    /// How many choices like this one there were. Only if they are counted.
+    fn nth(&self, kind: ChoiceKind, bound: usize) -> u64 {
+        self.kinds.get(&(bound as u32, kind)).copied().unwrap_or_default()
+    }
+
     fn made(&mut self, kind: ChoiceKind, bound: usize, chosen: usize) -> usize {
         self.has_deviated = chosen > 0;
-        if self.has_deviated {
-            if let Some(kept) = &mut self.kept {
-                let among = Some((bound as u32, kind));
-                kept.push(Deviation { step: self.steps, value: chosen as u32, among });
+        if let Some(kept) = &mut self.kept {
+            let among = (bound as u32, kind);
+            let nth = self.kinds.entry(among).or_default();
+            if self.has_deviated {
+                kept.push(Deviation { step: self.steps, value: chosen as u32, among: Some(among), nth: *nth });
             }
+            *nth += 1;
         }
         self.steps += 1;
         self.orders += u64::from(kind.is_order());

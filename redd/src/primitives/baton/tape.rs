@@ -56,6 +56,8 @@ pub(crate) struct Deviation {
     pub(crate) value: u32,
     /// The number of choices, and what they were about: a program that has changed since has others. `None` if the text had none.
     pub(crate) among: Option<(u32, ChoiceKind)>,
+    /// How many choices of the same kind with as many values the run had before. A tape that was read has no such numbers: 0.
+    pub(crate) nth: u64,
 }
 
 impl fmt::Display for Deviation {
@@ -82,7 +84,8 @@ impl FromStr for Deviation {
                 (value, Some((bound, kind)))
             }
         };
-        let deviation = Self { step: step.parse().map_err(drop)?, value: value.parse().map_err(drop)?, among };
+        let (step, value) = (step.parse().map_err(drop)?, value.parse().map_err(drop)?);
+        let deviation = Self { step, value, among, nth: 0 };
         let fits = among.is_none_or(|(bound, _)| deviation.value < bound);
         if deviation.value == 0 || !fits { Err(()) } else { Ok(deviation) }
     }
@@ -188,6 +191,7 @@ mod tests {
                 step: u64::from(number) * 1000,
                 value: number,
                 among: Some((number + 1, kind)),
+                nth: 0,
             })
             .collect();
         let tape = Tape::of(deviations.into_iter().rev().collect());
