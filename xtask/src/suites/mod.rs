@@ -143,6 +143,7 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
     if suite.is_of_the_facade() && suite.kind != Kind::Examples {
         call(Command::new("rm").arg("-r").arg(folder.join("src")), "take the library away")?;
         write(&folder.join("src/lib.rs"), "")?;
+        set_time(&folder.join("src/lib.rs"), std::time::UNIX_EPOCH)?;
     }
     if suite.kind == Kind::WorldTests {
         link_libc(&folder)?;
@@ -170,12 +171,15 @@ fn link_libc(folder: &Path) -> Result<(), String> {
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let times = std::fs::metadata(&path).and_then(|file| file.modified());
         write(&path, &format!("{text}\nuse redd_sim_libc as _;\n"))?;
-        // As before: what has not changed is not built again.
-        times
-            .and_then(|time| std::fs::File::options().write(true).open(&path)?.set_modified(time))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        set_time(&path, times.map_err(|error| format!("{}: {error}", path.display()))?)?;
     }
     Ok(())
+}
+
+/// Sets the time of a file that was written again: what has not changed is not built again.
+fn set_time(path: &Path, time: std::time::SystemTime) -> Result<(), String> {
+    let file = std::fs::File::options().write(true).open(path);
+    file.and_then(|file| file.set_modified(time)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The package's manifest with the patch; that of Tokio itself, which cannot depend on its own name, under another.
