@@ -116,9 +116,9 @@ mod tests {
     fn a_fault_ends_with_the_last_value_that_was_set_or_with_the_default() {
         let fault = Setting::Latency(Duration::from_secs(1)..Duration::from_secs(2));
         let mut settings = Settings::default();
-        let after = |settings: &Settings| match settings.instead_of(&fault) {
-            Setting::Latency(range) => range,
-            other => panic!("{other:?}"),
+        let after = |settings: &Settings| {
+            let instead = settings.instead_of(&fault);
+            if let Setting::Latency(range) = instead { range } else { panic!("{instead:?}") }
         };
         assert_eq!(after(&settings), Link::default().latency);
         for millis in [1, 3] {

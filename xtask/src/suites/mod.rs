@@ -226,7 +226,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
     let mut command = cargo(folder);
     command.args(["build", "--keep-going", "--message-format=json-render-diagnostics", "--features", suite.features]);
     if suite.kind == Kind::WorldTests {
-        names.retain(|name| worlds::has_world(suite.name, name));
+        names.retain(|name| report::has_world(suite.name, name));
         for name in &names {
             command.args(["--test", name]);
         }
@@ -364,9 +364,9 @@ mod tests {
 
     #[test]
     fn tests_in_worlds_get_the_library_of_their_clock() {
-        let own = own_manifest("[package]\nname = \"tokio-util\"\n", &IN_WORLD[1], Path::new("/root/tokio"));
+        let own = own_manifest("[package]\nname = \"tokio-util\"\n", &IN_WORLD[1], Path::new("/folder/tokio"));
         assert!(
-            own.contains("\n[dev-dependencies.redd-sim-libc]\npath = \"/root/redd-sim-libc\"\n\n[workspace]\n"),
+            own.contains("\n[dev-dependencies.redd-sim-libc]\npath = \"/folder/redd-sim-libc\"\n\n[workspace]\n"),
             "{own}"
         );
     }

@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 
 use super::run::Verdict;
 
+/// Areas of Tokio's tests that do not run: no world has processes, signals are those of hosts, and tests of files make their
+/// directories with std, outside of the world's disk.
+const NOT_RUN: &[&str] = &["fs", "process", "signal"];
+
 /// A known failure is known by its whole name, or by the beginning of it before a `*`.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -153,6 +157,11 @@ impl Report {
         }
         table
     }
+}
+
+/// Whether a file of tests runs in worlds.
+pub(super) fn has_world(suite: &str, file: &str) -> bool {
+    !NOT_RUN.contains(&area(suite, file))
 }
 
 /// Tokio's files are named after the area they test.

@@ -19,9 +19,6 @@ use super::{Suite, build, prepare, unpack};
 pub(crate) const KNOWN: &str = "compat/known-failures-in-world.txt";
 /// How long one run may take. Most of those that take longer wait forever, for a thread that has no baton.
 const LIMIT: Duration = Duration::from_secs(20);
-/// Areas of Tokio's tests that do not run: no world has processes, signals are those of hosts, and tests of files make their
-/// directories with std, outside of the world's disk.
-const NOT_RUN: &[&str] = &["fs", "process", "signal"];
 /// With these reasons a test may pass now and then: threads outside of the world, and real time, follow no seed.
 const FOLLOWS_NO_SEED: &[&str] = &["std threads", "std time"];
 /// With fewer seeds a test that fails in some orders may pass.
@@ -94,11 +91,6 @@ pub(crate) fn run(
         report.tests.extend(tested.into_iter().filter_map(|(test, tested)| Some(((suite.name, test), tested?))));
     }
     Ok(report)
-}
-
-/// Whether a file of tests runs in worlds.
-pub(super) fn has_world(suite: &str, file: &str) -> bool {
-    !NOT_RUN.contains(&report::area(suite, file))
 }
 
 fn test_in_worlds(folder: &Path, program: &Program, test: &str, seeds: u64, results: &Path) -> Result<Tested, String> {
