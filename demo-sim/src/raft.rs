@@ -120,6 +120,9 @@ impl Cluster {
     }
 
     /// The serial numbers of all writes that were acknowledged.
+    ///
+    /// # Panics
+    /// If a thread has panicked with them.
     pub fn acknowledged(&self) -> Vec<u64> {
         self.acknowledged.lock().expect("no thread panics with it").clone()
     }

@@ -69,6 +69,9 @@ pub struct Seen {
 ///
 /// # Errors
 /// If the client cannot be built.
+///
+/// # Panics
+/// If a thread has panicked with the notes.
 #[tokio::main(flavor = "current_thread")]
 pub async fn client(seen: &Mutex<Vec<Seen>>) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
