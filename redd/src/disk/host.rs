@@ -17,15 +17,16 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::contents::Contents;
 use super::names::{Name, NameChange, Names, NodeId, ROOT};
 use super::paths::{self, PathNode, Place, RealDir, Target, error};
+use crate::primitives::Mutex;
 use crate::primitives::atomic::fixed::AtomicU32;
 use crate::primitives::baton::{self, Baton, EventKind};
 use crate::primitives::rng::Rng;
-use crate::primitives::{Arc, Mutex};
 use crate::sys;
 
 /// If more is not synced, the disk writes it back, as systems do under pressure.

@@ -10,11 +10,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::host::{HostDisk, NodeKind, Operation, State, finish, mode_of, record};
 use super::names::{NameChange, NodeId};
 use super::paths::{PathNode, Place, Target, error};
-use crate::primitives::Arc;
 use crate::primitives::baton::Baton;
 use crate::sys;
 

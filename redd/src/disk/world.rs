@@ -7,12 +7,13 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::host::{DiskSettings, HostDisk, Operation, record};
+use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU64;
 use crate::primitives::baton::{self, Baton};
-use crate::primitives::{Arc, Mutex};
 
 /// A file system in memory, where there is one.
 const MEMORY: &str = "/dev/shm";

@@ -10,12 +10,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 use std::{fmt, vec};
 
 use crate::disk::{self, DiskEntry, HostDisk, OpenFile};
 use crate::network::{self, Network};
-use crate::primitives::{Arc, baton};
+use crate::primitives::baton;
 
 /// The disk of the calling thread's host, if it belongs to a world.
 #[inline]
