@@ -50,12 +50,15 @@ impl Random {
     }
 }
 
+/// A name, and the numbers of the files that had it before and after a change.
+type NameChange = (Name, Option<u64>, Option<u64>);
+
 /// What may be found in a file.
 #[derive(Debug)]
 struct Model {
     names: Names,
     /// The unsynced changes of names: what each name was and is.
-    changes: Vec<Vec<(Name, Option<u64>, Option<u64>)>>,
+    changes: Vec<Vec<NameChange>>,
     /// The contents since the last sync, the synced ones first.
     contents: BTreeMap<u64, Vec<Vec<u8>>>,
     /// The same with zeros behind the end of a later truncation.
