@@ -48,6 +48,6 @@ pub(super) fn explain(result: io::Error, address: &Address) -> io::Error {
             Err(nothing) if nothing.raw_os_error() == Some(libc::ENOTDIR) => nothing,
             Err(_) => result,
         },
-        _ => result,
+        Address::Path(_) | Address::Inet(_) | Address::Abstract(_) | Address::Unnamed => result,
     }
 }
