@@ -14,6 +14,8 @@ use redd::group::Phases;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use crate::http_client;
+
 /// Which requests the service has begun and answered.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
@@ -62,13 +64,19 @@ pub async fn serve(requests: Requests, careful: bool) -> io::Result<()> {
 }
 
 /// The `main` of a client: `count` requests, one after the other, until the service accepts no more connections.
+///
+/// # Errors
+/// If a client cannot be built.
 #[tokio::main(flavor = "current_thread")]
-pub async fn client(requests: Requests, count: u32) {
+pub async fn client(requests: Requests, count: u32) -> reqwest::Result<()> {
     for _ in 0..count {
-        let ask = async { reqwest::get("http://service/work").await?.text().await };
+        // A connection for each request.
+        let client = http_client(Duration::from_secs(30))?;
+        let ask = async { client.get("http://service/work").send().await?.text().await };
         match ask.await {
             Ok(text) if text == "done" => requests.answered.fetch_add(1, Ordering::Relaxed),
-            _ => return,
+            _ => break,
         };
     }
+    Ok(())
 }

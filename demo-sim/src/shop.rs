@@ -17,6 +17,8 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::server::health_reporter;
 
+use crate::http_client;
+
 /// How long the gateway waits for the backend.
 pub const BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -75,7 +77,7 @@ pub struct Seen {
 #[tokio::main(flavor = "current_thread")]
 pub async fn client(seen: &Mutex<Vec<Seen>>) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).build()?;
+    let client = http_client(Duration::from_secs(3))?;
     while start.elapsed() < Duration::from_secs(60) {
         let at = start.elapsed();
         let answer = client.get("http://gateway/stock").send().await;
