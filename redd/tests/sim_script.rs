@@ -1367,3 +1367,53 @@ fn ten_worlds_run_at_once_and_do_not_affect_each_other() {
     let at_once = Vec::from_iter(threads.into_iter().map(|thread| thread.join().unwrap()));
     assert_eq!(alone, at_once);
 }
+
+/// Its destructor panics, also while another panic unwinds.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the bomb goes off");
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_in_a_block_on_does_not_end_the_process_when_its_host_crashes_or_its_world_fails() {
+    for runtime in FLAVORS {
+        let main = move || {
+            runtime().block_on(async {
+                let bomb = Bomb;
+                sleep(secs(5)).await;
+                #[allow(clippy::mem_forget, reason = "it goes off otherwise")]
+                std::mem::forget(bomb);
+            });
+        };
+        let report = World::new(1)
+            .host("host", main)
+            .at(secs(1), |w| {
+                w.crash("host");
+                w.restart_after("host", secs(1));
+            })
+            .run();
+        assert_eq!(report.expect_ok().elapsed(), secs(7));
+
+        let main = move || {
+            runtime().block_on(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            });
+        };
+        let report = World::new(1).host("host", main).run();
+        assert_eq!(only_failure(&report).0, FailureKind::NothingCanHappen);
+
+        let own_world = std::panic::catch_unwind(|| {
+            Builder::new_current_thread().simulated(1).build().unwrap().block_on(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            });
+        });
+        let payload = own_world.unwrap_err();
+        let message = payload.downcast_ref::<String>().unwrap();
+        assert!(message.contains("nothing can happen"), "{message}");
+    }
+}
