@@ -121,3 +121,44 @@ fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Option<bool> {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle, miri))))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::primitives::baton::{FailureKind, new_world, wake_word};
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread outside of the world, in a test that fails if the system refuses it"
+    )]
+    fn a_wake_from_outside_of_the_world_as_a_thread_begins_to_wait_is_not_lost() {
+        for spins in 0..400 {
+            let word = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
+            let baton = new_world(1, Duration::from_secs(10), false);
+            // Started before the test's thread joins the world, so it has other CPUs.
+            let outside = Arc::clone(&word);
+            let thread = std::thread::spawn(move || {
+                outside.1.store(1, Ordering::Release);
+                while outside.1.load(Ordering::Acquire) == 1 {
+                    std::hint::spin_loop();
+                }
+                (0..spins).for_each(|_| std::hint::spin_loop());
+                outside.0.store(1, Ordering::Relaxed);
+                wake_word(&outside.0);
+            });
+            let joined = baton.join();
+            while word.1.load(Ordering::Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            word.1.store(2, Ordering::Release);
+            wait_word(&word.0, 0, None);
+            let failures = baton.failures();
+            assert!(failures.iter().all(|failure| failure.kind == FailureKind::ForeignThread), "{failures:?}");
+            drop(joined);
+            thread.join().expect("it does not panic");
+        }
+    }
+}

@@ -140,11 +140,12 @@ pub(crate) fn now() -> Option<Instant> {
 #[cold]
 pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Option<bool> {
     let member = here()?;
-    // `holder-only`: no other thread of the world changes the word between this check and the wait.
+    let state = member.baton.lock();
+    // Under the lock: a thread outside of the world that changes the word after this check finds the wait when it wakes.
     if word.load(Ordering::Relaxed) != expected {
         return Some(false);
     }
-    Some(member.baton.block(&member.seat, Wait::Word(ptr::from_ref(word).addr()), timeout))
+    Some(member.baton.block_locked(state, &member.seat, Wait::Word(ptr::from_ref(word).addr()), timeout))
 }
 
 /// Wakes one thread of a world that waits for the word. Returns whether there was one. If the caller does not belong to that world,

@@ -417,8 +417,18 @@ impl Baton {
 
     /// Waits. Returns whether it was woken. It may return early, without a wake and before the time is over (`early-return`).
     pub(super) fn block(&self, mine: &Seat, on: Wait, timeout: Option<Duration>) -> bool {
+        self.block_locked(self.lock(), mine, on, timeout)
+    }
+
+    /// As [`block`](Self::block), under the lock.
+    pub(super) fn block_locked<'a>(
+        &'a self,
+        mut state: StateGuard<'a>,
+        mine: &Seat,
+        on: Wait,
+        timeout: Option<Duration>,
+    ) -> bool {
         let timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-        let mut state = self.lock();
         state.schedule.block(mine.index, on, timeout_ns);
         self.pass(mine, state, false);
         self.lock().schedule.was_woken(mine.index)
