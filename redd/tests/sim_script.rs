@@ -1417,3 +1417,11 @@ fn a_destructor_that_panics_in_a_block_on_does_not_end_the_process_when_its_host
         assert!(message.contains("nothing can happen"), "{message}");
     }
 }
+
+#[test]
+fn a_step_at_a_time_that_the_clock_never_shows_is_skipped() {
+    let world = World::new(1).limit(Duration::MAX).at(Duration::MAX, |_| ());
+    let report = world.host("host", || current().block_on(pending::<()>())).run();
+    assert_eq!(only_failure(&report).0, FailureKind::NothingCanHappen);
+    assert_eq!(report.skipped(), [Duration::MAX]);
+}

@@ -148,14 +148,13 @@ impl State {
         self.next_ns().is_some_and(|next| self.is_within_limit(next))
     }
 
-    /// Whether the clock may move to this time.
+    /// Whether the clock may move to this time. `u64::MAX` is a time that never comes: a deadline may be after it.
     fn is_within_limit(&self, at_ns: u64) -> bool {
-        match self.stage {
-            Stage::Runs => at_ns <= self.limit_ns,
-            Stage::Fails | Stage::Abandoned | Stage::Ended => {
-                at_ns <= self.limit_ns.saturating_add(GRACE.as_nanos() as u64)
-            }
-        }
+        let limit_ns = match self.stage {
+            Stage::Runs => self.limit_ns,
+            Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
+        };
+        at_ns <= limit_ns && at_ns < u64::MAX
     }
 
     /// The next time at which anything happens: a thread's deadline, or an entry of an agenda.
@@ -215,7 +214,7 @@ impl Baton {
 
     /// The clock behind `Instant`, in nanoseconds.
     pub(super) fn monotonic_ns(&self) -> u64 {
-        origin::MONOTONIC.as_nanos() as u64 + self.passed_ns()
+        (origin::MONOTONIC.as_nanos() as u64).saturating_add(self.passed_ns())
     }
 
     /// The time of day, in nanoseconds since 1970.
