@@ -1419,6 +1419,33 @@ fn a_destructor_that_panics_in_a_block_on_does_not_end_the_process_when_its_host
 }
 
 #[test]
+fn faults_that_last_forever_do_not_end_the_script() {
+    let faults = Faults::new().loss(0.5).every(secs(1)..secs(1)).lasting(Duration::MAX..Duration::MAX);
+    let world = World::new(1).host("host", sleeps(secs(30))).faults(faults).every(Duration::MAX, |_| ());
+    let report = world.always(|w| w.now() < secs(30)).run();
+    assert_eq!(only_failure(&report).0, FailureKind::Invariant);
+    assert_eq!(report.faults().len(), 1);
+}
+
+#[test]
+#[should_panic(expected = "the clock would never move")]
+fn faults_at_one_instant_without_end_are_refused() {
+    drop(Faults::new().every(Duration::ZERO..Duration::ZERO));
+}
+
+#[test]
+#[should_panic(expected = "`Faults::every` got the range 5s..1s, which ends before it starts")]
+fn a_time_between_faults_that_ends_before_it_starts_is_refused() {
+    drop(Faults::new().every(secs(5)..secs(1)));
+}
+
+#[test]
+#[should_panic(expected = "`Faults::lasting` got the range 5s..1s, which ends before it starts")]
+fn a_length_of_faults_that_ends_before_it_starts_is_refused() {
+    drop(Faults::new().lasting(secs(5)..secs(1)));
+}
+
+#[test]
 fn a_step_at_a_time_that_the_clock_never_shows_is_skipped() {
     let world = World::new(1).limit(Duration::MAX).at(Duration::MAX, |_| ());
     let report = world.host("host", || current().block_on(pending::<()>())).run();
