@@ -1452,3 +1452,13 @@ fn a_step_at_a_time_that_the_clock_never_shows_is_skipped() {
     assert_eq!(only_failure(&report).0, FailureKind::NothingCanHappen);
     assert_eq!(report.skipped(), [Duration::MAX]);
 }
+
+#[test]
+fn a_world_that_is_refused_leaves_no_thread_behind() {
+    let held = Arc::new(());
+    let in_host = Arc::clone(&held);
+    let world = World::new(1).host("host", move || drop(Arc::clone(&in_host)));
+    let world = world.faults(Faults::new().crash(&["other"]));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(world.run()))).unwrap_err();
+    assert_eq!(Arc::strong_count(&held), 1);
+}

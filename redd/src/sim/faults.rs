@@ -157,6 +157,14 @@ impl Faults {
     }
 }
 
+#[track_caller]
+fn check_range(method: &str, range: &Range<Duration>) {
+    assert!(
+        range.start <= range.end,
+        "{method} got the range {range:?}, which ends before it starts. Give the shorter time first."
+    );
+}
+
 /// What random faults do at a given time.
 #[derive(Clone, Debug)]
 pub(super) enum NemesisStep {
