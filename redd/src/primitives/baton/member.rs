@@ -19,7 +19,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::cpu::FormerCpus;
-use super::failure::{FailureKind, WorldEnded};
+use super::failure::{FailureKind, WorldEnded, WorldFailure};
 use super::foreign;
 use super::guard::lock;
 use super::hosts::MadeIn;
@@ -302,6 +302,16 @@ impl Baton {
                 name_of_this_thread()
             ),
         );
+    }
+
+    /// The future of a `block_on` was woken. If the caller does not belong to the world, and a thread has not been woken for it, which
+    /// would have been noticed, the world has failed.
+    #[cold]
+    pub(crate) fn note_root_wake(self: &Arc<Self>) {
+        let is_noticed = |failures: &[WorldFailure]| failures.iter().any(|one| one.kind == FailureKind::ForeignThread);
+        if !self.is_here() && !is_noticed(&self.failures()) {
+            self.fail_for_foreign_wake(&"the future of a `block_on`");
+        }
     }
 
     /// Sets the waker of the future that this thread is in `block_on` with. `None` when it has ended.
