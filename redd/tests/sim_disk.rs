@@ -597,3 +597,22 @@ fn a_percentage_above_100_is_refused() {
 fn a_latency_that_ends_before_it_starts_is_refused() {
     let _ = Disk::new().latency(Duration::from_secs(2)..Duration::from_secs(1));
 }
+
+#[test]
+fn a_crash_of_a_host_is_one_crash_of_its_disk() {
+    let main = || {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            fs::write("/file", "text").await.unwrap();
+            redd::time::sleep(Duration::from_secs(1)).await;
+        });
+    };
+    let crash = |w: &mut redd::sim::Control| {
+        w.crash("host");
+        w.restart_after("host", Duration::from_secs(1));
+    };
+    let world = World::new(3).record(true).host("host", main);
+    let report = world.at(Duration::from_millis(500), crash).run();
+    // How much of what is not synced a crash loses.
+    assert_eq!(report.tape().to_string().matches("/4294967295v").count(), 1, "{}", report.tape());
+}

@@ -395,3 +395,10 @@ fn a_shrunk_run_says_which_tasks_and_where_they_were_spawned() {
     }
     assert!(text.contains("it was not made yet"), "{text}");
 }
+
+#[test]
+fn a_strategy_with_more_deviations_than_steps_needs_no_more_memory() {
+    for explore in [Explore::Pct { depth: u32::MAX }, Explore::Delay { budget: u32::MAX }] {
+        world(1, || yields(2)).explore(explore).run().expect_ok();
+    }
+}

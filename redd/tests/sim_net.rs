@@ -621,3 +621,36 @@ fn a_runtime_of_its_own_world_has_sockets() {
         assert_eq!(client.read_u8().await.unwrap(), b'x');
     });
 }
+
+#[test]
+fn a_connection_whose_last_segment_of_the_handshake_is_lost_carries_bytes_both_ways() {
+    #[redd::main(flavor = "current_thread")]
+    async fn server() -> std::io::Result<()> {
+        let (mut stream, _) = TcpListener::bind("0.0.0.0:80").await?.accept().await?;
+        let mut question = [0; 2];
+        stream.read_exact(&mut question).await?;
+        stream.write_all(&question).await
+    }
+
+    #[redd::main(flavor = "current_thread")]
+    async fn client() -> std::io::Result<()> {
+        sleep(Duration::from_millis(2)).await;
+        let mut stream = TcpStream::connect("server:80").await?;
+        stream.write_all(b"hi").await?;
+        let mut answer = [0; 2];
+        stream.read_exact(&mut answer).await?;
+        assert_eq!(&answer, b"hi");
+        Ok(())
+    }
+
+    // The client is connected after 4 ms. What it sends then would arrive after 5 ms, the bytes sent again after 205 ms.
+    let latency = Duration::from_millis(1)..Duration::from_millis(1);
+    let report = World::new(1)
+        .latency(latency)
+        .host("server", server)
+        .host("client", client)
+        .at(Duration::from_micros(4500), |w| w.partition(&["server"], &["client"]))
+        .at(Duration::from_millis(6), |w| w.heal())
+        .run();
+    assert!(report.expect_ok().elapsed() < Duration::from_secs(1));
+}

@@ -139,3 +139,29 @@ fn two_runs_that_differ_by_the_keys_of_a_hash_map_say_that_std_was_real() {
     let same = run();
     assert_eq!(same.first_difference(&same), None);
 }
+
+#[test]
+fn a_thread_of_the_program_that_wakes_the_future_of_a_block_on_while_it_is_polled_fails_the_world() {
+    let main = || {
+        Builder::new_current_thread().build().unwrap().block_on(async {
+            let (sender, mut receiver) = oneshot::channel();
+            let mut sender = Some(sender);
+            let mut thread = Some(std::thread::Builder::new().name("outside".to_owned()));
+            let received = std::future::poll_fn(|cx| {
+                let polled = std::pin::Pin::new(&mut receiver).poll(cx);
+                // It sends before the poll has ended.
+                if let (Some(thread), true) = (thread.take(), polled.is_pending()) {
+                    let sender = sender.take().unwrap();
+                    thread.spawn(move || sender.send(5)).unwrap().join().unwrap().unwrap();
+                }
+                polled
+            });
+            assert_eq!(received.await, Ok(5));
+        });
+    };
+    let report = World::new(1).host("server", main).run();
+    let [failure] = report.failures() else { panic!("one failure, not {report}") };
+    assert_eq!(failure.kind(), FailureKind::ForeignThread);
+    let text = failure.to_string();
+    assert!(text.contains("thread `outside` has woken or spawned the future of a `block_on`"), "{text}");
+}

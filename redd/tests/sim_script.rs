@@ -1367,3 +1367,98 @@ fn ten_worlds_run_at_once_and_do_not_affect_each_other() {
     let at_once = Vec::from_iter(threads.into_iter().map(|thread| thread.join().unwrap()));
     assert_eq!(alone, at_once);
 }
+
+/// Its destructor panics, also while another panic unwinds.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("the bomb goes off");
+    }
+}
+
+#[test]
+fn a_destructor_that_panics_in_a_block_on_does_not_end_the_process_when_its_host_crashes_or_its_world_fails() {
+    for runtime in FLAVORS {
+        let main = move || {
+            runtime().block_on(async {
+                let bomb = Bomb;
+                sleep(secs(5)).await;
+                #[allow(clippy::mem_forget, reason = "it goes off otherwise")]
+                std::mem::forget(bomb);
+            });
+        };
+        let report = World::new(1)
+            .host("host", main)
+            .at(secs(1), |w| {
+                w.crash("host");
+                w.restart_after("host", secs(1));
+            })
+            .run();
+        assert_eq!(report.expect_ok().elapsed(), secs(7));
+
+        let main = move || {
+            runtime().block_on(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            });
+        };
+        let report = World::new(1).host("host", main).run();
+        assert_eq!(only_failure(&report).0, FailureKind::NothingCanHappen);
+
+        let own_world = std::panic::catch_unwind(|| {
+            Builder::new_current_thread().simulated(1).build().unwrap().block_on(async {
+                let _bomb = Bomb;
+                pending::<()>().await;
+            });
+        });
+        let payload = own_world.unwrap_err();
+        let message = payload.downcast_ref::<String>().unwrap();
+        assert!(message.contains("nothing can happen"), "{message}");
+    }
+}
+
+#[test]
+fn faults_that_last_forever_do_not_end_the_script() {
+    let faults = Faults::new().loss(0.5).every(secs(1)..secs(1)).lasting(Duration::MAX..Duration::MAX);
+    let world = World::new(1).host("host", sleeps(secs(30))).faults(faults).every(Duration::MAX, |_| ());
+    let report = world.always(|w| w.now() < secs(30)).run();
+    assert_eq!(only_failure(&report).0, FailureKind::Invariant);
+    assert_eq!(report.faults().len(), 1);
+}
+
+#[test]
+#[should_panic(expected = "the clock would never move")]
+fn faults_at_one_instant_without_end_are_refused() {
+    drop(Faults::new().every(Duration::ZERO..Duration::ZERO));
+}
+
+#[test]
+#[should_panic(expected = "`Faults::every` got the range 5s..1s, which ends before it starts")]
+fn a_time_between_faults_that_ends_before_it_starts_is_refused() {
+    drop(Faults::new().every(secs(5)..secs(1)));
+}
+
+#[test]
+#[should_panic(expected = "`Faults::lasting` got the range 5s..1s, which ends before it starts")]
+fn a_length_of_faults_that_ends_before_it_starts_is_refused() {
+    drop(Faults::new().lasting(secs(5)..secs(1)));
+}
+
+#[test]
+fn a_step_at_a_time_that_the_clock_never_shows_is_skipped() {
+    let world = World::new(1).limit(Duration::MAX).at(Duration::MAX, |_| ());
+    let report = world.host("host", || current().block_on(pending::<()>())).run();
+    assert_eq!(only_failure(&report).0, FailureKind::NothingCanHappen);
+    assert_eq!(report.skipped(), [Duration::MAX]);
+}
+
+#[test]
+fn a_world_that_is_refused_leaves_no_thread_behind() {
+    let held = Arc::new(());
+    let in_host = Arc::clone(&held);
+    let world = World::new(1).host("host", move || drop(Arc::clone(&in_host)));
+    let world = world.faults(Faults::new().crash(&["other"]));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(world.run()))).unwrap_err();
+    assert_eq!(Arc::strong_count(&held), 1);
+}

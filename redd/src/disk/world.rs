@@ -28,12 +28,7 @@ struct Disks {
 }
 
 fn of(baton: &Arc<Baton>) -> Arc<Disks> {
-    baton.part(|| {
-        let disks = Arc::<Disks>::default();
-        let in_crash = Arc::clone(&disks);
-        baton.on_crash(move |host| baton::current().iter().for_each(|baton| in_crash.crash(baton, host)));
-        disks
-    })
+    baton.part(Arc::<Disks>::default)
 }
 
 /// Sets how the disks of this world behave. Called before the world starts.

@@ -51,9 +51,11 @@ pub(super) enum Segment {
     Data {
         sequence: u64,
         bytes: Vec<u8>,
+        window_end: u64,
     },
     Fin {
         sequence: u64,
+        window_end: u64,
     },
     /// The receiver expects sequence number `next`.
     Ack {

@@ -108,12 +108,12 @@ impl Engine {
             }
             Segment::Reset | Segment::Refusal { .. } => self.reset(id),
             Segment::Handshake { window_end } => self.establish(id, Some(window_end)),
-            Segment::Data { sequence, bytes } => {
-                self.establish(id, None);
+            Segment::Data { sequence, bytes, window_end } => {
+                self.establish(id, Some(window_end));
                 self.data(id, sequence, &bytes);
             }
-            Segment::Fin { sequence } => {
-                self.establish(id, None);
+            Segment::Fin { sequence, window_end } => {
+                self.establish(id, Some(window_end));
                 self.fin(id, sequence);
             }
             Segment::Ack { next, window_end } => {
@@ -130,7 +130,7 @@ impl Engine {
         let was_graceful = is_graceful || self.sockets.was_graceful(id);
         let Body::Segment { from, ref segment, .. } = packet.body else { return };
         match *segment {
-            Segment::Fin { sequence } if was_graceful => {
+            Segment::Fin { sequence, .. } if was_graceful => {
                 let segment = Segment::Ack { next: sequence + 1, window_end: 0 };
                 let body = Body::Segment { from: id, to: from, segment };
                 self.transmit(id, Packet { from: packet.to, to: packet.from, body });

@@ -163,17 +163,19 @@ impl Engine {
             if tcp.state != TcpState::Connected || tcp.retry.is_armed() {
                 return;
             }
+            // In each segment, because the one that completes the handshake may be lost.
+            let window_end = tcp.input.advertised;
             let out = &mut tcp.out;
             let end = out.end().min(out.window_end);
             let segment = if out.sent < end {
                 let (start, count) = ((out.sent - out.acked) as usize, ((end - out.sent) as usize).min(SEGMENT));
                 let sequence = out.sent;
                 out.sent += count as u64;
-                Segment::Data { sequence, bytes: bytes::range(&out.bytes, start, count) }
+                Segment::Data { sequence, bytes: bytes::range(&out.bytes, start, count), window_end }
             } else if out.fin == Some(out.sent) {
                 let sequence = out.sent;
                 out.sent += 1;
-                Segment::Fin { sequence }
+                Segment::Fin { sequence, window_end }
             } else {
                 return;
             };

@@ -2,7 +2,6 @@
 //!
 //! Called by `builder`, `lifecycle` and `watched`.
 
-use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -51,7 +50,7 @@ pub(super) fn begin(shared: &Arc<Shared>) {
     }
 }
 
-/// Panics if the world of the runtime cannot continue, so that the runtime shuts down. The thread is in `block_on`.
+/// Ends the future of a `block_on` if the world of the runtime cannot continue, so that the runtime shuts down.
 pub(super) struct WorldWatch<'a> {
     baton: &'a Baton,
     shared: &'a Shared,
@@ -70,32 +69,53 @@ impl<'a> WorldWatch<'a> {
         Some(Self { baton: shared.config.baton.as_ref()?, shared })
     }
 
-    pub(super) fn before_poll(&self, waker: &Waker) {
+    /// Returns why the future is not to be polled any more.
+    pub(super) fn before_poll(&self, waker: &Waker) -> Option<EndedEarly> {
         Baton::maybe_pass(); // As before the poll of a task.
-        if baton::is_dead() {
+        let is_dead = baton::is_dead();
+        if is_dead {
             self.shared.end_after_crash();
-            WorldEnded::unwind_unless_panicking();
+        }
+        if is_dead && !std::thread::panicking() {
+            return Some(EndedEarly::Silently);
         }
         if let Some(reason) = self.baton.end_reason() {
             if self.baton.has_caller() {
-                fail(self.baton, &reason);
+                return Some(EndedEarly::WithMessage(message_of(self.baton, &reason)));
             }
-            WorldEnded::unwind_unless_panicking();
+            if !std::thread::panicking() {
+                return Some(EndedEarly::Silently);
+            }
         }
         self.baton.set_root(Some(waker));
+        None
     }
 
     pub(super) fn end(self) {
         if self.baton.has_caller() {
             if let Some(failure) = self.baton.failures().first() {
-                fail(self.baton, &failure.text);
+                panic!("{}", message_of(self.baton, &failure.text));
             }
         }
     }
 }
 
-fn fail(baton: &Baton, text: &str) -> ! {
-    let mut message = format!("the simulated world of seed {} has failed: ", baton.seed());
-    let _ = write!(message, "{text}");
-    panic!("{message}")
+/// Why the future of a `block_on` ends before its time.
+pub(super) enum EndedEarly {
+    /// The world reports it, or its host has crashed. The panic hook does not see the panic.
+    Silently,
+    WithMessage(String),
+}
+
+impl EndedEarly {
+    pub(super) fn unwind(self) {
+        match self {
+            Self::Silently => WorldEnded::unwind_unless_panicking(),
+            Self::WithMessage(message) => panic!("{message}"),
+        }
+    }
+}
+
+fn message_of(baton: &Baton, text: &str) -> String {
+    format!("the simulated world of seed {} has failed: {text}", baton.seed())
 }

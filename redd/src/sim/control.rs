@@ -126,7 +126,7 @@ impl Control {
         if let Some(why) = self.hosts.why_no_restart(index) {
             panic!("`Control::restart_after` cannot restart the host `{host}` at {:?}: {why}.", self.now());
         }
-        self.restart_at(index, self.now() + after);
+        self.restart_at(index, self.now().saturating_add(after));
     }
 
     /// Cuts the hosts of `one` off from those of `other`, in both directions: packets between them are lost, also those that are on their

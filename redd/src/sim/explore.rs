@@ -145,10 +145,15 @@ impl World {
 
     /// What the world, a kept seed and the environment ask for.
     fn asked(&self) -> Plan {
-        let variables = Variables::get();
+        self.asked_with(Variables::get())
+    }
+
+    fn asked_with(&self, variables: &Variables) -> Plan {
         let mut plan = self.plan();
         plan.explore = Kept::explore_of(plan.seed).or(variables.explore).unwrap_or(plan.explore);
-        plan.tape = variables.tape.clone().or(plan.tape);
+        // A program may have worlds of other seeds, too, in which the tape would mean something else.
+        let is_meant = variables.seeds.as_ref().is_some_and(|seeds| seeds.contains(&plan.seed));
+        plan.tape = variables.tape.clone().filter(|_| is_meant).or(plan.tape);
         plan
     }
 }
@@ -174,5 +179,18 @@ impl Report {
                 ),
             );
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tape_of_the_environment_is_for_worlds_of_its_seed_alone() {
+        let tape: Option<Tape> = Some("3:1".parse().expect("a tape"));
+        let variables = Variables { seeds: Some(7..8), tape: tape.clone(), ..Variables::default() };
+        assert_eq!(World::new(7).asked_with(&variables).tape, tape);
+        assert_eq!(World::new(8).asked_with(&variables).tape, None);
     }
 }

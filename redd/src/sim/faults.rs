@@ -115,15 +115,37 @@ impl Faults {
     }
 
     /// Sets the time from the start of the world, or from one fault, to the next one. Default: 1 to 10 seconds.
+    ///
+    /// # Panics
+    /// If the range ends before it starts, and if it ends at zero.
+    #[track_caller]
     pub fn every(mut self, range: Range<Duration>) -> Self {
+        check_range("`Faults::every`", &range);
+        assert!(
+            !range.end.is_zero(),
+            "`Faults::every` got a range that ends at zero, so the clock would never move. Give a longer time between two faults."
+        );
         self.every = range;
         self
     }
 
     /// Sets how long a fault lasts: until a host is restarted, for example. Default: 0.1 to 5 seconds.
+    ///
+    /// # Panics
+    /// If the range ends before it starts.
+    #[track_caller]
     pub fn lasting(mut self, range: Range<Duration>) -> Self {
+        check_range("`Faults::lasting`", &range);
         self.lasting = range;
         self
+    }
+
+    /// Panics if the world has no host with one of the names.
+    #[track_caller]
+    pub(super) fn expect_hosts(&self, hosts: &Hosts) {
+        for name in &self.crashes {
+            hosts.find("`Faults::crash`", name);
+        }
     }
 
     /// Sets the time after which no fault begins. Default: 60 seconds.
@@ -133,6 +155,14 @@ impl Faults {
         self.until = time;
         self
     }
+}
+
+#[track_caller]
+fn check_range(method: &str, range: &Range<Duration>) {
+    assert!(
+        range.start <= range.end,
+        "{method} got the range {range:?}, which ends before it starts. Give the shorter time first."
+    );
 }
 
 /// What random faults do at a given time.
@@ -174,7 +204,7 @@ impl Nemesis {
 
     /// The next fault begins with this step, at this time.
     pub(super) fn next_begin(&self, control: &Control) -> Option<(Duration, NemesisStep)> {
-        let time = control.now() + choose_in(control.hosts().baton(), &self.faults.every);
+        let time = control.now().saturating_add(choose_in(control.hosts().baton(), &self.faults.every));
         (time < self.faults.until).then_some((time, NemesisStep::Begin))
     }
 
@@ -204,7 +234,7 @@ impl Nemesis {
         let baton = Arc::clone(control.hosts().baton());
         let possible = self.possible(control);
         let chosen = *possible.get(baton.choose(possible.len()))?;
-        let end = control.now() + choose_in(&baton, &self.faults.lasting);
+        let end = control.now().saturating_add(choose_in(&baton, &self.faults.lasting));
         match chosen {
             Possible::Crash(host) => {
                 control.crash_now(host);

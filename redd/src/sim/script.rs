@@ -78,7 +78,12 @@ pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Script) {
     }
     let started = baton.start_director(hosts.len(), "script", wants_quiet, move || {
         // It has stopped the world if it has failed.
-        let _ = script.run();
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(script.run()))) {
+            let message = message_of(&*payload).unwrap_or("the world has ended").to_owned();
+            drop_guarded(payload);
+            let text = format!("the script cannot go on, because its thread has panicked: {message}");
+            script.control.hosts().baton().fail_and_stop(FailureKind::Script, text);
+        }
         let is_skipped = |step: &Step| matches!(step, Step::Once(_));
         let skipped = script.steps.iter().filter(|(_, (_, step))| is_skipped(step)).map(|(key, _)| key.0);
         script.control.set_skipped(skipped);
@@ -107,7 +112,9 @@ impl RunningScript {
             if baton.is_alone() && self.is_over() {
                 return self.check_invariants();
             }
-            let next = self.steps.keys().next().map(|(time, _)| *time);
+            // The clock never shows a later time than this.
+            let is_reached = |time: &Duration| time.as_nanos() < u128::from(u64::MAX);
+            let next = self.steps.keys().next().map(|(time, _)| *time).filter(is_reached);
             match baton.await_turn(next) {
                 Turn::Due => {}
                 Turn::Quiet | Turn::Alone => self.check_invariants()?,
@@ -139,7 +146,7 @@ impl RunningScript {
             Step::Once(action) => self.guard(location, &*action),
             Step::Every(period, action) => {
                 self.guard(location, &*action)?;
-                self.add(self.control.now() + period, location, Step::Every(period, action));
+                self.add(self.control.now().saturating_add(period), location, Step::Every(period, action));
                 Ok(())
             }
             Step::Restart(host) => {

@@ -599,6 +599,8 @@ impl World {
         disk::configure(&baton, self.disk.clone());
         let (hosts, done) = (Hosts::new(&baton, self.hosts.clone()), Arc::new(Mutex::new(Done::default())));
         self.links.apply(hosts.network());
+        // Before any thread starts: it would wait forever.
+        self.script.faults.iter().for_each(|faults| faults.expect_hosts(&hosts));
         (0..hosts.len()).for_each(|host| hosts.start(host));
         if !self.script.is_empty() {
             script::start(&hosts, Control::new(&hosts, &done, self.links.clone()), self.script.clone());

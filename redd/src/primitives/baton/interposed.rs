@@ -121,3 +121,48 @@ fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Option<bool> {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle, miri))))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::primitives::baton::{FailureKind, new_world, wake_word};
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a thread outside of the world, in a test that fails if the system refuses it"
+    )]
+    fn a_wake_from_outside_of_the_world_as_a_thread_begins_to_wait_is_not_lost() {
+        for spins in 0..400 {
+            let word = Arc::new((AtomicU32::new(0), AtomicU32::new(0)));
+            let baton = new_world(1, Duration::from_secs(10), false);
+            // Started before the test's thread joins the world, so it has other CPUs.
+            let outside = Arc::clone(&word);
+            let thread = std::thread::spawn(move || {
+                outside.1.store(1, Ordering::Release);
+                while outside.1.load(Ordering::Acquire) == 1 {
+                    std::hint::spin_loop();
+                }
+                (0..spins).for_each(|_| std::hint::spin_loop());
+                outside.0.store(1, Ordering::Relaxed);
+                wake_word(&outside.0);
+                outside.1.store(3, Ordering::Release);
+            });
+            let joined = baton.join();
+            while word.1.load(Ordering::Acquire) == 0 {
+                std::thread::yield_now();
+            }
+            word.1.store(2, Ordering::Release);
+            wait_word(&word.0, 0, None);
+            // The world gives up on a thread that the system does not let run for long.
+            let has_woken = word.1.load(Ordering::Acquire) == 3;
+            let failures = baton.failures();
+            let is_lost = failures.iter().any(|failure| failure.kind == FailureKind::NothingCanHappen);
+            assert!(!(is_lost && has_woken), "{failures:?}");
+            drop(joined);
+            thread.join().expect("it does not panic");
+        }
+    }
+}

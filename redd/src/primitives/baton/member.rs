@@ -19,7 +19,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::cpu::FormerCpus;
-use super::failure::{FailureKind, WorldEnded};
+use super::failure::{FailureKind, WorldEnded, WorldFailure};
 use super::foreign;
 use super::guard::lock;
 use super::hosts::MadeIn;
@@ -140,11 +140,12 @@ pub(crate) fn now() -> Option<Instant> {
 #[cold]
 pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Option<bool> {
     let member = here()?;
-    // `holder-only`: no other thread of the world changes the word between this check and the wait.
+    let state = member.baton.lock();
+    // Under the lock: a thread outside of the world that changes the word after this check finds the wait when it wakes.
     if word.load(Ordering::Relaxed) != expected {
         return Some(false);
     }
-    Some(member.baton.block(&member.seat, Wait::Word(ptr::from_ref(word).addr()), timeout))
+    Some(member.baton.block_locked(state, &member.seat, Wait::Word(ptr::from_ref(word).addr()), timeout))
 }
 
 /// Wakes one thread of a world that waits for the word. Returns whether there was one. If the caller does not belong to that world,
@@ -301,6 +302,16 @@ impl Baton {
                 name_of_this_thread()
             ),
         );
+    }
+
+    /// The future of a `block_on` was woken. If the caller does not belong to the world, and a thread has not been woken for it, which
+    /// would have been noticed, the world has failed.
+    #[cold]
+    pub(crate) fn note_root_wake(self: &Arc<Self>) {
+        let is_noticed = |failures: &[WorldFailure]| failures.iter().any(|one| one.kind == FailureKind::ForeignThread);
+        if !self.is_here() && !is_noticed(&self.failures()) {
+            self.fail_for_foreign_wake(&"the future of a `block_on`");
+        }
     }
 
     /// Sets the waker of the future that this thread is in `block_on` with. `None` when it has ended.

@@ -151,12 +151,14 @@ pub(super) fn task_candidate(number: u32) -> Candidate {
 /// Random steps are below 2 to the power of a scale, which is at least [`SCALE_MIN`].
 const SCALE_MIN: u32 = 2;
 const SCALES: u32 = 13;
+/// As many random steps as there are different ones. More would only cost memory.
+const STEPS_MAX: u32 = 1 << (SCALE_MIN + SCALES - 1);
 
 /// Steps at which something is done, the next one last. The length of the run is not known in advance, so the seed chooses its order of
 /// magnitude: one of few choices more often than one of thousands.
 fn random_steps(rng: &Rng, count: u32) -> Vec<u64> {
     let scale = SCALE_MIN + rng.below(SCALES).min(rng.below(SCALES));
-    let mut steps: Vec<_> = (0..count).map(|_| u64::from(rng.below(1 << scale))).collect();
+    let mut steps: Vec<_> = (0..count.min(STEPS_MAX)).map(|_| u64::from(rng.below(1 << scale))).collect();
     steps.sort_unstable_by(|one, other| other.cmp(one));
     steps
 }

@@ -148,14 +148,13 @@ impl State {
         self.next_ns().is_some_and(|next| self.is_within_limit(next))
     }
 
-    /// Whether the clock may move to this time.
+    /// Whether the clock may move to this time. `u64::MAX` is a time that never comes: a deadline may be after it.
     fn is_within_limit(&self, at_ns: u64) -> bool {
-        match self.stage {
-            Stage::Runs => at_ns <= self.limit_ns,
-            Stage::Fails | Stage::Abandoned | Stage::Ended => {
-                at_ns <= self.limit_ns.saturating_add(GRACE.as_nanos() as u64)
-            }
-        }
+        let limit_ns = match self.stage {
+            Stage::Runs => self.limit_ns,
+            Stage::Fails | Stage::Abandoned | Stage::Ended => self.limit_ns.saturating_add(GRACE.as_nanos() as u64),
+        };
+        at_ns <= limit_ns && at_ns < u64::MAX
     }
 
     /// The next time at which anything happens: a thread's deadline, or an entry of an agenda.
@@ -215,7 +214,7 @@ impl Baton {
 
     /// The clock behind `Instant`, in nanoseconds.
     pub(super) fn monotonic_ns(&self) -> u64 {
-        origin::MONOTONIC.as_nanos() as u64 + self.passed_ns()
+        (origin::MONOTONIC.as_nanos() as u64).saturating_add(self.passed_ns())
     }
 
     /// The time of day, in nanoseconds since 1970.
@@ -417,8 +416,18 @@ impl Baton {
 
     /// Waits. Returns whether it was woken. It may return early, without a wake and before the time is over (`early-return`).
     pub(super) fn block(&self, mine: &Seat, on: Wait, timeout: Option<Duration>) -> bool {
+        self.block_locked(self.lock(), mine, on, timeout)
+    }
+
+    /// As [`block`](Self::block), under the lock.
+    pub(super) fn block_locked<'a>(
+        &'a self,
+        mut state: StateGuard<'a>,
+        mine: &Seat,
+        on: Wait,
+        timeout: Option<Duration>,
+    ) -> bool {
         let timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-        let mut state = self.lock();
         state.schedule.block(mine.index, on, timeout_ns);
         self.pass(mine, state, false);
         self.lock().schedule.was_woken(mine.index)
