@@ -10,6 +10,7 @@ use crate::attach::{Format, Observed};
 use crate::current::{self, SeedGuard};
 use crate::primitives::baton::{self, Baton, Joined, WorldEnded, WorldRuntime, new_world};
 use crate::primitives::seed::random_seed;
+use crate::primitives::thread;
 use crate::scheduler::shared::Shared;
 
 /// The limit of virtual time of a world that a test has not given one.
@@ -76,14 +77,14 @@ impl<'a> WorldWatch<'a> {
         if is_dead {
             self.shared.end_after_crash();
         }
-        if is_dead && !std::thread::panicking() {
+        if is_dead && !thread::is_unwinding() {
             return Some(EndedEarly::Silently);
         }
         if let Some(reason) = self.baton.end_reason() {
             if self.baton.has_caller() {
                 return Some(EndedEarly::WithMessage(message_of(self.baton, &reason)));
             }
-            if !std::thread::panicking() {
+            if !thread::is_unwinding() {
                 return Some(EndedEarly::Silently);
             }
         }

@@ -141,7 +141,8 @@ pub(crate) fn now() -> Option<Instant> {
 pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Option<bool> {
     let member = here()?;
     let state = member.baton.lock();
-    // Under the lock: a thread outside of the world that changes the word after this check finds the wait when it wakes.
+    // `holder-only`: no other thread of the world changes the word now. Under the lock: one outside of the world that changes it after
+    // this check finds the wait when it wakes.
     if word.load(Ordering::Relaxed) != expected {
         return Some(false);
     }
