@@ -170,6 +170,15 @@ fn a_check_shows_the_first_event_that_differs_with_its_host_its_task_and_its_pla
         assert!(event.contains("task `gossip` (spawned at tests/planted.rs:"), "{text}");
     }
     assert!(text.contains("the order of a `HashMap`"), "{text}");
+    assert!(text.contains("the line `use redd_sim_libc as _;`"), "{text}");
+}
+
+#[test]
+fn a_check_says_how_the_test_fails_in_both_runs() {
+    let (code, text) = on_test("check", &["pays_once", "--tape", "1:1/77t"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("the test fails in both. The first run: "), "{text}");
+    assert!(text.contains("the tape"), "{text}");
 }
 
 #[test]
@@ -189,6 +198,7 @@ fn a_failure_is_found_shrunk_told_and_kept() {
     let command = format!("REDD_SEED={seed} REDD_TAPE=");
     let command = text.lines().find(|line| line.contains(&command)).unwrap();
     assert!(command.ends_with(" cargo test -p planted -- --exact bank::pays_twice"), "{text}");
+    assert!(text.contains(&format!("to repeat the run of the seed: REDD_SEED={seed} ")), "{text}");
     let file = package().join("tests/seeds/bank.pays_twice.txt");
     let kept = fs::read_to_string(&file).unwrap();
     assert!(kept.starts_with(&format!("{seed} ")) && kept.contains("# Host: "), "{kept}");

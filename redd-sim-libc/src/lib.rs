@@ -6,10 +6,12 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! redd-sim-libc = "0.1"
+//! redd-sim-libc = { path = "path/to/redd/redd-sim-libc" }
 //! ```
 //!
-//! And in each test that has worlds, or in the `lib.rs` with `#[cfg(test)]`:
+//! It is of the same checkout, or of the same `git` and `rev`, as `redd` and the patch of `tokio`.
+//!
+//! And in each file of `tests/` that has worlds, or in the `lib.rs` with `#[cfg(test)]`:
 //!
 //! ```
 //! use redd_sim_libc as _;

@@ -61,17 +61,21 @@ pub(crate) fn run(check: &Check) -> Result<bool, String> {
             Ok(true)
         }
         Compared::Equal { worlds, events } => {
-            let how = if first.succeeded() { "passes" } else { "fails" };
             let worlds = if worlds == 1 { String::new() } else { format!(" of {worlds} worlds") };
+            let how = match first.succeeded() {
+                true => "passes in both".to_owned(),
+                false => format!("fails in both. The first run: {}", first.last_output()),
+            };
             print(&format!(
-                "seed {seed}: two runs in fresh processes have the same {events} events{worlds}; the test {how} in both"
+                "seed {seed}: two runs in fresh processes have the same {events} events{worlds}; the test {how}"
             ))?;
             Ok(false)
         }
         Compared::Different(text) => {
             print(&format!(
                 "seed {seed}: two runs in fresh processes differ from {text}\nThe program depends on something that is not simulated: the \
-                 order of a `HashMap`, `std::time`, a thread of its own, a file, or an address."
+                 order of a `HashMap`, `std::time`, a thread of its own, a file, or an address. The seed decides the first two, and random \
+                 numbers of the system, if the test has the dev-dependency `redd-sim-libc` and the line `use redd_sim_libc as _;`."
             ))?;
             Ok(true)
         }

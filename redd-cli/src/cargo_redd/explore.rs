@@ -249,7 +249,7 @@ fn tell(exploration: &Exploration, test: &Test, folder: &Folder, failed: &Failed
     let explore = if strategy == "random" { String::new() } else { format!(" REDD_EXPLORE={strategy}") };
     let _ = writeln!(
         told,
-        "To repeat it: REDD_SEED={seed}{explore} cargo test -p {} -- --exact {}",
+        "to repeat the run of the seed: REDD_SEED={seed}{explore} cargo test -p {} -- --exact {}",
         test.package, test.path
     );
     if exploration.keep {
