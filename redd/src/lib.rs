@@ -88,7 +88,6 @@ pub mod fs;
 pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
-#[allow(dead_code, unused_imports, reason = "the calls of `net` and of worlds arrive here next")]
 pub(crate) mod network;
 #[cfg(feature = "process")]
 pub mod process;

@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
-use super::address::{Address, Family, Kind, SocketId, os, shown};
+use super::address::{Address, Kind, SocketId, os, shown};
 use super::bytes;
 use super::engine::Engine;
 use super::socket::Role;

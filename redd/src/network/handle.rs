@@ -241,13 +241,6 @@ impl Network {
         })
     }
 
-    pub(crate) fn name_of(&self, host: usize) -> String {
-        self.call(|engine| {
-            engine.need_host(host);
-            engine.hosts[host].name.clone()
-        })
-    }
-
     /// Changes the links from and to these hosts. `None` is all hosts; with two `None`, also links of hosts that are added later.
     /// The links within a host change only if both are named.
     pub(crate) fn set_link(&self, from: Option<usize>, to: Option<usize>, f: &mut dyn FnMut(&mut Link)) {

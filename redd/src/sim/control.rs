@@ -185,6 +185,51 @@ impl Control {
         }
     }
 
+    /// Resets all TCP connections between the hosts of `one` and those of `other`, as a router does that has lost its state. Both ends notice
+    /// it. New connections are possible at once.
+    ///
+    /// # Panics
+    /// If the world has no host with one of these names.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::io::AsyncReadExt;
+    /// use redd::net::{TcpListener, TcpStream};
+    /// use redd::sim::World;
+    /// use redd::time::{Duration, sleep};
+    /// use std::io::ErrorKind;
+    ///
+    /// async fn expect_reset(mut stream: TcpStream) {
+    ///     let error = stream.read_u8().await.unwrap_err();
+    ///     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn server() {
+    ///     let listener = TcpListener::bind("0.0.0.0:80").await.unwrap();
+    ///     expect_reset(listener.accept().await.unwrap().0).await;
+    /// }
+    ///
+    /// #[redd::main]
+    /// async fn client() {
+    ///     sleep(Duration::from_secs(1)).await;
+    ///     expect_reset(TcpStream::connect("server:80").await.unwrap()).await;
+    /// }
+    ///
+    /// let world = World::new(1).host("server", server).host("client", client);
+    /// world.at(Duration::from_secs(5), |w| w.reset(&["server"], &["client"])).run().expect_ok();
+    /// ```
+    #[track_caller]
+    pub fn reset(&mut self, one: &[&str], other: &[&str]) {
+        let find = |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::reset`", name)));
+        let (one, other) = (find(one), find(other));
+        let text = format!("the connections between {} and {} are reset", self.name_all(&one), self.name_all(&other));
+        self.tell(text);
+        for (from, to) in one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to))) {
+            self.hosts.network().reset(from, to);
+        }
+    }
+
     /// Ends all that [`partition`](Self::partition) and [`refuse`](Self::refuse) have done.
     pub fn heal(&mut self) {
         self.tell("all hosts reach each other again".to_owned());

@@ -64,6 +64,8 @@ pub struct World {
     script: Script,
     links: Settings,
     pub(super) disk: DiskSettings,
+    /// Further names of hosts.
+    names: Vec<(String, String)>,
     /// What is called before each run.
     resets: Vec<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -89,6 +91,7 @@ impl World {
             script: Script::default(),
             links: Settings::default(),
             disk: DiskSettings::default(),
+            names: Vec::new(),
             resets: Vec::new(),
         }
     }
@@ -504,6 +507,30 @@ impl World {
         self
     }
 
+    /// Gives a host another name, for programs that ask for it: `World::name("db.example.com", "database")`. `localhost` and the names of
+    /// hosts need no other one.
+    ///
+    /// # Panics
+    /// [`run`](Self::run) panics if the world has no host with this name.
+    ///
+    /// # Examples
+    /// ```
+    /// use redd::sim::World;
+    ///
+    /// #[redd::main]
+    /// async fn client() {
+    ///     let mut found = redd::net::lookup_host("db.example.com:5432").await.unwrap();
+    ///     let mut expected = redd::net::lookup_host("database:5432").await.unwrap();
+    ///     assert_eq!(found.next(), expected.next());
+    /// }
+    ///
+    /// World::new(1).host("database", || ()).host("client", client).name("db.example.com", "database").run().expect_ok();
+    /// ```
+    pub fn name(mut self, name: &str, host: &str) -> Self {
+        self.names.push((name.to_owned(), host.to_owned()));
+        self
+    }
+
     /// Calls `f` before each run, on the thread that runs the world. So what hosts and scripts share can be as it was at first, also when
     /// [`shrink`](Self::shrink) runs the world many times.
     ///
@@ -599,6 +626,10 @@ impl World {
         disk::configure(&baton, self.disk.clone());
         let (hosts, done) = (Hosts::new(&baton, self.hosts.clone()), Arc::new(Mutex::new(Done::default())));
         self.links.apply(hosts.network());
+        for (name, host) in &self.names {
+            let host = hosts.find("`World::name`", host);
+            hosts.network().add_name(name, vec![hosts.network().address_of(host)]);
+        }
         // Before any thread starts: it would wait forever.
         self.script.faults.iter().for_each(|faults| faults.expect_hosts(&hosts));
         (0..hosts.len()).for_each(|host| hosts.start(host));
