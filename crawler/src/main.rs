@@ -14,6 +14,8 @@ mod export;
 mod fetch;
 mod frontier;
 mod host_queues;
+#[cfg(test)]
+mod in_world;
 mod interrupt;
 mod links;
 mod outcome;

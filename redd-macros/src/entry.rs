@@ -5,6 +5,7 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Error, Expr, Lit, Meta, Path, Result, ReturnType, Signature, Token, Visibility, token};
@@ -394,8 +395,15 @@ impl Function {
             Some(World { support, seeds }) => {
                 // The worlds report what the body returns.
                 signature.output = ReturnType::Default;
+                let name = signature.ident.unraw().to_string();
                 quote_spanned! {own()=>
-                    #support::test_in_worlds(#seeds, || {
+                    let test = #support::SimulatedTest {
+                        seeds: #seeds,
+                        package: ::core::option_env!("CARGO_MANIFEST_DIR"),
+                        module: ::core::module_path!(),
+                        name: #name,
+                    };
+                    test.run(|| {
                         let body = async #future;
                         #runtime.block_on(#support::watch_for_left_tasks(body))
                     });

@@ -77,8 +77,8 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `Builder::fail_on_diagnosis` of the runtime.
 ///
 /// With `sim`, which takes no value, the test runs in a simulated world: time is virtual on every flavor, and a seed decides the
-/// schedule. `seeds = 200` runs it in 200 worlds; the environment variable `REDD_SEED` chooses one of them. The test also fails if a
-/// panic is not joined, if a task outlives it, and if nothing can happen. See `redd::sim`.
+/// schedule. It runs in one world. `seeds = 200` runs it in 200 worlds, until one fails; the environment variable `REDD_SEED` chooses
+/// one of them. The test also fails if a panic is not joined, if a task outlives it, and if nothing can happen. See `redd::sim`.
 ///
 /// # Examples
 /// ```

@@ -1,9 +1,9 @@
-//! A counter with a backup: some orders of its tasks lose an update. A seed finds one of them, and repeats it.
+//! A counter with a backup: some orders of its tasks lose an update. A seed finds one of them, and repeats it. Then it is shrunk.
 
 use redd::runtime::Builder;
-use redd::sim::{Report, World};
+use redd::sim::World;
 use redd::sync::Mutex;
-use redd::task::yield_now;
+use redd::task::{Builder as Task, yield_now};
 use std::sync::Arc;
 
 /// A counter and its version. Each fail-over begins a new epoch.
@@ -52,14 +52,17 @@ impl Store {
     }
 }
 
-fn run(seed: u64, compares_epoch: bool) -> Report {
+fn world(seed: u64, compares_epoch: bool) -> World {
     let main = move || {
         let runtime = Builder::new_multi_thread().build().expect("the system has a thread");
         runtime.block_on(async {
             let store = Arc::new(Store::default());
-            let clients = [1, 10, 100].map(|amount| {
+            let clients = [("one", 1), ("ten", 10), ("hundred", 100)].map(|(name, amount)| {
                 let store = store.clone();
-                redd::spawn(async move { store.add(amount, compares_epoch).await })
+                Task::new()
+                    .name(name)
+                    .spawn(async move { store.add(amount, compares_epoch).await })
+                    .expect("it has a runtime")
             });
             store.fail_over().await;
             for client in clients {
@@ -68,20 +71,23 @@ fn run(seed: u64, compares_epoch: bool) -> Report {
             assert_eq!(store.primary.lock().await.value, 111, "an update is lost");
         })
     };
-    World::new(seed).host("store", main).run()
+    World::new(seed).host("store", main)
 }
 
 fn main() {
     std::panic::set_hook(Box::new(|_| ())); // The report has the message.
-    let seed = (0..1000).find(|seed| !run(*seed, false).failures().is_empty());
-    let seed = seed.expect("one of a thousand orders shows the bug");
-    let failure = run(seed, false).failures()[0].to_string();
-    println!("{}", failure.lines().next().expect("it has a line"));
-    assert_eq!(run(seed, false).event_hash(), run(seed, false).event_hash());
-    println!("the seed loses it again");
+    let failing = (0..1000).find(|seed| !world(*seed, false).run().failures().is_empty());
+    let seed = failing.expect("one of a thousand orders shows the bug");
+    let report = world(seed, false).record(true).run();
+    println!("{}", report.failures()[0].to_string().lines().next().expect("it has a line"));
+    println!("the order has {} deviations from the plain one", report.tape().len());
+
+    let shrunk = world(seed, false).shrink(2000).expect("the seed loses it again");
+    println!("one of the simplest orders that lose an update has {}:", shrunk.report().tape().len());
+    println!("{}", shrunk.words().join("\n"));
 
     for seed in 0..1000 {
-        run(seed, true).expect_ok();
+        world(seed, true).run().expect_ok();
     }
     println!("no seed loses one if the epochs are compared");
 }

@@ -81,12 +81,14 @@ pub mod runtime;
 pub mod sim;
 
 // The world outside.
+pub(crate) mod disk;
 pub(crate) mod driver;
 #[cfg(feature = "fs")]
 pub mod fs;
 pub mod io;
 #[cfg(feature = "net")]
 pub mod net;
+pub(crate) mod network;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(feature = "signal")]

@@ -9,12 +9,12 @@
 use redd::runtime::{Builder, Handle, RuntimeFlavor};
 use redd::sim::{FailureKind, Report, World, chance, settle};
 use redd::sync::{Barrier, Mutex, mpsc, oneshot};
-use redd::task::{JoinSet, block_in_place, spawn_blocking, yield_now};
+use redd::task::{JoinSet, LocalSet, block_in_place, spawn_blocking, yield_now};
 use redd::time::{Duration, Instant, interval, sleep, timeout};
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 fn multi() -> redd::runtime::Runtime {
     Builder::new_multi_thread().enable_all().build().unwrap()
@@ -383,19 +383,6 @@ fn a_thread_from_outside_cannot_use_a_runtime_of_a_world() {
 }
 
 #[test]
-fn a_socket_in_a_world_is_an_error_that_names_it() {
-    one(1, || {
-        current().block_on(async {
-            let error = redd::net::UdpSocket::bind("127.0.0.1:0").await.unwrap_err();
-            assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
-            assert!(error.to_string().contains("udp 127.0.0.1"), "{error}");
-            assert!(error.to_string().contains("io::duplex"), "{error}");
-        });
-    })
-    .expect_ok();
-}
-
-#[test]
 fn threads_of_the_world_end_before_it_does() {
     for seed in 0..20 {
         let report = one(seed, || {
@@ -477,4 +464,111 @@ async fn a_test_that_leaves_a_task_behind_fails() {
 #[should_panic(expected = "a_test_with_sim_prints_the_command_that_repeats_it")]
 async fn a_test_with_sim_prints_the_command_that_repeats_it() {
     panic!("on purpose");
+}
+
+/// The tasks of a set, which stay ready, beside a closure on another thread.
+fn run_local_set(seed: u64) -> (Report, Vec<u32>) {
+    let order = Order::default();
+    let inside = order.clone();
+    let report = one(seed, move || {
+        let set = LocalSet::new();
+        for number in 0..4 {
+            let order = inside.clone();
+            set.spawn_local(async move {
+                for step in 0..2 {
+                    order.lock().unwrap().push(number * 10 + step);
+                    yield_now().await;
+                }
+            });
+        }
+        let order = inside.clone();
+        multi().block_on(async {
+            let closure = spawn_blocking(move || order.lock().unwrap().push(99));
+            set.await;
+            closure.await.unwrap();
+        });
+    });
+    report.expect_ok();
+    let order = order.lock().unwrap().clone();
+    (report, order)
+}
+
+#[test]
+fn a_seed_decides_the_order_of_the_tasks_of_a_local_set() {
+    let (mut orders, mut places) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..40 {
+        let (first, order) = run_local_set(seed);
+        let (second, again) = run_local_set(seed);
+        assert_eq!(first.first_difference(&second), None, "seed {seed}");
+        assert_eq!(order, again, "seed {seed}");
+        places.insert(order.iter().position(|number| *number == 99));
+        orders.insert(order);
+    }
+    assert!(orders.len() >= 30, "{} orders", orders.len());
+    assert!(places.len() >= 4, "other threads run between the polls of a set: {places:?}");
+}
+
+#[test]
+fn a_poll_of_a_local_set_is_an_event_with_its_task() {
+    static IS_SECOND: AtomicBool = AtomicBool::new(false);
+    let run = || {
+        one(1, || {
+            let set = LocalSet::new();
+            let task = set.spawn_local(async {
+                if IS_SECOND.swap(true, Ordering::Relaxed) {
+                    yield_now().await;
+                }
+            });
+            set.block_on(&current(), task).unwrap();
+        })
+    };
+    let difference = run().first_difference(&run()).expect("the task has one more poll");
+    assert!(difference.contains("was polled, and has yielded") && difference.contains("sim.rs:"), "{difference}");
+}
+
+#[test]
+fn a_task_that_polls_until_a_deadline_gets_there() {
+    for runtime in [multi, current] {
+        let report = one(1, move || {
+            runtime().block_on(async {
+                let start = Instant::now();
+                let sleeper = redd::spawn(async move {
+                    sleep(Duration::from_millis(3)).await;
+                    start.elapsed()
+                });
+                while start.elapsed() < Duration::from_millis(5) {
+                    yield_now().await;
+                }
+                assert!(start.elapsed() < Duration::from_millis(6));
+                let woken = sleeper.await.unwrap();
+                assert!(woken >= Duration::from_millis(3) && woken < Duration::from_millis(4), "{woken:?}");
+                assert!(timeout(Duration::from_millis(5), busy_forever()).await.is_err());
+                sleep(Duration::from_secs(1)).await;
+                for _ in 0..40_000 {
+                    yield_now().await;
+                }
+                let at = Instant::now();
+                sleep(Duration::from_secs(1)).await;
+                assert_eq!(at.elapsed(), Duration::from_secs(1), "the world was not busy");
+            });
+        });
+        report.expect_ok();
+    }
+}
+
+async fn busy_forever() {
+    loop {
+        yield_now().await;
+    }
+}
+
+#[test]
+fn the_limit_of_virtual_time_ends_a_busy_world() {
+    for runtime in [multi, current] {
+        let host = move || runtime().block_on(busy_forever());
+        let report = World::new(1).host("host", host).limit(Duration::from_millis(1)).run();
+        let (kind, text) = only_failure(&report);
+        assert_eq!(kind, FailureKind::Limit);
+        assert!(text.contains("1ms"), "{text}");
+    }
 }

@@ -50,6 +50,13 @@ fn main() -> ExitCode {
             Ok(runs) => lanes::run_suites(&root, runs),
             Err(_) => usage(),
         },
+        ["suites-in-world", options @ ..] if !options.is_empty() => {
+            let only = options.last().filter(|name| options.len() % 2 == 1 && !name.starts_with("--")).copied();
+            match number(options, "--seeds") {
+                Some(seeds) => lanes::run_suites_in_world(&root, seeds.unwrap_or(1), only.unwrap_or("")),
+                None => usage(),
+            }
+        }
         ["switch", programs @ ..] if !programs.is_empty() => lanes::run_switch(&root, programs),
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
@@ -103,6 +110,10 @@ fn usage() -> bool {
         ("soak --minutes N", "for so many minutes"),
         ("api-diff --record", "write the record of Tokio's API again"),
         ("suites --runs N", "the tests of Tokio and its companions, so many times in a row"),
+        (
+            "suites-in-world --seeds N [TEXT]",
+            "as many seeds, of the tests with that text in their name, and of the companions",
+        ),
         ("switch NAME…", "only these published programs; writes no table"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");

@@ -48,6 +48,7 @@ const BESIDE: &[&str] = &[
     "task/queue_link.rs",
     "scheduler/run_queue",
     "sync",
+    "sys/outside.rs",
     "group/group_inner.rs",
     "group/scope.rs",
 ];
@@ -461,7 +462,24 @@ mod sys {
         false
     }
     pub(crate) fn futex_wake_one(_: &AtomicU32) -> bool { false }
-    pub(crate) mod thread { pub(crate) fn current_id() -> u32 { 1 } }
+    pub(crate) mod outside;
+    pub(crate) mod affinity {
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct CpuSet;
+        impl CpuSet {
+            pub(crate) fn of_this_thread() -> Option<Self> { None }
+            pub(crate) fn one(&self, _: usize) -> Option<Self> { None }
+            pub(crate) fn apply(&self) {}
+        }
+    }
+    pub(crate) mod thread {
+        #[derive(PartialEq, Eq)]
+        pub(crate) enum RunState { Runnable }
+        pub(crate) fn current_id() -> u32 { 1 }
+        pub(crate) fn all() -> Vec<u32> { Vec::new() }
+        pub(crate) fn name(_: u32) -> Option<String> { None }
+        pub(crate) fn run_state(_: u32) -> Option<RunState> { None }
+    }
     pub(crate) mod clock {
         pub(crate) fn monotonic() -> Option<std::time::Duration> { None }
         pub(crate) fn monotonic_coarse() -> Option<std::time::Duration> { None }

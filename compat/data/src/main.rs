@@ -7,6 +7,7 @@ mod deadpool;
 mod redis;
 mod sqlx_postgres;
 mod sqlx_sqlite;
+mod sqlx_sqlite_in_world;
 mod tokio_postgres;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ redd::assert_active!();
 fn main() -> ExitCode {
     harness::run(&[
         ("sqlx-sqlite", || Box::pin(sqlx_sqlite::run())),
+        ("sqlx-sqlite (in a world)", || Box::pin(sqlx_sqlite_in_world::run())),
         ("sqlx-postgres", || Box::pin(sqlx_postgres::run())),
         ("tokio-postgres", || Box::pin(tokio_postgres::run())),
         ("redis", || Box::pin(redis::run())),

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use super::pool::{Pool, Work};
 use crate::observe::coarse;
 use crate::observe::recorder::{self, EventKind};
+use crate::primitives::baton;
 use crate::task::poll::Ran;
 use crate::task::{Runnable, coop};
 
@@ -75,6 +76,9 @@ impl BlockingTask {
 
 impl Work for BlockingTask {
     fn run(self) {
+        if baton::is_any() && baton::is_dead() {
+            return self.cancel(); // Its simulated host has crashed.
+        }
         // For dumps: workers may have slept for long while it waited for a thread.
         coarse::refresh();
         let id = self.runnable.header().id().number();

@@ -20,7 +20,11 @@ pub(crate) mod errors;
 #[cfg(all(test, any(loom, shuttle)))]
 #[path = "../../models/driver_readiness.rs"]
 mod models;
+pub(crate) mod operations;
 pub(crate) mod readiness;
+mod shadows;
+mod simulated;
+mod unix_paths;
 
 pub(crate) use crate::sys::epoll::EventBuffer;
 pub(crate) use errors::{is_shutdown_error, shutdown_error};
@@ -31,12 +35,13 @@ use crate::observe::waiter::WaiterInfo;
 use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::baton;
 use crate::primitives::event_wait::wait_for_events;
-use crate::primitives::parker::Parker;
 use crate::sys::epoll::{Epoll, EventFd, flags};
 use readiness::ready::{Interest, Ready};
 use readiness::slab::Slab;
 use readiness::slot::IoSlot;
+use simulated::SimulatedDriver;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -49,8 +54,8 @@ pub(crate) struct Driver {
     epoll: Epoll,
     wake: EventFd,
     slots: Slab,
-    /// In a simulated world: where its one waiter sleeps. There the epoll has no descriptors.
-    simulated: Option<Parker>,
+    /// In a simulated world, where the epoll has no descriptors.
+    simulated: Option<Box<SimulatedDriver>>,
     /// Total number of events of descriptors.
     events: AtomicU64,
 }
@@ -59,7 +64,7 @@ impl Driver {
     pub(crate) fn new() -> io::Result<Self> {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
-        let simulated = baton::is_member().then(Parker::new);
+        let simulated = SimulatedDriver::new().map(Box::new);
         Ok(Self { epoll, wake, slots: Slab::new(), simulated, events: AtomicU64::new(0) })
     }
 
@@ -69,9 +74,9 @@ impl Driver {
     ///
     /// An error means that epoll is broken: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
-        if let Some(parker) = &self.simulated {
-            buffer.clear();
-            return Ok(wait_in_world(parker, timeout));
+        if let Some(simulated) = &self.simulated {
+            simulated.close_abandoned();
+            return Ok(simulated.wait(buffer, timeout));
         }
         wait_for_events(&self.epoll, buffer, timeout)?;
         // The counter is not read: an edge reports only its change, and `EventFd::signal` keeps it from overflowing.
@@ -107,7 +112,7 @@ impl Driver {
         // `one-edge-one-thread`.
         match &self.simulated {
             None => self.wake.signal(),
-            Some(parker) => parker.unpark(),
+            Some(simulated) => simulated.wake(),
         }
     }
 
@@ -138,7 +143,7 @@ impl Driver {
     pub(crate) fn collect(&self, out: &mut Vec<WaiterInfo>) {
         for index in 0..self.slots.used() {
             if let Some(slot) = self.slots.slot(index) {
-                slot.collect(crate::sys::descriptor::describe, out);
+                slot.collect(|number| self.describe(number), out);
             }
         }
     }
@@ -158,14 +163,24 @@ impl Driver {
         self.slots.len()
     }
 
-    fn register(&self, fd: RawFd, interest: Interest) -> io::Result<(u32, u32)> {
-        if self.simulated.is_some() {
-            return Err(errors::not_simulated(&crate::sys::descriptor::describe(fd)));
+    /// Whether it belongs to a simulated world.
+    fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
+    }
+
+    /// Describes what is registered with this number.
+    fn describe(&self, number: RawFd) -> Option<Box<str>> {
+        match &self.simulated {
+            None => crate::sys::descriptor::describe(number),
+            Some(simulated) => simulated.describe(number as u32),
         }
-        let index = self.slots.allocate()?;
-        let generation = self.slot(index).state().generation();
+    }
+
+    /// Registers a descriptor. Not in a world.
+    fn register(&self, fd: RawFd, interest: Interest) -> io::Result<(u32, u32)> {
+        debug_assert!(!self.is_simulated(), "the epoll of a world has no descriptors");
+        let (index, generation, token) = self.allocate()?;
         self.slot(index).begin_use(fd);
-        let token = u64::from(generation) << 32 | u64::from(index);
         // From here on events may arrive. The end of the slot's last use has prepared it for this one.
         match self.epoll.add(fd, interest.to_epoll(), token) {
             Ok(()) => Ok((index, generation)),
@@ -173,6 +188,55 @@ impl Driver {
                 self.slots.free(index);
                 Err(error)
             }
+        }
+    }
+
+    /// Registers a socket of `net`. Returns its number: that of the descriptor, or in a world that of the simulated socket.
+    fn register_socket(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<(RawFd, u32, u32)> {
+        let Some(simulated) = &self.simulated else {
+            if baton::is_member() {
+                return Err(errors::runtime_outside());
+            }
+            let (index, generation) = self.register(fd.as_raw_fd(), interest)?;
+            return Ok((fd.as_raw_fd(), index, generation));
+        };
+        let (index, generation, token) = self.allocate()?;
+        match simulated.register(fd, token) {
+            Ok(number) => {
+                self.slot(index).begin_use(number as RawFd);
+                Ok((number as RawFd, index, generation))
+            }
+            Err(error) => {
+                self.slots.free(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns a slot for a registration: its index, its generation, and the token of its events.
+    fn allocate(&self) -> io::Result<(u32, u32, u64)> {
+        let index = self.slots.allocate()?;
+        let generation = self.slot(index).state().generation();
+        Ok((index, generation, u64::from(generation) << 32 | u64::from(index)))
+    }
+
+    /// No more events come for what is registered with this number. The program keeps the descriptor.
+    fn forget(&self, number: RawFd) -> io::Result<()> {
+        match &self.simulated {
+            None => self.epoll.delete(number),
+            Some(simulated) => {
+                simulated.unregister(number as u32);
+                Ok(())
+            }
+        }
+    }
+
+    /// As [`forget`](Self::forget). The descriptor is closed next.
+    fn close(&self, number: RawFd) {
+        match &self.simulated {
+            // If user code has closed the descriptor already, epoll has removed it by then.
+            None => drop(self.epoll.delete(number)),
+            Some(simulated) => simulated.close(number as u32),
         }
     }
 
@@ -185,15 +249,5 @@ impl Driver {
 
     fn slot(&self, index: u32) -> &'static IoSlot {
         self.slots.slot(index).expect("an allocated index has a slot")
-    }
-}
-
-/// As [`Driver::wait`], in a simulated world.
-#[cold]
-fn wait_in_world(parker: &Parker, timeout: Option<Duration>) -> bool {
-    match timeout {
-        None => parker.park_once(),
-        Some(Duration::ZERO) => parker.has_token() && parker.park_once(),
-        Some(timeout) => parker.park_timeout(timeout),
     }
 }

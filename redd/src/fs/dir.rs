@@ -11,12 +11,12 @@ use std::ffi::OsString;
 use std::fs::{FileType, Metadata};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, DirEntryExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::operations::{self, Entries, Entry};
 use crate::blocking::run;
 
 /// Number of entries in a batch; as many as in Tokio.
@@ -49,7 +49,7 @@ pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadD
     located(async move {
         let path = path.as_ref().to_owned();
         let listing = run(move || {
-            let mut listing = Listing { entries: VecDeque::new(), rest: Some(std::fs::read_dir(path)?) };
+            let mut listing = Listing { entries: VecDeque::new(), rest: Some(operations::read_dir(&path)?) };
             listing.read_batch();
             Ok(listing)
         })
@@ -74,7 +74,7 @@ debug_struct!([] ReadDir as "ReadDir", self => { listing: self.listing, .. });
 #[derive(Debug)]
 struct Listing {
     entries: VecDeque<io::Result<DirEntry>>,
-    rest: Option<std::fs::ReadDir>,
+    rest: Option<Entries>,
 }
 
 impl Listing {
@@ -190,25 +190,25 @@ impl ReadDir {
 /// ```
 #[derive(Debug)]
 pub struct DirEntry {
-    std: Arc<std::fs::DirEntry>,
+    entry: Arc<Entry>,
     /// Known already, where the file system returns it with the entry.
     file_type: Option<FileType>,
 }
 
 impl DirEntry {
     /// Called on the blocking pool.
-    fn new(entry: std::fs::DirEntry) -> Self {
-        Self { file_type: entry.file_type().ok(), std: Arc::new(entry) }
+    fn new(entry: Entry) -> Self {
+        Self { file_type: entry.file_type().ok(), entry: Arc::new(entry) }
     }
 
     /// Returns the path that was passed to [`read_dir`], joined with the name.
     pub fn path(&self) -> PathBuf {
-        self.std.path()
+        self.entry.path()
     }
 
     /// Returns the name in the directory.
     pub fn file_name(&self) -> OsString {
-        self.std.file_name()
+        self.entry.file_name()
     }
 
     /// Returns the metadata of the file, or of the symbolic link itself.
@@ -218,7 +218,7 @@ impl DirEntry {
     #[track_caller]
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
         located(async move {
-            let entry = Arc::clone(&self.std);
+            let entry = Arc::clone(&self.entry);
             run(move || entry.metadata()).await
         })
     }
@@ -235,14 +235,14 @@ impl DirEntry {
             if let Some(file_type) = self.file_type {
                 return Ok(file_type);
             }
-            let entry = Arc::clone(&self.std);
+            let entry = Arc::clone(&self.entry);
             run(move || entry.file_type()).await
         })
     }
 
     /// Returns the inode number.
     pub fn ino(&self) -> u64 {
-        self.std.ino()
+        self.entry.ino()
     }
 }
 
@@ -311,12 +311,8 @@ impl DirBuilder {
     pub fn create(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
         located(async move {
             let path = path.as_ref().to_owned();
-            let mut builder = std::fs::DirBuilder::new();
-            builder.recursive(self.is_recursive);
-            if let Some(mode) = self.mode {
-                builder.mode(mode);
-            }
-            run(move || builder.create(path)).await
+            let (mode, is_recursive) = (self.mode, self.is_recursive);
+            run(move || operations::create_dir(&path, mode, is_recursive)).await
         })
     }
 }

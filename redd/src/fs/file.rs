@@ -21,6 +21,7 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use super::FileTimes;
+use super::operations::Handle;
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
@@ -53,7 +54,7 @@ use crate::primitives::{Arc, Mutex};
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
 pub struct File {
-    std: Arc<StdFile>,
+    handle: Arc<Handle>,
     background: Background,
     max_bytes: usize,
 }
@@ -76,7 +77,11 @@ impl File {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn from_std(std: StdFile) -> File {
-        File { std: Arc::new(std), background: Background::new(), max_bytes: MAX_OPERATION_BYTES }
+        Self::new(Handle::untracked(std))
+    }
+
+    pub(super) fn new(handle: Handle) -> File {
+        File { handle: Arc::new(handle), background: Background::new(), max_bytes: MAX_OPERATION_BYTES }
     }
 
     /// Waits until contents and metadata have reached the disk.
@@ -167,7 +172,7 @@ impl File {
     #[track_caller]
     pub fn set_len(&self, size: u64) -> impl Future<Output = io::Result<()>> {
         located(async move {
-            let set_len = move |file: &StdFile, buffer: &mut Buffer| {
+            let set_len = move |file: &Handle, buffer: &mut Buffer| {
                 rewind_read_ahead(file, buffer)?;
                 file.set_len(size)
             };
@@ -195,7 +200,7 @@ impl File {
     /// ```
     #[track_caller]
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
-        located(async move { self.run_concurrently(StdFile::metadata).await })
+        located(async move { self.run_concurrently(Handle::metadata).await })
     }
 
     /// Changes the permissions.
@@ -294,7 +299,7 @@ impl File {
     pub fn try_clone(&self) -> impl Future<Output = io::Result<File>> {
         located(async move {
             self.wait_idle().await;
-            let mut clone = File::from_std(self.run_concurrently(StdFile::try_clone).await?);
+            let mut clone = File::new(self.run_concurrently(Handle::try_clone).await?);
             clone.max_bytes = self.max_bytes;
             Ok(clone)
         })
@@ -326,8 +331,8 @@ impl File {
     pub fn into_std(self) -> impl Future<Output = StdFile> {
         located(async move {
             self.wait_idle().await;
-            match Arc::try_unwrap(self.std) {
-            Ok(std) => std,
+            let handle = match Arc::try_unwrap(self.handle) {
+            Ok(handle) => handle,
             // For example, a `metadata` whose future was dropped is still running. A second handle is as good.
             Err(shared) => shared.try_clone().unwrap_or_else(|error| {
                 panic!(
@@ -335,7 +340,8 @@ impl File {
                      a second handle: {error}. Await operations to their end first."
                 )
             }),
-        }
+        };
+            handle.into_std()
         })
     }
 
@@ -355,10 +361,10 @@ impl File {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn try_into_std(mut self) -> Result<StdFile, Self> {
-        match Arc::try_unwrap(self.std) {
-            Ok(std) => Ok(std),
+        match Arc::try_unwrap(self.handle) {
+            Ok(handle) => Ok(handle.into_std()),
             Err(shared) => {
-                self.std = shared;
+                self.handle = shared;
                 Err(self)
             }
         }
@@ -396,9 +402,9 @@ impl File {
     /// Runs `f` on the blocking pool, concurrently with the operation in flight.
     async fn run_concurrently<R: Send + 'static>(
         &self,
-        f: impl FnOnce(&StdFile) -> io::Result<R> + Send + 'static,
+        f: impl FnOnce(&Handle) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
-        let file = Arc::clone(&self.std);
+        let file = Arc::clone(&self.handle);
         run(move || f(&file)).await
     }
 
@@ -419,11 +425,11 @@ impl File {
     /// Runs `f` when no other operation is in flight. Several tasks may call this at once, so each has its own result.
     async fn run_exclusive(
         &self,
-        f: impl FnOnce(&StdFile, &mut Buffer) -> io::Result<()> + Send + 'static,
+        f: impl FnOnce(&Handle, &mut Buffer) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         let result = Arc::new(Mutex::new(None));
         let mut operation = Some({
-            let (file, result) = (Arc::clone(&self.std), Arc::clone(&result));
+            let (file, result) = (Arc::clone(&self.handle), Arc::clone(&result));
             move |buffer: &mut Buffer| {
                 *result.lock() = Some(f(&file, buffer));
                 Ok(0)
@@ -452,13 +458,13 @@ impl File {
 
 /// Moves the kernel's position back over what was read ahead and discards that (`position-follows`). If the seek fails,
 /// nothing changes.
-fn rewind_read_ahead(file: &StdFile, buffer: &mut Buffer) -> io::Result<()> {
+fn rewind_read_ahead(file: &Handle, buffer: &mut Buffer) -> io::Result<()> {
     seek_back(file, buffer.len())?;
     buffer.discard();
     Ok(())
 }
 
-fn seek_back(mut file: &StdFile, len: i64) -> io::Result<()> {
+fn seek_back(mut file: &Handle, len: i64) -> io::Result<()> {
     if len > 0 {
         file.seek(SeekFrom::Current(-len))?;
     }
@@ -468,7 +474,7 @@ fn seek_back(mut file: &StdFile, len: i64) -> io::Result<()> {
 impl AsyncRead for File {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.background.poll_read(cx, buf, self.max_bytes, |len| {
-            let file = Arc::clone(&self.std);
+            let file = Arc::clone(&self.handle);
             move |buffer| buffer.read_from(&*file, len)
         })
     }
@@ -483,7 +489,7 @@ impl AsyncSeek for File {
                 "a seek was started while another operation on the file is in flight: call `poll_complete` first",
             ));
         };
-        let file = Arc::clone(&self.std);
+        let file = Arc::clone(&self.handle);
         idle.start(OperationKind::Seek, move |buffer| {
             // Not in one seek with the next line: if that one fails, the position must be the reader's.
             rewind_read_ahead(&file, buffer)?;
@@ -512,7 +518,7 @@ impl AsyncWrite for File {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
-            let file = Arc::clone(&self.std);
+            let file = Arc::clone(&self.handle);
             move |buffer: &mut Buffer| {
                 seek_back(&file, ahead)?;
                 buffer.write_to(&*file)
@@ -547,13 +553,13 @@ impl From<OwnedFd> for File {
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.std.as_fd()
+        self.handle.as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.std.as_fd().as_raw_fd()
+        self.handle.as_fd().as_raw_fd()
     }
 }
 
@@ -565,4 +571,4 @@ impl FromRawFd for File {
 }
 
 // As in Tokio: programs may compare it.
-debug_struct!([] File as "tokio::fs::File", self => { std: self.std });
+debug_struct!([] File as "tokio::fs::File", self => { std: self.handle });

@@ -3,10 +3,11 @@
 //! Called by user code.
 
 use crate::observe::waiting::located;
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::operations;
 use crate::blocking::run;
 
 /// Returns the absolute path without symbolic links, `.` and `..`.
@@ -29,7 +30,7 @@ use crate::blocking::run;
 pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::canonicalize(path)).await
+        run(move || operations::canonicalize(&path)).await
     })
 }
 
@@ -58,7 +59,7 @@ pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output 
     located(async move {
         let from = from.as_ref().to_owned();
         let to = to.as_ref().to_owned();
-        run(move || fs::copy(from, to)).await
+        run(move || operations::copy(&from, &to)).await
     })
 }
 
@@ -86,7 +87,7 @@ pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output 
 pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::create_dir(path)).await
+        run(move || operations::create_dir(&path, None, false)).await
     })
 }
 
@@ -112,7 +113,7 @@ pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>
 pub fn create_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::create_dir_all(path)).await
+        run(move || operations::create_dir(&path, None, true)).await
     })
 }
 
@@ -140,7 +141,7 @@ pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Fut
     located(async move {
         let original = original.as_ref().to_owned();
         let link = link.as_ref().to_owned();
-        run(move || fs::hard_link(original, link)).await
+        run(move || operations::hard_link(&original, &link)).await
     })
 }
 
@@ -167,7 +168,7 @@ pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Fut
 pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::metadata(path)).await
+        run(move || operations::metadata(&path)).await
     })
 }
 
@@ -196,7 +197,7 @@ pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metad
 pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::read(path)).await
+        run(move || operations::read(&path)).await
     })
 }
 
@@ -221,7 +222,7 @@ pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>>
 pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::read_link(path)).await
+        run(move || operations::read_link(&path)).await
     })
 }
 
@@ -250,7 +251,7 @@ pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Path
 pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::read_to_string(path)).await
+        run(move || operations::read_to_string(&path)).await
     })
 }
 
@@ -275,7 +276,7 @@ pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result
 pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::remove_dir(path)).await
+        run(move || operations::remove_dir(&path)).await
     })
 }
 
@@ -302,7 +303,7 @@ pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>
 pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::remove_dir_all(path)).await
+        run(move || operations::remove_dir_all(&path)).await
     })
 }
 
@@ -330,7 +331,7 @@ pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result
 pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::remove_file(path)).await
+        run(move || operations::remove_file(&path)).await
     })
 }
 
@@ -362,7 +363,7 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Outpu
     located(async move {
         let from = from.as_ref().to_owned();
         let to = to.as_ref().to_owned();
-        run(move || fs::rename(from, to)).await
+        run(move || operations::rename(&from, &to)).await
     })
 }
 
@@ -389,7 +390,7 @@ pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Futur
     located(async move {
         let original = original.as_ref().to_owned();
         let link = link.as_ref().to_owned();
-        run(move || std::os::unix::fs::symlink(original, link)).await
+        run(move || operations::symlink(&original, &link)).await
     })
 }
 
@@ -415,7 +416,7 @@ pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Futur
 pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::symlink_metadata(path)).await
+        run(move || operations::symlink_metadata(&path)).await
     })
 }
 
@@ -442,7 +443,7 @@ pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Resu
 pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || path.try_exists()).await
+        run(move || operations::try_exists(&path)).await
     })
 }
 
@@ -470,7 +471,7 @@ pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<boo
 pub fn set_permissions(path: impl AsRef<Path>, perm: Permissions) -> impl Future<Output = io::Result<()>> {
     located(async move {
         let path = path.as_ref().to_owned();
-        run(move || fs::set_permissions(path, perm)).await
+        run(move || operations::set_permissions(&path, perm)).await
     })
 }
 
@@ -500,6 +501,6 @@ pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> impl Future<
     located(async move {
         let path = path.as_ref().to_owned();
         let contents = contents.as_ref().to_owned();
-        run(move || fs::write(path, contents)).await
+        run(move || operations::write(&path, &contents)).await
     })
 }

@@ -49,6 +49,7 @@ mod dir;
 mod file;
 mod functions;
 mod open_options;
+mod operations;
 mod times;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::File;
+use super::{File, operations};
 use crate::blocking::run;
 
 /// How to open a file; the options are those of [`std::fs::OpenOptions`].
@@ -166,7 +166,7 @@ impl OpenOptions {
         located(async move {
             let path = path.as_ref().to_owned();
             let options = self.0.clone();
-            run(move || options.open(path)).await.map(File::from_std)
+            run(move || operations::open(&path, &options)).await.map(File::new)
         })
     }
 }

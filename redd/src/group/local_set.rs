@@ -27,6 +27,7 @@ use crate::observe::recorder::{self, EventKind, pair};
 use crate::observe::spans::HAS_SPANS;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::baton::{self, Baton};
 use crate::primitives::{Mutex, thread, thread_local};
 use crate::runtime::{Runtime, UnhandledPanic};
 use crate::scheduler::choices::Flavor;
@@ -37,7 +38,7 @@ use crate::task::cell;
 use crate::task::inherited::Inherited;
 use crate::task::local_slabs::ListedSlab;
 use crate::task::poll::Ran;
-use crate::task::recorded::RecordedPoll;
+use crate::task::recorded::{PollInWorld, RecordedPoll};
 use crate::task::runnable::Schedule;
 use crate::task::slab::TaskSlab;
 use crate::task::{self, JoinHandle, Runnable, coop};
@@ -420,6 +421,28 @@ impl Inner {
         }
     }
 
+    /// Lets another thread of the world run, if the seed says so. Then chooses one of the set's tasks that are ready.
+    #[cold]
+    fn next_in_world(&self, baton: &Baton) -> Option<Runnable> {
+        Baton::maybe_pass();
+        let remote = self.shared.remote.lock().as_mut().map(std::mem::take).unwrap_or_default();
+        let mut queue = self.queue.borrow_mut();
+        queue.extend(remote);
+        let id = |runnable: &Runnable| runnable.task().id().number();
+        let ids: Vec<_> = queue.iter().filter(|_| baton.ranks_tasks()).map(id).collect();
+        let chosen = baton.choose_task(queue.len(), &ids);
+        let name = |runnable: &Runnable| baton.name_task(id(runnable), &runnable.task().info());
+        let first = queue.front().filter(|_| chosen > 0 && baton.keeps_words()).map(name);
+        // Those before it go to the end, as in the queue of a worker.
+        queue.rotate_left(chosen);
+        let next = queue.pop_front()?;
+        if let Some(first) = first {
+            let next = name(&next);
+            baton.describe_choice(&|| format!("{next} runs before {first}"));
+        }
+        Some(next)
+    }
+
     /// Runs some tasks. Returns true if more may be queued.
     fn tick(&self) -> bool {
         struct Ticking<'a>(&'a Cell<bool>);
@@ -432,19 +455,28 @@ impl Inner {
         let _ticking = Ticking(&self.is_ticking);
         // Each task takes the note of its own poll. That of the future that runs the set is kept for its own task.
         let _noted = waiting::Kept::take();
+        let world = if baton::is_any() { baton::current() } else { None };
         for _ in 0..TASKS_PER_TICK {
             assert!(
                 !self.shared.has_unhandled_panic.load(Ordering::Relaxed),
                 "a spawned task panicked and the LocalSet is configured to shutdown on unhandled panic. The task's \
                  panic was printed above; fix it, or use `UnhandledPanic::Ignore`."
             );
-            let Some(runnable) = self.next() else {
+            let next = match &world {
+                Some(baton) => self.next_in_world(baton),
+                None => self.next(),
+            };
+            let Some(runnable) = next else {
                 return false;
             };
+            let simulated = world.as_ref().map(|baton| PollInWorld::begin(baton, &runnable));
             let recorded = recorder::is_full().then(|| RecordedPoll::begin(&runnable));
             let ran = runnable.run();
             if let Some(recorded) = recorded {
                 recorded.end(&ran);
+            }
+            if let Some(simulated) = simulated {
+                simulated.end(&ran);
             }
             match ran {
                 Ran::Done => {}

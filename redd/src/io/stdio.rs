@@ -5,18 +5,22 @@
 
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::background::{Background, MAX_OPERATION_BYTES, OperationKind};
 use super::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
+use crate::primitives::baton;
+use crate::task::refusal::refused_at;
 
 /// The standard input of the process. Made by [`stdin`].
 #[derive(Debug)]
 pub struct Stdin {
     std: io::Stdin,
     background: Background,
+    made_at: &'static Location<'static>,
 }
 
 /// Returns the standard input of the process.
@@ -40,12 +44,20 @@ pub struct Stdin {
 /// assert!(total < 1000, "more salmon than the river holds");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
+#[track_caller]
 pub fn stdin() -> Stdin {
-    Stdin { std: io::stdin(), background: Background::new() }
+    Stdin { std: io::stdin(), background: Background::new(), made_at: Location::caller() }
 }
 
 impl AsyncRead for Stdin {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if baton::is_member() {
+            return Poll::Ready(Err(refused_at(
+                self.made_at,
+                "a simulated world has no standard input: what is typed is no function of the seed. Pass the input to the host as a value, or \
+                 through a socket",
+            )));
+        }
         self.background
             .poll_read(cx, buf, MAX_OPERATION_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
     }

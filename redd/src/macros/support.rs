@@ -15,7 +15,7 @@ pub use std::task::Poll;
 pub use std::thread_local;
 
 pub use crate::group::task_local::{LocalKey, inherit};
-pub use crate::sim::check::{test_in_worlds, watch_for_left_tasks};
+pub use crate::sim::check::{SimulatedTest, watch_for_left_tasks};
 pub use crate::task::inherited::InheritedKey;
 #[cfg(feature = "macros")]
 pub use redd_macros::{join, select, tokio_main, tokio_test, try_join};

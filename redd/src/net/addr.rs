@@ -7,7 +7,9 @@
 //!   string that cannot be one, return at once.
 
 use crate::blocking;
+use crate::driver::operations;
 use crate::task::coop::consume_budget;
+use socket2::SockAddr;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -104,6 +106,10 @@ where
         match sight? {
             Resolution::Addresses(addresses) => Ok(addresses),
             Resolution::Host(host, port) => {
+                if let Some(resolved) = operations::resolve(&host) {
+                    let addresses: Vec<_> = resolved?.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+                    return Ok(Addresses::Many(addresses.into_iter()));
+                }
                 let ask = move || std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port));
                 blocking::run(ask).await.map(Addresses::Many)
             }
@@ -145,6 +151,16 @@ pub(super) fn no_address() -> io::Error {
         "there is no address to use: the slice is empty, or the name could not resolve to any address. Check the \
          name, or pass at least one address",
     )
+}
+
+/// The IP address of a socket.
+pub(super) fn ip(address: SockAddr) -> io::Result<SocketAddr> {
+    address.as_socket().ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the socket has no IP address: it was made from a descriptor of another family; use the type that fits it",
+        )
+    })
 }
 
 /// The beginning of a string that a caller passed, for a message.

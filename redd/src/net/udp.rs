@@ -6,16 +6,15 @@
 
 use super::addr::{self, ToSocketAddrs};
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::net::fill;
 use crate::observe::waiting::located;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -65,10 +64,9 @@ impl UdpSocket {
         located(async move {
             let addresses = addr::resolve_for_a_unit(&addr).await?;
             addr::first_success(addresses, |address| {
-                let (domain, ty) = (Domain::for_address(address), Type::DGRAM.nonblocking());
-                let socket = Socket::new(domain, ty, Some(Protocol::UDP))?;
+                let socket = NewSocket::open(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
                 socket.bind(&address.into())?;
-                Self::from_std(socket.into())
+                Self::from_std(socket.into_std())
             })
         })
     }
@@ -93,7 +91,7 @@ impl UdpSocket {
     pub fn connect<A: ToSocketAddrs>(&self, addr: A) -> impl Future<Output = io::Result<()>> {
         located(async move {
             let addresses = addr::resolve_for_a_unit(&addr).await?;
-            addr::first_success(addresses, |address| self.io.connect(address))
+            addr::first_success(addresses, |address| self.io.socket().connect_datagram(&address.into()))
         })
     }
 
@@ -135,8 +133,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if `interest` is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(interest, f)
+        self.io.registration().try_user_io(interest, f)
     }
 
     /// Runs `f` until it returns anything but `WouldBlock`, and waits for `interest` in between.
@@ -152,7 +151,7 @@ impl UdpSocket {
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        located(async move { self.io.registration().async_io(interest, f).await })
+        located(self.io.registration().async_user_io(interest, f))
     }
 
     /// Waits until receiving is worth trying. See [readiness](crate::net#readiness).
@@ -265,12 +264,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::WRITABLE, || self.io.socket().send(buf)).await })
     }
 
     /// Like [`send`](Self::send), without waiting. See [readiness](crate::net#readiness).
@@ -278,7 +272,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and the errors of [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
+        self.io.registration().try_io(Interest::WRITABLE, || self.io.socket().send(buf))
     }
 
     /// Polls like [`send`](Self::send). Only the task that polled last is woken.
@@ -286,7 +280,7 @@ impl UdpSocket {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.registration().poll_io(cx, Direction::Write, |_| self.io.send(buf))
+        self.io.registration().poll_io(cx, Direction::Write, |_| self.io.socket().send(buf))
     }
 
     /// Receives a datagram from the peer that this socket is connected to. Bytes that do not fit in `buf` are lost.
@@ -315,12 +309,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::READABLE, || self.io.socket().recv(buf)).await })
     }
 
     /// Like [`recv`](Self::recv), without waiting. See [readiness](crate::net#readiness).
@@ -328,7 +317,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv`](Self::recv).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
+        self.io.registration().try_io(Interest::READABLE, || self.io.socket().recv(buf))
     }
 
     /// Receives like [`recv`](Self::recv), but appends to `buf`. It appends at most as many bytes as `buf` has room for without
@@ -361,7 +350,7 @@ impl UdpSocket {
         located(async move {
             self.io
                 .registration()
-                .async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+                .async_io(Interest::READABLE, || Ok(fill::append(self.io.socket(), buf, Fill::Receive)?.0))
                 .await
         })
     }
@@ -371,7 +360,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_buf`](Self::recv_buf).
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+        self.io.registration().try_io(Interest::READABLE, || Ok(fill::append(self.io.socket(), buf, Fill::Receive)?.0))
     }
 
     /// Receives a datagram from any sender, and returns its length and the sender. Bytes that do not fit in `buf` are lost.
@@ -385,10 +374,7 @@ impl UdpSocket {
     #[track_caller]
     pub fn recv_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
         located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
-                .await
+            self.io.registration().async_io(Interest::READABLE, || with_sender(self.io.socket().recv_from(buf)?)).await
         })
     }
 
@@ -397,7 +383,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_from`](Self::recv_from).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv_from(buf)))
+        self.io.registration().try_io(Interest::READABLE, || with_sender(self.io.socket().recv_from(buf)?))
     }
 
     /// Receives like [`recv_from`](Self::recv_from), but appends to `buf` as [`recv_buf`](Self::recv_buf) does.
@@ -414,7 +400,7 @@ impl UdpSocket {
             self.io
                 .registration()
                 .async_io(Interest::READABLE, || {
-                    let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+                    let (len, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
                     Ok((len, sender(address)?))
                 })
                 .await
@@ -427,7 +413,7 @@ impl UdpSocket {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_buf_from`](Self::recv_buf_from).
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         self.io.registration().try_io(Interest::READABLE, || {
-            let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+            let (len, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
             Ok((len, sender(address)?))
         })
     }
@@ -438,7 +424,7 @@ impl UdpSocket {
     /// Those of [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let _ = fill::append(&self.io, buf, Fill::Receive)?;
+            let _ = fill::append(self.io.socket(), buf, Fill::Receive)?;
             Ok(())
         })
     }
@@ -449,7 +435,7 @@ impl UdpSocket {
     /// Those of [`recv_from`](Self::recv_from).
     pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let (_, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+            let (_, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
             sender(address)
         })
     }
@@ -467,7 +453,8 @@ impl UdpSocket {
         located(async move {
             let target = addr::resolve(&target).await?.next();
             let target = target.ok_or_else(addr::no_address)?;
-            let send = || self.io.send_to(buf, target);
+            let target = SockAddr::from(target);
+            let send = || self.io.socket().send_to(buf, &target);
             self.io.registration().async_io(Interest::WRITABLE, send).await
         })
     }
@@ -477,7 +464,8 @@ impl UdpSocket {
     /// # Errors
     /// Those of [`send_to`](Self::send_to).
     pub fn poll_send_to(&self, cx: &mut Context<'_>, buf: &[u8], target: SocketAddr) -> Poll<io::Result<usize>> {
-        let send = || self.io.send_to(buf, target);
+        let target = SockAddr::from(target);
+        let send = || self.io.socket().send_to(buf, &target);
         self.io.registration().poll_io(cx, Direction::Write, |_| send())
     }
 
@@ -486,7 +474,8 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and the errors of [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
-        let send = || sys::net::retry(Call::Write, || self.io.send_to(buf, target));
+        let target = SockAddr::from(target);
+        let send = || self.io.socket().send_to(buf, &target);
         self.io.registration().try_io(Interest::WRITABLE, send)
     }
 
@@ -500,12 +489,7 @@ impl UdpSocket {
     /// runtime has shut down.
     #[track_caller]
     pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::READABLE, || self.io.socket().peek(buf)).await })
     }
 
     /// Like [`peek`](Self::peek), without waiting. See [readiness](crate::net#readiness).
@@ -513,7 +497,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`peek`](Self::peek).
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek(buf)))
+        self.io.registration().try_io(Interest::READABLE, || self.io.socket().peek(buf))
     }
 
     /// Receives like [`recv_from`](Self::recv_from), but leaves the datagram in the queue: the next receive returns it too.
@@ -541,10 +525,7 @@ impl UdpSocket {
     #[track_caller]
     pub fn peek_from(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<(usize, SocketAddr)>> {
         located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
-                .await
+            self.io.registration().async_io(Interest::READABLE, || with_sender(self.io.socket().peek_from(buf)?)).await
         })
     }
 
@@ -553,7 +534,7 @@ impl UdpSocket {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`peek_from`](Self::peek_from).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.peek_from(buf)))
+        self.io.registration().try_io(Interest::READABLE, || with_sender(self.io.socket().peek_from(buf)?))
     }
 
     /// Waits for a datagram, and returns its sender. The datagram stays in the queue.
@@ -600,7 +581,7 @@ impl UdpSocket {
     }
 
     fn peek_sender_once(&self) -> io::Result<SocketAddr> {
-        let (_, address) = sys::net::fill(self.as_fd(), &mut [], Fill::PeekFrom)?;
+        let (_, address) = self.io.socket().fill(&mut [], Fill::PeekFrom)?;
         sender(address)
     }
 
@@ -610,7 +591,7 @@ impl UdpSocket {
     /// Those of [`peek`](Self::peek).
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let _ = fill::append(&self.io, buf, Fill::Peek)?;
+            let _ = fill::append(self.io.socket(), buf, Fill::Peek)?;
             Ok(())
         })
     }
@@ -621,7 +602,7 @@ impl UdpSocket {
     /// Those of [`peek_from`](Self::peek_from).
     pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let (_, address) = fill::append(&self.io, buf, Fill::PeekFrom)?;
+            let (_, address) = fill::append(self.io.socket(), buf, Fill::PeekFrom)?;
             sender(address)
         })
     }
@@ -763,6 +744,7 @@ impl UdpSocket {
     /// `ENODEV` if there is no such device, and [`PermissionDenied`](io::ErrorKind::PermissionDenied) where it needs
     /// `CAP_NET_RAW`.
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         SockRef::from(self).bind_device(interface)
     }
 
@@ -785,7 +767,7 @@ impl UdpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        addr::ip(self.io.socket().local_addr()?)
     }
 
     /// Returns the address of the socket that this one is connected to.
@@ -793,7 +775,7 @@ impl UdpSocket {
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr()
+        addr::ip(self.io.socket().peer_addr()?)
     }
 
     /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
@@ -801,7 +783,7 @@ impl UdpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        self.io.socket().take_error()
     }
 
     /// Joins an IPv4 multicast group on the interface with this address; `0.0.0.0` lets the system choose.
@@ -809,6 +791,7 @@ impl UdpSocket {
     /// # Errors
     /// `EINVAL` or `ENODEV` if there is no such interface, and `EADDRINUSE` if it is a member already.
     pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         self.io.join_multicast_v4(&multiaddr, &interface)
     }
 
@@ -817,6 +800,7 @@ impl UdpSocket {
     /// # Errors
     /// `EINVAL` or `ENODEV` if there is no such interface, and `EADDRINUSE` if it is a member already.
     pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.io.socket().expect_real()?;
         self.io.join_multicast_v6(multiaddr, interface)
     }
 
@@ -825,6 +809,7 @@ impl UdpSocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if it is not a member.
     pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.io.socket().expect_group()?;
         self.io.leave_multicast_v4(&multiaddr, &interface)
     }
 
@@ -833,6 +818,7 @@ impl UdpSocket {
     /// # Errors
     /// `EADDRNOTAVAIL` if it is not a member.
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.io.socket().expect_group()?;
         self.io.leave_multicast_v6(multiaddr, interface)
     }
 
@@ -860,7 +846,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.
@@ -870,6 +856,11 @@ impl UdpSocket {
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
         self.io.into_inner()
     }
+}
+
+/// The same with the sender as an IP address.
+fn with_sender((len, address): (usize, SockAddr)) -> io::Result<(usize, SocketAddr)> {
+    Ok((len, sender(Some(address))?))
 }
 
 fn sender(address: Option<SockAddr>) -> io::Result<SocketAddr> {

@@ -20,6 +20,7 @@ use crate::primitives::atomic::{Ordering, fixed};
 use crate::primitives::baton;
 use crate::primitives::cache_padded::CachePadded;
 use crate::primitives::clock;
+use crate::sys::outside::outside;
 
 /// On a cache line of its own: it is read at each poll of each task.
 static NOW_MS: CachePadded<fixed::AtomicU32> = CachePadded(fixed::AtomicU32::new(0));
@@ -42,7 +43,9 @@ pub(crate) fn refresh() {
 /// The time of this clock at `now`.
 pub(crate) fn at(now: Instant) -> u32 {
     static START: OnceLock<Instant> = OnceLock::new();
-    now.saturating_duration_since(*START.get_or_init(|| now)).as_millis() as u32
+    // Not the time of a simulated world, which may be far from that of the process.
+    let start = START.get_or_init(|| if baton::is_member() { outside(clock::system_now) } else { now });
+    now.saturating_duration_since(*start).as_millis() as u32
 }
 
 /// Sets the clock. It writes only what has changed, because all workers share the cache line.

@@ -13,7 +13,7 @@ use super::waiter::WaiterInfo;
 use super::waiting::WaitKind;
 use crate::task::Id;
 
-/// A description of a task for reports.
+/// A description of a task for reports. `{:#}` has only the name and the location.
 #[derive(Debug)]
 pub(crate) struct TaskInfo {
     pub(crate) id: Id,
@@ -50,9 +50,15 @@ pub(crate) struct TaskInfo {
 
 impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", if self.is_blocking { "closure" } else { "task" }, self.id)?;
+        f.write_str(if self.is_blocking { "closure" } else { "task" })?;
+        if !f.alternate() {
+            write!(f, " {}", self.id)?;
+        }
         if let Some(name) = &self.name {
             write!(f, " `{}`", Printable(name))?;
+        }
+        if f.alternate() {
+            return write!(f, " (spawned at {})", ShortLocation(self.location));
         }
         write!(f, " (spawned at {}, {} old", ShortLocation(self.location), Age(self.age))?;
         match self.waiting {

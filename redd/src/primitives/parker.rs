@@ -8,6 +8,7 @@
 //! `std::thread::park` has one token a thread, and user code inside a `block_on` may use it for itself.
 
 use super::atomic::{AtomicU32, Ordering};
+use super::baton;
 use std::time::Duration;
 
 /// A token for one sleeper; any number of threads may `unpark`.
@@ -28,6 +29,15 @@ impl Parker {
     /// Sleeps until a token is available, and takes it.
     pub(crate) fn park(&self) {
         while !self.park_for(None) {}
+    }
+
+    /// As [`park`](Self::park). Returns without a token if the calling thread belongs to a host of a simulated world that has crashed.
+    pub(crate) fn park_unless_dead(&self) {
+        while !self.park_for(None) {
+            if baton::is_dead() {
+                return;
+            }
+        }
     }
 
     /// Sleeps until a token is available or `timeout` has passed. True if a token was taken. May return false early

@@ -5,6 +5,8 @@
 use super::child::{Child, OnDrop};
 use crate::driver::readiness::source::current_driver;
 use crate::observe::waiting::located;
+use crate::primitives::baton;
+use crate::task::refusal::refused;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
@@ -331,6 +333,13 @@ impl Command {
     ) -> io::Result<Child> {
         // First of all: without a driver nothing could wait for the process.
         let driver = current_driver();
+        if baton::is_member() {
+            let program = self.std.get_program().to_string_lossy();
+            return Err(refused(format_args!(
+                "a simulated world has no child processes, so `{program}` was not started: what it does is no function of the seed. Run this \
+                 code outside of the world, or make the program a host of the world"
+            )));
+        }
         let on_drop = if self.kill_on_drop { OnDrop::Kill } else { OnDrop::RunOn };
         Child::new(with(&mut self.std)?, on_drop, &driver)
     }

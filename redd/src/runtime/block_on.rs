@@ -15,6 +15,7 @@ use crate::current::{self, Entered};
 use crate::observe::coarse;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
+use crate::primitives::baton;
 use crate::primitives::parker::Parker;
 use crate::primitives::parker_waker;
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
@@ -26,9 +27,9 @@ use crate::scheduler::worker;
 use crate::task::coop;
 use crate::task::slab::GuestGuard;
 
-/// Parks the thread while the future waits. Runs no tasks.
+/// Parks the thread while the future waits. Runs no tasks. A watched future ends by itself when its host has crashed.
 #[track_caller]
-pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) -> F::Output {
+pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, is_watched: bool, future: F) -> F::Output {
     let _running = current::mark_entered(what, Entered::Yes);
     let _entered = enter(Arc::clone(shared));
     shared.expect_own_process(what);
@@ -45,6 +46,9 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, future: F) 
     let mut has_cancelled = false;
     loop {
         coarse::refresh(); // `coarse-is-close`
+        if !is_watched && shared.config.has_crashed() {
+            baton::end_if_dead();
+        }
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));
         }

@@ -169,6 +169,7 @@ impl Builder {
                 inherits_span: false,
                 is_watched: false,
                 baton: None,
+                made_in: None,
             },
             seed: None,
             poll_times: Wanted::default(),
@@ -1337,6 +1338,8 @@ impl Builder {
 
     /// The world of this runtime alone, if it is to have one.
     fn own_world(&self) -> Option<OwnWorld> {
+        #[cfg(redd_suite_in_world)]
+        super::suite_in_world::join();
         self.world_seed.filter(|_| !baton::is_member()).map(OwnWorld::new)
     }
 

@@ -115,7 +115,7 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.shared.expect_own_world("`Handle::block_on`");
-        block_on::on_parker(&self.shared, "`Handle::block_on`", future)
+        block_on::on_parker(&self.shared, "`Handle::block_on`", false, future)
     }
 
     /// Returns the kind of this runtime.

@@ -132,15 +132,15 @@ impl Runtime {
     #[track_caller]
     fn run<F: Future>(&self, future: F) -> F::Output {
         if self.handle.shared.config.is_watched {
-            return self.run_any(watched(self.handle.shared.arc(), future));
+            return self.run_any(true, watched(self.handle.shared.arc(), future));
         }
-        self.run_any(future)
+        self.run_any(false, future)
     }
 
     #[track_caller]
-    fn run_any<F: Future>(&self, future: F) -> F::Output {
+    fn run_any<F: Future>(&self, is_watched: bool, future: F) -> F::Output {
         match self.handle.shared.config.flavor {
-            Flavor::MultiThread => block_on::on_parker(&self.handle.shared, "`Runtime::block_on`", future),
+            Flavor::MultiThread => block_on::on_parker(&self.handle.shared, "`Runtime::block_on`", is_watched, future),
             Flavor::CurrentThread | Flavor::Local => block_on::on_core(&self.handle.shared, future),
         }
     }

@@ -20,6 +20,9 @@ mod shutdown;
 pub(crate) mod simulated;
 mod spawn;
 mod strict;
+#[cfg(redd_suite_in_world)]
+#[path = "../../models/runtime_suite_in_world.rs"]
+mod suite_in_world;
 mod top;
 mod waits;
 mod watched;

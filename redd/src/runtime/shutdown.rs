@@ -16,7 +16,7 @@ use crate::current::{self, Entered};
 use crate::observe::report::{self, Count, ReportKind};
 use crate::observe::task_info::TaskInfo;
 use crate::primitives::atomic::Ordering;
-use crate::primitives::baton::FailureKind;
+use crate::primitives::baton::{self, FailureKind};
 use crate::primitives::thread::{self, ThreadId};
 use crate::scheduler::choices::Flavor;
 use crate::scheduler::leave::release_spares;
@@ -48,7 +48,7 @@ pub(super) fn shutdown(shared: &Shared, timeout: Option<Duration>) {
                 ),
             );
             timeout = Some(Duration::ZERO);
-        } else if baton.is_failing() {
+        } else if baton.is_failing() || baton::is_dead() {
             timeout = Some(Duration::ZERO); // Some of its threads may wait forever.
         }
     }

@@ -2,15 +2,15 @@
 //!
 //! Called by `builder`, `lifecycle` and `watched`.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::attach::{Format, Observed};
 use crate::current::{self, SeedGuard};
-use crate::primitives::baton::{Baton, Joined, WorldEnded, new_world};
+use crate::primitives::baton::{self, Baton, Joined, WorldEnded, WorldRuntime, new_world};
 use crate::primitives::seed::random_seed;
+use crate::primitives::thread;
 use crate::scheduler::shared::Shared;
 
 /// The limit of virtual time of a world that a test has not given one.
@@ -30,24 +30,36 @@ impl OwnWorld {
     }
 }
 
-/// Adds the runtime to the dump of its world.
-pub(super) fn begin(shared: &Arc<Shared>) {
-    let Some(baton) = &shared.config.baton else { return };
-    let shared = Arc::downgrade(shared);
-    baton.add_describe(move |out| {
-        if let Some(shared) = shared.upgrade() {
-            shared.write_heading(out);
-            shared.write_dump(out, Format::Text, false);
+/// A runtime, for the dump of its world.
+struct Described(Weak<Shared>);
+
+impl WorldRuntime for Described {
+    fn describe(&self, out: &mut String) {
+        if let Some(shared) = self.0.upgrade() {
+            if !shared.config.has_crashed() {
+                shared.write_heading(out);
+                shared.write_dump(out, Format::Text, false);
+            }
         }
-    });
+    }
 }
 
-/// Panics if the world of the runtime cannot continue, so that the runtime shuts down. The thread is in `block_on`.
-pub(super) struct WorldWatch<'a>(&'a Baton);
+/// Adds the runtime to the dump of its world.
+pub(super) fn begin(shared: &Arc<Shared>) {
+    if let Some(baton) = &shared.config.baton {
+        baton.add_runtime(Box::new(Described(Arc::downgrade(shared))));
+    }
+}
+
+/// Ends the future of a `block_on` if the world of the runtime cannot continue, so that the runtime shuts down.
+pub(super) struct WorldWatch<'a> {
+    baton: &'a Baton,
+    shared: &'a Shared,
+}
 
 impl Drop for WorldWatch<'_> {
     fn drop(&mut self) {
-        self.0.set_root(None);
+        self.baton.set_root(None);
     }
 }
 
@@ -55,31 +67,56 @@ impl<'a> WorldWatch<'a> {
     /// `None` if the runtime belongs to no world.
     pub(super) fn begin(shared: &'a Shared) -> Option<Self> {
         shared.expect_own_world("`Runtime::block_on`");
-        Some(Self(shared.config.baton.as_ref()?))
+        Some(Self { baton: shared.config.baton.as_ref()?, shared })
     }
 
-    pub(super) fn before_poll(&self, waker: &Waker) {
+    /// Returns why the future is not to be polled any more.
+    pub(super) fn before_poll(&self, waker: &Waker) -> Option<EndedEarly> {
         Baton::maybe_pass(); // As before the poll of a task.
-        if let Some(reason) = self.0.end_reason() {
-            if self.0.has_caller() {
-                fail(self.0, &reason);
-            }
-            WorldEnded::unwind();
+        let is_dead = baton::is_dead();
+        if is_dead {
+            self.shared.end_after_crash();
         }
-        self.0.set_root(Some(waker));
+        if is_dead && !thread::is_unwinding() {
+            return Some(EndedEarly::Silently);
+        }
+        if let Some(reason) = self.baton.end_reason() {
+            if self.baton.has_caller() {
+                return Some(EndedEarly::WithMessage(message_of(self.baton, &reason)));
+            }
+            if !thread::is_unwinding() {
+                return Some(EndedEarly::Silently);
+            }
+        }
+        self.baton.set_root(Some(waker));
+        None
     }
 
     pub(super) fn end(self) {
-        if self.0.has_caller() {
-            if let Some(failure) = self.0.failures().first() {
-                fail(self.0, &failure.text);
+        if self.baton.has_caller() {
+            if let Some(failure) = self.baton.failures().first() {
+                panic!("{}", message_of(self.baton, &failure.text));
             }
         }
     }
 }
 
-fn fail(baton: &Baton, text: &str) -> ! {
-    let mut message = format!("the simulated world of seed {} has failed: ", baton.seed());
-    let _ = write!(message, "{text}");
-    panic!("{message}")
+/// Why the future of a `block_on` ends before its time.
+pub(super) enum EndedEarly {
+    /// The world reports it, or its host has crashed. The panic hook does not see the panic.
+    Silently,
+    WithMessage(String),
+}
+
+impl EndedEarly {
+    pub(super) fn unwind(self) {
+        match self {
+            Self::Silently => WorldEnded::unwind_unless_panicking(),
+            Self::WithMessage(message) => panic!("{message}"),
+        }
+    }
+}
+
+fn message_of(baton: &Baton, text: &str) -> String {
+    format!("the simulated world of seed {} has failed: {text}", baton.seed())
 }

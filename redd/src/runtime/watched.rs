@@ -8,8 +8,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::simulated::WorldWatch;
+use super::simulated::{EndedEarly, WorldWatch};
 use super::strict::StrictWatch;
+use crate::primitives::user_code::guarded;
 use crate::scheduler::shared::Shared;
 
 enum Watcher<'a> {
@@ -25,9 +26,12 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    fn before_poll(&self, waker: &Waker) {
+    fn before_poll(&self, waker: &Waker) -> Option<EndedEarly> {
         match self {
-            Self::Diagnoses(watch) => watch.before_poll(waker),
+            Self::Diagnoses(watch) => {
+                watch.before_poll(waker);
+                None
+            }
             Self::World(watch) => watch.before_poll(waker),
         }
     }
@@ -51,10 +55,15 @@ impl<'a> Watcher<'a> {
 /// Runs the future, and panics if something is wrong.
 pub(super) async fn watched<F: Future>(shared: Arc<Shared>, future: F) -> F::Output {
     let watcher = Watcher::begin(&shared);
-    let mut future = pin!(future);
+    let mut future = pin!(Some(future));
     let output = poll_fn(|cx| {
-        watcher.before_poll(cx.waker());
-        let polled = future.as_mut().poll(cx);
+        if let Some(ended) = watcher.before_poll(cx.waker()) {
+            // Before the panic: a destructor that panics while another panic unwinds would end the process.
+            let _: Option<()> = guarded(|| future.set(None));
+            ended.unwind();
+        }
+        let future = future.as_mut().as_pin_mut().expect("a world that has ended it unwinds");
+        let polled = future.poll(cx);
         watcher.after_poll();
         polled
     })

@@ -14,7 +14,7 @@ use crate::observe::histogram::HistogramConfiguration;
 use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
 use crate::observe::overdue::OverdueHook;
-use crate::primitives::baton::{Baton, FailureKind};
+use crate::primitives::baton::{self, Baton, FailureKind, MadeIn};
 use crate::primitives::user_code::guarded;
 
 /// What a builder decided.
@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) is_watched: bool,
     /// The simulated world to which the runtime belongs.
     pub(crate) baton: Option<Arc<Baton>>,
+    /// Its host there.
+    pub(crate) made_in: Option<MadeIn>,
 }
 
 impl Config {
@@ -70,16 +72,26 @@ impl Config {
         // `Worker::next_in_world` is called at this interval.
         self.global_queue_interval = Some(1);
         // The root of a current-thread runtime is polled after so many tasks at the latest.
-        self.event_interval = 1 + baton.choose(8) as u32;
+        self.event_interval =
+            1 + baton.choose_with(8, &|more| format!("a root is polled after {} tasks", 1 + more)) as u32;
         let hook = self.task_hooks.on_unjoined_panic.take();
         let world = Arc::clone(&baton);
         self.task_hooks.on_unjoined_panic = Some(Arc::new(move |panic| {
+            if baton::is_dead() {
+                return; // By the crash of its host, or in what is left of it.
+            }
             world.fail(FailureKind::UnjoinedPanic, panic.to_string());
             if let Some(hook) = &hook {
                 hook(panic);
             }
         }));
         self.baton = Some(baton);
+        self.made_in = MadeIn::here();
+    }
+
+    /// Whether the runtime belongs to a host of a simulated world that has crashed since it was built.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.made_in.as_ref().is_some_and(MadeIn::has_crashed)
     }
 
     /// The name of the next thread. User code may make it; if that panics, the thread has the default name.

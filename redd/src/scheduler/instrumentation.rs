@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::{AtomicBool, Ordering};
-use crate::primitives::baton;
 use crate::task::Runnable;
 use crate::task::poll::Ran;
-use crate::task::recorded::RecordedPoll;
+use crate::task::recorded::{PollInWorld, RecordedPoll};
 use crate::time::clock::real_now;
 
 /// The hooks and histograms of a runtime.
@@ -91,6 +90,10 @@ impl PollInstrumentation {
 
     /// Polls a task as a worker does, with hooks and measurements around it, and records the poll.
     pub(super) fn run(&self, config: &Config, worker: usize, runnable: Runnable) -> Ran {
+        if config.has_crashed() {
+            runnable.cancel();
+            return Ran::Done;
+        }
         let hooks = &config.task_hooks;
         let latency = runnable.header().queued_at().filter(|_| self.tracks_latency).map(|queued| {
             let latency = self.now().saturating_sub(Duration::from_nanos(queued));
@@ -103,7 +106,7 @@ impl PollInstrumentation {
             runnable.task().call_hook(hook, latency);
         }
         let recorded = self.is_recorded().then(|| RecordedPoll::begin(&runnable));
-        let simulated = config.baton.as_ref().map(|baton| (baton, runnable.task().clone()));
+        let simulated = config.baton.as_ref().map(|baton| PollInWorld::begin(baton, &runnable));
         let keep = hooks.after_poll.as_ref().map(|hook| (hook, runnable.task().clone()));
         let ran = match self.poll_times.get(worker % config.workers) {
             Some(histogram) => {
@@ -117,13 +120,8 @@ impl PollInstrumentation {
         if let Some(recorded) = recorded {
             recorded.end(&ran);
         }
-        if let Some((baton, task)) = simulated {
-            let result = match ran {
-                Ran::Done => 0,
-                Ran::Requeue(_) => 1,
-                Ran::Yielded(_) => 2,
-            };
-            baton.record_task(baton::EventKind::Polled, task.id().number(), &|| task.info().to_string(), None, result);
+        if let Some(simulated) = simulated {
+            simulated.end(&ran);
         }
         if let Some((hook, task)) = keep {
             task.call_hook(hook, latency);

@@ -38,6 +38,17 @@ impl Shared {
         }
     }
 
+    /// The simulated host of the calling thread, to which this runtime belongs, has crashed: the runtime ends, and nothing waits for it.
+    #[cold]
+    pub(crate) fn end_after_crash(&self) {
+        self.close();
+        if self.config.flavor == Flavor::MultiThread {
+            release_spares(self);
+            self.wake_to_leave();
+        }
+        self.blocking.shutdown();
+    }
+
     /// Step 5 of `running_loops`: no further event is delivered, so all waits for one end. Operations that need not wait still work,
     /// for the destructors of tasks that are cancelled later. May be called again. The caller holds no lock.
     pub(crate) fn end_waits(&self) {

@@ -69,6 +69,9 @@ impl Wake for RootWaker {
             // If the runtime is gone, so is the root.
             if let Some(shared) = self.shared.upgrade() {
                 shared.wake_worker_after_publish();
+                if let Some(baton) = &shared.config.baton {
+                    baton.note_root_wake();
+                }
             }
         }
     }

@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "owner-only calls of the run queue; tasks' raw references")]
 
+use super::choices::Flavor;
 use super::local_queue::LocalQueue;
 use super::pace::{INJECTED_BATCH_MAX, LIFO_STREAK_MAX, WORLD_CHOICES_MAX};
 use super::park::has_work_for_others;
@@ -12,6 +13,7 @@ use crate::observe::counters::add;
 use crate::observe::recorder::EventKind;
 use crate::primitives::baton::Baton;
 use crate::task::Runnable;
+use crate::task::runnable::TaskRef;
 
 impl Worker {
     /// Checks the worker's own queue, then the injector, then the queues of others. At intervals the injector comes first, or
@@ -46,6 +48,12 @@ impl Worker {
     fn next_in_world(&mut self, shared: &Shared) -> Option<Runnable> {
         Baton::maybe_pass();
         let baton = shared.config.baton.as_ref()?;
+        if shared.config.has_crashed() {
+            if shared.config.flavor == Flavor::MultiThread {
+                shared.end_after_crash(); // If the program keeps the runtime, nothing else ends this thread.
+            }
+            return None;
+        }
         // All tasks that are ready join one queue. If they are more than the queue holds, the rest waits for its turn.
         while !shared.injector.is_empty() && self.local.queue_depth() < WORLD_CHOICES_MAX {
             let task = self.pop_injected(shared, 1)?.into_raw();
@@ -59,13 +67,33 @@ impl Worker {
                 unsafe { self.local.push_back(shared, task) };
             }
         }
-        let skipped = baton.choose(self.local.queue_depth());
-        for _ in 0..skipped {
-            let task = self.pop_own(shared)?.into_raw();
-            // SAFETY: `one-owner`; the reference goes back to the queue.
-            unsafe { self.local.push_back(shared, task) };
+        let depth = self.local.queue_depth();
+        let mut ids = Vec::new();
+        if baton.ranks_tasks() {
+            for _ in 0..depth {
+                ids.push(self.postpone_first(shared)?.id().number());
+            }
         }
-        self.pop_own(shared)
+        let skipped = baton.choose_task(depth, &ids);
+        let first = if skipped > 0 { Some(self.postpone_first(shared)?) } else { None };
+        for _ in 1..skipped {
+            self.postpone_first(shared)?;
+        }
+        let chosen = self.pop_own(shared)?;
+        if let Some(first) = first.filter(|_| baton.keeps_words()) {
+            let [chosen, first] = [chosen.task(), &first].map(|task| baton.name_task(task.id().number(), &task.info()));
+            baton.describe_choice(&|| format!("{chosen} runs before {first}"));
+        }
+        Some(chosen)
+    }
+
+    /// Moves the first task of the queue to its end.
+    fn postpone_first(&mut self, shared: &Shared) -> Option<TaskRef> {
+        let runnable = self.pop_own(shared)?;
+        let task = runnable.task().clone();
+        // SAFETY: `one-owner`; the reference goes back to the queue.
+        unsafe { self.local.push_back(shared, runnable.into_raw()) };
+        Some(task)
     }
 
     #[inline]

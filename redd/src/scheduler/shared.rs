@@ -39,7 +39,7 @@ use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, O
 use crate::primitives::parker::Parker;
 use crate::primitives::rng::Rng;
 use crate::primitives::spin::Spin;
-use crate::primitives::{Mutex, thread};
+use crate::primitives::{Mutex, baton, thread};
 use crate::sys::fork::{self, Process};
 use crate::task::header::Header;
 use crate::task::slab::TaskSlab;
@@ -217,6 +217,11 @@ impl Shared {
                 "{what} was called on thread `{}`, which does not belong to the simulated world of the runtime. Call it on a thread of \
                  the world: that of a host, or one of `spawn_blocking`.",
                 thread::current_name()
+            );
+            assert!(
+                baton::is_dead() || !self.config.has_crashed(),
+                "{what} was called on a runtime of a host that has crashed. The program keeps it in a static, which a crash in a simulated \
+                 world does not reset. Build a new runtime in the function of the host."
             );
         }
     }

@@ -194,7 +194,7 @@ pub(crate) fn park(shared: &Shared, parker: &Parker) {
         }
         retry_if_lacking(shared);
     }
-    parker.park();
+    parker.park_unless_dead();
 }
 
 /// Whether the system has refused a thread and no worker is active.

@@ -223,7 +223,7 @@ fn record_in_world(baton: &Arc<Baton>, runnable: &Runnable, cause: EventKind) {
     }
     let kind = if cause == EventKind::Spawn { baton::EventKind::Spawned } else { baton::EventKind::Woken };
     let task = runnable.task();
-    baton.record_task(kind, task.id().number(), &|| task.info().to_string(), Some(task::current::id_or_zero()), 0);
+    baton.record_task(kind, task.id().number(), &|| format!("{:#}", task.info()), Some(task::current::id_or_zero()), 0);
 }
 
 impl Schedule for Shared {

@@ -3,6 +3,8 @@
 //! The first listener for a kind of signal replaces the system's default action until the process ends. For example,
 //! after one call of [`ctrl_c`], Ctrl-C no longer terminates the program by itself.
 //!
+//! In a [simulated world](crate::sim) the signals of a host come from the script of the world, and the process gets no handler.
+//!
 //! # Examples
 //! A graceful shutdown. Here the program sends itself the signal:
 //! ```
@@ -21,7 +23,9 @@
 //! ```
 
 mod registry;
+mod script;
 mod shutdown;
+mod simulated;
 pub mod unix;
 
 use std::future::Future;

@@ -48,7 +48,7 @@ struct Record {
 }
 
 /// A signal number for which this process may have a handler.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number(usize);
 
 impl Number {

@@ -7,6 +7,7 @@
 // Called by users, and by `process` for the ends of children.
 
 use super::registry::{self, Number};
+use super::simulated::Listener;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::source::{Purpose, Readiness, current_driver};
 use crate::driver::{Driver, Source};
@@ -149,7 +150,14 @@ pub struct Signal {
     number: Number,
     /// The count that this listener saw last (`count-is-truth`).
     seen: u64,
-    news: Readiness<Arc<Source<OwnedFd>>>,
+    news: News,
+}
+
+/// Where a listener learns of its signals.
+enum News {
+    System(Readiness<Arc<Source<OwnedFd>>>),
+    /// In a simulated world. It has its own count.
+    Simulated(Listener),
 }
 
 impl Signal {
@@ -164,16 +172,21 @@ impl Signal {
     /// From its next poll on, dumps show its wait as one for this.
     #[cfg(feature = "process")]
     pub(crate) fn set_purpose(&mut self, purpose: Purpose) {
-        self.news.set_purpose(purpose);
+        if let News::System(news) = &mut self.news {
+            news.set_purpose(purpose);
+        }
     }
 
     fn listen(number: Number, driver: &Arc<Driver>) -> io::Result<Self> {
+        if let Some(listener) = Listener::new(number) {
+            return Ok(Self { number, seen: 0, news: News::Simulated(listener) });
+        }
         let source = registry::source(number, driver)?;
         Ok(Self {
             number,
             // A signal that no runtime has seen yet is the first to be received, as in Tokio.
             seen: number.published(),
-            news: Readiness::with_purpose(source, Interest::READABLE, number.into()),
+            news: News::System(Readiness::with_purpose(source, Interest::READABLE, number.into())),
         })
     }
 
@@ -229,17 +242,21 @@ impl Signal {
 
     /// As [`poll_recv`](Self::poll_recv), for callers that take their unit of the budget themselves.
     pub(crate) fn poll_unbudgeted(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        self.news.follow_runtime(|_, driver| registry::source(self.number, &driver));
+        let news = match &mut self.news {
+            News::System(news) => news,
+            News::Simulated(listener) => return listener.poll(cx).map(Some),
+        };
+        news.follow_runtime(|_, driver| registry::source(self.number, &driver));
         loop {
             let count = self.number.count();
             if count != self.seen {
                 self.seen = count;
                 self.number.publish(count);
-                self.news.leave_list();
+                news.leave_list();
                 return Poll::Ready(Some(()));
             }
             // Cleared first, then compared: `count-is-truth`.
-            if let Err(_shut_down) = ready!(self.news.poll_event(cx)) {
+            if let Err(_shut_down) = ready!(news.poll_event(cx)) {
                 return Poll::Ready(None);
             }
         }

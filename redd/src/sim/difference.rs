@@ -1,10 +1,11 @@
 //! Events as text: the last ones of a run, and the first one in which two runs of one seed differ.
 //!
-//! Called by `Report`.
+//! Called by `Report` and `told`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::disk::Operation;
 use crate::primitives::baton::{Event, EventKind, Record};
 
 /// How many events before the difference are shown.
@@ -36,7 +37,45 @@ pub(super) fn last_events(record: &Record) -> String {
     record.events[from..].iter().map(|event| format!("  {}\n", describe(record, event))).collect()
 }
 
-fn describe(record: &Record, event: &Event) -> String {
+/// The name of a packet's kind.
+fn packet(kind: u32) -> &'static str {
+    const NAMES: [&str; 12] = [
+        "a SYN",
+        "a SYN-ACK",
+        "an ACK of a SYN-ACK",
+        "data",
+        "a FIN",
+        "an ACK",
+        "a probe",
+        "a reset",
+        "a timer",
+        "a datagram",
+        "a report of an unreachable port",
+        "bytes",
+    ];
+    kind.checked_sub(1).and_then(|kind| NAMES.get(kind as usize)).unwrap_or(&"a packet")
+}
+
+/// What the network has done to a packet or a socket.
+fn fault(number: u32, kind: u32) -> String {
+    let packet = packet(kind);
+    match number {
+        1 => format!("{packet} lost by the link"),
+        2 => format!("{packet} refused"),
+        3 => format!("{packet} lost, because the host is down"),
+        4 => format!("{packet} late, because it was lost and sent again"),
+        5 => "a SYN dropped, because the backlog is full".to_owned(),
+        6 => "timed out".to_owned(),
+        7 => "a datagram dropped, because the buffer is full".to_owned(),
+        8 => "a datagram late, so that others overtake it".to_owned(),
+        9 => "a datagram doubled".to_owned(),
+        10 => "its connection reset".to_owned(),
+        11 => "a SYN dropped, because an old connection has its addresses".to_owned(),
+        _ => format!("fault {number} of the network"),
+    }
+}
+
+pub(super) fn describe(record: &Record, event: &Event) -> String {
     let thread = |number: u32| record.threads.get(number as usize).map_or("?", String::as_str);
     let task = |number: u32| match number {
         0 => "no task".to_owned(),
@@ -63,6 +102,14 @@ fn describe(record: &Record, event: &Event) -> String {
         EventKind::Chance => format!("chance {first:08x}: {}", second == 1),
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
+        EventKind::Entropy => format!("thread `{}` has drawn {first} random bytes in {second} calls", thread(subject)),
+        EventKind::Crashed => format!("host {subject} crashes for the {first}. time"),
+        EventKind::Restarted => format!("host {subject} starts again after {first} crashes"),
+        EventKind::Scripted => format!("the script of the world acts: {first:08x}"),
+        EventKind::NetSent => format!("socket {subject} sends {}, {first} bytes", packet(second)),
+        EventKind::NetDelivered => format!("socket {subject} receives {}, {first} bytes", packet(second)),
+        EventKind::NetFault => format!("socket {subject} has {}", fault(first, second)),
+        EventKind::Disk => format!("the disk: {} [{first}, {second}]", Operation::name_of(subject)),
     };
     format!("{:?}: {what}", Duration::from_nanos(event.at_ns))
 }

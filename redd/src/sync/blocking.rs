@@ -2,12 +2,13 @@
 //!
 //! Called by these methods, and by an mpsc receiver that waits for a push that has begun.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::current::forbid_blocking;
+use crate::primitives::baton;
 use crate::primitives::parker::Parker;
 use crate::task::coop::without_limit;
 
@@ -18,7 +19,11 @@ use crate::task::coop::without_limit;
 #[track_caller]
 pub(crate) fn block_thread_on<F: Future>(method: &str, future: F) -> F::Output {
     forbid_blocking(method);
-    block_on_parker(future)
+    let mut future = pin!(future);
+    block_on_parker(poll_fn(|cx| {
+        baton::end_if_dead();
+        future.as_mut().poll(cx)
+    }))
 }
 
 /// Polls `future` on this thread until it is ready, and parks the thread in between.
@@ -37,7 +42,7 @@ fn poll_until_ready<F: Future>(future: F) -> F::Output {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }
-        parker.park();
+        parker.park_unless_dead();
     }
 }
 
@@ -48,7 +53,7 @@ mod tests {
     #[test]
     fn a_future_that_wakes_itself_is_polled_again() {
         let mut polls = 0;
-        let output = block_on_parker(std::future::poll_fn(|cx| {
+        let output = block_on_parker(poll_fn(|cx| {
             polls += 1;
             cx.waker().wake_by_ref();
             if polls == 3 { Poll::Ready(7) } else { Poll::Pending }

@@ -1,18 +1,21 @@
 //! The monotonic clock of the system as a duration, exactly or cheaply.
 //!
-//! Called by `primitives::clock`. `Instant` shows the exact one only.
+//! Called by `primitives::clock`. `Instant` shows the exact one only. Also on threads of a simulated world these are the real clocks.
 
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use super::outside::outside;
+
 /// The clock behind `Instant`.
 pub(crate) fn monotonic() -> Option<Duration> {
-    read(libc::CLOCK_MONOTONIC)
+    outside(|| read(libc::CLOCK_MONOTONIC))
 }
 
 /// The same clock as of the last tick of the kernel: some milliseconds behind, never ahead. It reads no hardware.
+/// Not called while there is a simulated world.
 #[inline]
 pub(crate) fn monotonic_coarse() -> Option<Duration> {
     read(libc::CLOCK_MONOTONIC_COARSE)
@@ -20,7 +23,7 @@ pub(crate) fn monotonic_coarse() -> Option<Duration> {
 
 /// The time of day, in nanoseconds since 1970. It may be set back.
 pub(crate) fn unix_ns() -> u64 {
-    read(libc::CLOCK_REALTIME).map_or(0, |time| time.as_nanos() as u64)
+    outside(|| read(libc::CLOCK_REALTIME)).map_or(0, |time| time.as_nanos() as u64)
 }
 
 #[inline]

@@ -1,11 +1,16 @@
 //! What dumps show of a descriptor: the addresses of a socket, or the kind of another file.
 //!
+//! Also what finds a socket again that a program has taken out: its inode.
+//!
 //! Called by `driver`. It only asks the system about a number, so it may be called with one that was closed or reused; the
 //! caller finds out.
 
 #![expect(unsafe_code, reason = "asks about a descriptor of another owner")]
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use socket2::{SockAddr, SockRef, Type};
 
@@ -47,6 +52,64 @@ fn describe_socket(fd: RawFd) -> Option<Box<str>> {
     Some(format!("{kind}{local}{peer}").into())
 }
 
+/// Returns the inode of an open file. That of a socket is not used again while the system runs, or after 2^32 others.
+pub(crate) fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the system writes a `stat` to memory that is ours.
+    super::check(unsafe { libc::fstat(fd.as_raw_fd(), status.as_mut_ptr()) })?;
+    // SAFETY: the call has succeeded, so it is written.
+    Ok(unsafe { status.assume_init() }.st_ino)
+}
+
+/// As [`inode`], of what is open under this number.
+pub(crate) fn inode_of(fd: RawFd) -> Option<u64> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
+    inode(unsafe { BorrowedFd::borrow_raw(fd) }).ok()
+}
+
+/// Whether a socket with this inode is open under any number.
+pub(crate) fn is_socket_open(inode: u64) -> bool {
+    let name = format!("socket:[{inode}]");
+    let is_it =
+        |entry: std::fs::DirEntry| std::fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == &*name);
+    std::fs::read_dir("/proc/self/fd").is_ok_and(|entries| entries.flatten().any(is_it))
+}
+
+/// Returns the linger time of a socket. `None` if it has none, and if the number is no open socket.
+pub(crate) fn linger(fd: RawFd) -> Option<Duration> {
+    if fd < 0 {
+        return None;
+    }
+    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&fd).linger().ok().flatten()
+}
+
+/// Whether a socket may send broadcasts. Not if the number is no open socket.
+pub(crate) fn may_broadcast(fd: RawFd) -> bool {
+    if fd < 0 {
+        return false;
+    }
+    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    SockRef::from(&fd).broadcast().unwrap_or(false)
+}
+
+/// Whether the program has set the sizes of a socket's buffers, for sending and receiving. A kernel before 5.14 does not say.
+pub(crate) fn buffers_set(fd: BorrowedFd<'_>) -> [bool; 2] {
+    let mut locks: libc::c_int = 0;
+    let mut len = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the system writes at most `len` bytes to `locks`, and the length to `len`.
+    let result = unsafe {
+        let locks = (&raw mut locks).cast();
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BUF_LOCK, locks, &raw mut len)
+    };
+    if result != 0 { [false; 2] } else { [locks & 1 != 0, locks & 2 != 0] }
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
@@ -77,5 +140,18 @@ mod tests {
         let file = std::fs::File::open("/dev/null").expect("it is there");
         assert_eq!(about(&file).as_deref(), Some("/dev/null"));
         assert_eq!(describe(-1), None);
+    }
+
+    #[test]
+    fn a_socket_is_open_until_its_last_descriptor_is_closed() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let (fd, inode) = (socket.as_raw_fd(), inode_of(socket.as_raw_fd()).expect("is open"));
+        let other = socket.try_clone().expect("descriptors left");
+        assert!(inode_of(other.as_raw_fd()) == Some(inode) && is_socket_open(inode));
+        drop(socket);
+        assert!(inode_of(fd) != Some(inode) && is_socket_open(inode));
+        drop(other);
+        assert!(!is_socket_open(inode));
+        assert_eq!((inode_of(-1), linger(-1)), (None, None));
     }
 }

@@ -43,6 +43,15 @@ impl EventBuffer {
         self.events.clear();
     }
 
+    /// Adds an event of a simulated world. Returns whether there was room.
+    pub(crate) fn push(&mut self, events: u32, token: u64) -> bool {
+        let has_room = self.events.len() < self.events.capacity();
+        if has_room {
+            self.events.push(libc::epoll_event { events, u64: token });
+        }
+        has_room
+    }
+
     fn room(&self) -> libc::c_int {
         libc::c_int::try_from(self.events.capacity()).unwrap_or(libc::c_int::MAX)
     }

@@ -9,6 +9,7 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+pub(crate) mod affinity;
 pub(crate) mod alarm;
 pub(crate) mod attach;
 pub(crate) mod clock;
@@ -16,10 +17,11 @@ pub(crate) mod descriptor;
 pub(crate) mod emulation;
 pub(crate) mod epoll;
 pub(crate) mod faults;
+pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod images;
-#[cfg(feature = "net")]
 pub(crate) mod net;
+pub(crate) mod outside;
 pub(crate) mod process;
 pub(crate) mod stack;
 pub(crate) mod stderr;
@@ -82,6 +84,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::R
 
 /// Returns the monotonic clock in milliseconds, which started before this process.
 pub(crate) fn monotonic_ms() -> u64 {
+    let _outside = outside::Outside::begin(); // In a simulated world, too.
     let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the system writes a `timespec` to memory that is ours. This clock is always there.
     let time = unsafe {

@@ -9,11 +9,11 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
-use super::check;
 use super::faults::{self, Call};
+use super::{check, check_len};
 use socket2::{SockAddr, SockRef, Socket};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
@@ -55,6 +55,55 @@ pub(crate) fn connect(socket: &Socket, address: &SockAddr) -> io::Result<()> {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => Ok(()),
         result => result,
     }
+}
+
+/// How many buffers one call takes: the kernel refuses more.
+const BUFFERS_MAX: usize = libc::UIO_MAXIOV as usize;
+
+/// Receives into `buf`.
+#[inline]
+pub(crate) fn recv(socket: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
+    faults::check(Call::Read)?;
+    // SAFETY: the kernel writes at most `buf.len()` bytes to `buf`.
+    check_len(unsafe { libc::recv(socket.as_raw_fd(), buf.as_mut_ptr().cast(), buf.len(), flags) })
+}
+
+/// Receives into several buffers in turn.
+pub(crate) fn recv_vectored(socket: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    faults::check(Call::Read)?;
+    let count = bufs.len().min(BUFFERS_MAX) as libc::c_int;
+    // SAFETY: `IoSliceMut` is laid out as `iovec`, and the kernel writes only to its memory.
+    check_len(unsafe { libc::readv(socket.as_raw_fd(), bufs.as_mut_ptr().cast(), count) })
+}
+
+/// Sends `buf`. Without a peer it is an error, and never a signal.
+#[inline]
+pub(crate) fn send(socket: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    faults::check(Call::Write)?;
+    // SAFETY: the kernel reads `buf.len()` bytes of `buf`.
+    check_len(unsafe { libc::send(socket.as_raw_fd(), buf.as_ptr().cast(), buf.len(), libc::MSG_NOSIGNAL) })
+}
+
+/// Sends several buffers in turn.
+#[inline]
+pub(crate) fn send_vectored(socket: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    faults::check(Call::Write)?;
+    let count = bufs.len().min(BUFFERS_MAX) as libc::c_int;
+    // SAFETY: `IoSlice` is laid out as `iovec`, and the kernel only reads its memory.
+    check_len(unsafe { libc::writev(socket.as_raw_fd(), bufs.as_ptr().cast(), count) })
+}
+
+/// Sends a datagram to `address`.
+pub(crate) fn send_to(socket: BorrowedFd<'_>, buf: &[u8], address: &SockAddr) -> io::Result<usize> {
+    faults::check(Call::Write)?;
+    SockRef::from(&socket).send_to_with_flags(buf, address, libc::MSG_NOSIGNAL)
+}
+
+/// The same memory, which is initialised now.
+pub(crate) fn zeroed(buf: &mut [MaybeUninit<u8>]) -> &mut [u8] {
+    buf.fill(MaybeUninit::new(0));
+    // SAFETY: all of it has just been written, and the layout is the same.
+    unsafe { std::slice::from_raw_parts_mut(buf.as_mut_ptr().cast::<u8>(), buf.len()) }
 }
 
 /// What to take from a descriptor, see [`fill`].
@@ -99,6 +148,13 @@ pub(crate) fn fill(
     })
 }
 
+/// As [`fill`], into memory that is initialised.
+pub(crate) fn fill_init(fd: BorrowedFd<'_>, buf: &mut [u8], what: Fill) -> io::Result<(usize, Option<SockAddr>)> {
+    // SAFETY: `fill` writes only initialised bytes, so that `buf` stays initialised. The layout is the same.
+    let buf = unsafe { std::slice::from_raw_parts_mut(buf.as_mut_ptr().cast::<MaybeUninit<u8>>(), buf.len()) };
+    fill(fd, buf, what)
+}
+
 /// Both ends of a new pipe: for reading, for writing (`born-nonblocking`).
 pub(crate) fn pipe() -> io::Result<(File, File)> {
     let mut ends: [RawFd; 2] = [-1; 2];
@@ -124,6 +180,12 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<libc::ucred
     })?;
     debug_assert_eq!(len as usize, size_of::<libc::ucred>());
     Ok(credentials)
+}
+
+/// Process, effective user and effective group of this process.
+pub(crate) fn own_credentials() -> libc::ucred {
+    // SAFETY: these calls take nothing and never fail.
+    unsafe { libc::ucred { pid: libc::getpid(), uid: libc::geteuid(), gid: libc::getegid() } }
 }
 
 #[cfg(test)]

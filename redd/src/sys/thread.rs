@@ -19,6 +19,12 @@ pub(crate) fn current_id() -> u32 {
     unsafe { libc::gettid() as u32 }
 }
 
+/// Returns the system's numbers of all threads of this process. Empty if the system does not report it.
+pub(crate) fn all() -> Vec<u32> {
+    let entries = CAN_ASK.then(|| fs::read_dir("/proc/self/task").ok()).flatten();
+    entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Returns the CPU time of a thread.
 pub(crate) fn cpu_time(thread: u32) -> Option<Duration> {
     if !CAN_ASK {

@@ -43,6 +43,11 @@ impl Drop for CurrentGuard {
     }
 }
 
+/// The task whose code runs on this thread. It lives at least as long as that code runs.
+pub(super) fn header() -> Option<NonNull<Header>> {
+    NonNull::new(CURRENT.get().cast_mut())
+}
+
 /// Whether this thread runs code of a task or blocking closure of that slab.
 pub(crate) fn current_is_of(slab: &TaskSlab) -> bool {
     // SAFETY: set for as long as the guard's owner holds a reference, so the slab lives too.

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::current;
 use super::header::{Extra, Header, Joining};
 use super::id::Id;
 use super::join_error::JoinError;
@@ -123,6 +124,12 @@ unsafe fn info(task: NonNull<Header>) -> TaskInfo {
         wakers: state.wakers(),
         thread: None,
     }
+}
+
+/// Describes the task whose code runs on this thread.
+pub(super) fn current() -> Option<TaskInfo> {
+    // SAFETY: the guard that has made it the current one holds a reference.
+    current::header().map(|task| unsafe { info(task) })
 }
 
 /// Describes a task that has ended.

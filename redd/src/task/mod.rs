@@ -65,6 +65,7 @@ mod models;
 pub(crate) mod poll;
 pub(crate) mod queue_link;
 pub(crate) mod recorded;
+pub(crate) mod refusal;
 pub(crate) mod runnable;
 pub(crate) mod slab;
 mod state;

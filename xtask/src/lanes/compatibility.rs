@@ -1,6 +1,6 @@
 //! What redd is next to Tokio: its API, other people's tests, and other people's programs.
 //!
-//! Called by `cargo xtask api-diff`, `suites`, `suites-unstable`, `compat` and `switch`.
+//! Called by `cargo xtask api-diff`, `suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -116,6 +116,37 @@ fn suites(root: &Path, lane: &str, suites: &[suites::Suite], runs: usize) -> Out
         println!("{finding}");
     }
     Outcome { passed: write_result(root, lane, runs, &table) && findings.is_empty(), note: report.note(runs) }
+}
+
+/// Runs Tokio's own tests in worlds, and writes its table into docs/compatibility.md.
+pub(super) fn suites_in_world(root: &Path) -> Outcome {
+    let (table, outcome) = run_in_world(root, &suites::IN_WORLD[..1], suites::ENOUGH_SEEDS, "");
+    let written = !table.is_empty() && write_result(root, "suites-in-world", suites::ENOUGH_SEEDS as usize, &table);
+    Outcome { passed: outcome.passed && written, note: outcome.note }
+}
+
+/// `cargo xtask suites-in-world --seeds N [TEXT]`: as many seeds of the tests with that text in their name, those of the companions too.
+pub(crate) fn run_suites_in_world(root: &Path, seeds: u64, only: &str) -> bool {
+    let (_, outcome) = run_in_world(root, suites::IN_WORLD, seeds, only);
+    println!("{}", outcome.note);
+    outcome.passed
+}
+
+fn run_in_world(root: &Path, suites: &'static [suites::Suite], seeds: u64, only: &str) -> (String, Outcome) {
+    let report = match suites::run_in_worlds(root, &compat_target_dir(root).join("suites"), suites, seeds, only) {
+        Ok(report) => report,
+        Err(why) => {
+            eprintln!("{why}");
+            return (String::new(), Outcome { passed: false, note: "they could not be run".to_owned() });
+        }
+    };
+    let table = report.table();
+    println!("\n{table}");
+    let findings = report.findings();
+    for finding in &findings {
+        println!("{finding}");
+    }
+    (table, Outcome { passed: findings.is_empty(), note: report.note(seeds) })
 }
 
 /// Builds the workspace in `compat`, starts the peers of its programs, runs them, and writes down what they said.

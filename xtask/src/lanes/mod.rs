@@ -9,6 +9,7 @@
 //! | `sanitizers` | AddressSanitizer, ThreadSanitizer |
 //! | `miri` | Miri, and tests of what replaces the calls that it lacks |
 //! | `machines` | aarch64, the oldest Rust |
+//! | `worlds` | simulated worlds |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
@@ -29,9 +30,10 @@ mod models;
 mod outcome;
 mod sanitizers;
 mod tools;
+mod worlds;
 
 pub(crate) use browser::write_pictures;
-pub(crate) use compatibility::{record_api, run_suites, run_switch};
+pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
 pub(crate) use demos::write_demos;
 pub(crate) use models::run_shuttle;
 
@@ -116,7 +118,16 @@ pub(crate) const DEEP: &[Lane] = &[
         run: mutants,
     },
     Lane { name: "random", purpose: "random programs on whole runtimes, 100,000 seeds", run: random },
-    Lane { name: "worlds", purpose: "1,000 simulated worlds, each of them twice: the same events", run: worlds },
+    Lane {
+        name: "worlds",
+        purpose: "1,000 simulated worlds, each of them twice, and in builds that differ: the same events",
+        run: worlds::worlds,
+    },
+    Lane {
+        name: "sim-libc",
+        purpose: "std's time and random numbers in worlds, with each way of linking",
+        run: worlds::sim_libc,
+    },
     Lane { name: "soak", purpose: "a service under load for five minutes: nothing lost, resources flat", run: soak },
     Lane {
         name: "attach",
@@ -139,6 +150,11 @@ pub(crate) const DEEP: &[Lane] = &[
         name: "suites-unstable",
         purpose: "Tokio's own tests with `tokio_unstable`",
         run: compatibility::unstable_suites,
+    },
+    Lane {
+        name: "suites-in-world",
+        purpose: "Tokio's own tests in simulated worlds, each seed in two processes: the same events",
+        run: compatibility::suites_in_world,
     },
     Lane {
         name: "compat",
@@ -439,13 +455,6 @@ fn random_from(root: &Path, seeds: u64, from: u64) -> Outcome {
     command.env("REDD_SEEDS", seeds.to_string()).env("REDD_FROM", from.to_string()).stderr(Stdio::null());
     let count = run_tests(&mut command);
     Outcome { passed: count.succeeded && count.cases > 0, note: format!("programs: {count}, from seed {from}") }
-}
-
-/// In release, whose hashes are those of the debug builds of `ci`.
-fn worlds(root: &Path) -> Outcome {
-    let arguments = ["test", "--release", "-p", "redd", "--test", "sim_hash", "--test", "sim"];
-    let count = run_tests(cargo(root, &arguments).env("REDD_WORLDS", "1000"));
-    Outcome { passed: count.succeeded && count.passed > 0, note: count.to_string() }
 }
 
 fn soak(root: &Path) -> Outcome {

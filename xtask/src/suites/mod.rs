@@ -1,19 +1,22 @@
 //! The tests of Tokio and its companions on the facade. The lane unpacks their packages from the registry into the
 //! target folder. This repository has only the names of some, in `compat/known-failures.txt`.
 //!
-//! Called by the lanes `suites`, `suites-unstable`, `compat` and `switch`.
+//! Called by the lanes `suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`.
 //!
 //! # Why not otherwise
 //! `cargo test` would run the tests of a file in one process, where a test that hangs or aborts ends the others, too.
 
 mod report;
 mod run;
+mod worlds;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use report::Report;
 use serde_json::Value;
+
+pub(crate) use worlds::{ENOUGH_SEEDS, run as run_in_worlds};
 
 /// A package whose tests are run.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ enum Kind {
     Tests,
     /// Its test programs, with `--cfg tokio_unstable`.
     UnstableTests,
+    /// Its test programs, in simulated worlds.
+    WorldTests,
     /// The examples in its documentation.
     Examples,
 }
@@ -66,6 +71,13 @@ pub(crate) const UNSTABLE: &[Suite] = &[Suite {
     features: "full,test-util,tracing,taskdump,schedule-latency",
     kind: Kind::UnstableTests,
 }];
+
+/// What runs in simulated worlds. Each has a folder of its own.
+pub(crate) const IN_WORLD: &[Suite] = &[
+    Suite { name: "world-tokio", kind: Kind::WorldTests, ..STABLE[0] },
+    Suite { name: "world-tokio-util", kind: Kind::WorldTests, ..STABLE[1] },
+    Suite { name: "world-tokio-stream", kind: Kind::WorldTests, ..STABLE[2] },
+];
 
 /// Names of tests that fail, one a line, each with the reason.
 const KNOWN: &str = "compat/known-failures.txt";
@@ -131,6 +143,10 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
     if suite.is_of_the_facade() && suite.kind != Kind::Examples {
         call(Command::new("rm").arg("-r").arg(folder.join("src")), "take the library away")?;
         write(&folder.join("src/lib.rs"), "")?;
+        set_time(&folder.join("src/lib.rs"), std::time::UNIX_EPOCH)?;
+    }
+    if suite.kind == Kind::WorldTests {
+        link_libc(&folder)?;
     }
     let locked = target.join(format!("{}.lock", suite.name));
     if locked.exists() {
@@ -146,6 +162,24 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
     } else {
         Err(format!("{}: its lock file names a `tokio` that is not the facade", suite.name))
     }
+}
+
+/// Links each test with `redd-sim-libc`, so that std's clock and sleeps are those of its world.
+fn link_libc(folder: &Path) -> Result<(), String> {
+    for name in test_files(folder)? {
+        let path = folder.join(format!("tests/{name}.rs"));
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let times = std::fs::metadata(&path).and_then(|file| file.modified());
+        write(&path, &format!("{text}\nuse redd_sim_libc as _;\n"))?;
+        set_time(&path, times.map_err(|error| format!("{}: {error}", path.display()))?)?;
+    }
+    Ok(())
+}
+
+/// Sets the time of a file that was written again: what has not changed is not built again.
+fn set_time(path: &Path, time: std::time::SystemTime) -> Result<(), String> {
+    let file = std::fs::File::options().write(true).open(path);
+    file.and_then(|file| file.set_modified(time)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The package's manifest with the patch; that of Tokio itself, which cannot depend on its own name, under another.
@@ -165,6 +199,10 @@ fn own_manifest(manifest: &str, suite: &Suite, facade: &Path) -> String {
     } else {
         manifest.to_owned()
     };
+    if suite.kind == Kind::WorldTests {
+        let libc = facade.with_file_name("redd-sim-libc");
+        own.push_str(&format!("\n[dev-dependencies.redd-sim-libc]\npath = \"{}\"\n", libc.display()));
+    }
     own.push_str(&format!("\n[workspace]\n\n[patch.crates-io]\ntokio = {{ path = \"{}\" }}\n", facade.display()));
     own
 }
@@ -184,15 +222,17 @@ struct Programs {
 }
 
 fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String> {
+    let mut names = test_files(folder)?;
     let mut command = cargo(folder);
-    command.args([
-        "build",
-        "--tests",
-        "--keep-going",
-        "--message-format=json-render-diagnostics",
-        "--features",
-        suite.features,
-    ]);
+    command.args(["build", "--keep-going", "--message-format=json-render-diagnostics", "--features", suite.features]);
+    if suite.kind == Kind::WorldTests {
+        names.retain(|name| report::has_world(suite.name, name));
+        for name in &names {
+            command.args(["--test", name]);
+        }
+    } else {
+        command.arg("--tests");
+    }
     set_flags(&mut command, target, suite);
     println!("building the tests of {}", suite.name);
     let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
@@ -208,7 +248,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
         }
     }
     let mut missing: Vec<_> =
-        test_files(folder)?.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
+        names.into_iter().filter(|name| built.iter().all(|program| program.name != *name)).collect();
     missing.sort_unstable();
     if built.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -226,6 +266,7 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
 fn set_flags(command: &mut Command, target: &Path, suite: &Suite) {
     let (flags, folder) = match suite.kind {
         Kind::UnstableTests => ("--cap-lints=allow --cfg tokio_unstable", "unstable"),
+        Kind::WorldTests => ("--cap-lints=allow --cfg redd_suite_in_world", "world"),
         Kind::Tests | Kind::Examples => ("--cap-lints=allow", "stable"),
     };
     command.env("RUSTFLAGS", flags).env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
@@ -318,6 +359,15 @@ mod tests {
         assert_eq!(
             own,
             "[package]\nname = \"tokio-util\"\n\n[workspace]\n\n[patch.crates-io]\ntokio = { path = \"/facade\" }\n"
+        );
+    }
+
+    #[test]
+    fn tests_in_worlds_get_the_library_of_their_clock() {
+        let own = own_manifest("[package]\nname = \"tokio-util\"\n", &IN_WORLD[1], Path::new("/folder/tokio"));
+        assert!(
+            own.contains("\n[dev-dependencies.redd-sim-libc]\npath = \"/folder/redd-sim-libc\"\n\n[workspace]\n"),
+            "{own}"
         );
     }
 

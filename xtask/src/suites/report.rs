@@ -6,17 +6,43 @@ use std::collections::BTreeMap;
 
 use super::run::Verdict;
 
+/// Areas of Tokio's tests that do not run: no world has processes, signals are those of hosts, and tests of files make their
+/// directories with std, outside of the world's disk.
+const NOT_RUN: &[&str] = &["fs", "process", "signal"];
+
 /// A known failure is known by its whole name, or by the beginning of it before a `*`.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     suite: String,
-    test: String,
+    pub(super) test: String,
+    /// The reason.
+    pub(super) why: String,
     /// Whether it compares words of a message: such tests are counted apart.
     is_wording: bool,
 }
 
 impl Known {
-    fn is(&self, suite: &str, test: &str) -> bool {
+    /// Reads the lines `SUITE TEST: why`.
+    pub(super) fn read(lines: &str) -> Result<Vec<Self>, String> {
+        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let (name, why) =
+                    line.split_once(": ").ok_or_else(|| format!("a known failure without a reason: {line}"))?;
+                let (suite, test) =
+                    name.split_once(' ').ok_or_else(|| format!("a known failure without a test: {line}"))?;
+                let is_wording = why.starts_with("words");
+                Ok(Self { suite: suite.to_owned(), test: test.to_owned(), why: why.to_owned(), is_wording })
+            })
+            .collect()
+    }
+
+    /// The reason up to a colon: tests with one such reason are counted together.
+    pub(super) fn reason(&self) -> &str {
+        self.why.split_once(": ").map_or(&self.why, |(reason, _)| reason)
+    }
+
+    pub(super) fn is(&self, suite: &str, test: &str) -> bool {
         self.suite == suite
             && match self.test.split_once('*') {
                 None => self.test == test,
@@ -53,17 +79,7 @@ pub(crate) struct Sum {
 impl Report {
     /// Reads the known failures: `SUITE TEST: why` or, for the words of a message, `SUITE TEST: words…`.
     pub(super) fn new(known: &str) -> Result<Self, String> {
-        let lines = known.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let known = lines
-            .map(|line| {
-                let (name, why) =
-                    line.split_once(": ").ok_or_else(|| format!("a known failure without a reason: {line}"))?;
-                let (suite, test) =
-                    name.split_once(' ').ok_or_else(|| format!("a known failure without a test: {line}"))?;
-                let is_wording = why.starts_with("words");
-                Ok(Known { suite: suite.to_owned(), test: test.to_owned(), is_wording })
-            })
-            .collect::<Result<Vec<_>, String>>()?;
+        let known = Known::read(known)?;
         Ok(Self { known, tests: BTreeMap::new() })
     }
 
@@ -71,7 +87,9 @@ impl Report {
         let counters = self.tests.entry((suite, test.to_owned())).or_default();
         match verdict {
             Verdict::Passed => counters.passed += 1,
-            Verdict::Failed | Verdict::TookTooLong | Verdict::DoesNotCompile => counters.not += 1,
+            Verdict::Failed | Verdict::TookTooLong | Verdict::WorldFailed | Verdict::DoesNotCompile => {
+                counters.not += 1
+            }
         }
         if verdict != Verdict::Passed && self.find(suite, test).is_none() {
             println!("{suite}: {test}: {verdict:?}");
@@ -141,8 +159,13 @@ impl Report {
     }
 }
 
+/// Whether a file of tests runs in worlds.
+pub(super) fn has_world(suite: &str, file: &str) -> bool {
+    !NOT_RUN.contains(&area(suite, file))
+}
+
 /// Tokio's files are named after the area they test.
-fn area(suite: &str, test: &str) -> &'static str {
+pub(super) fn area(suite: &str, test: &str) -> &'static str {
     const AREAS: &[(&str, &[&str])] = &[
         ("fs", &["fs"]),
         ("io", &["io_", "buffered", "duplex_"]),
@@ -156,7 +179,7 @@ fn area(suite: &str, test: &str) -> &'static str {
         ("time", &["time_", "test_clock"]),
         ("tracing", &["tracing_"]),
     ];
-    if !suite.starts_with("tokio-") || suite == "tokio-unstable" {
+    if ["tokio", "tokio-unstable", "world-tokio"].contains(&suite) {
         let is_in = |starts: &[&str]| starts.iter().any(|start| test.starts_with(start));
         return AREAS.iter().find(|(_, starts)| is_in(starts)).map_or("other", |(name, _)| name);
     }

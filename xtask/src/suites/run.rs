@@ -27,12 +27,23 @@ pub(crate) enum Verdict {
     Failed,
     /// It was killed after a minute.
     TookTooLong,
+    /// It returned, but its simulated world has failed.
+    WorldFailed,
     /// Its whole file does not.
     DoesNotCompile,
 }
 
 /// Runs all tests of all programs that are not marked as ignored: `program::test`, and what came of it.
 pub(super) fn run(folder: &Path, programs: &[Program]) -> Result<Vec<(String, Verdict)>, String> {
+    run_each(folder, programs, |program, test| run_one(command(folder, program), test, LIMIT))
+}
+
+/// Calls `run` for all tests of all programs that are not marked as ignored, as many at once as there are processors.
+pub(super) fn run_each<T: Send>(
+    folder: &Path,
+    programs: &[Program],
+    run: impl Fn(&Program, &str) -> Result<T, String> + Sync,
+) -> Result<Vec<(String, T)>, String> {
     let mut queue = VecDeque::new();
     for program in programs {
         let ignored = list(folder, program, true)?;
@@ -46,7 +57,7 @@ pub(super) fn run(folder: &Path, programs: &[Program]) -> Result<Vec<(String, Ve
         for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some((program, test)) = locked(&queue).pop_front() {
-                    match run_one(folder, program, &test) {
+                    match run(program, &test) {
                         Ok(verdict) => locked(&verdicts).push((format!("{}::{test}", program.name), verdict)),
                         Err(error) => *locked(&failed) = Some(error),
                     }
@@ -64,7 +75,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn command(folder: &Path, program: &Program) -> Command {
+pub(super) fn command(folder: &Path, program: &Program) -> Command {
     let mut command = Command::new(&program.path);
     command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).stdin(Stdio::null());
     command
@@ -82,15 +93,16 @@ fn list(folder: &Path, program: &Program, ignored: bool) -> Result<Vec<String>, 
 }
 
 #[expect(clippy::disallowed_methods, reason = "a limit by the real clock; no async runtime is here")]
-fn run_one(folder: &Path, program: &Program, test: &str) -> Result<Verdict, String> {
-    let mut command = command(folder, program);
+pub(super) fn run_one(mut command: Command, test: &str, limit: Duration) -> Result<Verdict, String> {
     command.args(["--exact", test, "--nocapture"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("cannot start {}: {error}", program.path.display()))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", Path::new(command.get_program()).display()))?;
     let start = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(if status.success() { Verdict::Passed } else { Verdict::Failed }),
-            Ok(None) if start.elapsed() < LIMIT => std::thread::sleep(LOOK),
+            Ok(None) if start.elapsed() < limit => std::thread::sleep(LOOK),
             Ok(None) | Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();

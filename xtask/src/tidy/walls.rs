@@ -20,8 +20,12 @@ const LAYERS: &[&[&str]] = &[
     &["collections/", "task/id.rs"],
     &["observe/"],
     &["attach/"],
+    // The disks of simulated worlds: they take nothing but the foundations.
+    &["disk/"],
     // The engines: they know no task.
     &["time/clock.rs", "time/wheel.rs", "time/timers.rs"],
+    // The sockets of a simulated world. It knows no driver.
+    &["network/"],
     &["driver/"],
     &["current.rs"],
     &["task/"],
@@ -51,13 +55,15 @@ const LAYERS: &[&[&str]] = &[
 
 /// Rooms that use less than the order permits, besides themselves and [`FOUNDATIONS`].
 const NARROW: &[(&str, &[&str])] = &[
+    ("network/", &[]),
     ("task/", &["current.rs"]),
     ("sync/", &["current.rs", "task/mod.rs", "task/budget.rs", "task/current.rs", "task/waker.rs", "time/"]),
-    ("io/", &["task/mod.rs", "task/budget.rs", "blocking/"]),
+    ("io/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "blocking/"]),
     ("net/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "blocking/"]),
-    ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/"]),
-    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/"]),
-    ("process/", &["task/mod.rs", "task/budget.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
+    // In a world the names of Unix sockets are in the network.
+    ("fs/", &["task/mod.rs", "task/budget.rs", "io/", "blocking/", "sync/", "disk/", "network/"]),
+    ("signal/", &["task/mod.rs", "task/budget.rs", "driver/", "sync/", "group/", "sim/control.rs"]),
+    ("process/", &["task/mod.rs", "task/budget.rs", "task/refusal.rs", "io/", "driver/", "signal/", "net/", "sync/"]),
 ];
 
 /// Open to every room above them.

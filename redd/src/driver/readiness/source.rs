@@ -18,14 +18,17 @@ use super::state::{Direction, State};
 use crate::collections::wake_list::WakeList;
 use crate::current;
 use crate::driver::Driver;
-use crate::driver::errors::shutdown_error;
+use crate::driver::errors::{self, shutdown_error};
+use crate::driver::operations::{Socket, close_unregistered};
 use crate::io::ReadBuf;
 use crate::observe::waiting::{self, WaitKind};
 use crate::task::coop::{poll_proceed, poll_proceed_unless_foreign};
 use crate::task::current::id_or_zero;
+use crate::task::refusal::refused;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -74,7 +77,8 @@ impl Until {
 #[derive(Debug)]
 pub(crate) struct Registration {
     driver: Arc<Driver>,
-    fd: RawFd,
+    /// The descriptor, or in a simulated world the number of the socket. Negative after `deregister`.
+    number: RawFd,
     index: u32,
     generation: u32,
 }
@@ -90,9 +94,24 @@ impl Registration {
         Self::new_with_driver(current_driver(), fd, interest)
     }
 
+    #[track_caller]
     pub(crate) fn new_with_driver(driver: Arc<Driver>, fd: RawFd, interest: Interest) -> io::Result<Self> {
+        if driver.is_simulated() {
+            return Err(refused(errors::not_simulated(fd)));
+        }
         let (index, generation) = driver.register(fd, interest)?;
-        Ok(Self { driver, fd, index, generation })
+        Ok(Self { driver, number: fd, index, generation })
+    }
+
+    /// As [`new`](Self::new), for a socket of `net`.
+    #[track_caller]
+    fn of_socket(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Self> {
+        let driver = current_driver();
+        match driver.register_socket(fd, interest) {
+            Ok((number, index, generation)) => Ok(Self { driver, number, index, generation }),
+            Err(error) if driver.is_simulated() && error.kind() == io::ErrorKind::Unsupported => Err(refused(error)),
+            Err(error) => Err(error),
+        }
     }
 
     fn slot(&self) -> &'static IoSlot {
@@ -104,9 +123,8 @@ impl Registration {
     }
 
     /// Removes the descriptor from epoll, and returns the error that a drop ignores.
-    pub(crate) fn deregister(self) -> io::Result<()> {
-        self.driver.epoll.delete(self.fd)
-        // The drop tries once more. It ignores the error that the descriptor is not there.
+    pub(crate) fn deregister(mut self) -> io::Result<()> {
+        self.driver.forget(std::mem::replace(&mut self.number, -1))
     }
 
     /// Waits with `wait` until `until` holds.
@@ -190,8 +208,39 @@ impl Registration {
     /// Runs `f` if `interest` is ready or was never tried, and clears the readiness if `f` would block. It does not
     /// wait for a first event, which may be a turn of the driver away (`try-first`). It never waits, so it also works
     /// after the shutdown of the runtime, while the last known readiness lasts.
-    pub(crate) fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.try_io_when(Until::WorthTrying, interest, f)
+    pub(crate) fn try_io<R>(&self, interest: Interest, mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        self.try_io_when(Until::WorthTrying, interest, || retry_interrupted(&mut f))
+    }
+
+    /// As [`try_io`](Self::try_io), for a closure of the program. Refused in a world, because the closure would use the shadow of the
+    /// socket.
+    #[track_caller]
+    pub(crate) fn try_user_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
+        match self.refuse_user_io() {
+            Some(error) => Err(error),
+            None => self.try_io_when(Until::WorthTrying, interest, f),
+        }
+    }
+
+    /// As [`async_io`](Self::async_io), for a closure of the program. Refused as in [`try_user_io`](Self::try_user_io).
+    #[track_caller]
+    pub(crate) fn async_user_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        let refusal = self.refuse_user_io();
+        async move {
+            match refusal {
+                Some(error) => Err(error),
+                None => self.async_io(interest, f).await,
+            }
+        }
+    }
+
+    #[track_caller]
+    fn refuse_user_io(&self) -> Option<io::Error> {
+        if self.driver.is_simulated() { Some(refused(errors::user_io())) } else { None }
     }
 
     /// As [`try_io`](Self::try_io), but only after an event, because it is not known what `f` does.
@@ -216,6 +265,8 @@ impl Registration {
 
     /// Tries `f`, and waits for `direction` each time that it would block. `f` gets the readiness that was seen before
     /// the try.
+    // Inlined, as `poll_until` is.
+    #[inline(always)]
     pub(crate) fn poll_io<R>(
         &self,
         cx: &mut Context<'_>,
@@ -273,8 +324,10 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // `leave-before-close`. If user code has closed the descriptor already, epoll has removed it by then.
-        let _ = self.driver.epoll.delete(self.fd);
+        // `leave-before-close`
+        if self.number >= 0 {
+            self.driver.close(self.number);
+        }
         self.driver.end_use(self.index, self.generation);
     }
 }
@@ -294,6 +347,8 @@ fn would_block<R>(result: &io::Result<R>) -> bool {
     result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
+// Inlined, as `poll_until` is.
+#[inline(always)]
 fn retry_interrupted<R>(mut f: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match f() {
@@ -424,8 +479,6 @@ impl<R: Registered> Drop for Readiness<R> {
 pub(crate) enum Short {
     /// Nothing is left for now. For pipes: it saves the call that would return `WouldBlock`.
     WouldBlock,
-    /// The same for TCP streams, whose own system call costs 45 ns less than `read`.
-    SocketWouldBlock,
     /// Nothing: Unix streams stop at ancillary data, and terminals at the end of a line.
     Nothing,
 }
@@ -437,9 +490,13 @@ pub(crate) struct Source<S> {
     io: S,
 }
 
-/// Shows the descriptor alone, which is what programs log.
+/// Shows the descriptor alone, which is what programs log. A simulated socket is shown with its addresses in the world.
 impl<S: fmt::Debug> fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Registration { driver, number, .. } = &self.registration;
+        if driver.is_simulated() {
+            return f.write_str(driver.describe(*number).as_deref().unwrap_or("a socket that was closed"));
+        }
         self.io.fmt(f)
     }
 }
@@ -451,6 +508,7 @@ impl<S: AsFd> Source<S> {
         Self::new_with_driver(current_driver(), io, interest)
     }
 
+    #[track_caller]
     pub(crate) fn new_with_driver(driver: Arc<Driver>, io: S, interest: Interest) -> io::Result<Self> {
         let fd = io.as_fd().as_raw_fd();
         Ok(Self { registration: Registration::new_with_driver(driver, fd, interest)?, io })
@@ -473,21 +531,31 @@ impl<S> Source<S> {
     where
         S: AsFd,
     {
-        // SAFETY: the system writes initialised bytes into it, or nothing.
+        debug_assert!(!self.registration.driver.is_simulated(), "a simulated socket is read by `poll_recv`");
+        self.poll_fill(cx, buf, short, |unfilled| crate::sys::read_uninit(self.io.as_fd(), unfilled))
+    }
+
+    /// As [`poll_read`](Self::poll_read), with a read that initialises as many bytes as it returns.
+    // Inlined into each kind of read, as the wait is.
+    #[inline(always)]
+    fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        short: Short,
+        read: impl Fn(&mut [MaybeUninit<u8>]) -> io::Result<usize>,
+    ) -> Poll<io::Result<()>> {
+        // SAFETY: `read` writes initialised bytes into it, or nothing.
         let unfilled = unsafe { buf.unfilled_mut() };
         let read = ready!(self.registration.poll_io(cx, Direction::Read, |seen| {
-            let fd = self.io.as_fd();
-            let read = match short {
-                Short::SocketWouldBlock => crate::sys::recv_uninit(fd, unfilled)?,
-                Short::WouldBlock | Short::Nothing => crate::sys::read_uninit(fd, unfilled)?,
-            };
+            let read = read(unfilled)?;
             if short != Short::Nothing && 0 < read && read < unfilled.len() {
                 // `clear-what-was-seen`. A closed bit stays, because the end comes after these bytes.
                 self.registration.slot().clear(seen, Ready::READABLE);
             }
             Ok(read)
         }))?;
-        // SAFETY: the system has written the first `read` bytes of it.
+        // SAFETY: `read` has written the first `read` bytes of it.
         unsafe { buf.assume_init(read) };
         buf.advance(read);
         Poll::Ready(Ok(()))
@@ -498,7 +566,7 @@ impl<S> Source<S> {
     where
         &'a S: Write,
     {
-        self.poll_short_write(cx, buf.len(), |mut io| io.write(buf))
+        self.poll_short_write(cx, buf.len(), || self.checked_write(|mut io| io.write(buf)))
     }
 
     /// Writes as much of several buffers as the system accepts.
@@ -511,24 +579,66 @@ impl<S> Source<S> {
         &'a S: Write,
     {
         let len = bufs.iter().map(|buf| buf.len()).sum();
-        self.poll_short_write(cx, len, |mut io| io.write_vectored(bufs))
+        self.poll_short_write(cx, len, || self.checked_write(|mut io| io.write_vectored(bufs)))
+    }
+
+    fn checked_write<'a>(&'a self, write: impl FnOnce(&'a S) -> io::Result<usize>) -> io::Result<usize> {
+        debug_assert!(!self.registration.driver.is_simulated(), "a simulated socket is written by `poll_send`");
+        crate::sys::faults::check(crate::sys::faults::Call::Write)?;
+        write(&self.io)
     }
 
     /// A write of `len` bytes in all. A shorter one has filled the system's buffer, so the next one waits at once.
-    fn poll_short_write<'a>(
-        &'a self,
+    #[inline]
+    fn poll_short_write(
+        &self,
         cx: &mut Context<'_>,
         len: usize,
-        mut write: impl FnMut(&'a S) -> io::Result<usize>,
+        write: impl Fn() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         self.registration.poll_io(cx, Direction::Write, |seen| {
-            crate::sys::faults::check(crate::sys::faults::Call::Write)?;
-            let written = write(&self.io)?;
+            let written = write()?;
             if 0 < written && written < len {
                 self.registration.slot().clear(seen, Ready::WRITABLE);
             }
             Ok(written)
         })
+    }
+}
+
+/// Streams of sockets: their operations are those of `operations`.
+impl<S: AsFd> Source<S> {
+    /// Registers a socket, which must not block.
+    #[track_caller]
+    pub(crate) fn of_socket(io: S, interest: Interest) -> io::Result<Self> {
+        match Registration::of_socket(io.as_fd(), interest) {
+            Ok(registration) => Ok(Self { registration, io }),
+            Err(error) => {
+                close_unregistered(io.as_fd());
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn socket(&self) -> Socket<'_> {
+        Socket::new(&self.registration.driver, self.registration.number, self.io.as_fd())
+    }
+
+    /// As [`poll_read`](Self::poll_read), for a socket.
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, short: Short) -> Poll<io::Result<()>> {
+        self.poll_fill(cx, buf, short, |unfilled| self.socket().read(unfilled))
+    }
+
+    /// As [`poll_write`](Self::poll_write), for a socket.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_short_write(cx, buf.len(), || self.socket().send(buf))
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), for a socket.
+    pub(crate) fn poll_send_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        self.poll_short_write(cx, len, || self.socket().send_vectored(bufs))
     }
 }
 

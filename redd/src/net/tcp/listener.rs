@@ -5,12 +5,12 @@
 use super::TcpStream;
 use super::open::open;
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::state::Direction;
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::observe::waiting::located;
-use crate::sys;
-use socket2::{Domain, SockAddr, Socket};
+use socket2::{Domain, SockAddr};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -61,7 +61,7 @@ impl TcpListener {
             let addresses = addr::resolve_for_a_unit(&addr).await?;
             addr::first_success(addresses, |address| {
                 let socket = open(Domain::for_address(address))?;
-                socket.set_reuse_address(true)?;
+                socket.options().set_reuse_address(true)?;
                 socket.bind(&address.into())?;
                 Self::listen(socket, BACKLOG)
             })
@@ -70,9 +70,9 @@ impl TcpListener {
 
     /// Makes a bound socket listen.
     #[track_caller]
-    pub(super) fn listen(socket: Socket, backlog: u32) -> io::Result<Self> {
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Self::from_std(socket.into())
+    pub(super) fn listen(socket: NewSocket, backlog: u32) -> io::Result<Self> {
+        socket.listen(backlog)?;
+        Self::from_std(socket.into_std())
     }
 
     /// Waits for a connection, and returns it with the address of the peer.
@@ -110,7 +110,7 @@ impl TcpListener {
     #[track_caller]
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> {
         located(async move {
-            let accept = || sys::net::accept(self.as_fd());
+            let accept = || self.io.socket().accept();
             stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
         })
     }
@@ -120,7 +120,7 @@ impl TcpListener {
     /// # Errors
     /// Those of [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        let accept = || sys::net::accept(self.as_fd());
+        let accept = || self.io.socket().accept();
         let accepted = ready!(self.io.registration().poll_io(cx, Direction::Read, |_| accept()))?;
         Poll::Ready(stream(accepted))
     }
@@ -140,7 +140,7 @@ impl TcpListener {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        addr::ip(self.io.socket().local_addr()?)
     }
 
     /// Returns how many hops the packets of accepted connections may make (`IP_TTL`).
@@ -183,7 +183,7 @@ impl TcpListener {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::TcpListener) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.
@@ -196,7 +196,7 @@ impl TcpListener {
 }
 
 /// Registers an accepted connection.
-fn stream((socket, peer): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+fn stream((socket, peer): (NewSocket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
     // A listener that was made from a descriptor of another family has peers of that family.
     let peer = peer.as_socket().ok_or_else(|| {
         io::Error::other(

@@ -2,10 +2,11 @@
 //!
 //! Called by `listener`, `socket` and `stream`.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use crate::driver::operations::NewSocket;
+use socket2::{Domain, Protocol, Type};
 use std::io;
 
 /// Opens a non-blocking TCP socket.
-pub(super) fn open(domain: Domain) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))
+pub(super) fn open(domain: Domain) -> io::Result<NewSocket> {
+    NewSocket::open(domain, Type::STREAM, Some(Protocol::TCP))
 }

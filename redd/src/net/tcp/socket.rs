@@ -6,6 +6,7 @@
 
 use super::open::open;
 use super::{TcpListener, TcpStream};
+use crate::driver::operations::NewSocket;
 use crate::observe::waiting::located;
 use socket2::{Domain, Socket};
 use std::fmt;
@@ -31,7 +32,7 @@ use std::time::Duration;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub struct TcpSocket {
-    socket: Socket,
+    socket: NewSocket,
 }
 
 impl TcpSocket {
@@ -59,7 +60,7 @@ impl TcpSocket {
     ///
     /// - It is meant for a connected socket. [`connect`](Self::connect) on a connected one is an error.
     pub fn from_std_stream(stream: std::net::TcpStream) -> Self {
-        Self { socket: stream.into() }
+        Self { socket: Socket::from(stream).into() }
     }
 
     /// Returns whether an idle connection is probed (`SO_KEEPALIVE`).
@@ -67,7 +68,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn keepalive(&self) -> io::Result<bool> {
-        self.socket.keepalive()
+        self.socket.options().keepalive()
     }
 
     /// Sets whether an idle connection is probed (`SO_KEEPALIVE`).
@@ -86,7 +87,7 @@ impl TcpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_keepalive(&self, value: bool) -> io::Result<()> {
-        self.socket.set_keepalive(value)
+        self.socket.options().set_keepalive(value)
     }
 
     /// Returns whether its address may be bound again while old connections fade out (`SO_REUSEADDR`).
@@ -94,7 +95,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        self.socket.reuse_address()
+        self.socket.options().reuse_address()
     }
 
     /// Sets whether its address may be bound again while old connections fade out (`SO_REUSEADDR`).
@@ -113,7 +114,7 @@ impl TcpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_reuseaddr(&self, value: bool) -> io::Result<()> {
-        self.socket.set_reuse_address(value)
+        self.socket.options().set_reuse_address(value)
     }
 
     /// Returns whether several sockets may listen on its address (`SO_REUSEPORT`).
@@ -121,7 +122,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn reuseport(&self) -> io::Result<bool> {
-        self.socket.reuse_port()
+        self.socket.options().reuse_port()
     }
 
     /// Sets whether several sockets may listen on its address (`SO_REUSEPORT`).
@@ -140,7 +141,7 @@ impl TcpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_reuseport(&self, value: bool) -> io::Result<()> {
-        self.socket.set_reuse_port(value)
+        self.socket.options().set_reuse_port(value)
     }
 
     /// Returns whether small writes are sent at once (`TCP_NODELAY`).
@@ -148,7 +149,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.socket.tcp_nodelay()
+        self.socket.options().tcp_nodelay()
     }
 
     /// Sets whether small writes are sent at once (`TCP_NODELAY`).
@@ -167,7 +168,7 @@ impl TcpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_nodelay(&self, value: bool) -> io::Result<()> {
-        self.socket.set_tcp_nodelay(value)
+        self.socket.options().set_tcp_nodelay(value)
     }
 
     /// Returns how long dropping the stream blocks the thread until written bytes are delivered (`SO_LINGER`). `None` delivers in
@@ -176,7 +177,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        self.socket.linger()
+        self.socket.options().linger()
     }
 
     /// Sets how long dropping the stream blocks the thread until written bytes are delivered (`SO_LINGER`). `None` delivers in
@@ -185,7 +186,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn set_linger(&self, value: Option<Duration>) -> io::Result<()> {
-        self.socket.set_linger(value)
+        self.socket.options().set_linger(value)
     }
 
     /// Returns the type of service of IPv4 packets (`IP_TOS`).
@@ -193,7 +194,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn tos_v4(&self) -> io::Result<u32> {
-        self.socket.tos_v4()
+        self.socket.options().tos_v4()
     }
 
     /// Sets the type of service of IPv4 packets (`IP_TOS`).
@@ -201,7 +202,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn set_tos_v4(&self, value: u32) -> io::Result<()> {
-        self.socket.set_tos_v4(value)
+        self.socket.options().set_tos_v4(value)
     }
 
     /// Returns the traffic class of IPv6 packets (`IPV6_TCLASS`).
@@ -209,7 +210,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.socket.tclass_v6()
+        self.socket.options().tclass_v6()
     }
 
     /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
@@ -217,7 +218,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the socket does not have this option.
     pub fn set_tclass_v6(&self, value: u32) -> io::Result<()> {
-        self.socket.set_tclass_v6(value)
+        self.socket.options().set_tclass_v6(value)
     }
 
     /// Returns the network device that the socket is bound to (`SO_BINDTODEVICE`), if any.
@@ -225,7 +226,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
-        self.socket.device()
+        self.socket.options().device()
     }
 
     /// Binds the socket to a network device by name, or to none.
@@ -234,7 +235,7 @@ impl TcpSocket {
     /// `ENODEV` if there is no such device, and [`PermissionDenied`](io::ErrorKind::PermissionDenied) where it needs
     /// `CAP_NET_RAW`.
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        self.socket.bind_device(interface)
+        self.socket.options().bind_device(interface)
     }
 
     /// The name of [`tos_v4`](Self::tos_v4) in earlier versions of Tokio.
@@ -256,7 +257,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.socket.set_linger(Some(Duration::ZERO))
+        self.socket.options().set_linger(Some(Duration::ZERO))
     }
 
     /// Returns the size of the send buffer in bytes, with the overhead of the kernel (`SO_SNDBUF`; Linux doubles the size that
@@ -265,7 +266,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        self.socket.send_buffer_size().map(saturate)
+        self.socket.options().send_buffer_size().map(saturate)
     }
 
     /// Sets the size of the send buffer in bytes. The kernel keeps it within its limits.
@@ -284,7 +285,7 @@ impl TcpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.socket.set_send_buffer_size(bytes as usize)
+        self.socket.options().set_send_buffer_size(bytes as usize)
     }
 
     /// Returns the size of the receive buffer in bytes, with the overhead of the kernel (`SO_RCVBUF`; Linux doubles the size
@@ -293,7 +294,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        self.socket.recv_buffer_size().map(saturate)
+        self.socket.options().recv_buffer_size().map(saturate)
     }
 
     /// Sets the size of the receive buffer in bytes. The kernel keeps it within its limits.
@@ -301,7 +302,7 @@ impl TcpSocket {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.socket.set_recv_buffer_size(bytes as usize)
+        self.socket.options().set_recv_buffer_size(bytes as usize)
     }
 
     /// Returns the address that it is bound to.
@@ -386,19 +387,19 @@ impl AsFd for TcpSocket {
 
 impl AsRawFd for TcpSocket {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.socket.options().as_raw_fd()
     }
 }
 
 impl fmt::Debug for TcpSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket.fmt(f)
+        self.socket.options().fmt(f)
     }
 }
 
 impl IntoRawFd for TcpSocket {
     fn into_raw_fd(self) -> RawFd {
-        self.socket.into_raw_fd()
+        self.socket.into_std::<Socket>().into_raw_fd()
     }
 }
 
@@ -410,6 +411,6 @@ impl FromRawFd for TcpSocket {
     unsafe fn from_raw_fd(fd: RawFd) -> Self {
         // SAFETY: by the safety contract, which is that of `Socket`.
         let socket = unsafe { Socket::from_raw_fd(fd) };
-        Self { socket }
+        Self { socket: socket.into() }
     }
 }

@@ -14,13 +14,11 @@ use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::observe::waiting::located;
 use crate::primitives::Arc;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -161,7 +159,7 @@ impl ReadHalf<'_> {
     /// the peer has reset the connection.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -171,7 +169,7 @@ impl ReadHalf<'_> {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -181,7 +179,7 @@ impl ReadHalf<'_> {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -243,7 +241,7 @@ impl AsRef<TcpStream> for ReadHalf<'_> {
 
 impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, TcpStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, TcpStream::SHORT)
     }
 }
 
@@ -271,7 +269,7 @@ impl WriteHalf<'_> {
     /// longer reads.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -281,7 +279,7 @@ impl WriteHalf<'_> {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -326,7 +324,7 @@ impl AsRef<TcpStream> for WriteHalf<'_> {
 
 impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -334,7 +332,7 @@ impl AsyncWrite for WriteHalf<'_> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -441,7 +439,7 @@ impl OwnedReadHalf {
     /// the peer has reset the connection.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -451,7 +449,7 @@ impl OwnedReadHalf {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -461,7 +459,7 @@ impl OwnedReadHalf {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -523,7 +521,7 @@ impl AsRef<TcpStream> for OwnedReadHalf {
 
 impl AsyncRead for OwnedReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, TcpStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, TcpStream::SHORT)
     }
 }
 
@@ -583,7 +581,7 @@ impl OwnedWriteHalf {
     /// longer reads.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -593,7 +591,7 @@ impl OwnedWriteHalf {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -638,7 +636,7 @@ impl AsRef<TcpStream> for OwnedWriteHalf {
 
 impl AsyncWrite for OwnedWriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -646,7 +644,7 @@ impl AsyncWrite for OwnedWriteHalf {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -6,6 +6,7 @@
 
 use super::open::open;
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
 use crate::driver::readiness::state::Direction;
@@ -13,14 +14,12 @@ use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::fill;
 use crate::observe::waiting::located;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use crate::task::coop::consume_budget;
 use bytes::BufMut;
-use socket2::{Domain, SockAddr, SockRef, Socket};
+use socket2::{Domain, SockAddr, SockRef};
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -146,8 +145,9 @@ impl TcpStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(interest, f)
+        self.io.registration().try_user_io(interest, f)
     }
 
     /// Runs `f` until it returns anything but `WouldBlock`, and waits for `interest` in between.
@@ -182,7 +182,7 @@ impl TcpStream {
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        located(async move { self.io.registration().async_io(interest, f).await })
+        located(self.io.registration().async_user_io(interest, f))
     }
 
     /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
@@ -301,7 +301,7 @@ impl TcpStream {
     /// ```
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -327,7 +327,7 @@ impl TcpStream {
     /// ```
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -337,7 +337,7 @@ impl TcpStream {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -362,7 +362,7 @@ impl TcpStream {
     /// ```
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -372,7 +372,7 @@ impl TcpStream {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -404,7 +404,7 @@ impl TcpStream {
     #[track_caller]
     pub fn peek(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
         located(async move {
-            let peek = || self.io.peek(buf);
+            let peek = || self.io.socket().peek(buf);
             self.io.registration().async_io(Interest::READABLE, peek).await
         })
     }
@@ -415,7 +415,7 @@ impl TcpStream {
     /// Those of [`peek`](Self::peek).
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let (len, _) = fill::append(&self.io, buf, Fill::Peek)?;
+            let (len, _) = fill::append(self.io.socket(), buf, Fill::Peek)?;
             Ok(len)
         })
     }
@@ -425,7 +425,7 @@ impl TcpStream {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr()
+        addr::ip(self.io.socket().local_addr()?)
     }
 
     /// Returns the address of the peer.
@@ -445,7 +445,7 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr()
+        addr::ip(self.io.socket().peer_addr()?)
     }
 
     /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
@@ -453,7 +453,7 @@ impl TcpStream {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        self.io.socket().take_error()
     }
 
     /// Sets a linger time of zero. Dropping the stream then resets the connection and discards undelivered bytes. It does not block.
@@ -573,7 +573,7 @@ impl TcpStream {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::TcpStream) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.
@@ -585,16 +585,16 @@ impl TcpStream {
     }
 
     /// What a short read proves: it returned fewer bytes than the buffer has room for, so no more are available now.
-    pub(crate) const SHORT: Short = Short::SocketWouldBlock;
+    pub(crate) const SHORT: Short = Short::WouldBlock;
 
-    pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
-        if let Err(error) = sys::net::connect(&socket, &address) {
+    pub(super) async fn connect_socket(socket: NewSocket, address: SockAddr) -> io::Result<Self> {
+        if let Err(error) = socket.connect(&address) {
             // A peer that refuses at once must not let a loop of attempts run without yielding.
             consume_budget().await;
             return Err(error);
         }
         // Registered only now: before it connects, a socket looks hung up.
-        let stream = Self::from_std(socket.into())?;
+        let stream = Self::from_std(socket.into_std())?;
         stream.writable().await?;
         match stream.take_error()? {
             None => Ok(stream),
@@ -604,15 +604,15 @@ impl TcpStream {
 
     /// A stream that a listener has accepted. It counts as readable until a read finds nothing, as in Tokio: the first
     /// request has mostly arrived already.
-    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
-        let stream = Self::from_std(socket.into())?;
+    pub(super) fn accepted(socket: NewSocket) -> io::Result<Self> {
+        let stream = Self::from_std(socket.into_std())?;
         stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
         Ok(stream)
     }
 
     /// A connection that the peer has reset counts as shut down.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        match self.io.shutdown(Shutdown::Write) {
+        match self.io.socket().shutdown(Shutdown::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
@@ -648,13 +648,13 @@ impl fmt::Debug for TcpStream {
 
 impl AsyncRead for TcpStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_read(cx, buf, Self::SHORT)
+        self.io.poll_recv(cx, buf, Self::SHORT)
     }
 }
 
 impl AsyncWrite for TcpStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_write(cx, buf)
+        self.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -662,7 +662,7 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_write_vectored(cx, bufs)
+        self.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -6,16 +6,15 @@ use super::SocketAddr;
 use super::addr::{from_path, to_system};
 use super::open::open;
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::state::Direction;
 use crate::io::ReadBuf;
 use crate::net::fill;
 use crate::observe::waiting::located;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{SockAddr, Type};
 use std::fmt;
 use std::io;
 use std::net::Shutdown;
@@ -61,7 +60,7 @@ impl UnixDatagram {
     {
         let socket = open(Type::DGRAM)?;
         socket.bind(&to_system(&from_path(path.as_ref())?)?)?;
-        Self::from_std(socket.into())
+        Self::from_std(socket.into_std())
     }
 
     /// Makes a socket without an address. It can send, and receive from the socket that it is connected to.
@@ -73,7 +72,7 @@ impl UnixDatagram {
     /// `EMFILE` or `ENFILE` if the process or the system has no descriptor left.
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
-        Self::from_std(open(Type::DGRAM)?.into())
+        Self::from_std(open(Type::DGRAM)?.into_std())
     }
 
     /// Connects it to a peer: `send` and `recv` then concern that peer alone.
@@ -96,7 +95,7 @@ impl UnixDatagram {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        self.io.connect_addr(&from_path(path.as_ref())?)
+        self.io.socket().connect_datagram(&to_system(&from_path(path.as_ref())?)?)
     }
 
     /// Makes two sockets that are connected to each other.
@@ -120,8 +119,8 @@ impl UnixDatagram {
     /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = Socket::pair(Domain::UNIX, Type::DGRAM.nonblocking(), None)?;
-        let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
+        let (left, right) = NewSocket::pair(Type::DGRAM)?;
+        let (left, right) = (Self::from_std(left.into_std())?, Self::from_std(right.into_std())?);
         // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
         left.io.registration().assume(Ready::WRITABLE);
         right.io.registration().assume(Ready::WRITABLE);
@@ -163,8 +162,9 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if `interest` is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(interest, f)
+        self.io.registration().try_user_io(interest, f)
     }
 
     /// Runs `f` until it returns anything but `WouldBlock`, and waits for `interest` in between.
@@ -180,7 +180,7 @@ impl UnixDatagram {
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        located(async move { self.io.registration().async_io(interest, f).await })
+        located(self.io.registration().async_user_io(interest, f))
     }
 
     /// Waits until receiving is worth trying. See [readiness](crate::net#readiness).
@@ -284,12 +284,7 @@ impl UnixDatagram {
     /// ```
     #[track_caller]
     pub fn send(&self, buf: &[u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::WRITABLE, || self.io.socket().send(buf)).await })
     }
 
     /// Like [`send`](Self::send), without waiting. See [readiness](crate::net#readiness).
@@ -297,7 +292,7 @@ impl UnixDatagram {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and the errors of [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send(buf)))
+        self.io.registration().try_io(Interest::WRITABLE, || self.io.socket().send(buf))
     }
 
     /// Polls like [`send`](Self::send). Only the task that polled last is woken.
@@ -305,7 +300,7 @@ impl UnixDatagram {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.registration().poll_io(cx, Direction::Write, |_| self.io.send(buf))
+        self.io.registration().poll_io(cx, Direction::Write, |_| self.io.socket().send(buf))
     }
 
     /// Receives a datagram from the peer that this socket is connected to. Bytes that do not fit in `buf` are lost.
@@ -331,12 +326,7 @@ impl UnixDatagram {
     /// ```
     #[track_caller]
     pub fn recv(&self, buf: &mut [u8]) -> impl Future<Output = io::Result<usize>> {
-        located(async move {
-            self.io
-                .registration()
-                .async_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
-                .await
-        })
+        located(async move { self.io.registration().async_io(Interest::READABLE, || self.io.socket().recv(buf)).await })
     }
 
     /// Like [`recv`](Self::recv), without waiting. See [readiness](crate::net#readiness).
@@ -344,7 +334,7 @@ impl UnixDatagram {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv`](Self::recv).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || sys::net::retry(Call::Read, || self.io.recv(buf)))
+        self.io.registration().try_io(Interest::READABLE, || self.io.socket().recv(buf))
     }
 
     /// Receives like [`recv`](Self::recv), but appends to `buf`. It appends at most as many bytes as `buf` has room for without
@@ -374,7 +364,7 @@ impl UnixDatagram {
         located(async move {
             self.io
                 .registration()
-                .async_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+                .async_io(Interest::READABLE, || Ok(fill::append(self.io.socket(), buf, Fill::Receive)?.0))
                 .await
         })
     }
@@ -384,7 +374,7 @@ impl UnixDatagram {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_buf`](Self::recv_buf).
     pub fn try_recv_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
-        self.io.registration().try_io(Interest::READABLE, || Ok(fill::append(&self.io, buf, Fill::Receive)?.0))
+        self.io.registration().try_io(Interest::READABLE, || Ok(fill::append(self.io.socket(), buf, Fill::Receive)?.0))
     }
 
     /// Receives a datagram from any sender, and returns its length and the sender. Bytes that do not fit in `buf` are lost.
@@ -401,8 +391,8 @@ impl UnixDatagram {
             self.io
                 .registration()
                 .async_io(Interest::READABLE, || {
-                    let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
-                    Ok((len, sender.into()))
+                    let (len, sender) = self.io.socket().recv_from(buf)?;
+                    Ok((len, SocketAddr::from_system(&sender)?))
                 })
                 .await
         })
@@ -414,8 +404,8 @@ impl UnixDatagram {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_from`](Self::recv_from).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.io.registration().try_io(Interest::READABLE, || {
-            let (len, sender) = sys::net::retry(Call::Read, || self.io.recv_from(buf))?;
-            Ok((len, sender.into()))
+            let (len, sender) = self.io.socket().recv_from(buf)?;
+            Ok((len, SocketAddr::from_system(&sender)?))
         })
     }
 
@@ -433,7 +423,7 @@ impl UnixDatagram {
             self.io
                 .registration()
                 .async_io(Interest::READABLE, || {
-                    let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+                    let (len, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
                     Ok((len, sender(address)?))
                 })
                 .await
@@ -446,7 +436,7 @@ impl UnixDatagram {
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if nothing has arrived, and the errors of [`recv_buf_from`](Self::recv_buf_from).
     pub fn try_recv_buf_from<B: BufMut>(&self, buf: &mut B) -> io::Result<(usize, SocketAddr)> {
         self.io.registration().try_io(Interest::READABLE, || {
-            let (len, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+            let (len, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
             Ok((len, sender(address)?))
         })
     }
@@ -457,7 +447,7 @@ impl UnixDatagram {
     /// Those of [`recv`](Self::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let _ = fill::append(&self.io, buf, Fill::Receive)?;
+            let _ = fill::append(self.io.socket(), buf, Fill::Receive)?;
             Ok(())
         })
     }
@@ -468,7 +458,7 @@ impl UnixDatagram {
     /// Those of [`recv_from`](Self::recv_from).
     pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
         self.io.registration().poll_io(cx, Direction::Read, |_| {
-            let (_, address) = fill::append(&self.io, buf, Fill::ReceiveFrom)?;
+            let (_, address) = fill::append(self.io.socket(), buf, Fill::ReceiveFrom)?;
             sender(address)
         })
     }
@@ -499,11 +489,8 @@ impl UnixDatagram {
     #[track_caller]
     pub fn send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> impl Future<Output = io::Result<usize>> {
         located(async move {
-            let target = from_path(target.as_ref())?;
-            self.io
-                .registration()
-                .async_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target)))
-                .await
+            let target = to_system(&from_path(target.as_ref())?)?;
+            self.io.registration().async_io(Interest::WRITABLE, || self.io.socket().send_to(buf, &target)).await
         })
     }
 
@@ -512,10 +499,8 @@ impl UnixDatagram {
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) if there is no room, and the errors of [`send_to`](Self::send_to).
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
-        let target = from_path(target.as_ref())?;
-        self.io
-            .registration()
-            .try_io(Interest::WRITABLE, || sys::net::retry(Call::Write, || self.io.send_to_addr(buf, &target)))
+        let target = to_system(&from_path(target.as_ref())?)?;
+        self.io.registration().try_io(Interest::WRITABLE, || self.io.socket().send_to(buf, &target))
     }
 
     /// Polls like [`send_to`](Self::send_to). Only the task that polled last is woken.
@@ -526,8 +511,8 @@ impl UnixDatagram {
     where
         P: AsRef<Path>,
     {
-        let target = from_path(target.as_ref())?;
-        let send = || self.io.send_to_addr(buf, &target);
+        let target = to_system(&from_path(target.as_ref())?)?;
+        let send = || self.io.socket().send_to(buf, &target);
         self.io.registration().poll_io(cx, Direction::Write, |_| send())
     }
 
@@ -536,7 +521,7 @@ impl UnixDatagram {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr().map(SocketAddr::from)
+        SocketAddr::from_system(&self.io.socket().local_addr()?)
     }
 
     /// Returns the address of the socket that this one is connected to.
@@ -544,7 +529,7 @@ impl UnixDatagram {
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr().map(SocketAddr::from)
+        SocketAddr::from_system(&self.io.socket().peer_addr()?)
     }
 
     /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
@@ -552,7 +537,7 @@ impl UnixDatagram {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        self.io.socket().take_error()
     }
 
     /// Ends sending, receiving, or both. Tasks that wait for it are woken.
@@ -560,7 +545,7 @@ impl UnixDatagram {
     /// # Errors
     /// [`NotConnected`](io::ErrorKind::NotConnected) if it is not connected.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.shutdown(how)
+        self.io.socket().shutdown(how)
     }
 
     /// Takes over a socket of the standard library. **It must be non-blocking**: call `set_nonblocking(true)` first.
@@ -587,7 +572,7 @@ impl UnixDatagram {
     /// ```
     #[track_caller]
     pub fn from_std(socket: net::UnixDatagram) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.

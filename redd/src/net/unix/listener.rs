@@ -6,11 +6,11 @@ use super::addr::{from_path, to_system};
 use super::open::open;
 use super::{SocketAddr, UnixStream};
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::Interest;
 use crate::driver::readiness::state::Direction;
 use crate::observe::waiting::located;
-use crate::sys;
-use socket2::{SockAddr, Socket, Type};
+use socket2::{SockAddr, Type};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -80,9 +80,9 @@ impl UnixListener {
 
     /// Makes a bound socket listen.
     #[track_caller]
-    pub(super) fn listen(socket: Socket, backlog: u32) -> io::Result<Self> {
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Self::from_std(socket.into())
+    pub(super) fn listen(socket: NewSocket, backlog: u32) -> io::Result<Self> {
+        socket.listen(backlog)?;
+        Self::from_std(socket.into_std())
     }
 
     /// Waits for a connection, and returns it with the address of the peer.
@@ -115,7 +115,7 @@ impl UnixListener {
     #[track_caller]
     pub fn accept(&self) -> impl Future<Output = io::Result<(UnixStream, SocketAddr)>> {
         located(async move {
-            let accept = || sys::net::accept(self.as_fd());
+            let accept = || self.io.socket().accept();
             stream(self.io.registration().async_io(Interest::READABLE, accept).await?)
         })
     }
@@ -125,7 +125,7 @@ impl UnixListener {
     /// # Errors
     /// Those of [`accept`](Self::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        let accept = || sys::net::accept(self.as_fd());
+        let accept = || self.io.socket().accept();
         let accepted = ready!(self.io.registration().poll_io(cx, Direction::Read, |_| accept()))?;
         Poll::Ready(stream(accepted))
     }
@@ -135,7 +135,7 @@ impl UnixListener {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr().map(SocketAddr::from)
+        SocketAddr::from_system(&self.io.socket().local_addr()?)
     }
 
     /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
@@ -143,7 +143,7 @@ impl UnixListener {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        self.io.socket().take_error()
     }
 
     /// Takes over a socket of the standard library. **It must be non-blocking**: call `set_nonblocking(true)` first.
@@ -173,7 +173,7 @@ impl UnixListener {
     /// ```
     #[track_caller]
     pub fn from_std(socket: net::UnixListener) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.
@@ -186,7 +186,7 @@ impl UnixListener {
 }
 
 /// Registers an accepted connection.
-fn stream((socket, peer): (Socket, SockAddr)) -> io::Result<(UnixStream, SocketAddr)> {
+fn stream((socket, peer): (NewSocket, SockAddr)) -> io::Result<(UnixStream, SocketAddr)> {
     let peer = SocketAddr::from_system(&peer)?;
     Ok((UnixStream::accepted(socket)?, peer))
 }

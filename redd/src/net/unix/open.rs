@@ -2,10 +2,11 @@
 //!
 //! Called by `datagram`, `listener`, `socket` and `stream`.
 
-use socket2::{Domain, Socket, Type};
+use crate::driver::operations::NewSocket;
+use socket2::{Domain, Type};
 use std::io;
 
 /// Opens a non-blocking Unix socket.
-pub(super) fn open(ty: Type) -> io::Result<Socket> {
-    Socket::new(Domain::UNIX, ty.nonblocking(), None)
+pub(super) fn open(ty: Type) -> io::Result<NewSocket> {
+    NewSocket::open(Domain::UNIX, ty, None)
 }

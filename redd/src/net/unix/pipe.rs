@@ -13,7 +13,6 @@ use crate::net::fill;
 use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
-use crate::sys::net::Fill;
 use bytes::BufMut;
 use std::fmt;
 use std::fs::File;
@@ -354,8 +353,9 @@ impl Sender {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if this end is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(Interest::WRITABLE, f)
+        self.io.registration().try_user_io(Interest::WRITABLE, f)
     }
 }
 
@@ -469,7 +469,7 @@ impl Receiver {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || fill::append_from_file(source, buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -599,8 +599,9 @@ impl Receiver {
     ///
     /// # Errors
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) without a call of `f` if this end is not ready, and the errors of `f`.
+    #[track_caller]
     pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(Interest::READABLE, f)
+        self.io.registration().try_user_io(Interest::READABLE, f)
     }
 }
 

@@ -7,6 +7,7 @@
 use super::addr::{from_path, to_system};
 use super::open::open;
 use super::{UnixDatagram, UnixListener, UnixStream};
+use crate::driver::operations::NewSocket;
 use crate::observe::waiting::located;
 use socket2::{Socket, Type};
 use std::fmt;
@@ -31,7 +32,7 @@ use std::path::Path;
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
 pub struct UnixSocket {
-    socket: Socket,
+    socket: NewSocket,
 }
 
 impl UnixSocket {
@@ -106,11 +107,11 @@ impl UnixSocket {
     #[track_caller]
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         self.expect_type(Type::DGRAM, "datagram", "new_datagram")?;
-        UnixDatagram::from_std(self.socket.into())
+        UnixDatagram::from_std(self.socket.into_std())
     }
 
     fn expect_type(&self, wanted: Type, method: &str, constructor: &str) -> io::Result<()> {
-        if self.socket.r#type()? == wanted {
+        if self.socket.options().r#type()? == wanted {
             return Ok(());
         }
         Err(io::Error::other(format!(
@@ -128,19 +129,19 @@ impl AsFd for UnixSocket {
 
 impl AsRawFd for UnixSocket {
     fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+        self.socket.options().as_raw_fd()
     }
 }
 
 impl fmt::Debug for UnixSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket.fmt(f)
+        self.socket.options().fmt(f)
     }
 }
 
 impl IntoRawFd for UnixSocket {
     fn into_raw_fd(self) -> RawFd {
-        self.socket.into_raw_fd()
+        self.socket.into_std::<Socket>().into_raw_fd()
     }
 }
 
@@ -152,6 +153,6 @@ impl FromRawFd for UnixSocket {
     unsafe fn from_raw_fd(fd: RawFd) -> Self {
         // SAFETY: by the safety contract, which is that of `Socket`.
         let socket = unsafe { Socket::from_raw_fd(fd) };
-        Self { socket }
+        Self { socket: socket.into() }
     }
 }

@@ -12,13 +12,11 @@ use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::observe::waiting::located;
 use crate::primitives::Arc;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use bytes::BufMut;
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -150,7 +148,7 @@ impl ReadHalf<'_> {
     /// the peer has reset the connection.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -160,7 +158,7 @@ impl ReadHalf<'_> {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -170,7 +168,7 @@ impl ReadHalf<'_> {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -215,7 +213,7 @@ impl AsRef<UnixStream> for ReadHalf<'_> {
 
 impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, UnixStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, UnixStream::SHORT)
     }
 }
 
@@ -243,7 +241,7 @@ impl WriteHalf<'_> {
     /// longer reads.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -253,7 +251,7 @@ impl WriteHalf<'_> {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -298,7 +296,7 @@ impl AsRef<UnixStream> for WriteHalf<'_> {
 
 impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -306,7 +304,7 @@ impl AsyncWrite for WriteHalf<'_> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -410,7 +408,7 @@ impl OwnedReadHalf {
     /// the peer has reset the connection.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -420,7 +418,7 @@ impl OwnedReadHalf {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -430,7 +428,7 @@ impl OwnedReadHalf {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -475,7 +473,7 @@ impl AsRef<UnixStream> for OwnedReadHalf {
 
 impl AsyncRead for OwnedReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.stream.io.poll_read(cx, buf, UnixStream::SHORT)
+        self.stream.io.poll_recv(cx, buf, UnixStream::SHORT)
     }
 }
 
@@ -533,7 +531,7 @@ impl OwnedWriteHalf {
     /// longer reads.
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -543,7 +541,7 @@ impl OwnedWriteHalf {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.stream.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -588,7 +586,7 @@ impl AsRef<UnixStream> for OwnedWriteHalf {
 
 impl AsyncWrite for OwnedWriteHalf {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write(cx, buf)
+        self.stream.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -596,7 +594,7 @@ impl AsyncWrite for OwnedWriteHalf {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.stream.io.poll_write_vectored(cx, bufs)
+        self.stream.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

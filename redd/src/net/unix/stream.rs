@@ -6,20 +6,19 @@ use super::addr::{from_path, to_system};
 use super::open::open;
 use super::{SocketAddr, UCred};
 use crate::driver::Source;
+use crate::driver::operations::NewSocket;
 use crate::driver::readiness::ready::{Interest, Ready};
 use crate::driver::readiness::source::Short;
 use crate::driver::readiness::state::Direction;
 use crate::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::net::fill;
 use crate::observe::waiting::located;
-use crate::sys;
-use crate::sys::faults::Call;
 use crate::sys::net::Fill;
 use crate::task::coop::consume_budget;
 use bytes::BufMut;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{SockAddr, Type};
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net;
@@ -114,8 +113,8 @@ impl UnixStream {
     /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (left, right) = Socket::pair(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
-        let (left, right) = (Self::from_std(left.into())?, Self::from_std(right.into())?);
+        let (left, right) = NewSocket::pair(Type::STREAM)?;
+        let (left, right) = (Self::from_std(left.into_std())?, Self::from_std(right.into_std())?);
         // A fresh pair has room, and programs may rely on it before the first event, as in Tokio.
         left.io.registration().assume(Ready::WRITABLE);
         right.io.registration().assume(Ready::WRITABLE);
@@ -178,8 +177,9 @@ impl UnixStream {
     /// assert_eq!(&buf[..len], b"ping");
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     pub fn try_io<R>(&self, interest: Interest, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.registration().try_io(interest, f)
+        self.io.registration().try_user_io(interest, f)
     }
 
     /// Runs `f` until it returns anything but `WouldBlock`, and waits for `interest` in between.
@@ -212,7 +212,7 @@ impl UnixStream {
         interest: Interest,
         f: impl FnMut() -> io::Result<R>,
     ) -> impl Future<Output = io::Result<R>> {
-        located(async move { self.io.registration().async_io(interest, f).await })
+        located(self.io.registration().async_user_io(interest, f))
     }
 
     /// Waits until reading is worth trying. See [readiness](crate::net#readiness).
@@ -325,7 +325,7 @@ impl UnixStream {
     /// ```
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let source = &self.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read(buf));
+        let read = || source.socket().recv(buf);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -349,7 +349,7 @@ impl UnixStream {
     /// ```
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         let source = &self.io;
-        let read = || Ok(fill::append(source, buf, Fill::Read)?.0);
+        let read = || Ok(fill::append(source.socket(), buf, Fill::Read)?.0);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -359,7 +359,7 @@ impl UnixStream {
     /// Those of [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let source = &self.io;
-        let read = || sys::net::retry(Call::Read, || (&**source).read_vectored(bufs));
+        let read = || source.socket().recv_vectored(bufs);
         source.registration().try_io(Interest::READABLE, read)
     }
 
@@ -382,7 +382,7 @@ impl UnixStream {
     /// ```
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let source = &self.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write(buf));
+        let write = || source.socket().send(buf);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -392,7 +392,7 @@ impl UnixStream {
     /// Those of [`try_write`](Self::try_write).
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let source = &self.io;
-        let write = || sys::net::retry(Call::Write, || (&**source).write_vectored(bufs));
+        let write = || source.socket().send_vectored(bufs);
         source.registration().try_io(Interest::WRITABLE, write)
     }
 
@@ -401,7 +401,7 @@ impl UnixStream {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.local_addr().map(SocketAddr::from)
+        SocketAddr::from_system(&self.io.socket().local_addr()?)
     }
 
     /// Returns the address of the peer.
@@ -409,7 +409,7 @@ impl UnixStream {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.io.peer_addr().map(SocketAddr::from)
+        SocketAddr::from_system(&self.io.socket().peer_addr()?)
     }
 
     /// Returns process, user and group of the peer, as they were when it connected or called [`pair`](Self::pair).
@@ -429,7 +429,7 @@ impl UnixStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn peer_cred(&self) -> io::Result<UCred> {
-        UCred::of_peer(self.as_fd())
+        UCred::of_peer(self.io.socket())
     }
 
     /// Takes the error that the kernel has recorded for the socket (`SO_ERROR`), if any.
@@ -437,7 +437,7 @@ impl UnixStream {
     /// # Errors
     /// An error if the descriptor was closed by other code.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.take_error()
+        self.io.socket().take_error()
     }
 
     /// Takes over a socket of the standard library. **It must be non-blocking**: call `set_nonblocking(true)` first.
@@ -464,7 +464,7 @@ impl UnixStream {
     /// ```
     #[track_caller]
     pub fn from_std(socket: net::UnixStream) -> io::Result<Self> {
-        Ok(Self { io: Source::new(socket, Interest::READABLE | Interest::WRITABLE)? })
+        Ok(Self { io: Source::of_socket(socket, Interest::READABLE | Interest::WRITABLE)? })
     }
 
     /// Returns the socket of the standard library. It stays non-blocking: `set_nonblocking(false)` changes that.
@@ -478,14 +478,14 @@ impl UnixStream {
     /// What a short read means: nothing, for it may also stop at ancillary data.
     pub(crate) const SHORT: Short = Short::Nothing;
 
-    pub(super) async fn connect_socket(socket: Socket, address: SockAddr) -> io::Result<Self> {
-        if let Err(error) = sys::net::connect(&socket, &address) {
+    pub(super) async fn connect_socket(socket: NewSocket, address: SockAddr) -> io::Result<Self> {
+        if let Err(error) = socket.connect(&address) {
             // A peer that refuses at once must not let a loop of attempts run without yielding.
             consume_budget().await;
             return Err(error);
         }
         // Registered only now: before it connects, a socket looks hung up.
-        let stream = Self::from_std(socket.into())?;
+        let stream = Self::from_std(socket.into_std())?;
         stream.writable().await?;
         match stream.take_error()? {
             None => Ok(stream),
@@ -495,15 +495,15 @@ impl UnixStream {
 
     /// A stream that a listener has accepted. It counts as readable until a read finds nothing, as in Tokio: the first
     /// request has mostly arrived already.
-    pub(super) fn accepted(socket: Socket) -> io::Result<Self> {
-        let stream = Self::from_std(socket.into())?;
+    pub(super) fn accepted(socket: NewSocket) -> io::Result<Self> {
+        let stream = Self::from_std(socket.into_std())?;
         stream.io.registration().assume(Ready::READABLE | Ready::WRITABLE);
         Ok(stream)
     }
 
     /// A connection that the peer has reset counts as shut down.
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
-        match self.io.shutdown(Shutdown::Write) {
+        match self.io.socket().shutdown(Shutdown::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
@@ -539,13 +539,13 @@ impl fmt::Debug for UnixStream {
 
 impl AsyncRead for UnixStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_read(cx, buf, Self::SHORT)
+        self.io.poll_recv(cx, buf, Self::SHORT)
     }
 }
 
 impl AsyncWrite for UnixStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.io.poll_write(cx, buf)
+        self.io.poll_send(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -553,7 +553,7 @@ impl AsyncWrite for UnixStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io.poll_write_vectored(cx, bufs)
+        self.io.poll_send_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

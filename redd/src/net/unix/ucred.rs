@@ -2,9 +2,8 @@
 //!
 //! Called by `stream`.
 
-use crate::sys;
+use crate::driver::operations::Socket;
 use std::io;
-use std::os::fd::BorrowedFd;
 
 /// The id of a user.
 #[expect(non_camel_case_types, reason = "the name that the system's headers give it")]
@@ -54,8 +53,8 @@ impl UCred {
         self.pid
     }
 
-    pub(super) fn of_peer(socket: BorrowedFd<'_>) -> io::Result<Self> {
-        let credentials = sys::net::peer_credentials(socket)?;
+    pub(super) fn of_peer(socket: Socket<'_>) -> io::Result<Self> {
+        let credentials = socket.peer_credentials()?;
         Ok(Self {
             // A peer in another process namespace is shown as 0.
             pid: (credentials.pid != 0).then_some(credentials.pid),

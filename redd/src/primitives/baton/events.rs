@@ -36,6 +36,23 @@ pub(crate) enum EventKind {
     Seeded = 11,
     /// Something went wrong.
     Failed = 12,
+    /// A host has crashed. The subject is the host, the first argument its new incarnation.
+    Crashed = 13,
+    /// A host was started again. The subject is the host, the first argument its incarnation.
+    Restarted = 14,
+    /// The script of the world has changed something. The first argument is a hash of the text that says what.
+    Scripted = 15,
+    /// A socket, the subject, has sent a packet. The arguments are its bytes and its kind.
+    NetSent = 20,
+    /// As for `NetSent`: the packet has arrived at the socket that is the subject.
+    NetDelivered = 21,
+    /// The network has a fault, which the first argument says, at the socket that is the subject.
+    NetFault = 22,
+    /// An operation of a disk. The subject is its number, the arguments are a length and an offset, or an error.
+    Disk = 30,
+    /// A thread has got random numbers from the system's functions since its last switch. The subject is the thread, the arguments are the
+    /// numbers of bytes and of calls.
+    Entropy = 40,
 }
 
 /// One event.
@@ -116,7 +133,7 @@ impl Events {
 
 /// The finalizer of splitmix64, which `rng` uses too: each bit of the word changes each bit of the result with a chance of about one
 /// half.
-fn mixed(word: u64) -> u64 {
+pub(super) fn mixed(word: u64) -> u64 {
     let mut mixed = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -124,7 +141,7 @@ fn mixed(word: u64) -> u64 {
 }
 
 /// A text as an argument of an event.
-pub(super) fn hash_of(text: &str) -> u32 {
+pub(crate) fn hash_of(text: &str) -> u32 {
     let hash = text.bytes().fold(0, |hash, byte| mixed(hash ^ u64::from(byte)));
     hash as u32
 }

@@ -21,6 +21,12 @@ pub enum FailureKind {
     Limit,
     /// A thread that does not belong to the world has woken a task or a thread of it.
     ForeignThread,
+    /// A closure of [`World::always`](crate::sim::World::always) has found that its invariant does not hold. The world stops.
+    Invariant,
+    /// A closure of [`World::at`](crate::sim::World::at) or `every` has panicked. The world stops.
+    Script,
+    /// A tape that was to be replayed does not fit the program.
+    Tape,
 }
 
 /// A failure of a world: its kind and a text for people.
@@ -36,7 +42,11 @@ pub(crate) struct WorldFailure {
 pub(crate) struct WorldEnded;
 
 impl WorldEnded {
-    pub(crate) fn unwind() -> ! {
-        panic::resume_unwind(Box::new(Self))
+    /// On a thread that unwinds already, this returns: a second panic in a destructor would end the process. What the destructor
+    /// waits for may then never come, and the thread is left behind.
+    pub(crate) fn unwind_unless_panicking() {
+        if !std::thread::panicking() {
+            panic::resume_unwind(Box::new(Self));
+        }
     }
 }

@@ -12,13 +12,19 @@
 //!
 //! # Invariants
 //! - `one-runs`: at most one thread is running. `choose` is called only while none is.
-//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running.
+//! - `time-stands`: the clock moves only in [`Schedule::move_clock`], which is called while no thread is ready or running,
+//!   and between two polls of a world that is busy (`Baton::before_poll`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::thread::ThreadId;
 
-use super::events::{Event, EventKind, Events};
+use super::events::{Event, EventKind, Events, hash_of, mixed};
+use super::strategy::{Candidate, Choices, Plan, Strategy, task_candidate};
+use super::tape::ChoiceKind;
 use crate::primitives::rng::Rng;
+
+/// A thread that could go on lets the others run first after so many turns (`no-starvation`).
+const TURNS_MAX: u32 = 64;
 
 /// What a blocked thread waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,31 +51,49 @@ struct Thread {
     state: ThreadState,
     /// The last time it was blocked it was woken, and not by its deadline.
     was_woken: bool,
+    /// Its host has crashed since it was started.
+    is_dead: bool,
+    /// How many threads were blocked before it.
+    blocked_at: u64,
 }
 
 /// The threads and the clock of a world.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pub(super) events: Events,
-    rng: Rng,
+    strategy: Strategy,
+    /// Seeds of runtimes and threads. Apart from the choices, so that another choice does not change the seeds.
+    seeds: Rng,
     now_ns: u64,
     threads: Vec<Thread>,
-    ready: Vec<usize>,
+    /// In the order in which they became ready, but for a thread that could go on (`first-is-plain`).
+    ready: VecDeque<usize>,
     /// Blocked threads with a deadline, the earliest first.
     sleepers: BTreeSet<(u64, usize)>,
     alive: usize,
+    /// Of the threads that have not ended, those whose host has crashed since they were started.
+    dead: usize,
+    blocked: u64,
+    /// The thread that ran last, and how often it has let others run since it began.
+    last: usize,
+    turns: u32,
 }
 
 impl Schedule {
-    pub(super) fn new(seed: u64, keeps_events: bool) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            events: Events::new(keeps_events),
-            rng: Rng::new(seed),
+            events: Events::new(plan.keeps_events),
+            strategy: Strategy::new(plan),
+            seeds: Rng::new(mixed(plan.seed)),
             now_ns: 0,
             threads: Vec::new(),
-            ready: Vec::new(),
+            ready: VecDeque::new(),
             sleepers: BTreeSet::new(),
             alive: 0,
+            dead: 0,
+            blocked: 0,
+            last: 0,
+            turns: 0,
         }
     }
 
@@ -79,6 +103,11 @@ impl Schedule {
 
     pub(super) fn alive(&self) -> usize {
         self.alive
+    }
+
+    /// How many threads have not ended, without those that a crash ends.
+    pub(super) fn living(&self) -> usize {
+        self.alive - self.dead
     }
 
     /// The name of the thread that has the baton.
@@ -94,9 +123,11 @@ impl Schedule {
         self.threads.iter().map(|thread| thread.name.clone()).collect()
     }
 
-    /// The names of the threads that have not ended.
-    pub(super) fn alive_names(&self) -> Vec<&str> {
-        self.threads.iter().filter(|thread| thread.state != ThreadState::Ended).map(|thread| &*thread.name).collect()
+    /// The names of the threads that have not ended, and are dead or not.
+    pub(super) fn alive_names(&self, is_dead: bool, except: Option<usize>) -> Vec<&str> {
+        let alive = |thread: &Thread| thread.state != ThreadState::Ended && thread.is_dead == is_dead;
+        let threads = self.threads.iter().enumerate().filter(|(index, _)| Some(*index) != except);
+        threads.filter(|(_, thread)| alive(thread)).map(|(_, thread)| &*thread.name).collect()
     }
 
     pub(super) fn record(&mut self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
@@ -105,22 +136,67 @@ impl Schedule {
 
     /// The next random number of the world.
     pub(super) fn random_u64(&mut self) -> u64 {
-        let random = self.rng.next_u64();
+        let random = self.seeds.next_u64();
         self.record(EventKind::Seeded, 0, [(random >> 32) as u32, random as u32]);
         random
     }
 
-    /// A number below `bound`. Nothing is drawn if there is no choice.
-    pub(super) fn below(&self, bound: usize) -> usize {
-        if bound < 2 { 0 } else { self.rng.below(bound as u32) as usize }
+    /// Chooses a number below `bound`, which is recorded.
+    pub(super) fn choose_number(&mut self, bound: usize) -> usize {
+        self.decide(ChoiceKind::Value, bound, &[])
     }
 
-    /// Adds a thread that is ready to run.
-    pub(super) fn add_thread(&mut self, host: usize, name: String) -> usize {
+    /// Chooses one of the tasks with these numbers, by its index. There may be none if the strategy does not rank candidates.
+    pub(super) fn choose_task(&mut self, bound: usize, numbers: &[u32]) -> usize {
+        let candidates: Vec<_> = numbers.iter().map(|number| task_candidate(*number)).collect();
+        self.decide(ChoiceKind::Task, bound, &candidates)
+    }
+
+    fn decide(&mut self, kind: ChoiceKind, bound: usize, candidates: &[Candidate]) -> usize {
+        let choice = self.strategy.choose(kind, bound, candidates);
+        if bound > 1 {
+            self.record(EventKind::Choice, 0, [bound as u32, choice as u32]);
+        }
+        choice
+    }
+
+    /// Whether something happens that does so in `percent` of all cases.
+    pub(super) fn chance(&mut self, name: &str, percent: u8) -> bool {
+        let happens = self.strategy.chance(percent);
+        self.strategy.describe(&|| format!("chance `{name}` is true"));
+        self.record(EventKind::Chance, 0, [hash_of(name), u32::from(happens)]);
+        happens
+    }
+
+    /// Says what the last choice means, if that is kept and the choice was not the plain one.
+    pub(super) fn describe(&mut self, describe: &dyn Fn() -> String) {
+        self.strategy.describe(describe);
+    }
+
+    /// Whether choices of tasks need to know their numbers.
+    pub(super) fn ranks(&self) -> bool {
+        self.strategy.ranks()
+    }
+
+    pub(super) fn choices(&self) -> Choices {
+        self.strategy.choices()
+    }
+
+    /// Adds a thread that is ready to run. It is dead if a dead thread has started it.
+    pub(super) fn add_thread(&mut self, host: usize, name: String, is_dead: bool) -> usize {
         let index = self.threads.len();
-        self.threads.push(Thread { name, host, id: None, state: ThreadState::Ready, was_woken: false });
-        self.ready.push(index);
+        self.threads.push(Thread {
+            name,
+            host,
+            id: None,
+            state: ThreadState::Ready,
+            was_woken: false,
+            is_dead,
+            blocked_at: 0,
+        });
+        self.ready.push_back(index);
         self.alive += 1;
+        self.dead += usize::from(is_dead);
         self.record(EventKind::ThreadStarted, index as u32, [host as u32, 0]);
         index
     }
@@ -149,11 +225,18 @@ impl Schedule {
     pub(super) fn choose(&mut self) -> Option<usize> {
         debug_assert!(!self.threads.iter().any(|thread| thread.state == ThreadState::Running), "`one-runs`");
         let count = self.ready.len();
-        if count == 0 {
-            return None;
-        }
-        let index = self.ready.swap_remove(self.below(count));
+        let ranked: Vec<_> =
+            self.ready.iter().filter(|_| self.strategy.ranks()).map(|index| *index as Candidate).collect();
+        let skipped = self.strategy.choose(ChoiceKind::Thread, count, &ranked);
+        let first = self.ready.front().copied()?;
+        self.ready.rotate_left(skipped);
+        let index = self.ready.pop_front()?;
+        self.strategy
+            .describe(&|| format!("{} runs before {}", describe(&self.threads, index), describe(&self.threads, first)));
         self.threads[index].state = ThreadState::Running;
+        if std::mem::replace(&mut self.last, index) != index {
+            self.turns = 0;
+        }
         self.record(EventKind::Switch, index as u32, [count as u32, 0]);
         Some(index)
     }
@@ -163,9 +246,13 @@ impl Schedule {
         !self.ready.is_empty()
     }
 
-    /// The running thread lets others run.
+    /// The running thread lets others run. It comes first, so in the plain order it runs until it waits, but for [`TURNS_MAX`].
     pub(super) fn yield_now(&mut self, index: usize) {
         self.make_ready(index, false);
+        self.turns += 1;
+        if self.turns < TURNS_MAX {
+            self.ready.rotate_right(1);
+        }
     }
 
     /// The running thread waits.
@@ -174,6 +261,8 @@ impl Schedule {
         if let Some(deadline) = deadline {
             self.sleepers.insert((deadline, index));
         }
+        self.blocked += 1;
+        self.threads[index].blocked_at = self.blocked;
         self.threads[index].state = ThreadState::Blocked { on, deadline };
     }
 
@@ -183,24 +272,51 @@ impl Schedule {
             self.sleepers.remove(&(deadline, index));
         }
         (thread.state, thread.was_woken) = (ThreadState::Ready, was_woken);
-        self.ready.push(index);
+        self.ready.push_back(index);
     }
 
     /// Wakes one of the threads that wait on the word. Returns whether there was one.
     pub(super) fn wake_word(&mut self, word: usize) -> bool {
         let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
         let waiters = || (0..self.threads.len()).filter(|index| waits(self.threads[*index].state));
-        let woken = waiters().nth(self.below(waiters().count()));
-        woken.is_some_and(|woken| {
-            self.make_ready(woken, true);
-            true
-        })
+        if let (Some(only), None) = (waiters().next(), waiters().nth(1)) {
+            self.make_ready(only, true);
+            return true;
+        }
+        let mut waiters: Vec<_> = waiters().collect();
+        waiters.sort_unstable_by_key(|index| self.threads[*index].blocked_at);
+        let Some(first) = waiters.first().copied() else { return false };
+        let candidates: Vec<_> = waiters.iter().map(|index| *index as Candidate).collect();
+        let woken = waiters[self.strategy.choose(ChoiceKind::Wake, waiters.len(), &candidates)];
+        self.strategy.describe(&|| {
+            format!("{} is woken before {}", describe(&self.threads, woken), describe(&self.threads, first))
+        });
+        self.make_ready(woken, true);
+        true
+    }
+
+    /// The name of a thread that waits on the word.
+    pub(super) fn waiter_on(&self, word: usize) -> Option<&str> {
+        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
+        self.threads.iter().find(|thread| waits(thread.state)).map(|thread| &*thread.name)
     }
 
     /// Lets a blocked thread return early.
     pub(super) fn interrupt(&mut self, index: usize) {
         if self.is_blocked(index) {
             self.make_ready(index, false);
+        }
+    }
+
+    /// The threads of this host are dead, and their waits return early.
+    pub(super) fn crash(&mut self, host: usize) {
+        for index in 0..self.threads.len() {
+            let thread = &mut self.threads[index];
+            if thread.host == host && thread.state != ThreadState::Ended && !thread.is_dead {
+                thread.is_dead = true;
+                self.dead += 1;
+                self.interrupt(index);
+            }
         }
     }
 
@@ -214,6 +330,7 @@ impl Schedule {
         self.ready.retain(|other| *other != index);
         self.threads[index].state = ThreadState::Ended;
         self.alive -= 1;
+        self.dead -= usize::from(self.threads[index].is_dead);
         self.record(EventKind::ThreadEnded, index as u32, [0, 0]);
         for other in 0..self.threads.len() {
             if matches!(self.threads[other].state, ThreadState::Blocked { on: Wait::End(end), .. } if end == index) {
@@ -227,11 +344,12 @@ impl Schedule {
         self.sleepers.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Moves the clock to the next deadline, and makes all threads ready whose deadlines have been reached (`time-stands`).
-    pub(super) fn move_clock(&mut self) {
-        let Some(deadline) = self.next_deadline() else { return };
-        if deadline > self.now_ns {
-            self.now_ns = deadline;
+    /// Moves the clock to `to`, which is not after the next deadline. Makes all threads ready whose deadlines have been reached
+    /// (`time-stands`).
+    pub(super) fn move_clock(&mut self, to: u64) {
+        debug_assert!(self.next_deadline().is_none_or(|deadline| to <= deadline), "a deadline was passed over");
+        if to > self.now_ns {
+            self.now_ns = to;
             self.record(EventKind::Clock, 0, [0, 0]);
         }
         while let Some((deadline, index)) =
@@ -243,14 +361,25 @@ impl Schedule {
     }
 }
 
+/// A thread in words. The first thread of a host has the host's name.
+fn describe(threads: &[Thread], index: usize) -> String {
+    let thread = &threads[index];
+    match threads.iter().find(|other| other.host == thread.host) {
+        Some(first) if first.name != thread.name => {
+            format!("thread [{index}] `{}` of host `{}`", thread.name, first.name)
+        }
+        _ => format!("thread [{index}] `{}`", thread.name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn schedule(threads: usize) -> Schedule {
-        let mut schedule = Schedule::new(1, false);
+        let mut schedule = Schedule::new(&Plan { seed: 1, ..Plan::default() });
         for index in 0..threads {
-            assert_eq!(schedule.add_thread(0, format!("thread {index}")), index);
+            assert_eq!(schedule.add_thread(0, format!("thread {index}"), false), index);
         }
         schedule
     }
@@ -266,7 +395,7 @@ mod tests {
         let mut schedule = schedule(4);
         let timeouts = [Some(5), Some(7), Some(5), None];
         run_all(&mut schedule, |schedule, index| schedule.block(index, Wait::Word(1), timeouts[index]));
-        schedule.move_clock();
+        schedule.move_clock(5);
         assert_eq!(schedule.now_ns(), 5);
         let mut woken = Vec::new();
         run_all(&mut schedule, |schedule, index| {
@@ -310,10 +439,33 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_interrupts_the_waits_of_one_host_and_leaves_its_threads_out_of_those_that_live() {
+        let mut schedule = schedule(3);
+        assert_eq!(schedule.add_thread(1, "other".to_owned(), false), 3);
+        run_all(&mut schedule, |schedule, index| match index {
+            0 => schedule.end(index),
+            _ => schedule.block(index, Wait::Word(1), Some(9)),
+        });
+        schedule.crash(0);
+        assert_eq!((schedule.alive(), schedule.living()), (3, 1));
+        assert_eq!(schedule.add_thread(0, "late".to_owned(), true), 4);
+        let mut woken = Vec::new();
+        run_all(&mut schedule, |schedule, index| {
+            woken.push(index);
+            schedule.end(index);
+        });
+        woken.sort_unstable();
+        assert_eq!((woken, schedule.alive_names(false, None)), (vec![1, 2, 4], vec!["other"]));
+        assert_eq!((schedule.alive(), schedule.living()), (1, 1));
+        schedule.crash(0);
+        assert_eq!(schedule.living(), 1, "a second crash finds nothing");
+    }
+
+    #[test]
     fn one_seed_chooses_one_order_and_seeds_choose_all_orders() {
         let order = |seed| {
-            let mut schedule = Schedule::new(seed, false);
-            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new()), index));
+            let mut schedule = Schedule::new(&Plan { seed, ..Plan::default() });
+            (0..3).for_each(|index| assert_eq!(schedule.add_thread(0, String::new(), false), index));
             let mut order = Vec::new();
             run_all(&mut schedule, |schedule, index| {
                 order.push(index);

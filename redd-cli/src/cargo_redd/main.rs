@@ -1,0 +1,183 @@
+//! `cargo redd`: runs tests in simulated worlds, each in fresh processes.
+//!
+//! The worlds are in the test. This program only sets environment variables, which `redd::sim` describes, and reads two files that the
+//! worlds write.
+
+#![allow(clippy::disallowed_methods, reason = "a tool in real time")]
+
+mod check;
+mod explore;
+mod folder;
+#[path = "../output.rs"]
+mod output;
+mod process;
+mod test;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use redd::sim::{Explore, Tape};
+
+use output::Output;
+
+/// Runs tests in simulated worlds, each in fresh processes.
+///
+/// A test is one with `#[redd::test(sim)]`, or one whose worlds have their seeds from `redd::sim::seeds`.
+///
+/// The exit code is 0 if nothing was found, 1 if something was, and 2 if the command could not be carried out.
+#[derive(Debug, Parser)]
+#[command(name = "cargo redd", bin_name = "cargo redd", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one seed of a test twice, and show the first event that differs
+    ///
+    /// Both runs are in fresh processes. If they differ, the program depends on something that is not simulated.
+    Check(Check),
+    /// Run many seeds of a test, shrink the first failure and show it in words
+    ///
+    /// Seeds run in fresh processes, a batch in each, on all cores. A failing seed runs once more alone, and is shrunk to the fewest
+    /// deviations from the plain order that fail in the same way.
+    Explore(Exploration),
+}
+
+/// Which test, and how it is built.
+#[derive(Debug, Args)]
+struct Selection {
+    /// The path of the test, as `cargo test` shows it, or a part of it that only one test has
+    #[arg(value_name = "TEST")]
+    test: String,
+    /// The package
+    #[arg(short, long, value_name = "PACKAGE")]
+    package: Option<String>,
+    /// Look only in this test target
+    #[arg(long = "test", value_name = "TARGET")]
+    target: Option<String>,
+    /// Look only in the library
+    #[arg(long, conflicts_with = "target")]
+    lib: bool,
+    /// Build in release mode
+    #[arg(short, long)]
+    release: bool,
+    /// Features of the package
+    #[arg(short = 'F', long, value_name = "FEATURES")]
+    features: Option<String>,
+    /// All features of the package
+    #[arg(long)]
+    all_features: bool,
+    /// Build without the network
+    #[arg(long)]
+    offline: bool,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    #[command(flatten)]
+    selection: Selection,
+    /// The seed
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How the choices are made: `plain`, `random`, `pct:DEPTH` or `delay:BUDGET`
+    #[arg(long, value_name = "STRATEGY", default_value_t = Explore::Random)]
+    strategy: Explore,
+    /// Replay this tape, such as `812:1/3t`
+    #[arg(long, value_name = "TAPE", conflicts_with = "strategy")]
+    tape: Option<Tape>,
+}
+
+#[derive(Debug, Args)]
+struct Exploration {
+    #[command(flatten)]
+    selection: Selection,
+    /// How many seeds run with each strategy
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// End after so many minutes, even if seeds are left. Default: no limit
+    #[arg(long, value_parser = minutes)]
+    minutes: Option<std::time::Duration>,
+    /// How the choices are made: `plain`, `random`, `pct:DEPTH`, `delay:BUDGET`, with commas between several
+    #[arg(long, value_name = "STRATEGY", value_delimiter = ',', default_value = "random,pct:3,delay:2")]
+    strategy: Vec<Explore>,
+    /// How many processes run at once. Default: the number of cores
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// How many seeds run in one process. 1 isolates each seed from the statics that others have left
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    batch: u64,
+    /// Go on after a failure, and collect those that differ in more than numbers
+    #[arg(long)]
+    keep_going: bool,
+    /// Add each seed that fails to `tests/seeds/<test>.txt` of the package, whose seeds the test runs first from then on
+    #[arg(long)]
+    keep: bool,
+    /// In how many runs a failure is shrunk. 0: not at all
+    #[arg(long, value_name = "RUNS", default_value_t = 3000)]
+    shrink: u32,
+}
+
+fn minutes(text: &str) -> Result<std::time::Duration, String> {
+    let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0 && *minutes <= 1e6);
+    let minutes = minutes.ok_or("it is a number of minutes, such as `5` or `0.5`")?;
+    Ok(std::time::Duration::from_secs_f64(minutes * 60.0))
+}
+
+fn main() -> ExitCode {
+    // Cargo runs `cargo-redd redd check …` for `cargo redd check …`.
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|second| second == "redd") {
+        arguments.remove(1);
+    }
+    let done = match Arguments::parse_from(arguments).command {
+        Command::Check(check) => check::run(&check),
+        Command::Explore(exploration) => explore::run(&exploration),
+    };
+    match done {
+        Ok(was_found) => ExitCode::from(u8::from(was_found)),
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "cargo redd: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints lines for people to standard output.
+fn print(text: &str) -> Result<(), String> {
+    let written = Output::default().write_all(format!("{text}\n").as_bytes());
+    written.map_err(|error| format!("standard output cannot be written: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent_and_each_one_has_a_help_text() {
+        let mut whole = Arguments::command();
+        whole.build();
+        whole.clone().debug_assert();
+        for command in whole.get_subcommands() {
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{}: {}", command.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn minutes_are_positive_numbers() {
+        assert_eq!(minutes("0.5"), Ok(std::time::Duration::from_secs(30)));
+        for wrong in ["0", "-1", "x", "NaN", "inf", "1e300"] {
+            assert!(minutes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

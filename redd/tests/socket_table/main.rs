@@ -1,0 +1,58 @@
+//! One table of what sockets do. Its cases run on loopback, where Linux is right, and in simulated worlds, which must agree.
+//!
+//! A case returns what it saw as data: a text such as `write 4; read "ping"`. The table has the text that Linux gives. Each case runs on
+//! a current-thread and a multi-thread runtime. In worlds it also runs with its two sides on two hosts, if it is about more than one socket
+//! of the network.
+//!
+//! `REDD_CASE=part_of_a_name` runs only the cases whose names contain it. `REDD_WORLDS=n` runs them in n worlds of each kind.
+//!
+//! Where Linux is free to choose, a case reduces what it saw until only one result is right, and says so. For example, it reads until it
+//! has all bytes if a read may return fewer.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod at;
+mod show;
+mod table;
+
+mod cancel;
+mod lookup;
+mod many;
+mod tcp_close;
+mod tcp_connect;
+mod tcp_data;
+mod tcp_options;
+mod udp;
+mod unix_datagram;
+mod unix_stream;
+mod worlds;
+
+/// The tests of one area for each place that its cases run in.
+macro_rules! areas {
+    ($($area:ident),* $(,)?) => {
+        const AREAS: &[(&str, &[table::Case])] = &[$((stringify!($area), $area::CASES)),*];
+        mod on_loopback {
+            $(#[test] fn $area() { crate::table::on_loopback(crate::$area::CASES); })*
+        }
+        mod in_worlds {
+            $(#[test] fn $area() { crate::worlds::of_one_host(crate::$area::CASES); })*
+        }
+        mod in_worlds_of_two_hosts {
+            $(#[test] fn $area() { crate::worlds::of_two_hosts(crate::$area::CASES); })*
+        }
+    };
+}
+
+areas!(cancel, lookup, many, tcp_close, tcp_connect, tcp_data, tcp_options, udp, unix_datagram, unix_stream);
+
+#[test]
+fn the_table_has_at_least_150_cases_and_each_its_own_name() {
+    let names: Vec<_> = AREAS.iter().flat_map(|(_, cases)| cases.iter().map(|case| case.name)).collect();
+    let different: std::collections::BTreeSet<_> = names.iter().collect();
+    for (area, cases) in AREAS {
+        println!("{area}: {} cases", cases.len());
+    }
+    println!("{} cases", names.len());
+    assert_eq!(different.len(), names.len());
+    assert!(names.len() >= 150);
+}
