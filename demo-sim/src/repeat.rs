@@ -5,9 +5,9 @@
 use redd::sim::{Report, seeds};
 
 /// How many seeds a test runs, unless the environment variable `REDD_WORLDS` says otherwise.
-const SEEDS: u64 = 20;
+const SEEDS: u64 = 10;
 
-/// The seeds of a test: [`redd::sim::seeds`] of 20, or of as many as the environment variable `REDD_WORLDS` says.
+/// The seeds of a test: [`redd::sim::seeds`] of 10, or of as many as the environment variable `REDD_WORLDS` says.
 ///
 /// # Panics
 /// If one of the environment variables is not a number.
