@@ -3,9 +3,8 @@
 //! A [`World`] has hosts. Each is a function that may be the unmodified `main` of a program: the runtime that it builds finds itself in
 //! the world. [`#[redd::test(sim, seeds = 200)]`](crate::test) runs a test in 200 worlds of one host each.
 //!
-//! - Time is virtual. It moves to the next timer when no thread of the world can run. It never moves while one runs.
-//!   The exception is a busy world: after 100,000 polls at one instant, each further poll takes 10 µs, until all threads wait. So a loop
-//!   that polls until a deadline ends.
+//! - Time is virtual. It moves to the next timer when no thread of the world can run. There is one exception, so that a loop ends that polls
+//!   until a deadline: after 100,000 polls at one instant, each further poll takes 10 µs, until all threads wait.
 //! - Which thread runs, and which of its ready tasks a worker polls, is chosen by the seed before each poll.
 //! - A run fails if a host panics, if a panic is not joined, if nothing can happen any more, and if a thread from outside interferes.
 //! - [`Report::event_hash`] is the hash of everything that happened. Two runs of one seed of one program have the same hash.
@@ -19,8 +18,7 @@
 //! [`World::explore`] chooses how the orders are explored: [`Explore`]. A run is also a [`Tape`]: its deviations from the plain order.
 //! [`World::replay`] repeats it, and [`World::shrink`] looks for the tape with the fewest deviations that fails in the same way.
 //!
-//! The program `cargo redd` runs a test with many seeds, each in a fresh process, and checks that a seed repeats itself:
-//! `cargo redd explore TEST` and `cargo redd check TEST`.
+//! `cargo redd explore TEST` runs a test with many seeds, in fresh processes. `cargo redd check TEST` checks that a seed repeats itself.
 //!
 //! # Variables
 //! | Variable of the environment | Its effect on tests with `sim` and on [`seeds`] |
@@ -38,7 +36,8 @@
 //!   [`fs::rename`](crate::fs::rename) know it. Metadata and listings of directories do not.
 //! - `std::time` shows the real time and `HashMap` has random keys, unless the program is linked with the package `redd-sim-libc`.
 //! - Threads of `std::thread` do not belong to the world.
-//!   What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
+//!
+//! What a program does with these can make runs of one seed differ. Then their hashes usually differ, too.
 //!
 //! # Examples
 //! ```
@@ -88,6 +87,7 @@
 //   `blocking_*`, and before a closure of the pool. There they cancel instead, or unwind. No thread is stopped in the middle of redd.
 // - **The script is the world's director** (`baton::director`): a thread that acts at its times, and whenever all others wait. So its
 //   closures may do what any code of a world may do, and they are part of the order that the seed decides.
+// - **All threads of a world share a CPU** (`baton::cpu`), so that the baton passes without waking another one.
 // - **Polls, spawns and wakes are recorded where the flight recorder records them**, behind branches that exist.
 //
 // Where determinism could leak, and what is done:

@@ -249,7 +249,7 @@ impl Baton {
         (state.schedule.events.hash(), state.schedule.events.count())
     }
 
-    /// The events, if they are kept, with the names of the threads and the runtimes of the tasks in them.
+    /// The events, if they are kept, with the names of the threads and the descriptions of the tasks in them.
     pub(crate) fn take_record(&self) -> Record {
         let mut state = self.lock();
         Record {
