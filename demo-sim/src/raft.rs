@@ -25,6 +25,11 @@ use crate::wire;
 
 /// How many nodes there are.
 pub const NODES: u64 = 3;
+/// The name of a client.
+fn client(serial: u64) -> String {
+    format!("client {serial}")
+}
+
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -152,12 +157,13 @@ impl Cluster {
     /// The `main` of a client: `writes` writes, each until it is acknowledged; then it waits until all nodes have them.
     ///
     /// # Panics
-    /// If an acknowledged write is not the last one on each node, after a minute.
+    /// If an acknowledged write is missing on a node, after a minute.
     #[tokio::main(flavor = "current_thread")]
     pub async fn client(&self, writes: u64) {
         let mut node = 0;
         for serial in 1..=writes {
-            let request = ClientRequest { client: "client".to_owned(), serial, status: format!("status {serial}") };
+            // The storage keeps the last status of each client. So each write is one of a client of its own.
+            let request = ClientRequest { client: client(serial), serial, status: format!("status {serial}") };
             while !is_ok(ask(node, Request::Write(request.clone())).await) {
                 node = (node + 1) % NODES; // It is down, or it does not lead.
                 sleep(Duration::from_millis(50)).await;
@@ -165,14 +171,22 @@ impl Cluster {
             self.acknowledged.lock().expect("no thread panics with it").push(serial);
             sleep(Duration::from_millis(500)).await;
         }
-        let all_have_it = async {
+        let all_have_them = async {
             for disk in self.disks.iter() {
-                while disk.get_state_machine().await.client_status.get("client") != Some(&format!("status {writes}")) {
+                while !self.has_acknowledged(disk).await {
                     sleep(Duration::from_millis(50)).await;
                 }
             }
         };
-        timeout(Duration::from_secs(60), all_have_it).await.expect("an acknowledged write is lost");
+        timeout(Duration::from_secs(60), all_have_them).await.expect("an acknowledged write is lost");
+    }
+}
+
+impl Cluster {
+    /// Whether all acknowledged writes are on the disk of a node.
+    async fn has_acknowledged(&self, disk: &MemStore) -> bool {
+        let state = disk.get_state_machine().await;
+        self.acknowledged().into_iter().all(|serial| state.client_status.contains_key(&client(serial)))
     }
 }
 
