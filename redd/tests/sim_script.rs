@@ -324,39 +324,54 @@ fn a_crash_ends_what_the_host_does_and_its_futures_are_dropped() {
     }
 }
 
+/// One of some tasks that become ready at the same instant. Counts its steps.
+async fn counts_steps(steps: Arc<AtomicU32>) {
+    sleep(secs(1)).await;
+    for _ in 0..10 {
+        steps.fetch_add(1, Ordering::Relaxed);
+        yield_now().await;
+    }
+}
+
+/// `main` runs four tasks of `counts_steps`. Their host crashes at the instant in which they become ready.
+fn assert_unpolled_after_crash(main: impl Fn(&Arc<AtomicU32>) + Clone + Send + Sync + 'static) {
+    let mut all = BTreeSet::new();
+    for seed in 0..50 {
+        let (steps, at_crash) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (inside, seen, count, main) = (steps.clone(), steps.clone(), at_crash.clone(), main.clone());
+        let crash = move |w: &mut Control| {
+            w.crash("host");
+            count.store(seen.load(Ordering::Relaxed), Ordering::Relaxed);
+        };
+        let world = World::new(seed).host("host", move || main(&inside)).host("other", sleeps(secs(2)));
+        world.at(secs(1), crash).run().expect_ok();
+        let at_crash = at_crash.load(Ordering::Relaxed);
+        assert_eq!(steps.load(Ordering::Relaxed), at_crash, "seed {seed}");
+        all.insert(at_crash);
+    }
+    assert!(all.iter().any(|steps| (1..40).contains(steps)), "some crashes come in the middle: {all:?}");
+}
+
 #[test]
 fn a_crash_in_the_middle_of_an_instant_leaves_ready_tasks_unpolled() {
     for runtime in FLAVORS {
-        let mut all = BTreeSet::new();
-        for seed in 0..50 {
-            let (steps, at_crash) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-            let (inside, seen, count) = (steps.clone(), steps.clone(), at_crash.clone());
-            let main = move || {
-                runtime().block_on(async {
-                    for _ in 0..4 {
-                        let inside = inside.clone();
-                        redd::spawn(async move {
-                            sleep(secs(1)).await;
-                            for _ in 0..10 {
-                                inside.fetch_add(1, Ordering::Relaxed);
-                                yield_now().await;
-                            }
-                        });
-                    }
-                    pending::<()>().await;
-                });
-            };
-            let crash = move |w: &mut Control| {
-                w.crash("host");
-                count.store(seen.load(Ordering::Relaxed), Ordering::Relaxed);
-            };
-            let report = World::new(seed).host("host", main).host("other", sleeps(secs(2))).at(secs(1), crash).run();
-            report.expect_ok();
-            let at_crash = at_crash.load(Ordering::Relaxed);
-            assert_eq!(steps.load(Ordering::Relaxed), at_crash, "seed {seed}");
-            all.insert(at_crash);
-        }
-        assert!(all.iter().any(|steps| (1..40).contains(steps)), "some crashes come in the middle: {all:?}");
+        assert_unpolled_after_crash(move |steps| {
+            runtime().block_on(async {
+                (0..4).for_each(|_| drop(redd::spawn(counts_steps(steps.clone()))));
+                pending::<()>().await;
+            });
+        });
+    }
+}
+
+#[test]
+fn a_crash_in_the_middle_of_an_instant_leaves_ready_tasks_of_a_local_set_unpolled() {
+    for runtime in FLAVORS {
+        assert_unpolled_after_crash(move |steps| {
+            let set = LocalSet::new();
+            (0..4).for_each(|_| drop(set.spawn_local(counts_steps(steps.clone()))));
+            runtime().block_on(set.run_until(pending::<()>()));
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! The error of operations on a descriptor whose runtime has shut down.
+//! Why an operation on a descriptor fails: its runtime has shut down, or a simulated world refuses it.
 //!
 //! Called by the driver, and by other rooms whose operations end with their runtime.
 

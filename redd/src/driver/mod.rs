@@ -41,8 +41,7 @@ use readiness::slab::Slab;
 use readiness::slot::IoSlot;
 use simulated::SimulatedDriver;
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// The token of the eventfd. No slot has this index.

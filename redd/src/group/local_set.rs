@@ -421,10 +421,15 @@ impl Inner {
         }
     }
 
-    /// Lets another thread of the world run, if the seed says so. Then chooses one of the set's tasks that are ready.
+    /// Lets another thread of the world run, if the seed says so. Then chooses one of the set's tasks that are ready, unless the host has
+    /// crashed meanwhile.
     #[cold]
     fn next_in_world(&self, baton: &Baton) -> Option<Runnable> {
         Baton::maybe_pass();
+        // A destructor may run a set while the end of its host unwinds.
+        if baton::is_dead() && !thread::is_unwinding() {
+            return None;
+        }
         let remote = self.shared.remote.lock().as_mut().map(std::mem::take).unwrap_or_default();
         let mut queue = self.queue.borrow_mut();
         queue.extend(remote);

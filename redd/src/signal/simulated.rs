@@ -34,6 +34,14 @@ struct Received {
     waiting: Vec<(u64, Waker)>,
 }
 
+impl Received {
+    /// Takes the waker of this listener, if it waits.
+    fn take_waker(&mut self, listener: u64) -> Option<Waker> {
+        let at = self.waiting.iter().position(|(number, _)| *number == listener)?;
+        Some(self.waiting.swap_remove(at).1)
+    }
+}
+
 fn line_of(baton: &Baton, host: usize, number: Number) -> Option<Arc<Line>> {
     lines_of(baton).0.lock().get(&(host, baton.incarnation(host), number)).map(Arc::clone)
 }
@@ -78,8 +86,7 @@ impl Listener {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let new = cx.waker().clone();
         let mut received = self.line.0.lock();
-        let at = received.waiting.iter().position(|(number, _)| *number == self.number);
-        let old = at.map(|at| received.waiting.swap_remove(at).1);
+        let old = received.take_waker(self.number);
         let count = received.count;
         if count == self.seen {
             received.waiting.push((self.number, new));
@@ -97,9 +104,8 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut received = self.line.0.lock();
-        let at = received.waiting.iter().position(|(number, _)| *number == self.number);
-        let old = at.map(|at| received.waiting.swap_remove(at).1);
+        let old = received.take_waker(self.number);
         drop(received);
-        drop(old);
+        drop(old); // User code may be in it.
     }
 }

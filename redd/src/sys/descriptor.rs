@@ -22,14 +22,16 @@ pub(crate) fn describe(fd: RawFd) -> Option<Box<str>> {
     Some(socket.unwrap_or_else(|| link.into()))
 }
 
+/// The descriptor with this number, for calls that report an error if it is not open. `None` if the number is negative.
+fn borrowed(fd: RawFd) -> Option<BorrowedFd<'static>> {
+    // SAFETY: it is not -1, and each caller in this file only asks about it. Nothing is read, written or closed.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
 /// Describes a socket: its kind and its addresses. `None` if this is no open socket, or an unusual one. The number
 /// may have been closed or reused.
 fn describe_socket(fd: RawFd) -> Option<Box<str>> {
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: it is not -1, and every call below reports an error if it is not open. Nothing is read, written or closed.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let fd = borrowed(fd)?;
     let socket = SockRef::from(&fd);
     let (local, kind) = (socket.local_addr().ok()?, socket.r#type().ok()?);
     let is_listener = socket.is_listener().unwrap_or(false);
@@ -63,11 +65,7 @@ pub(crate) fn inode(fd: BorrowedFd<'_>) -> io::Result<u64> {
 
 /// As [`inode`], of what is open under this number.
 pub(crate) fn inode_of(fd: RawFd) -> Option<u64> {
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
-    inode(unsafe { BorrowedFd::borrow_raw(fd) }).ok()
+    inode(borrowed(fd)?).ok()
 }
 
 /// Whether a socket with this inode is open under any number.
@@ -80,22 +78,12 @@ pub(crate) fn is_socket_open(inode: u64) -> bool {
 
 /// Returns the linger time of a socket. `None` if it has none, and if the number is no open socket.
 pub(crate) fn linger(fd: RawFd) -> Option<Duration> {
-    if fd < 0 {
-        return None;
-    }
-    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    SockRef::from(&fd).linger().ok().flatten()
+    SockRef::from(&borrowed(fd)?).linger().ok().flatten()
 }
 
 /// Whether a socket may send broadcasts. Not if the number is no open socket.
 pub(crate) fn may_broadcast(fd: RawFd) -> bool {
-    if fd < 0 {
-        return false;
-    }
-    // SAFETY: it is not -1, and the call reports an error if it is not open. Nothing is read, written or closed.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    SockRef::from(&fd).broadcast().unwrap_or(false)
+    borrowed(fd).is_some_and(|fd| SockRef::from(&fd).broadcast().unwrap_or(false))
 }
 
 /// Whether the program has set the sizes of a socket's buffers, for sending and receiving. A kernel before 5.14 does not say.

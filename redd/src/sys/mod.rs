@@ -1,7 +1,7 @@
 //! The system calls of the runtime. Every call goes through this room, and tests can make each of them fail
 //! ([`faults`]).
 //!
-//! Called by `primitives`, `driver`, `net`, `fs`, `process`, `signal`. Functions return `io::Result` and retry
+//! Called by most rooms. Functions return `io::Result` and retry
 //! `EINTR` themselves where a caller could only retry, too.
 //!
 //! Miri lacks some of these calls. Under `cfg(miri)` each of them is replaced or left out here, so that whole runtimes

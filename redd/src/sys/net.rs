@@ -1,7 +1,7 @@
 //! Sockets and pipes: the system calls that std and socket2 do not make in one step, and functions whose calls a test
 //! can make fail.
 //!
-//! Called by `net`.
+//! Called by `driver::operations`, and by `net` for pipes.
 //!
 //! # Invariants
 //! - `born-nonblocking`: every descriptor made here is non-blocking and closed on `exec` from its first moment, so

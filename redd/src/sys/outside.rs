@@ -2,6 +2,8 @@
 //!
 //! The package `redd-sim-libc` replaces some functions of the C library for threads of a world. It asks `primitives::baton::interposed`, which
 //! asks this file.
+//!
+//! Called by `primitives`, `observe::coarse` and `sys`.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -477,7 +477,7 @@ impl<R: Registered> Drop for Readiness<R> {
 /// What a short read or write proves, that is, one that moved fewer bytes than it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Short {
-    /// Nothing is left for now. For pipes: it saves the call that would return `WouldBlock`.
+    /// Nothing is left for now. For pipes and TCP streams: it saves the call that would return `WouldBlock`.
     WouldBlock,
     /// Nothing: Unix streams stop at ancillary data, and terminals at the end of a line.
     Nothing,
