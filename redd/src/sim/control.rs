@@ -160,9 +160,7 @@ impl Control {
     /// ```
     #[track_caller]
     pub fn partition(&mut self, one: &[&str], other: &[&str]) {
-        let find =
-            |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::partition`", name)));
-        let (one, other) = (find(one), find(other));
+        let (one, other) = (self.find_all("`Control::partition`", one), self.find_all("`Control::partition`", other));
         self.partition_now(&one, &other);
     }
 
@@ -173,8 +171,7 @@ impl Control {
     /// If the world has no host with one of these names.
     #[track_caller]
     pub fn refuse(&mut self, one: &[&str], other: &[&str]) {
-        let find = |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::refuse`", name)));
-        let (one, other) = (find(one), find(other));
+        let (one, other) = (self.find_all("`Control::refuse`", one), self.find_all("`Control::refuse`", other));
         let text = format!("packets between {} and {} are refused", self.name_all(&one), self.name_all(&other));
         self.tell(text);
         for (from, to) in one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to))) {
@@ -221,8 +218,7 @@ impl Control {
     /// ```
     #[track_caller]
     pub fn reset(&mut self, one: &[&str], other: &[&str]) {
-        let find = |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::reset`", name)));
-        let (one, other) = (find(one), find(other));
+        let (one, other) = (self.find_all("`Control::reset`", one), self.find_all("`Control::reset`", other));
         let text = format!("the connections between {} and {} are reset", self.name_all(&one), self.name_all(&other));
         self.tell(text);
         for (from, to) in one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to))) {
@@ -316,6 +312,17 @@ impl Control {
         let verb = if one.len() == 1 { "is" } else { "are" };
         self.tell(format!("{} {verb} cut off from {}", self.name_all(one), self.name_all(other)));
         self.hosts.network().partition(one, other);
+    }
+
+    /// The hosts with these names, for the method in back quotes.
+    #[track_caller]
+    fn find_all(&self, method: &str, names: &[&str]) -> Vec<usize> {
+        let mut hosts = Vec::new();
+        // Not in a closure, which would not have the location of the caller.
+        for name in names {
+            hosts.push(self.hosts.find(method, name));
+        }
+        hosts
     }
 
     fn set_state(&self, from: usize, to: usize, state: LinkState) {

@@ -88,14 +88,16 @@ impl Hosts {
     /// If there is none.
     #[track_caller]
     pub(super) fn find(&self, method: &str, name: &str) -> usize {
-        self.hosts.iter().position(|host| host.name == name).unwrap_or_else(|| {
+        // Not in a closure, which would not have the location of the caller.
+        let Some(host) = self.hosts.iter().position(|host| host.name == name) else {
             let names: Vec<_> = self.hosts.iter().map(|host| &*host.name).collect();
             panic!(
                 "{method} got the name of a host that the world does not have: `{name}`. Its hosts are: `{}`. Use one of these names, or \
                  add the host with `World::host`.",
                 names.join("`, `")
             )
-        })
+        };
+        host
     }
 
     /// Starts the thread of a host. It waits for the baton.
