@@ -399,11 +399,6 @@ impl Strategy {
         chosen
     }
 
-    /// Whether the deviations are to be described.
-    pub(super) fn keeps_words(&self) -> bool {
-        self.words.is_some()
-    }
-
     /// Says what the last choice means, if that is kept. Does nothing if the choice was the plain one.
     pub(super) fn describe(&mut self, describe: &dyn Fn() -> String) {
         if let (true, Some(words), Some(kept)) = (self.has_deviated, &mut self.words, &self.kept) {
@@ -422,7 +417,7 @@ impl Strategy {
         };
         let tape = Tape { deviations: self.kept.clone().unwrap_or_default() };
         let mut words = self.words.clone().unwrap_or_default();
-        words.resize(if self.keeps_words() { tape.len() } else { 0 }, String::new());
+        words.resize(if self.words.is_some() { tape.len() } else { 0 }, String::new());
         Choices { count: self.steps, tape, words, misfit }
     }
 }
