@@ -73,7 +73,7 @@ impl Control {
 
     /// Returns the virtual time since the start of the world.
     pub fn now(&self) -> Duration {
-        self.hosts.passed()
+        self.hosts.baton().passed()
     }
 
     /// Returns whether the function of the host runs: it has not ended, and the host is not down.

@@ -5,7 +5,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::host_report::{HostOutcome, HostReport};
 use super::report::FailureKind;
@@ -160,8 +159,7 @@ impl Hosts {
     /// The calling thread belongs to a host that is no service.
     fn stop_services(&self) {
         for (number, _) in self.hosts.iter().enumerate().filter(|(_, host)| host.is_service) {
-            let is_running = self.is_running(number);
-            if is_running {
+            if self.is_running(number) {
                 self.states.lock()[number].outcome = Some(HostOutcome::Stopped);
                 self.baton.crash(number);
             }
@@ -214,10 +212,6 @@ impl Hosts {
 
     pub(super) fn is_any_down(&self) -> bool {
         (0..self.len()).any(|host| self.is_down(host))
-    }
-
-    pub(super) fn passed(&self) -> Duration {
-        self.baton.passed()
     }
 
     /// The run is over: waits for the threads, unless some of them never end.

@@ -608,8 +608,7 @@ impl World {
             explore: self.explore,
             tape: self.tape.clone(),
             keeps_events: self.keeps_events,
-            keeps_tape: false,
-            by_kind: false,
+            ..Plan::default()
         }
     }
 
