@@ -25,7 +25,7 @@ pub(super) struct Done {
 /// A handle to a running world, for its script: [`World::at`](super::World::at), [`every`](super::World::every) and
 /// [`always`](super::World::always).
 ///
-/// Each change takes effect at once, and is told in the [report](super::Report::faults).
+/// Each change takes effect at once, and is listed in the [report](super::Report::faults).
 ///
 /// # Examples
 /// ```
@@ -342,7 +342,7 @@ impl Control {
         (Arc::clone(self.hosts.baton()), self.hosts.find(method, host))
     }
 
-    /// Tells the report what has happened.
+    /// Records what has happened, for the report.
     pub(crate) fn tell(&mut self, text: String) {
         self.hosts.baton().record(EventKind::Scripted, 0, [hash_of(&text), 0]);
         self.done.lock().faults.push(Fault { at: self.now(), text });

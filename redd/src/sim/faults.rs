@@ -14,7 +14,7 @@ use crate::primitives::baton::Baton;
 /// Random faults, for [`World::faults`](super::World::faults). Nothing happens that was not asked for.
 ///
 /// The seed chooses when a fault begins, which kind it is, what it affects, and how long it lasts. Faults of different kinds may overlap.
-/// Each is told in the [report](super::Report::faults).
+/// Each is listed in the [report](super::Report::faults).
 ///
 /// # Examples
 /// ```

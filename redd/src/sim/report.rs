@@ -151,7 +151,7 @@ impl Report {
         self.explore
     }
 
-    /// Returns how many choices were made. A choice of one is none.
+    /// Returns how many choices were made. If there is only one candidate, that is not a choice.
     pub fn choices(&self) -> u64 {
         self.choices.count
     }

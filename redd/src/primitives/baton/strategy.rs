@@ -35,8 +35,8 @@ use crate::primitives::rng::Rng;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Explore {
-    /// Tasks run in the order in which they became ready. So do threads, and each runs until it waits, or 64 times lets others run. No
-    /// [`chance`](crate::sim::chance) below 100 % is true.
+    /// Tasks and threads run in the order in which they became ready. A thread runs until it waits, or until it has passed 64 points at
+    /// which another one could run. No [`chance`](crate::sim::chance) below 100 % is true.
     Plain,
     /// Each choice is uniformly random. This is the default.
     #[default]
