@@ -478,3 +478,16 @@ fn each_misuse_of_the_clock_points_to_its_caller() {
     });
     assert_panics(&["`time::resume`", "Call `time::pause` first"], || current_thread().block_on(async { resume() }));
 }
+
+#[test]
+fn the_name_of_a_host_that_a_world_does_not_have_points_to_its_caller() {
+    use redd::sim::{Faults, World};
+    let world = || World::new(1).host("server", || ());
+    let names = ["`sever`", "`server`", "Use one of these names"];
+    let report = world().run();
+    assert_panics(&names, || {
+        report.host("sever");
+    });
+    assert_panics(&names, || drop(world().name("db.example.com", "sever").run()));
+    assert_panics(&names, || drop(world().faults(Faults::new().crash(&["sever"])).run()));
+}

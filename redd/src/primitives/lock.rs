@@ -56,7 +56,7 @@ impl<T: ?Sized> Mutex<T> {
         }
     }
 
-    // The compiler no longer inlines it everywhere by itself, which costs a system call's readiness about 90 instructions.
+    // Without `always` the compiler does not inline it everywhere. That costs a system call's check of readiness about 90 instructions.
     #[inline(always)]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         #[cfg(not(redd_tsan))]

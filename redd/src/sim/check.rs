@@ -20,12 +20,12 @@ use crate::scheduler::enter::expect_current;
 ///
 /// A test whose worlds have these seeds can be explored by `cargo redd explore`. Kept seeds are those with which the test has failed:
 /// `cargo redd explore --keep` adds them to `tests/seeds/<test>.txt` of the package, where `::` in the path of the test is a dot.
-/// [`World::new`] gives a kept seed the strategy with which it failed. A line of the file is a seed and a strategy: `37 pct:3`.
+/// [`World::run`] uses the strategy with which a kept seed failed. A line of the file is a seed and a strategy: `37 pct:3`.
 ///
 /// The name of the test is that of its thread, so there are no kept seeds with `--test-threads=1`. [`test(sim)`](crate::test) has them.
 ///
 /// # Panics
-/// If the variable is neither a number nor a range such as `100..200`, and if a file of kept seeds has a line that is none.
+/// If the variable is neither a number nor a range such as `100..200`, and if a file of kept seeds has a line that is no seed.
 ///
 /// # Examples
 /// ```

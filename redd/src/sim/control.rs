@@ -25,7 +25,7 @@ pub(super) struct Done {
 /// A handle to a running world, for its script: [`World::at`](super::World::at), [`every`](super::World::every) and
 /// [`always`](super::World::always).
 ///
-/// Each change takes effect at once, and is told in the [report](super::Report::faults).
+/// Each change takes effect at once, and is listed in the [report](super::Report::faults).
 ///
 /// # Examples
 /// ```
@@ -73,7 +73,7 @@ impl Control {
 
     /// Returns the virtual time since the start of the world.
     pub fn now(&self) -> Duration {
-        self.hosts.passed()
+        self.hosts.baton().passed()
     }
 
     /// Returns whether the function of the host runs: it has not ended, and the host is not down.
@@ -160,9 +160,7 @@ impl Control {
     /// ```
     #[track_caller]
     pub fn partition(&mut self, one: &[&str], other: &[&str]) {
-        let find =
-            |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::partition`", name)));
-        let (one, other) = (find(one), find(other));
+        let (one, other) = (self.find_all("`Control::partition`", one), self.find_all("`Control::partition`", other));
         self.partition_now(&one, &other);
     }
 
@@ -173,8 +171,7 @@ impl Control {
     /// If the world has no host with one of these names.
     #[track_caller]
     pub fn refuse(&mut self, one: &[&str], other: &[&str]) {
-        let find = |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::refuse`", name)));
-        let (one, other) = (find(one), find(other));
+        let (one, other) = (self.find_all("`Control::refuse`", one), self.find_all("`Control::refuse`", other));
         let text = format!("packets between {} and {} are refused", self.name_all(&one), self.name_all(&other));
         self.tell(text);
         for (from, to) in one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to))) {
@@ -221,8 +218,7 @@ impl Control {
     /// ```
     #[track_caller]
     pub fn reset(&mut self, one: &[&str], other: &[&str]) {
-        let find = |names: &[&str]| Vec::from_iter(names.iter().map(|name| self.hosts.find("`Control::reset`", name)));
-        let (one, other) = (find(one), find(other));
+        let (one, other) = (self.find_all("`Control::reset`", one), self.find_all("`Control::reset`", other));
         let text = format!("the connections between {} and {} are reset", self.name_all(&one), self.name_all(&other));
         self.tell(text);
         for (from, to) in one.iter().flat_map(|from| other.iter().map(move |to| (*from, *to))) {
@@ -318,6 +314,17 @@ impl Control {
         self.hosts.network().partition(one, other);
     }
 
+    /// The hosts with these names, for the method in back quotes.
+    #[track_caller]
+    fn find_all(&self, method: &str, names: &[&str]) -> Vec<usize> {
+        let mut hosts = Vec::new();
+        // Not in a closure, which would not have the location of the caller.
+        for name in names {
+            hosts.push(self.hosts.find(method, name));
+        }
+        hosts
+    }
+
     fn set_state(&self, from: usize, to: usize, state: LinkState) {
         for (from, to) in [(from, to), (to, from)] {
             self.hosts.network().set_link(Some(from), Some(to), &mut |link| link.state = state);
@@ -335,7 +342,7 @@ impl Control {
         (Arc::clone(self.hosts.baton()), self.hosts.find(method, host))
     }
 
-    /// Tells the report what has happened.
+    /// Records what has happened, for the report.
     pub(crate) fn tell(&mut self, text: String) {
         self.hosts.baton().record(EventKind::Scripted, 0, [hash_of(&text), 0]);
         self.done.lock().faults.push(Fault { at: self.now(), text });

@@ -103,7 +103,7 @@ pub(super) fn describe(record: &Record, event: &Event) -> String {
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
         EventKind::Entropy => format!("thread `{}` has drawn {first} random bytes in {second} calls", thread(subject)),
-        EventKind::Crashed => format!("host {subject} crashes for the {first}. time"),
+        EventKind::Crashed => format!("host {subject} crashes: crash number {first}"),
         EventKind::Restarted => format!("host {subject} starts again after {first} crashes"),
         EventKind::Scripted => format!("the script of the world acts: {first:08x}"),
         EventKind::NetSent => format!("socket {subject} sends {}, {first} bytes", packet(second)),

@@ -1,6 +1,6 @@
 //! Seeds that are kept because a test has failed with them: `tests/seeds/<test>.txt` of the package.
 //!
-//! Called by `check`, and by `World::new` for the strategy of a kept seed.
+//! Called by `check`, and by `explore` for the strategy of a kept seed.
 
 use std::cell::Cell;
 use std::env;

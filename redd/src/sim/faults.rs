@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use super::control::Control;
 use super::hosts::Hosts;
-use super::links::Setting;
+use super::links::{Setting, check_range};
 use crate::primitives::baton::Baton;
 
 /// Random faults, for [`World::faults`](super::World::faults). Nothing happens that was not asked for.
 ///
 /// The seed chooses when a fault begins, which kind it is, what it affects, and how long it lasts. Faults of different kinds may overlap.
-/// Each is told in the [report](super::Report::faults).
+/// Each is listed in the [report](super::Report::faults).
 ///
 /// # Examples
 /// ```
@@ -155,14 +155,6 @@ impl Faults {
         self.until = time;
         self
     }
-}
-
-#[track_caller]
-fn check_range(method: &str, range: &Range<Duration>) {
-    assert!(
-        range.start <= range.end,
-        "{method} got the range {range:?}, which ends before it starts. Give the shorter time first."
-    );
 }
 
 /// What random faults do at a given time.

@@ -5,7 +5,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::host_report::{HostOutcome, HostReport};
 use super::report::FailureKind;
@@ -88,14 +87,16 @@ impl Hosts {
     /// If there is none.
     #[track_caller]
     pub(super) fn find(&self, method: &str, name: &str) -> usize {
-        self.hosts.iter().position(|host| host.name == name).unwrap_or_else(|| {
+        // Not in a closure, which would not have the location of the caller.
+        let Some(host) = self.hosts.iter().position(|host| host.name == name) else {
             let names: Vec<_> = self.hosts.iter().map(|host| &*host.name).collect();
             panic!(
                 "{method} got the name of a host that the world does not have: `{name}`. Its hosts are: `{}`. Use one of these names, or \
                  add the host with `World::host`.",
                 names.join("`, `")
             )
-        })
+        };
+        host
     }
 
     /// Starts the thread of a host. It waits for the baton.
@@ -158,8 +159,7 @@ impl Hosts {
     /// The calling thread belongs to a host that is no service.
     fn stop_services(&self) {
         for (number, _) in self.hosts.iter().enumerate().filter(|(_, host)| host.is_service) {
-            let is_running = self.is_running(number);
-            if is_running {
+            if self.is_running(number) {
                 self.states.lock()[number].outcome = Some(HostOutcome::Stopped);
                 self.baton.crash(number);
             }
@@ -212,10 +212,6 @@ impl Hosts {
 
     pub(super) fn is_any_down(&self) -> bool {
         (0..self.len()).any(|host| self.is_down(host))
-    }
-
-    pub(super) fn passed(&self) -> Duration {
-        self.baton.passed()
     }
 
     /// The run is over: waits for the threads, unless some of them never end.

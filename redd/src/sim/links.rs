@@ -25,10 +25,7 @@ impl Setting {
     #[track_caller]
     pub(super) fn check(&self, method: &str) {
         match self {
-            Self::Latency(range) => assert!(
-                range.start <= range.end,
-                "{method} got the range {range:?}, which ends before it starts. Give the shorter time first."
-            ),
+            Self::Latency(range) => check_range(method, range),
             Self::Bandwidth(bandwidth) => assert!(
                 *bandwidth != Some(0),
                 "{method} got a bandwidth of 0, with which nothing arrives. Give bytes per second, or use `Control::partition`."
@@ -75,6 +72,15 @@ impl Setting {
     fn is_same_kind(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
+}
+
+/// Panics if the range that the method, in back quotes, got ends before it starts.
+#[track_caller]
+pub(super) fn check_range(method: &str, range: &Range<Duration>) {
+    assert!(
+        range.start <= range.end,
+        "{method} got the range {range:?}, which ends before it starts. Give the shorter time first."
+    );
 }
 
 /// What the script has set so far.

@@ -151,7 +151,7 @@ impl Report {
         self.explore
     }
 
-    /// Returns how many choices were made. A choice of one is none.
+    /// Returns how many choices were made. If there is only one candidate, that is not a choice.
     pub fn choices(&self) -> u64 {
         self.choices.count
     }
@@ -191,13 +191,15 @@ impl Report {
     /// ```
     #[track_caller]
     pub fn host(&self, name: &str) -> &HostReport {
-        self.hosts.iter().find(|host| host.name() == name).unwrap_or_else(|| {
+        // Not in a closure, which would not have the location of the caller.
+        let Some(host) = self.hosts.iter().find(|host| host.name() == name) else {
             let names: Vec<_> = self.hosts.iter().map(HostReport::name).collect();
             panic!(
                 "`Report::host` got the name of a host that the world did not have: `{name}`. Its hosts were: `{}`. Use one of these names.",
                 names.join("`, `")
             )
-        })
+        };
+        host
     }
 
     /// Returns what the script and random faults have changed in the world, in the order of time.

@@ -78,9 +78,7 @@ pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Script) {
     }
     let started = baton.start_director(hosts.len(), "script", wants_quiet, move || {
         // It has stopped the world if it has failed.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(script.run()))) {
-            let message = message_of(&*payload).unwrap_or("the world has ended").to_owned();
-            drop_guarded(payload);
+        if let Err(message) = catch(|| drop(script.run())) {
             let text = format!("the script cannot go on, because its thread has panicked: {message}");
             script.control.hosts().baton().fail_and_stop(FailureKind::Script, text);
         }
@@ -89,6 +87,15 @@ pub(super) fn start(hosts: &Arc<Hosts>, control: Control, plan: Script) {
         script.control.set_skipped(skipped);
     });
     hosts.keep(started);
+}
+
+/// Calls user code. The error is the message of its panic.
+fn catch<R>(f: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+        let message = message_of(&*payload).unwrap_or("the world has ended").to_owned();
+        drop_guarded(payload);
+        message
+    })
 }
 
 impl RunningScript {
@@ -166,9 +173,7 @@ impl RunningScript {
     /// Calls user code. A panic stops the world.
     fn guard(&mut self, location: &'static Location<'static>, action: &dyn Fn(&mut Control)) -> Result<(), Stop> {
         let control = &mut self.control;
-        let Err(payload) = catch_unwind(AssertUnwindSafe(|| action(control))) else { return Ok(()) };
-        let message = message_of(&*payload).unwrap_or("the world has ended").to_owned();
-        drop_guarded(payload);
+        let Err(message) = catch(|| action(control)) else { return Ok(()) };
         let text = format!("the script at {location} has panicked: {message}");
         self.control.hosts().baton().fail_and_stop(FailureKind::Script, text);
         Err(Stop)
@@ -177,14 +182,8 @@ impl RunningScript {
     fn check_invariants(&mut self) -> Result<(), Stop> {
         let control = &mut self.control;
         for (location, check) in &mut self.invariants {
-            let objection = match catch_unwind(AssertUnwindSafe(|| check(control))) {
-                Ok(objection) => objection,
-                Err(payload) => {
-                    let message = message_of(&*payload).unwrap_or("the world has ended").to_owned();
-                    drop_guarded(payload);
-                    Some(format!("it has panicked: {message}"))
-                }
-            };
+            let objection =
+                catch(|| check(control)).unwrap_or_else(|message| Some(format!("it has panicked: {message}")));
             if let Some(objection) = objection {
                 let text = format!("the invariant at {location} is violated: {objection}");
                 control.hosts().baton().fail_and_stop(FailureKind::Invariant, text);

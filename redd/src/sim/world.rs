@@ -507,8 +507,8 @@ impl World {
         self
     }
 
-    /// Gives a host another name, for programs that ask for it: `World::name("db.example.com", "database")`. `localhost` and the names of
-    /// hosts need no other one.
+    /// Gives a host another name, for programs that ask for it: `World::name("db.example.com", "database")`. The names of hosts, and
+    /// `localhost`, are known without it.
     ///
     /// # Panics
     /// [`run`](Self::run) panics if the world has no host with this name.
@@ -608,8 +608,7 @@ impl World {
             explore: self.explore,
             tape: self.tape.clone(),
             keeps_events: self.keeps_events,
-            keeps_tape: false,
-            by_kind: false,
+            ..Plan::default()
         }
     }
 

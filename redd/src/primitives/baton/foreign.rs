@@ -3,9 +3,10 @@
 //! Called by `member`, for the threads that do belong to a world, and by `world` when nothing can happen.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
+use super::guard::lock;
 use crate::sys::outside::outside;
 use crate::sys::thread::{self, RunState};
 
@@ -24,7 +25,7 @@ const NAMES_MAX: usize = 8;
 static MEMBERS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 fn members<R>(f: impl FnOnce(&mut BTreeSet<u32>) -> R) -> R {
-    f(&mut MEMBERS.lock().unwrap_or_else(PoisonError::into_inner))
+    f(&mut lock(&MEMBERS))
 }
 
 /// The calling thread belongs to a world from here on.

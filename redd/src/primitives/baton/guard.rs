@@ -1,6 +1,6 @@
-//! Access to the state of a world.
+//! Access to the state of a world, and to what all worlds share.
 //!
-//! Called by `world`.
+//! Called by `world`, and by `member` and `foreign` for their statics.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};

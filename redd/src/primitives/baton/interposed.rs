@@ -9,15 +9,14 @@
 //!   the lock of a world or waits for the baton.
 
 use std::mem::MaybeUninit;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::member::{is_any, wait_word, wake_address, with_member};
 use super::origin::stopped_ns;
-use super::world::Seat;
+use super::world::{Seat, nanos};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::AtomicU32;
-use crate::primitives::user_code::drop_guarded;
+use crate::primitives::user_code::guarded;
 use crate::sys::outside::{Outside, is_outside};
 
 /// Threads of all worlds that are in `wait_timed`.
@@ -72,7 +71,7 @@ pub(crate) fn fill_random(buffer: &mut [MaybeUninit<u8>]) -> bool {
 pub(crate) fn sleep(duration: Duration) -> bool {
     let now_ns = || with_member(|baton, _| baton.monotonic_ns());
     let Some(start_ns) = is_any().then(now_ns).flatten() else { return false };
-    let end_ns = start_ns.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    let end_ns = start_ns.saturating_add(nanos(duration));
     let never_woken = AtomicU32::new(0);
     // `early-return`: a wait may end before its time.
     while let Some(now_ns) = now_ns().filter(|now_ns| *now_ns < end_ns) {
@@ -113,13 +112,7 @@ pub(crate) fn wake_timed(word: usize, at_most: u32) -> u32 {
 
 /// As `wait_word`. `None` if the world cannot continue: the calls are below a function of C, through which no panic can unwind.
 fn wait(word: &AtomicU32, expected: u32, timeout: Duration) -> Option<bool> {
-    match catch_unwind(AssertUnwindSafe(|| wait_word(word, expected, Some(timeout)))) {
-        Ok(was_woken) => was_woken,
-        Err(payload) => {
-            drop_guarded(payload);
-            None
-        }
-    }
+    guarded(|| wait_word(word, expected, Some(timeout))).flatten()
 }
 
 #[cfg(all(test, not(any(loom, shuttle, miri))))]

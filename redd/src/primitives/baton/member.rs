@@ -170,7 +170,7 @@ pub(super) fn wake_address(address: usize) -> bool {
         let is_woken = state.schedule.wake_word(address);
         if is_woken && state.runs_agendas != Some(std::thread::current().id()) {
             let text = format!(
-                "thread {} has woken thread `{waiter}` of the world, to which it does not belong. {FOREIGN}",
+                "thread `{}` has woken thread `{waiter}` of the world, to which it does not belong. {FOREIGN}",
                 name_of_this_thread()
             );
             state.fail(FailureKind::ForeignThread, text);
@@ -200,9 +200,10 @@ pub(super) fn wait_for_own_end(timeout: Option<Duration>) {
     }
 }
 
+/// As `primitives::thread::current_name`, which this file cannot name: that file calls this one.
 fn name_of_this_thread() -> String {
     let thread = std::thread::current();
-    thread.name().map_or_else(|| format!("{:?}", thread.id()), |name| format!("`{name}`"))
+    thread.name().map_or_else(|| format!("{:?}", thread.id()), str::to_owned)
 }
 
 /// The thread of a host.
@@ -299,7 +300,7 @@ impl Baton {
         self.fail(
             FailureKind::ForeignThread,
             format!(
-                "thread {} has woken or spawned {task}, and it does not belong to the world. {FOREIGN}",
+                "thread `{}` has woken or spawned {task}, and it does not belong to the world. {FOREIGN}",
                 name_of_this_thread()
             ),
         );

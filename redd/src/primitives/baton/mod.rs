@@ -3,14 +3,15 @@
 //! - `schedule` decides which thread runs next, and what time it is. It has no threads in it.
 //! - `strategy` makes all choices, and `tape` is their record.
 //! - `events` computes the hash of everything that happens.
-//! - `world` has the hand-over, and what happens if nothing can happen.
-//! - `member` knows which world a thread belongs to.
+//! - `world` has the hand-over, and what happens if nothing can happen. `guard` locks its state, and `failure` has what goes wrong.
+//! - `member` knows which world a thread belongs to. `cpu` keeps the threads of a world on one CPU.
 //! - `interposed` has what functions of the C library return on a thread of a world.
 //! - `origin` has where the clocks start, and `entropy` the random numbers for them.
 //! - `foreign` has the threads that do not belong to a world.
-//! - `parts` has what rooms above add to a world: a network, a disk, a script.
+//! - `parts` has what rooms above add to a world, such as a network or a disk, and `extend` adds it.
 //! - `hosts` knows the incarnation of each host.
 //! - `director` lets one thread act when all others wait. `steer` is what it calls: its turns, and crashes.
+//! - `settler` is the wait of a task until all others wait.
 //!
 //! The design is described in the module `sim`, which has the public part.
 

@@ -43,6 +43,12 @@ enum ThreadState {
     Ended,
 }
 
+impl ThreadState {
+    fn waits_for(self, event: Wait) -> bool {
+        matches!(self, Self::Blocked { on, .. } if on == event)
+    }
+}
+
 #[derive(Debug)]
 struct Thread {
     name: String,
@@ -277,8 +283,7 @@ impl Schedule {
 
     /// Wakes one of the threads that wait on the word. Returns whether there was one.
     pub(super) fn wake_word(&mut self, word: usize) -> bool {
-        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
-        let waiters = || (0..self.threads.len()).filter(|index| waits(self.threads[*index].state));
+        let waiters = || (0..self.threads.len()).filter(|index| self.threads[*index].state.waits_for(Wait::Word(word)));
         if let (Some(only), None) = (waiters().next(), waiters().nth(1)) {
             self.make_ready(only, true);
             return true;
@@ -297,8 +302,7 @@ impl Schedule {
 
     /// The name of a thread that waits on the word.
     pub(super) fn waiter_on(&self, word: usize) -> Option<&str> {
-        let waits = |state| matches!(state, ThreadState::Blocked { on: Wait::Word(other), .. } if other == word);
-        self.threads.iter().find(|thread| waits(thread.state)).map(|thread| &*thread.name)
+        self.threads.iter().find(|thread| thread.state.waits_for(Wait::Word(word))).map(|thread| &*thread.name)
     }
 
     /// Lets a blocked thread return early.
@@ -333,7 +337,7 @@ impl Schedule {
         self.dead -= usize::from(self.threads[index].is_dead);
         self.record(EventKind::ThreadEnded, index as u32, [0, 0]);
         for other in 0..self.threads.len() {
-            if matches!(self.threads[other].state, ThreadState::Blocked { on: Wait::End(end), .. } if end == index) {
+            if self.threads[other].state.waits_for(Wait::End(index)) {
                 self.make_ready(other, true);
             }
         }

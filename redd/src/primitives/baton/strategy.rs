@@ -35,8 +35,8 @@ use crate::primitives::rng::Rng;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Explore {
-    /// Tasks run in the order in which they became ready. So do threads, and each runs until it waits, or 64 times lets others run. No
-    /// [`chance`](crate::sim::chance) below 100 % is true.
+    /// Tasks and threads run in the order in which they became ready. A thread runs until it waits, or until it has passed 64 points at
+    /// which another one could run. No [`chance`](crate::sim::chance) below 100 % is true.
     Plain,
     /// Each choice is uniformly random. This is the default.
     #[default]
@@ -399,11 +399,6 @@ impl Strategy {
         chosen
     }
 
-    /// Whether the deviations are to be described.
-    pub(super) fn keeps_words(&self) -> bool {
-        self.words.is_some()
-    }
-
     /// Says what the last choice means, if that is kept. Does nothing if the choice was the plain one.
     pub(super) fn describe(&mut self, describe: &dyn Fn() -> String) {
         if let (true, Some(words), Some(kept)) = (self.has_deviated, &mut self.words, &self.kept) {
@@ -422,7 +417,7 @@ impl Strategy {
         };
         let tape = Tape { deviations: self.kept.clone().unwrap_or_default() };
         let mut words = self.words.clone().unwrap_or_default();
-        words.resize(if self.keeps_words() { tape.len() } else { 0 }, String::new());
+        words.resize(if self.words.is_some() { tape.len() } else { 0 }, String::new());
         Choices { count: self.steps, tape, words, misfit }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Written and read by `strategy`, and shown to users by `sim`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -151,13 +152,12 @@ impl FromStr for Tape {
     /// # Errors
     /// If an item is no deviation, and if two of them are of one step.
     fn from_str(text: &str) -> Result<Self, TapeError> {
-        let items = || text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
-        let parse = |item: &str| item.parse().map_err(|()| TapeError(item.to_owned()));
-        let tape = Self::of(items().map(parse).collect::<Result<_, _>>()?);
-        match items().nth(tape.len()) {
-            Some(second) => Err(TapeError(second.to_owned())),
-            None => Ok(tape),
+        let (mut steps, mut deviations) = (BTreeSet::new(), Vec::new());
+        for item in text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty()) {
+            let deviation = item.parse().ok().filter(|deviation: &Deviation| steps.insert(deviation.step));
+            deviations.push(deviation.ok_or_else(|| TapeError(item.to_owned()))?);
         }
+        Ok(Self::of(deviations))
     }
 }
 
@@ -202,11 +202,10 @@ mod tests {
 
     #[test]
     fn what_is_no_deviation_is_an_error_that_names_it() {
-        for wrong in
-            ["7", "7:", ":1", "7:0", "7:1/1t", "7:1/2", "7:1/t", "7:1/2x", "7:-1", "x:1", "7:1/é", "5:1,7:1,5:2"]
-        {
+        let single = ["7", "7:", ":1", "7:0", "7:1/1t", "7:1/2", "7:1/t", "7:1/2x", "7:-1", "x:1", "7:1/é"];
+        let repeated = [("5:1,7:1,5:2", "5:2"), ("5:1,5:2,7:1", "5:2"), ("7:1,5:1\n7:1,9:1", "7:1")];
+        for (wrong, item) in single.map(|item| (item, item)).into_iter().chain(repeated) {
             let error = wrong.parse::<Tape>().expect_err(wrong);
-            let item = wrong.rsplit(',').next().expect("it has an item");
             assert!(error.to_string().starts_with(&format!("{item:?} is no deviation")), "{error}");
         }
     }

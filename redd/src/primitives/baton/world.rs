@@ -117,6 +117,11 @@ pub(super) struct Seat {
     pub(super) entropy: Entropy,
 }
 
+/// In nanoseconds. What is too long is `u64::MAX`, a time that never comes.
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 type StateGuard<'a> = OutsideGuard<'a, State>;
 
 impl Seat {
@@ -182,7 +187,7 @@ impl Baton {
             tasks: Vec::new(),
             failures: Vec::new(),
             stage: Stage::Runs,
-            limit_ns: u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX),
+            limit_ns: nanos(limit),
             polls: 0,
             caller: None,
         };
@@ -224,8 +229,7 @@ impl Baton {
 
     /// Sets the time of day of virtual time 0. Called before the world starts.
     pub(crate) fn set_unix_origin(&self, since_1970: Duration) {
-        let ns = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
-        self.unix_origin_ns.store(ns, Ordering::Relaxed);
+        self.unix_origin_ns.store(nanos(since_1970), Ordering::Relaxed);
     }
 
     /// Whether `std::time`, the keys of `HashMap` and the random numbers of the system follow from the seed.
@@ -321,7 +325,7 @@ impl Baton {
         state.failures.last().filter(|_| is_over).map(|failure| failure.text.clone())
     }
 
-    /// Whether the world continues without what has failed.
+    /// Whether the world no longer runs: it has failed so that it cannot continue, or all its threads have ended.
     pub(crate) fn is_failing(&self) -> bool {
         self.lock().stage != Stage::Runs
     }
@@ -363,7 +367,7 @@ impl Baton {
 
     /// Chooses a number below `bound`, which is recorded.
     pub(crate) fn choose(&self, bound: usize) -> usize {
-        if bound < 2 { 0 } else { self.lock().schedule.choose_number(bound) }
+        self.lock().schedule.choose_number(bound)
     }
 
     /// As [`choose`](Self::choose), with words for a choice that is not 0: what it means that this number was chosen.
@@ -427,8 +431,7 @@ impl Baton {
         on: Wait,
         timeout: Option<Duration>,
     ) -> bool {
-        let timeout_ns = timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-        state.schedule.block(mine.index, on, timeout_ns);
+        state.schedule.block(mine.index, on, timeout.map(nanos));
         self.pass(mine, state, false);
         self.lock().schedule.was_woken(mine.index)
     }
