@@ -216,7 +216,7 @@ impl Network {
             engine.addresses_of(name)
         })
         .ok_or_else(|| io::Error::other(format!(
-            "the simulated world has no host with the name `{name}`: add it with `World::host`, or as a name with `add_name`"
+            "the simulated world has no host with the name `{name}`: add one with `World::host`, or give the name to a host with `World::name`"
         )))
     }
 

@@ -289,7 +289,8 @@ fn names_are_those_of_hosts_and_registered_ones() {
     assert_eq!(net.network.resolve(0, "localhost").unwrap()[0], Ipv4Addr::LOCALHOST);
     let error = net.network.resolve(0, "cache").unwrap_err();
     assert!(
-        error.to_string().contains("no host with the name `cache`") && error.to_string().contains("add_name"),
+        error.to_string().contains("no host with the name `cache`")
+            && error.to_string().contains("to a host with `World::name`"),
         "{error}"
     );
     net.network.add_name("cache", vec![ip]);
