@@ -40,6 +40,13 @@ pub(super) fn copy_in(queue: &mut VecDeque<u8>, bufs: &[IoSlice<'_>], mut skip: 
     }
 }
 
+/// All bytes of the buffers.
+pub(super) fn joined(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length(bufs));
+    bufs.iter().for_each(|buf| bytes.extend_from_slice(buf));
+    bytes
+}
+
 pub(super) fn length(bufs: &[IoSlice<'_>]) -> usize {
     bufs.iter().map(|buf| buf.len()).sum()
 }

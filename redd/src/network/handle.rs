@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use super::address::{Address, Family, Kind, SocketId};
 use super::engine::{Effects, Engine};
-use super::link;
-use super::link::Link;
+use super::link::{Link, nanos};
 use super::socket::Sink;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
@@ -27,7 +26,7 @@ pub(super) trait Outside: Send + Sync {
 
 impl Outside for Weak<Baton> {
     fn now_ns(&self) -> u64 {
-        self.upgrade().map_or(0, |baton| link::nanos(baton.passed()))
+        self.upgrade().map_or(0, |baton| nanos(baton.passed()))
     }
 
     fn record(&self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
