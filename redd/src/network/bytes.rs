@@ -1,6 +1,6 @@
 //! Copies of bytes between queues and the buffers of programs.
 //!
-//! Called by `stream`, `segments` and `unix`.
+//! Called by `calls`, and by the files of the protocols.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -84,6 +84,7 @@ mod tests {
     #[test]
     fn a_part_of_several_buffers_is_copied() {
         let bufs = [IoSlice::new(&[0, 1]), IoSlice::new(&[]), IoSlice::new(&[2, 3, 4])];
+        assert_eq!(joined(&bufs), [0, 1, 2, 3, 4]);
         for skip in 0..=length(&bufs) {
             for count in 0..=length(&bufs) - skip {
                 let mut queue = VecDeque::new();

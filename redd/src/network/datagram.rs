@@ -1,6 +1,6 @@
 //! UDP: what programs call, and what arrives.
 //!
-//! Called by `handle` and `segments`.
+//! Called by `calls` and `segments`.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};

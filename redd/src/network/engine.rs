@@ -230,6 +230,7 @@ impl Engine {
         let out = out.filter(|_| !packet.is_acknowledgement());
         let last = out.as_ref().map_or(0, |out| out.last_arrival);
         at = at.max(last);
+        // Not if an earlier segment that arrives now may still be in the queue.
         if from == to && at <= self.now && (last < self.now || last == 0) {
             return self.immediate.push_back(packet);
         }
@@ -290,7 +291,7 @@ impl Engine {
             Body::Datagram { sender, target, .. } => (sender, Body::Unreachable { to: sender, target }),
         };
         self.fault(Fault::Refused, sender, packet.kind());
-        // It takes the way back, whatever that link does to others.
+        // Of the link back, only the latency counts here. Its state counts on arrival.
         let at = self.now.saturating_add(self.links.get(packet.to, packet.from).latency());
         let reset = Packet { from: packet.to, to: packet.from, body };
         if packet.from == packet.to {

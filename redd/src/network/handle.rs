@@ -1,6 +1,7 @@
 //! The network of a world, as its callers see it: one lock around the engine, and the effects of each call after it.
 //!
-//! Called by `driver` for the sockets of programs, by `sim` for hosts and faults, and by the world when packets are due.
+//! Called by `driver` for the sockets of programs, by `fs` for the files of Unix sockets, by `sim` for hosts and faults, and by the
+//! world when packets are due.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -215,7 +216,8 @@ impl Network {
             engine.addresses_of(name)
         })
         .ok_or_else(|| io::Error::other(format!(
-            "the simulated world has no host with the name `{name}`: add one with `World::host`, or give the name to a host with `World::name`"
+            "the simulated world has no host with the name `{name}`: add one with `World::host`, or give the name to a host with \
+             `World::name`"
         )))
     }
 

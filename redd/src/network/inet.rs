@@ -1,6 +1,6 @@
-//! Addresses of TCP and UDP sockets: binding, and what a socket reports.
+//! Addresses of TCP and UDP sockets: binding, the source and the destination of packets, and what a socket reports.
 //!
-//! Called by `handle`, `stream` and `datagram`.
+//! Called by `calls`, `stream` and `datagram`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

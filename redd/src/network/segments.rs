@@ -1,6 +1,7 @@
 //! TCP, what arrives: the handshake, data, acknowledgements, resets, timers.
 //!
-//! Called by `handle`, for each packet that is due.
+//! Called by `handle` for each packet that is due, by `calls` for those within a host, and by `engine`, `stream`
+//! and `fault` for connections that end.
 
 use super::address::SocketId;
 use super::engine::{Engine, Fault};

@@ -1,6 +1,6 @@
 //! TCP, what programs call: listen, accept, connect, send, receive, shut down, close.
 //!
-//! Called by `handle`. What arrives is in `segments`.
+//! Called by `calls`, and by `segments`, which has what arrives.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};

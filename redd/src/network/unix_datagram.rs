@@ -1,6 +1,6 @@
 //! Unix sockets with datagrams.
 //!
-//! Called by `handle`.
+//! Called by `calls`.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
