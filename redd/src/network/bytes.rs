@@ -1,6 +1,6 @@
 //! Copies of bytes between queues and the buffers of programs.
 //!
-//! Called by `stream`, `segments` and `unix`.
+//! Called by `calls`, and by the files of the protocols.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -40,6 +40,13 @@ pub(super) fn copy_in(queue: &mut VecDeque<u8>, bufs: &[IoSlice<'_>], mut skip: 
     }
 }
 
+/// All bytes of the buffers.
+pub(super) fn joined(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length(bufs));
+    bufs.iter().for_each(|buf| bytes.extend_from_slice(buf));
+    bytes
+}
+
 pub(super) fn length(bufs: &[IoSlice<'_>]) -> usize {
     bufs.iter().map(|buf| buf.len()).sum()
 }
@@ -77,6 +84,7 @@ mod tests {
     #[test]
     fn a_part_of_several_buffers_is_copied() {
         let bufs = [IoSlice::new(&[0, 1]), IoSlice::new(&[]), IoSlice::new(&[2, 3, 4])];
+        assert_eq!(joined(&bufs), [0, 1, 2, 3, 4]);
         for skip in 0..=length(&bufs) {
             for count in 0..=length(&bufs) - skip {
                 let mut queue = VecDeque::new();

@@ -1,13 +1,13 @@
 //! UDP: what programs call, and what arrives.
 //!
-//! Called by `handle` and `segments`.
+//! Called by `calls` and `segments`.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 use super::address::{Reach, SocketId, os};
 use super::bytes;
-use super::engine::{Engine, Fault, with_source};
+use super::engine::{Engine, Fault};
 use super::packet::{Body, Packet};
 use super::socket::{Role, Socket, Udp};
 use crate::primitives::baton::EventKind;
@@ -43,15 +43,7 @@ impl Engine {
         let socket = self.sockets.opened(id)?;
         let host = socket.host;
         let bound = parts(socket)?.bound;
-        let local = with_source(bound, self.source_for(host, remote.ip()));
-        let target = self.host_with(host, remote.ip());
-        if local.is_ipv4() != remote.is_ipv4() || (target.is_none() && !Self::is_subnet(remote.ip())) {
-            return os(libc::ENETUNREACH);
-        }
-        if local.ip().is_loopback() && target != Some(host) {
-            return os(libc::EINVAL);
-        }
-        Ok(local)
+        self.inet_source(host, bound, remote)
     }
 
     /// Sends a datagram. Without a destination, the socket is connected to one.
@@ -77,9 +69,9 @@ impl Engine {
             return os(libc::EPIPE);
         }
         let from = socket.host;
-        let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
         // Nothing answers for an address without a host.
         let Some(to) = self.host_with(from, target.ip()) else { return Ok(length) };
+        let bytes = bytes::joined(bufs);
         self.transmit_datagram(id, Packet { from, to, body: Body::Datagram { sender: id, source, target, bytes } });
         Ok(length)
     }

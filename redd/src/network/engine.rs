@@ -3,12 +3,12 @@
 //! Called by the files of the room that have one protocol each, and by `handle`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::address::{Family, Kind, SocketId};
-use super::link::{LinkState, Links};
+use super::link::{LinkState, Links, nanos};
 use super::packet::{Body, Packet, Queue, Segment};
 use super::ports::Ports;
 use super::retry::{MAX_RETRANSMISSION_NS, RETRANSMISSION_NS};
@@ -199,16 +199,6 @@ impl Engine {
         usize::try_from(number).ok().filter(|number| *number < self.hosts.len())
     }
 
-    /// The address from which the host sends to this one.
-    pub(super) fn source_for(&self, host: usize, to: IpAddr) -> IpAddr {
-        match to {
-            IpAddr::V4(ip) if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            IpAddr::V4(_) => self.hosts[host].v4,
-            IpAddr::V6(_) => self.hosts[host].v6,
-        }
-    }
-
     /// Whether a socket of the host can have this address.
     pub(super) fn is_own(&self, host: usize, ip: IpAddr) -> bool {
         ip.is_unspecified() || self.host_with(host, ip) == Some(host)
@@ -240,6 +230,7 @@ impl Engine {
         let out = out.filter(|_| !packet.is_acknowledgement());
         let last = out.as_ref().map_or(0, |out| out.last_arrival);
         at = at.max(last);
+        // Not if an earlier segment that arrives now may still be in the queue.
         if from == to && at <= self.now && (last < self.now || last == 0) {
             return self.immediate.push_back(packet);
         }
@@ -265,7 +256,7 @@ impl Engine {
         let mut at = link.arrival(self.now, length);
         if is_late {
             // Any datagram that is sent within the longest latency may overtake it.
-            at = at.saturating_add(super::link::nanos(link.link.latency.end)).saturating_add(link.latency());
+            at = at.saturating_add(nanos(link.link.latency.end)).saturating_add(link.latency());
         }
         let second = at.saturating_add(link.latency());
         if is_late {
@@ -280,14 +271,6 @@ impl Engine {
             self.fault(Fault::Duplicated, subject, kind);
         }
         self.queue.push(at, packet);
-    }
-
-    /// Whether hosts of the world have addresses of this kind.
-    pub(super) fn is_subnet(ip: IpAddr) -> bool {
-        match ip {
-            IpAddr::V4(ip) => ip.octets()[0] == 10,
-            IpAddr::V6(ip) => ip.segments()[..4] == [0xfd00, 0, 0, 0],
-        }
     }
 
     /// A packet within the host that was sent during this call.
@@ -308,7 +291,7 @@ impl Engine {
             Body::Datagram { sender, target, .. } => (sender, Body::Unreachable { to: sender, target }),
         };
         self.fault(Fault::Refused, sender, packet.kind());
-        // It takes the way back, whatever that link does to others.
+        // Of the link back, only the latency counts here. Its state counts on arrival.
         let at = self.now.saturating_add(self.links.get(packet.to, packet.from).latency());
         let reset = Packet { from: packet.to, to: packet.from, body };
         if packet.from == packet.to {
@@ -379,15 +362,6 @@ impl Engine {
         }
         let host = self.hosts.iter().find(|host| host.name.eq_ignore_ascii_case(&name))?;
         Some(vec![host.v4, host.v6])
-    }
-}
-
-/// The local address of a socket that connects, if its `bind` has left it open.
-pub(super) fn with_source(bound: Option<SocketAddr>, source: IpAddr) -> SocketAddr {
-    match bound {
-        Some(bound) if !bound.ip().is_unspecified() => bound,
-        Some(bound) => SocketAddr::new(source, bound.port()),
-        None => SocketAddr::new(source, 0),
     }
 }
 

@@ -12,8 +12,8 @@ impl Engine {
         for (host, peer) in both.into_iter().take(if one == other { 1 } else { 2 }) {
             let ids: Vec<_> = self.hosts[host].sockets.iter().copied().collect();
             for id in ids {
-                let is_between = self.sockets.get_mut(id).and_then(|socket| socket.tcp()?.peer).map(|peer| peer.host);
-                if is_between == Some(peer) {
+                let peer_host = self.sockets.get_mut(id).and_then(|socket| socket.tcp()?.peer).map(|peer| peer.host);
+                if peer_host == Some(peer) {
                     self.fault(Fault::Reset, id, 0);
                     self.reset(id);
                 }

@@ -1,6 +1,7 @@
 //! The network of a world, as its callers see it: one lock around the engine, and the effects of each call after it.
 //!
-//! Called by `driver` for the sockets of programs, by `sim` for hosts and faults, and by the world when packets are due.
+//! Called by `driver` for the sockets of programs, by `fs` for the files of Unix sockets, by `sim` for hosts and faults, and by the
+//! world when packets are due.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -11,8 +12,7 @@ use std::time::Duration;
 
 use super::address::{Address, Family, Kind, SocketId};
 use super::engine::{Effects, Engine};
-use super::link;
-use super::link::Link;
+use super::link::{Link, nanos};
 use super::socket::Sink;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::Ordering;
@@ -27,7 +27,7 @@ pub(super) trait Outside: Send + Sync {
 
 impl Outside for Weak<Baton> {
     fn now_ns(&self) -> u64 {
-        self.upgrade().map_or(0, |baton| link::nanos(baton.passed()))
+        self.upgrade().map_or(0, |baton| nanos(baton.passed()))
     }
 
     fn record(&self, kind: EventKind, subject: u32, arguments: [u32; 2]) {
@@ -216,7 +216,8 @@ impl Network {
             engine.addresses_of(name)
         })
         .ok_or_else(|| io::Error::other(format!(
-            "the simulated world has no host with the name `{name}`: add it with `World::host`, or as a name with `add_name`"
+            "the simulated world has no host with the name `{name}`: add one with `World::host`, or give the name to a host with \
+             `World::name`"
         )))
     }
 

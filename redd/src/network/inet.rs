@@ -1,9 +1,9 @@
-//! Addresses of TCP and UDP sockets: binding, and what a socket reports.
+//! Addresses of TCP and UDP sockets: binding, the source and the destination of packets, and what a socket reports.
 //!
-//! Called by `handle`, `stream` and `datagram`.
+//! Called by `calls`, `stream` and `datagram`.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{Family, Reach, SocketId, canonical, destination, os, shown, unspecified, unsupported};
 use super::engine::Engine;
@@ -104,6 +104,46 @@ impl Engine {
             IpAddr::V6(ip) if ip.is_multicast() => unsupported(NO_GROUPS),
             IpAddr::V4(_) | IpAddr::V6(_) => Ok(address),
         }
+    }
+
+    /// The local address of packets to `remote`, if `bind` was called with `bound`. Port 0: the caller chooses one.
+    pub(super) fn inet_source(
+        &self,
+        host: usize,
+        bound: Option<SocketAddr>,
+        remote: SocketAddr,
+    ) -> io::Result<SocketAddr> {
+        let local = match bound {
+            Some(bound) if !bound.ip().is_unspecified() => bound,
+            Some(bound) => SocketAddr::new(self.source_for(host, remote.ip()), bound.port()),
+            None => SocketAddr::new(self.source_for(host, remote.ip()), 0),
+        };
+        let target = self.host_with(host, remote.ip());
+        if local.is_ipv4() != remote.is_ipv4() || (target.is_none() && !is_subnet(remote.ip())) {
+            return os(libc::ENETUNREACH);
+        }
+        if local.ip().is_loopback() && target != Some(host) {
+            return os(libc::EINVAL);
+        }
+        Ok(local)
+    }
+
+    /// The address from which the host sends to this one.
+    fn source_for(&self, host: usize, to: IpAddr) -> IpAddr {
+        match to {
+            IpAddr::V4(ip) if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_loopback() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V4(_) => self.hosts[host].v4,
+            IpAddr::V6(_) => self.hosts[host].v6,
+        }
+    }
+}
+
+/// Whether hosts of the world have addresses of this kind.
+fn is_subnet(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[0] == 10,
+        IpAddr::V6(ip) => ip.segments()[..4] == [0xfd00, 0, 0, 0],
     }
 }
 

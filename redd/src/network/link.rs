@@ -1,6 +1,6 @@
 //! The links between hosts: how long a packet takes, and whether it arrives.
 //!
-//! Called by `engine`, which sends packets, and by `fault`, which changes links.
+//! Called by `engine`, which sends packets, by `segments`, where they arrive, and by `handle`, which changes links.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,7 +14,8 @@ pub(crate) struct Link {
     pub(crate) latency: Range<Duration>,
     /// In bytes per second.
     pub(crate) bandwidth: Option<u64>,
-    /// The probability that a datagram is lost. A segment of a stream arrives later by a time-out instead.
+    /// The probability that a datagram is lost. A segment of a stream arrives later by a time-out instead. With 1.0, the link is a black
+    /// hole for both.
     pub(crate) loss: f64,
     /// The probability that a datagram arrives later than others that were sent after it.
     pub(crate) reorder: f64,

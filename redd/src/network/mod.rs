@@ -1,6 +1,7 @@
 //! The simulated network of a world: sockets, packets, links and their faults, as a state machine without threads and real sockets.
 //!
-//! Called by `driver` for the sockets of programs, and by `sim` for hosts and faults. [`of`] returns the network of a world.
+//! Called by `driver` for the sockets of programs, by `fs` for the files of Unix sockets, and by `sim` for hosts and faults. [`of`]
+//! returns the network of a world.
 //!
 //! - `handle` has the interface, the lock, and the effects of each call. `calls` chooses the protocol.
 //! - `engine` has the state: hosts, sockets (`socket`), ports (`ports`), links (`link`), packets on their way (`packet`).

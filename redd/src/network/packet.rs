@@ -1,6 +1,6 @@
 //! Packets, and the agenda of their arrivals.
 //!
-//! Called by `engine` and `segments`.
+//! Called by `engine`, which has the queue, by the files of the protocols, and by `handle`, which takes what is due.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

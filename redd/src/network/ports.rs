@@ -1,6 +1,6 @@
 //! The ports of one host and one protocol: which socket has which, and which one a packet is for.
 //!
-//! Called by `stream`, `segments` and `datagram`.
+//! Called by `inet`, `stream`, `segments` and `datagram`, and by `fault` for a crash.
 //!
 //! As on Linux, a port has *holders*, which were bound to it, and *users*: connections that a listener accepted or `connect` made.
 //! Users count for `bind` alone. A connection that was closed from this side first leaves its port in the state TIME_WAIT for a minute.

@@ -1,6 +1,6 @@
 //! The retransmission of what was lost: when, and how often.
 //!
-//! Called by `socket`, which has one for each TCP socket, and by `engine` and `segments`.
+//! Called by `socket`, which has one for each TCP socket, and by `engine`, `stream` and `segments`.
 //!
 //! The network knows what it loses, so a timer runs only after a loss. Its times are those of Linux.
 

@@ -1,6 +1,7 @@
 //! TCP, what arrives: the handshake, data, acknowledgements, resets, timers.
 //!
-//! Called by `handle`, for each packet that is due.
+//! Called by `handle` for each packet that is due, by `calls` for those within a host, and by `engine`, `stream`
+//! and `fault` for connections that end.
 
 use super::address::SocketId;
 use super::engine::{Engine, Fault};
@@ -226,7 +227,7 @@ impl Engine {
         let Some(socket) = self.sockets.get_mut(id) else { return };
         let limit = socket.receive_limit;
         let Some(tcp) = socket.tcp_mut() else { return };
-        let window_end = tcp.input.window_end(limit).max(tcp.input.advertised);
+        let window_end = tcp.input.window_end(limit);
         tcp.input.advertised = window_end;
         let next = tcp.input.next;
         self.send_segment(id, Segment::Ack { next, window_end });
@@ -264,9 +265,7 @@ impl Engine {
         let Some(tcp) = socket.tcp_mut() else { return };
         let error = match tcp.state {
             TcpState::Closed | TcpState::Listening => return,
-            TcpState::Handshaking => {
-                return self.forget_child(id);
-            }
+            TcpState::Handshaking => return self.forget_child(id),
             TcpState::Connecting => libc::ECONNREFUSED,
             // The peer has sent all that it had.
             TcpState::Connected if tcp.input.has_fin && tcp.out.fin.is_none() => libc::EPIPE,

@@ -209,7 +209,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// The end of the window of a buffer with this limit.
+    /// The end of the window of a buffer with this limit. It never moves back.
     pub(super) fn window_end(&self, limit: usize) -> u64 {
         let free = limit.saturating_sub(self.bytes.len()) as u64;
         (self.next + free).max(self.advertised)
@@ -391,8 +391,8 @@ impl Table {
         self.replace(id, TableEntry::Closed { is_graceful })
     }
 
-    pub(super) fn lose(&mut self, id: SocketId) -> Option<Socket> {
-        self.replace(id, TableEntry::Lost)
+    pub(super) fn lose(&mut self, id: SocketId) {
+        self.replace(id, TableEntry::Lost);
     }
 
     fn replace(&mut self, id: SocketId, by: TableEntry) -> Option<Socket> {

@@ -1,17 +1,17 @@
 //! TCP, what programs call: listen, accept, connect, send, receive, shut down, close.
 //!
-//! Called by `handle`. What arrives is in `segments`.
+//! Called by `calls`, and by `segments`, which has what arrives.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 
 use super::address::{SocketId, os};
 use super::bytes;
-use super::engine::{Engine, with_source};
+use super::engine::Engine;
 use super::packet::{Body, Packet, Segment};
 use super::socket::{Incoming, Outgoing, Role, Socket, Tcp, TcpState};
 
-/// The TCP socket of a program's call: what all sockets have, and what TCP has.
+/// The TCP socket of a program's call.
 fn parts(socket: &mut Socket) -> io::Result<&mut Tcp> {
     match &mut socket.role {
         Role::Tcp(tcp) => Ok(tcp),
@@ -78,17 +78,7 @@ impl Engine {
             TcpState::Connected if std::mem::take(&mut tcp.is_connecting) => return Ok(()),
             TcpState::Listening | TcpState::Handshaking | TcpState::Connected => return os(libc::EISCONN),
         }
-        let mut local = with_source(bound, self.source_for(host, remote.ip()));
-        if local.is_ipv4() != remote.is_ipv4() {
-            return os(libc::ENETUNREACH);
-        }
-        let target = self.host_with(host, remote.ip());
-        if target.is_none() && !Self::is_subnet(remote.ip()) {
-            return os(libc::ENETUNREACH);
-        }
-        if local.ip().is_loopback() && target != Some(host) {
-            return os(libc::EINVAL);
-        }
+        let mut local = self.inet_source(host, bound, remote)?;
         let ports = &mut self.hosts[host].tcp;
         if local.port() == 0 {
             local.set_port(ports.for_connection(local.ip(), remote)?);

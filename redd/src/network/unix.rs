@@ -1,6 +1,6 @@
 //! Unix sockets: their names, and streams.
 //!
-//! Called by `handle`. Datagrams are in `unix_datagram`.
+//! Called by `calls`, by `unix_datagram`, and by `handle` for files that are removed or renamed.
 //!
 //! Both ends are on one host, so nothing is on its way: a call changes the other end at once.
 

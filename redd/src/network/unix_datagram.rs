@@ -1,7 +1,8 @@
 //! Unix sockets with datagrams.
 //!
-//! Called by `handle`.
+//! Called by `calls`.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 
@@ -102,8 +103,7 @@ impl Engine {
             self.sockets.opened(id)?.no_space = true;
             return os(libc::EAGAIN);
         }
-        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
-        other.queue.push_back(UnixMessage { from, sender: id, bytes });
+        other.queue.push_back(UnixMessage { from, sender: id, bytes: bytes::joined(bufs) });
         parts(self.sockets.opened(id)?)?.used += charge(length);
         self.record(EventKind::NetSent, id, [length as u32, UNIX]);
         self.record(EventKind::NetDelivered, receiver, [length as u32, UNIX]);
@@ -132,12 +132,7 @@ impl Engine {
         let Some(message) = datagram.queue.pop_front() else { return os(libc::EAGAIN) };
         let waiting = std::mem::take(&mut datagram.waiting);
         self.unix_free(message.sender, charge(message.bytes.len()));
-        for sender in waiting {
-            if let Some(datagram) = self.unix_datagram(sender) {
-                datagram.is_peer_full = false;
-                self.wake(sender);
-            }
-        }
+        self.unix_datagram_place(waiting);
         Ok((count, message.from))
     }
 
@@ -158,6 +153,11 @@ impl Engine {
         for message in queue {
             self.unix_free(message.sender, charge(message.bytes.len()));
         }
+        self.unix_datagram_place(waiting);
+    }
+
+    /// The queue that these sockets wait for has place again, or its socket is gone.
+    fn unix_datagram_place(&mut self, waiting: BTreeSet<SocketId>) {
         for sender in waiting {
             if let Some(datagram) = self.unix_datagram(sender) {
                 datagram.is_peer_full = false;

@@ -65,7 +65,7 @@ fn a_link_that_refuses_resets_connections_and_refuses_new_ones() {
     let (_, address) = net.listener(1, 4);
     let udp = net.open(0, Family::V4, Kind::Datagram);
     net.network.connect(udp, &address).unwrap();
-    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Refused);
+    net.set_state(0, 1, LinkState::Refused);
     let client = net.client(0, &address);
     net.send(a, b"x").unwrap();
     net.send(udp, b"x").unwrap();
@@ -81,7 +81,7 @@ fn a_link_that_refuses_resets_connections_and_refuses_new_ones() {
 fn a_black_hole_makes_connect_time_out() {
     let net = Net::new(1);
     let (_, address) = net.listener(1, 4);
-    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+    net.set_state(0, 1, LinkState::BlackHole);
     let client = net.client(0, &address);
     net.run();
     assert_eq!(net.error(client), Some(libc::ETIMEDOUT));
@@ -93,17 +93,17 @@ fn a_black_hole_one_way_loses_answers_too() {
     // The server's answer to the SYN is lost, and sent again after the link is back.
     let net = Net::new(1);
     let (listener, address) = net.listener(1, 4);
-    net.network.set_link(Some(1), Some(0), &mut |link| link.state = LinkState::BlackHole);
+    net.set_state(1, 0, LinkState::BlackHole);
     let client = net.client(0, &address);
     net.run_for(Duration::from_secs(4));
     assert_eq!(code(net.network.accept(listener)), libc::EAGAIN);
-    net.network.set_link(Some(1), Some(0), &mut |link| link.state = LinkState::Up);
+    net.set_state(1, 0, LinkState::Up);
     net.run_for(Duration::from_secs(4));
     assert_eq!(net.take(client), "out");
     let (server, _) = net.network.accept(listener).unwrap();
     assert_eq!(code(net.network.accept(listener)), libc::EAGAIN);
     // Data arrives, but its acknowledgement does not.
-    net.network.set_link(Some(1), Some(0), &mut |link| link.state = LinkState::BlackHole);
+    net.set_state(1, 0, LinkState::BlackHole);
     net.send(client, b"once").unwrap();
     net.run_for(Duration::from_secs(60));
     assert_eq!(net.recv(server, 99).unwrap(), b"once");
@@ -232,7 +232,7 @@ fn sockets_of_a_host_that_is_down_do_not_work() {
 fn a_client_whose_answer_is_lost_times_out_and_takes_no_place_in_the_backlog() {
     let net = Net::new(1);
     let (listener, address) = net.listener(1, 0);
-    net.network.set_link(Some(1), Some(0), &mut |link| link.state = LinkState::BlackHole);
+    net.set_state(1, 0, LinkState::BlackHole);
     let client = net.client(0, &address);
     net.run();
     assert_eq!((net.error(client), net.now()), (Some(libc::ETIMEDOUT), Duration::from_secs(127)));
@@ -249,11 +249,11 @@ fn a_handshake_whose_last_segment_is_lost_is_completed_later() {
     let (listener, address) = net.listener(1, 4);
     let client = net.client(0, &address);
     net.step();
-    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+    net.set_state(0, 1, LinkState::BlackHole);
     net.run_for(Duration::from_millis(10));
     assert_eq!(net.take(client), "out");
     assert_eq!(code(net.network.accept(listener)), libc::EAGAIN);
-    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+    net.set_state(0, 1, LinkState::Up);
     net.run_for(Duration::from_secs(2));
     let (server, _) = net.network.accept(listener).unwrap();
     net.send(server, b"hello").unwrap();
@@ -366,10 +366,10 @@ fn an_acknowledgement_of_earlier_bytes_does_not_forget_those_that_were_lost() {
     net.send(a, b"early ").unwrap();
     net.run_for(Duration::from_micros(1500));
     // The acknowledgement is on its way.
-    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+    net.set_state(0, 1, LinkState::BlackHole);
     net.send(a, b"lost").unwrap();
     net.run_for(Duration::from_millis(10));
-    net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+    net.set_state(0, 1, LinkState::Up);
     net.run_for(Duration::from_millis(250));
     assert_eq!(net.drain(b), b"early lost");
     // Nothing waits for a timer after that.
@@ -390,13 +390,13 @@ fn the_last_acknowledgement_of_a_connection_may_be_lost() {
         net.network.shutdown(a, std::net::Shutdown::Write).unwrap();
         net.run();
         net.network.shutdown(b, std::net::Shutdown::Write).unwrap();
-        net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::BlackHole);
+        net.set_state(0, 1, LinkState::BlackHole);
         net.run_for(Duration::from_millis(2));
         assert_eq!(code(net.network.peer_addr(a)), libc::ENOTCONN);
         if closes {
             net.network.close(a, None);
         }
-        net.network.set_link(Some(0), Some(1), &mut |link| link.state = LinkState::Up);
+        net.set_state(0, 1, LinkState::Up);
         net.run();
         assert_eq!(net.error(b), None);
         assert_eq!(code(net.network.peer_addr(b)), libc::ENOTCONN);

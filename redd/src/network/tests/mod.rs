@@ -67,10 +67,20 @@ impl Net {
         Self { network: Network::new(seed, Box::new(Arc::clone(&outside))), outside, edges: Arc::default() }
     }
 
+    /// Watches the socket. The first edge is what is ready at once.
+    fn begin_watch(&self, id: SocketId) {
+        self.network.watch(id, Arc::clone(&self.edges) as _, id.0.into());
+    }
+
     /// Watches the socket, and forgets what is ready at once.
     fn watch(&self, id: SocketId) {
-        self.network.watch(id, Arc::clone(&self.edges) as _, id.0.into());
+        self.begin_watch(id);
         self.take(id);
+    }
+
+    /// The state of the link from one host to another.
+    fn set_state(&self, from: usize, to: usize, state: LinkState) {
+        self.network.set_link(Some(from), Some(to), &mut |link| link.state = state);
     }
 
     /// The edges of a socket since the last call, as text.

@@ -82,7 +82,7 @@ impl Run {
                 self.net.network.crash(from);
                 self.net.network.restart(from);
             }
-            _ => self.net.network.set_link(Some(from), Some(to), &mut |link| link.state = LinkState::Refused),
+            _ => self.net.set_state(from, to, LinkState::Refused),
         }
     }
 

@@ -107,7 +107,7 @@ fn a_connection_that_ends_before_it_is_accepted_is_accepted_nevertheless() {
     let client = net.client(0, &address);
     net.network.close(client, Some(Duration::ZERO));
     let (server, _) = net.network.accept(listener).unwrap();
-    net.network.watch(server, Arc::clone(&net.edges) as _, server.0.into());
+    net.begin_watch(server);
     assert_eq!(net.take(server), "in|out|rdhup|hup|err");
     assert_eq!(code(net.network.peer_addr(server)), libc::ENOTCONN);
     assert_eq!(code(net.recv(server, 1)), libc::ECONNRESET);

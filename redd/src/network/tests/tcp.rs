@@ -102,7 +102,7 @@ fn many_bytes_arrive_in_order() {
 fn readiness_is_that_of_linux_at_each_step() {
     let net = Net::new(1);
     let fresh = net.network.open(0, Family::V4, Kind::Stream);
-    net.network.watch(fresh, Arc::clone(&net.edges) as _, fresh.0.into());
+    net.begin_watch(fresh);
     assert_eq!(net.take(fresh), "out|hup");
     assert_eq!(code(net.network.shutdown(fresh, Shutdown::Both)), libc::ENOTCONN);
     assert_eq!(net.take(fresh), "in|out|rdhup|hup");
@@ -289,7 +289,8 @@ fn names_are_those_of_hosts_and_registered_ones() {
     assert_eq!(net.network.resolve(0, "localhost").unwrap()[0], Ipv4Addr::LOCALHOST);
     let error = net.network.resolve(0, "cache").unwrap_err();
     assert!(
-        error.to_string().contains("no host with the name `cache`") && error.to_string().contains("add_name"),
+        error.to_string().contains("no host with the name `cache`")
+            && error.to_string().contains("to a host with `World::name`"),
         "{error}"
     );
     net.network.add_name("cache", vec![ip]);

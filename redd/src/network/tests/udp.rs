@@ -37,7 +37,7 @@ fn datagrams_arrive_whole_or_truncated_with_their_sender() {
 fn calls_without_an_address_fail_as_on_linux() {
     let net = Net::new(1);
     let id = net.network.open(0, Family::V4, Kind::Datagram);
-    net.network.watch(id, Arc::clone(&net.edges) as _, id.0.into());
+    net.begin_watch(id);
     assert_eq!(net.take(id), "out");
     assert_eq!(code(net.recv(id, 1)), libc::EAGAIN);
     assert_eq!(code(net.send(id, b"x")), libc::EDESTADDRREQ);

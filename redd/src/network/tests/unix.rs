@@ -27,7 +27,7 @@ fn pair(net: &Net, kind: Kind) -> (SocketId, SocketId) {
 fn a_stream_connects_at_once() {
     let net = Net::new(1);
     let fresh = net.network.open(0, Family::Unix, Kind::Stream);
-    net.network.watch(fresh, Arc::clone(&net.edges) as _, fresh.0.into());
+    net.begin_watch(fresh);
     assert_eq!(net.take(fresh), "out|hup");
     assert_eq!(code(net.recv(fresh, 1)), libc::EINVAL);
     assert_eq!(code(net.send(fresh, b"x")), libc::ENOTCONN);
