@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod fs_table;
+mod support;
 
 use fs_table::{CASES, Seen};
 use redd::fs::{self, File, OpenOptions};
 use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use redd::runtime::Builder;
-use redd::sim::{Disk, Report, World, crash_disk};
+use redd::sim::{Disk, Report, World};
 use redd::time::Duration;
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,6 +18,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use support::crash::around_crash;
 
 fn block_on<F: Future>(future: F) -> F::Output {
     Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -78,17 +80,12 @@ async fn sync_dir(path: impl AsRef<Path>) {
 }
 
 /// Runs the first part, lets the host crash, and runs the second part.
-fn around_crash<T: Send + 'static, B, A>(seed: u64, disk: Disk, before: fn() -> B, after: fn() -> A) -> T
+fn after_crash<T: Send + 'static, B, A>(seed: u64, disk: Disk, before: fn() -> B, after: fn() -> A) -> T
 where
     B: Future<Output = ()> + 'static,
     A: Future<Output = T> + 'static,
 {
-    let run = move || {
-        block_on(before());
-        crash_disk();
-        block_on(after())
-    };
-    in_world(seed, disk, run).0
+    around_crash(World::new(seed).disk(disk), move || block_on(before()), move |()| block_on(after())).0
 }
 
 #[test]
@@ -104,7 +101,7 @@ fn a_crash_tears_a_write_at_sectors_of_512_bytes() {
     for is_torn in [true, false] {
         let mut kinds = BTreeSet::new();
         for seed in 0..100 {
-            let bytes = around_crash(seed, Disk::new().torn(is_torn), before, after);
+            let bytes = after_crash(seed, Disk::new().torn(is_torn), before, after);
             assert_eq!(bytes.len(), 4096);
             let sectors: Vec<u8> = bytes.chunks(SECTOR).map(|sector| sector[0]).collect();
             assert!(
@@ -131,9 +128,9 @@ fn a_file_that_was_synced_without_its_directory_may_be_gone() {
         sync_dir("/").await;
     }
     let after = || async { fs::read("/a").await.ok() };
-    let seen: BTreeSet<_> = (0..50).map(|seed| around_crash(seed, Disk::new(), before, after)).collect();
+    let seen: BTreeSet<_> = (0..50).map(|seed| after_crash(seed, Disk::new(), before, after)).collect();
     assert_eq!(seen, BTreeSet::from([None, Some(b"salmon".to_vec())]));
-    let seen: BTreeSet<_> = (0..50).map(|seed| around_crash(seed, Disk::new(), before_with_directory, after)).collect();
+    let seen: BTreeSet<_> = (0..50).map(|seed| after_crash(seed, Disk::new(), before_with_directory, after)).collect();
     assert_eq!(seen, BTreeSet::from([Some(b"salmon".to_vec())]));
 }
 
@@ -145,7 +142,7 @@ fn a_rename_is_lost_or_kept_as_a_whole() {
         fs::rename("/tmp/b", "/a").await.unwrap();
     }
     let after = || async { (fs::read_to_string("/a").await.ok(), fs::read_to_string("/tmp/b").await.ok()) };
-    let seen: BTreeSet<_> = (0..50).map(|seed| around_crash(seed, Disk::new(), before, after)).collect();
+    let seen: BTreeSet<_> = (0..50).map(|seed| after_crash(seed, Disk::new(), before, after)).collect();
     let (old, new) = (Some("old".to_owned()), Some("new".to_owned()));
     assert_eq!(seen, BTreeSet::from([(old, new.clone()), (new, None)]));
 }
@@ -154,17 +151,16 @@ fn a_rename_is_lost_or_kept_as_a_whole() {
 fn to_sync_one_directory_of_a_rename_keeps_both_names() {
     for directory in ["/", "/tmp"] {
         for seed in 0..50 {
-            let main = move || {
+            let before = move || {
                 block_on(async move {
                     write_synced("/a", b"salmon").await;
                     fs::create_dir("/tmp/new").await.unwrap();
                     fs::rename("/a", "/tmp/new/a").await.unwrap();
                     sync_dir(directory).await;
                 });
-                crash_disk();
-                block_on(async { (fs::read("/a").await.ok(), fs::read("/tmp/new/a").await.ok()) })
             };
-            match in_world(seed, Disk::new(), main).0 {
+            let after = |()| block_on(async { (fs::read("/a").await.ok(), fs::read("/tmp/new/a").await.ok()) });
+            match around_crash(World::new(seed), before, after).0 {
                 (None, Some(contents)) => assert_eq!(contents, b"salmon"),
                 (Some(_), None) if directory == "/tmp" => {} // The rename changes `/` and `/tmp/new`.
                 other => panic!("seed {seed}, {directory}: {other:?}"),
@@ -201,7 +197,7 @@ fn a_failed_sync_marks_what_was_written_as_clean() {
             }
         }
     }
-    let run = |seed| around_crash(seed, Disk::new().errors(30), before, after);
+    let run = |seed| after_crash(seed, Disk::new().errors(30), before, after);
     let seen: BTreeSet<_> = (0..100).map(run).collect();
     assert_eq!(seen, BTreeSet::from(["old".to_owned(), "new".to_owned()]));
 }
@@ -235,7 +231,7 @@ fn reads_writes_and_syncs_fail_as_often_as_the_disk_says() {
 
 #[test]
 fn a_full_disk_takes_what_fits_and_then_nothing() {
-    let main = || {
+    let before = || {
         block_on(async {
             fs::write("/a", [1; 600]).await.unwrap();
             let error = fs::write("/b", [2; 600]).await.unwrap_err();
@@ -254,7 +250,8 @@ fn a_full_disk_takes_what_fits_and_then_nothing() {
             file.set_len(0).await.unwrap();
             fs::write("/c", [4; 1000]).await.unwrap();
         });
-        crash_disk();
+    };
+    let after = |()| {
         block_on(async {
             let mut used = 0;
             for path in ["/a", "/b", "/c", "/dir/b"] {
@@ -268,7 +265,7 @@ fn a_full_disk_takes_what_fits_and_then_nothing() {
         });
     };
     for seed in 0..20 {
-        drop(in_world(seed, Disk::new().capacity(1000), main));
+        drop(around_crash(World::new(seed).disk(Disk::new().capacity(1000)), before, after));
     }
 }
 
@@ -289,12 +286,13 @@ fn an_operation_takes_the_virtual_time_of_the_disk() {
 
 #[test]
 fn open_files_fail_after_a_crash() {
-    let main = || {
-        let mut file = block_on(async {
+    let before = || {
+        block_on(async {
             write_synced("/a", b"salmon").await;
             OpenOptions::new().read(true).write(true).open("/a").await.unwrap()
-        });
-        crash_disk();
+        })
+    };
+    let after = |mut file: File| {
         block_on(async {
             let codes = [
                 file.read(&mut [0; 4]).await.map(drop),
@@ -309,7 +307,7 @@ fn open_files_fail_after_a_crash() {
             assert_eq!(fs::read("/a").await.unwrap(), b"salmon");
         });
     };
-    drop(in_world(1, Disk::new(), main));
+    drop(around_crash(World::new(1), before, after));
 }
 
 #[test]
@@ -353,18 +351,16 @@ fn the_files_of_a_world_are_removed_with_it() {
             std::fs::read_link(format!("/proc/self/fd/{}", std.as_raw_fd())).unwrap()
         })
     };
-    let (path, report) = in_world(1, Disk::new(), main);
+    let (path, _) = in_world(1, Disk::new(), main);
     assert!(path.ends_with("a"), "{path:?}");
     let world = path.ancestors().nth(3).unwrap();
     assert!(world.file_name().unwrap().to_str().unwrap().starts_with("redd-disk-"), "{world:?}");
     assert!(!world.exists(), "{world:?}");
-    let untracked = report.first_difference(&in_world(2, Disk::new(), || ()).1).unwrap();
-    assert!(!untracked.is_empty());
 }
 
 #[test]
 fn files_of_std_are_untracked_and_that_is_an_event() {
-    let events = |main: fn()| in_world(1, Disk::new(), main).1.events();
+    let run = |main: fn()| in_world(1, Disk::new(), main).1;
     fn tracked() {
         block_on(async { drop(File::create("/a").await.unwrap()) });
     }
@@ -378,8 +374,12 @@ fn files_of_std_are_untracked_and_that_is_an_event() {
             file.set_max_buf_size(1);
         });
     }
-    assert_eq!(events(given_back), events(tracked) + 1);
-    assert_eq!(events(brought), events(tracked) + 1);
+    let tracked = run(tracked);
+    for untracked in [run(given_back), run(brought)] {
+        assert_eq!(untracked.events(), tracked.events() + 1);
+        let difference = untracked.first_difference(&tracked).unwrap();
+        assert!(difference.contains("untracked file"), "{difference}");
+    }
 }
 
 #[test]
@@ -453,7 +453,7 @@ fn a_real_directory_can_be_read_and_not_changed() {
 
 #[test]
 fn one_seed_gives_one_order_of_entries_and_one_crash() {
-    fn main() -> (Vec<Vec<String>>, Vec<usize>) {
+    fn before() -> Vec<Vec<String>> {
         let listing = || async {
             let mut names = Vec::new();
             let mut entries = fs::read_dir("/").await.unwrap();
@@ -462,13 +462,14 @@ fn one_seed_gives_one_order_of_entries_and_one_crash() {
             }
             names
         };
-        let listings = block_on(async {
+        block_on(async {
             for number in 0..6 {
                 fs::write(format!("/{number}"), [number; 3000]).await.unwrap();
             }
             vec![listing().await, listing().await]
-        });
-        crash_disk();
+        })
+    }
+    fn after(listings: Vec<Vec<String>>) -> (Vec<Vec<String>>, Vec<usize>) {
         block_on(async {
             let mut lens = Vec::new();
             for number in 0..6 {
@@ -478,10 +479,13 @@ fn one_seed_gives_one_order_of_entries_and_one_crash() {
             (listings, lens)
         })
     }
-    let disk = || Disk::new().latency(Duration::from_micros(1)..Duration::from_millis(1)).errors(0);
+    let run = |seed| {
+        let disk = Disk::new().latency(Duration::from_micros(1)..Duration::from_millis(1));
+        around_crash(World::new(seed).record(true).disk(disk), before, after)
+    };
     let mut all = BTreeSet::new();
     for seed in 0..100 {
-        let (first, second) = (in_world(seed, disk(), main), in_world(seed, disk(), main));
+        let (first, second) = (run(seed), run(seed));
         assert_eq!(first.0, second.0, "seed {seed}");
         assert_eq!(first.1.first_difference(&second.1), None, "seed {seed}");
         assert_eq!(first.1.event_hash(), second.1.event_hash());
@@ -553,7 +557,7 @@ fn the_disk_writes_back_by_itself_when_too_much_is_not_synced() {
     }
     let after = || async { fs::read("/a").await.unwrap() };
     for seed in 0..10 {
-        let bytes = around_crash(seed, Disk::new(), before, after);
+        let bytes = after_crash(seed, Disk::new(), before, after);
         assert_eq!(bytes.len(), 1 << 20);
         assert!(bytes.iter().all(|byte| *byte >= 60), "64 MiB were not synced after 64 writes");
     }
@@ -561,28 +565,25 @@ fn the_disk_writes_back_by_itself_when_too_much_is_not_synced() {
 
 #[test]
 fn a_file_of_a_world_is_of_no_use_outside_of_it() {
-    let main = || block_on(async { (File::create("/a").await.unwrap(), 0) });
-    let ((file, _), _) = in_world(1, Disk::new(), main);
+    let main = || block_on(async { File::create("/a").await.unwrap() });
+    let (file, _) = in_world(1, Disk::new(), main);
     let error = block_on(file.sync_all()).unwrap_err();
     assert!(error.to_string().contains("Use it in a task of the world"), "{error}");
 }
 
 #[test]
 fn a_file_that_std_has_changed_survives_a_crash() {
-    let main = || {
-        block_on(async {
-            let mut file = File::create("/a").await.unwrap();
-            file.write_all(&[1; 5000]).await.unwrap();
-            file.flush().await.unwrap();
-            let std = file.into_std().await;
-            std.set_len(7).unwrap();
-            sync_dir("/").await;
-        });
-        crash_disk();
-        block_on(async { fs::metadata("/a").await.unwrap().len() })
-    };
+    async fn before() {
+        let mut file = File::create("/a").await.unwrap();
+        file.write_all(&[1; 5000]).await.unwrap();
+        file.flush().await.unwrap();
+        let std = file.into_std().await;
+        std.set_len(7).unwrap();
+        sync_dir("/").await;
+    }
+    let after = || async { fs::metadata("/a").await.unwrap().len() };
     for seed in 0..20 {
-        assert!(in_world(seed, Disk::new(), main).0 <= 5000);
+        assert!(after_crash(seed, Disk::new(), before, after) <= 5000);
     }
 }
 

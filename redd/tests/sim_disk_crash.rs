@@ -5,14 +5,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod support;
+
 use redd::fs::{self, File, OpenOptions};
 use redd::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
-use redd::runtime::Builder;
-use redd::sim::{Disk, World, crash_disk};
+use redd::sim::{Disk, World};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::SeekFrom;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::{Arc, Mutex};
+use support::block_on;
+use support::crash::around_crash;
 
 const SECTOR: usize = 512;
 const SEEDS: u64 = 500;
@@ -344,18 +347,11 @@ async fn check(model: &Model, seen: &mut Seen) -> Result<(), String> {
 
 /// Runs the program of a seed. Returns why the crash has left an illegal state, if it has.
 fn run(seed: u64, mistake: Option<Mistake>, is_torn: bool, seen: &Arc<Mutex<Seen>>) -> Option<String> {
-    let wrong = Arc::new(Mutex::new(None));
-    let (outside, seen) = (Arc::clone(&wrong), Arc::clone(seen));
-    let main = move || {
-        let runtime = Builder::new_current_thread().build().unwrap();
-        let model = runtime.block_on(run_program(&mut Random(seed), mistake));
-        crash_disk();
-        let result = runtime.block_on(check(&model, &mut seen.lock().unwrap()));
-        *wrong.lock().unwrap() = result.err();
-    };
-    World::new(seed).disk(Disk::new().torn(is_torn)).host("host", main).run().expect_ok();
-    let wrong = outside.lock().unwrap().take();
-    wrong.map(|text| format!("seed {seed}: {text}"))
+    let seen = Arc::clone(seen);
+    let before = move || block_on(run_program(&mut Random(seed), mistake));
+    let after = move |model| block_on(check(&model, &mut seen.lock().unwrap()));
+    let (result, _) = around_crash(World::new(seed).disk(Disk::new().torn(is_torn)), before, after);
+    result.err().map(|text| format!("seed {seed}: {text}"))
 }
 
 #[test]
@@ -447,34 +443,32 @@ async fn move_files(random: &mut Random) -> usize {
     FILES
 }
 
+/// Asserts that each file is there once. Returns how many of them are at the top.
+async fn check_files(count: usize) -> usize {
+    let expected: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+    assert_eq!(files_below("/").await, expected);
+    let mut top = Vec::new();
+    for number in 0..count {
+        top.extend(fs::read_to_string(format!("/{number}")).await);
+    }
+    top.len()
+}
+
 #[test]
 fn files_that_were_synced_and_only_moved_are_there_once() {
-    let counts = Arc::new(Mutex::new((0, 0)));
+    let (mut moved, mut moved_back) = (0, 0);
     for seed in 0..SEEDS {
-        let outside = Arc::clone(&counts);
-        let main = move || {
-            let runtime = Builder::new_current_thread().build().unwrap();
-            let count = runtime.block_on(move_files(&mut Random(seed)));
-            let expected: Vec<_> = (0..count).map(|number| number.to_string()).collect();
-            let list = || async {
-                let mut top = Vec::new();
-                for number in 0..count {
-                    top.extend(fs::read_to_string(format!("/{number}")).await);
-                }
-                (files_below("/").await, top.len())
-            };
-            let (before, at_top) = runtime.block_on(list());
-            assert_eq!(before, expected);
-            crash_disk();
-            let (after, at_top_again) = runtime.block_on(list());
-            assert_eq!(after, expected);
-            let mut counts = outside.lock().unwrap();
-            counts.0 += usize::from(at_top < count);
-            counts.1 += usize::from(at_top_again > at_top);
+        let before = move || {
+            block_on(async {
+                let count = move_files(&mut Random(seed)).await;
+                (count, check_files(count).await)
+            })
         };
-        World::new(seed).host("host", main).run().expect_ok();
+        let after = |(count, at_top)| (count, at_top, block_on(check_files(count)));
+        let ((count, at_top, at_top_again), _) = around_crash(World::new(seed), before, after);
+        moved += usize::from(at_top < count);
+        moved_back += usize::from(at_top_again > at_top);
     }
-    let (moved, moved_back) = *counts.lock().unwrap();
     assert!(
         moved > 100 && moved_back > 50,
         "{moved} runs have moved a file, and {moved_back} crashes have moved one back"

@@ -1,6 +1,6 @@
 //! The disk of one host: a private directory of the real disk, the names in it, and operations on paths.
 //!
-//! Called by `fs::operations` and by `open`. Opening a file is in `open`, a crash in `restore`.
+//! Called by `fs::operations`, `driver::unix_paths` and the other files of this room. Opening a file is in `open`, a crash in `restore`.
 //!
 //! Long because it has the operations of `std::fs`.
 //!
@@ -182,11 +182,7 @@ impl DiskEntry {
 
     /// As [`metadata`](Self::metadata), for a part of it that a directory has. It takes no virtual time.
     pub(crate) fn metadata_of_listing(&self) -> io::Result<Metadata> {
-        let state = self.disk.state.lock();
-        match self.disk.resolve(&state, &self.resolved.join(&self.name), false)? {
-            Target::Simulated(place) => fs::symlink_metadata(self.disk.real(&place)),
-            Target::Real(path) => fs::symlink_metadata(path),
-        }
+        self.disk.metadata_now(&self.resolved.join(&self.name), false)
     }
 }
 
@@ -210,7 +206,7 @@ impl State {
         matches!(self.kind(node), PathNode::Directory)
     }
 
-    /// A name of this node is gone. Returns whether that was the last name of a file.
+    /// A name of this node is gone.
     fn forget_name(&mut self, node: NodeId) {
         let Some(node) = self.nodes.get_mut(&node) else { return };
         node.names -= 1;
@@ -300,7 +296,7 @@ impl HostDisk {
     }
 
     /// An operation on a path begins.
-    fn begin_path(&self) -> io::Result<Arc<Baton>> {
+    pub(super) fn begin_path(&self) -> io::Result<Arc<Baton>> {
         self.begin(None)
     }
 
@@ -343,7 +339,7 @@ impl HostDisk {
     }
 
     /// An entry of the directory of this place has changed.
-    fn stamp_parent(&self, baton: &Baton, place: &Place) {
+    pub(super) fn stamp_parent(&self, baton: &Baton, place: &Place) {
         let mut real = self.base.join("root");
         real.extend(place.directories.iter().map(|(name, _)| name));
         self.stamp(baton, &real);
@@ -399,13 +395,17 @@ impl HostDisk {
 
     pub(crate) fn metadata(&self, path: &Path, follows: bool) -> io::Result<Metadata> {
         let baton = self.begin_path()?;
+        finish(&baton, Operation::Metadata, self.metadata_now(path, follows))
+    }
+
+    /// As [`metadata`](Self::metadata), but it is no event and takes no time.
+    fn metadata_now(&self, path: &Path, follows: bool) -> io::Result<Metadata> {
         let state = self.state.lock();
-        let result = self.resolve(&state, path, follows).and_then(|target| match target {
+        match self.resolve(&state, path, follows)? {
             Target::Simulated(place) => fs::symlink_metadata(self.real(&place)),
             Target::Real(path) if follows => fs::metadata(path),
             Target::Real(path) => fs::symlink_metadata(path),
-        });
-        finish(&baton, Operation::Metadata, result)
+        }
     }
 
     /// Whether a path leads to a directory. An error if it leads nowhere. Unlike an operation of a program it is no event and takes no time.

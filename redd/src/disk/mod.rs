@@ -1,7 +1,8 @@
 //! The disks of simulated worlds. Each host has one: a private directory of the real disk, so that metadata are those of real files.
 //!
-//! Called by `fs` for threads of a world, and by `sim`.
+//! Called by `fs` and `driver` for threads of a world, and by `sim`.
 //!
+//! - `world` makes the disks and removes them.
 //! - `host` has the operations on paths, `open` those on open files.
 //! - `paths` finds where a path leads on the disk of its host.
 //! - `contents` and `names` know what is not synced. They make no system call.

@@ -48,7 +48,7 @@ impl HostDisk {
         path: &Path,
         options: &OpenOptions,
     ) -> io::Result<(File, Option<Arc<OpenFile>>)> {
-        let baton = self.begin(None)?;
+        let baton = self.begin_path()?;
         let result = self.open_now(&baton, path, options);
         finish(&baton, Operation::Open, result)
     }
@@ -103,9 +103,7 @@ impl HostDisk {
         let node = state.add_node(kind, mode_of(&std.metadata()?));
         self.change(baton, state, NameChange::of_one(name, [None, Some(node)]));
         self.stamp(baton, real);
-        let mut parent = real.to_owned();
-        parent.pop();
-        self.stamp(baton, &parent);
+        self.stamp_parent(baton, place);
         Ok(node)
     }
 
@@ -368,7 +366,7 @@ impl Write for Opened<'_> {
 }
 
 /// Opens a file of ours for reading, whatever its permissions are.
-pub(super) fn open_for_reading(real: &Path) -> io::Result<File> {
+fn open_for_reading(real: &Path) -> io::Result<File> {
     match File::open(real) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let permissions = fs::metadata(real)?.permissions();

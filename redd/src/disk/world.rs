@@ -1,6 +1,6 @@
 //! The disks of one world: made when a host first uses its disk, and removed when the world ends.
 //!
-//! Called by `fs::operations` and `sim`.
+//! Called by `fs::operations`, `driver::unix_paths` and `sim`.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -49,8 +49,9 @@ impl Disks {
         let Some(disk) = disk else { return };
         if let Err(error) = disk.crash(baton) {
             panic!(
-                "the system refuses the files of a simulated disk: {error}. Raise the limits of the process, or set `TMPDIR` to a directory \
-                 with more room."
+                "a host has crashed, and the system refuses the files of its disk in {}: {error}. Make room there, or raise the limits \
+                 of the process.",
+                disk.base.display()
             )
         }
     }
@@ -61,10 +62,10 @@ impl Disks {
             return Ok(Arc::clone(disk));
         }
         let mut base = self.base.lock();
-        if base.is_none() {
-            *base = Some(make_base().map_err(with_advice)?);
-        }
-        let base = base.as_ref().map_or(Path::new(MEMORY), |base| base);
+        let base = match &mut *base {
+            Some(base) => base,
+            none => none.insert(make_base().map_err(with_advice)?),
+        };
         let disk =
             HostDisk::new(baton, base.join(host.to_string()), self.settings.lock().clone()).map_err(with_advice)?;
         Ok(Arc::clone(hosts.entry(host).or_insert(Arc::new(disk))))
@@ -74,8 +75,8 @@ impl Disks {
 fn with_advice(error: io::Error) -> io::Error {
     let temporary = std::env::temp_dir();
     let text = format!(
-        "the disk of a simulated world needs a directory in {MEMORY} or {}, and the system refuses it: {error}. Set `TMPDIR` to a \
-         directory in which this process can write.",
+        "the disk of a simulated world needs a directory in {MEMORY} or {}, and the system refuses it: {error}. Make room \
+         there, or set `TMPDIR` to a directory in which this process can write.",
         temporary.display()
     );
     io::Error::new(error.kind(), text)

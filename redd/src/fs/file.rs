@@ -332,15 +332,15 @@ impl File {
         located(async move {
             self.wait_idle().await;
             let handle = match Arc::try_unwrap(self.handle) {
-            Ok(handle) => handle,
-            // For example, a `metadata` whose future was dropped is still running. A second handle is as good.
-            Err(shared) => shared.try_clone().unwrap_or_else(|error| {
-                panic!(
-                    "`File::into_std` was called while an operation on the file was in flight, and the system refused \
-                     a second handle: {error}. Await operations to their end first."
-                )
-            }),
-        };
+                Ok(handle) => handle,
+                // For example, a `metadata` whose future was dropped is still running. A second handle is as good.
+                Err(shared) => shared.try_clone().unwrap_or_else(|error| {
+                    panic!(
+                        "`File::into_std` was called while an operation on the file was in flight, and the system refused \
+                         a second handle: {error}. Await operations to their end first."
+                    )
+                }),
+            };
             handle.into_std()
         })
     }

@@ -43,7 +43,7 @@
 //! # redd::io::Result::Ok(()) }).unwrap();
 //! ```
 
-// Called by user code. Uses `blocking` and `io::background`.
+// Called by user code. Uses `blocking` and `io::background`, and in simulated worlds `disk` and `network`.
 
 mod dir;
 mod file;

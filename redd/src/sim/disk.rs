@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::world::World;
-use crate::disk::{self, DiskSettings};
-use crate::primitives::baton;
+use crate::disk::DiskSettings;
 
 /// How the disks of a world behave: their size, their errors, and how long an operation takes.
 ///
@@ -17,14 +16,14 @@ use crate::primitives::baton;
 ///
 /// # What a crash loses
 /// - Contents that were not synced with [`sync_all`](crate::fs::File::sync_all) or [`sync_data`](crate::fs::File::sync_data). Each
-///   sector of 512 bytes is lost or kept for itself, and so is the length of the file.
+///   sector of 512 bytes is lost or kept independently, and so is the length of the file.
 /// - Names that were created, removed, renamed or linked since their *directory* was synced: open it with
-///   [`File::open`](crate::fs::File::open), and call `sync_all`. To sync a file does not sync its name. Any of these changes may be
+///   [`File::open`](crate::fs::File::open), and call `sync_all`. Syncing a file does not sync its name. Any of these changes may be
 ///   lost, and a later one kept. A rename is lost or kept as a whole.
 /// - Permissions since the last `sync_all`.
 ///
-/// What was synced is always there. If more than 64 MiB or 65,536 names are not synced, the disk writes all back by itself. Files that were
-/// open before the crash return `EIO`.
+/// What was synced is always there. If more than 64 MiB or 65,536 names are not synced, the disk writes everything back by itself. Files
+/// that were open before the crash return `EIO`.
 ///
 /// # Errors by seed
 /// [`errors`](Self::errors) lets reads, writes and syncs fail. As on Linux, a failed sync marks the contents as written: the next
@@ -77,7 +76,7 @@ impl Disk {
         self
     }
 
-    /// Lets this part of all reads, writes and syncs fail with `EIO`, in percent. A write that fails writes nothing.
+    /// Makes this percentage of reads, writes and syncs fail with `EIO`. A write that fails writes nothing.
     ///
     /// # Panics
     /// If it is more than 100.
@@ -88,7 +87,7 @@ impl Disk {
         self
     }
 
-    /// Sets how much virtual time an operation takes. The seed chooses a value from the range.
+    /// Sets how much virtual time an operation takes. The seed chooses a value from the range, both ends included.
     ///
     /// # Panics
     /// If the range ends before it starts.
@@ -137,13 +136,5 @@ impl World {
     pub fn disk(mut self, disk: Disk) -> Self {
         self.disk = disk.0;
         self
-    }
-}
-
-/// The disk of the calling thread's host loses what is not synced. For tests of redd.
-#[doc(hidden)]
-pub fn crash_disk() {
-    if let Some((baton, host)) = baton::current_host() {
-        disk::crash(&baton, host);
     }
 }

@@ -122,7 +122,7 @@ mod world;
 pub use chance::chance;
 pub use check::{Seeds, seeds};
 pub use control::Control;
-pub use disk::{Disk, crash_disk};
+pub use disk::Disk;
 pub use faults::Faults;
 pub use host_report::{HostOutcome, HostReport};
 pub use report::{Failure, FailureKind, Fault, Report};

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each program uses its part")]
 
 pub(crate) mod bad;
+pub(crate) mod crash;
 pub(crate) mod dimension;
 #[path = "../../src/sys/emulation.rs"]
 pub(crate) mod emulation;
