@@ -17,8 +17,8 @@ async fn site() -> std::io::Result<()> {
     demo_site::serve(TcpListener::bind("0.0.0.0:80").await?).await
 }
 
-/// One crawl in a world, with this network.
-fn crawl(seed: u64, network: impl FnOnce(World) -> World) -> (ExitStatus, Report) {
+/// One crawl in a world.
+fn crawl(seed: u64) -> (ExitStatus, Report) {
     let status = Arc::new(Mutex::new(None));
     let inside = Arc::clone(&status);
     let world = World::new(seed).record(true).limit(Duration::from_secs(3600)).service("site", site);
@@ -30,7 +30,7 @@ fn crawl(seed: u64, network: impl FnOnce(World) -> World) -> (ExitStatus, Report
         let status = run(*arguments).unwrap_or_else(|stop| panic!("{}", stop.message));
         *inside.lock().expect("no thread panics with it") = Some(status);
     });
-    let report = network(world).run();
+    let report = world.run();
     report.expect_ok();
     assert!(report.is_std_simulated());
     let status = status.lock().expect("no thread panics with it").take();
@@ -40,8 +40,8 @@ fn crawl(seed: u64, network: impl FnOnce(World) -> World) -> (ExitStatus, Report
 #[test]
 fn a_crawl_in_a_world_finds_what_is_planted_and_can_be_repeated() {
     for seed in seeds(10) {
-        let (status, report) = crawl(seed, |world| world);
+        let (status, report) = crawl(seed);
         assert_eq!(status, ExitStatus::Findings, "seed {seed}");
-        assert_eq!(report.first_difference(&crawl(seed, |world| world).1), None, "seed {seed}");
+        assert_eq!(report.first_difference(&crawl(seed).1), None, "seed {seed}");
     }
 }

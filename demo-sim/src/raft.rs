@@ -75,10 +75,9 @@ impl Peer {
         request: Request,
     ) -> Result<T, RPCError<u64, (), RaftError<u64, E>>> {
         let unreachable = |error: io::Error| RPCError::Unreachable(Unreachable::new(&error));
-        let asked = timeout(PATIENCE, wire::call::<_, Reply>(&address(self.0), &request)).await;
-        let answer = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(unreachable)?;
+        let reply = ask(self.0, request).await.map_err(unreachable)?;
         // An error of the other node is one of its raft: it is about to stop.
-        let value = answer.map_err(|text| unreachable(io::Error::other(text)))?;
+        let value = reply.map_err(|text| unreachable(io::Error::other(text)))?;
         serde_json::from_value(value).map_err(|error| unreachable(error.into()))
     }
 }
@@ -205,6 +204,7 @@ async fn answer(raft: Raft<TypeConfig>, request: Request) -> Reply {
     }
 }
 
+/// Sends a request to a node, and waits for the reply.
 async fn ask(node: u64, request: Request) -> io::Result<Reply> {
     timeout(PATIENCE, wire::call(&address(node), &request))
         .await

@@ -68,15 +68,13 @@ async fn pooled_client() {
     for number in 0..8 {
         let client = client.clone();
         requests.spawn(async move {
-            let path = if number % 2 == 0 { "slow" } else { "echo" };
-            let request = if number % 2 == 0 {
-                Request::get(format!("http://{server}/{path}"))
+            let (request, expected) = if number % 2 == 0 {
+                (Request::get(format!("http://{server}/slow")), "slow")
             } else {
-                Request::post(format!("http://{server}/{path}"))
+                (Request::post(format!("http://{server}/echo")), "text")
             };
             let response = client.request(request.body(Full::from("text")).unwrap()).await.unwrap();
             assert_eq!(response.status(), StatusCode::OK);
-            let expected = if number % 2 == 0 { "slow" } else { "text" };
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), expected);
         });
     }

@@ -148,13 +148,11 @@ fn on_test(command: &str, arguments: &[&str]) -> (i32, String) {
 
 #[test]
 fn a_seed_that_repeats_itself_passes_the_check() {
-    for (test, worlds) in [("pays_once", "events; the test passes"), ("has_own_worlds", "events; the test passes")] {
+    for test in ["pays_once", "has_own_worlds"] {
         let (code, text) = on_test("check", &[test, "--seed", "3"]);
         assert_eq!(code, 0, "{text}");
-        assert!(
-            text.starts_with("seed 3: two runs in fresh processes have the same ") && text.contains(worlds),
-            "{text}"
-        );
+        assert!(text.starts_with("seed 3: two runs in fresh processes have the same "), "{text}");
+        assert!(text.contains(" events; the test passes in both"), "{text}");
     }
 }
 

@@ -29,7 +29,7 @@ fn syscall_passes_on_from_none_to_six_arguments() {
         assert_eq!(unsafe { libc::syscall(libc::SYS_getpid) }, i64::from(std::process::id()));
 
         // The sixth argument is an offset, in a register that `syscall` gets on the stack of x86-64.
-        let mut file = std::fs::File::from(std::os::fd::OwnedFd::from(tempfile()));
+        let mut file = tempfile();
         let page = 65_536; // A multiple of each size of a page.
         file.write_all(&vec![1; page]).unwrap();
         file.write_all(&vec![2; page]).unwrap();

@@ -6,8 +6,7 @@
 use redd::runtime::Builder;
 use redd::sim::{Report, World};
 use redd_sim_libc as _;
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::process::Command;
 use std::sync::mpsc::channel;
@@ -63,13 +62,12 @@ fn the_order_of_hash_maps_on_threads_of_closures() {
     check_random(|| {
         let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let tasks = [(), ()].map(|()| {
+            let [one, other] = [(), ()].map(|()| {
                 redd::task::spawn_blocking(|| {
                     std::thread::sleep(Duration::from_millis(1));
                     order_of_keys()
                 })
             });
-            let [one, other] = tasks;
             (one.await.unwrap(), other.await.unwrap())
         })
     });

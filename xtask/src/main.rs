@@ -33,10 +33,9 @@ fn main() -> ExitCode {
             }
         }
         ["shuttle", options @ ..] if !options.is_empty() => {
-            let model = options.last().filter(|name| options.len() % 2 == 1 && !name.starts_with("--")).copied();
             match (number(options, "--seeds"), number(options, "--from")) {
                 (Some(seeds), Some(from)) => {
-                    lanes::run_shuttle(&root, seeds.unwrap_or(1000), from.unwrap_or(0), model.unwrap_or(""))
+                    lanes::run_shuttle(&root, seeds.unwrap_or(1000), from.unwrap_or(0), last_text(options))
                 }
                 _ => usage(),
             }
@@ -50,13 +49,10 @@ fn main() -> ExitCode {
             Ok(runs) => lanes::run_suites(&root, runs),
             Err(_) => usage(),
         },
-        ["suites-in-world", options @ ..] if !options.is_empty() => {
-            let only = options.last().filter(|name| options.len() % 2 == 1 && !name.starts_with("--")).copied();
-            match number(options, "--seeds") {
-                Some(seeds) => lanes::run_suites_in_world(&root, seeds.unwrap_or(1), only.unwrap_or("")),
-                None => usage(),
-            }
-        }
+        ["suites-in-world", options @ ..] if !options.is_empty() => match number(options, "--seeds") {
+            Some(seeds) => lanes::run_suites_in_world(&root, seeds.unwrap_or(1), last_text(options)),
+            None => usage(),
+        },
         ["switch", programs @ ..] if !programs.is_empty() => lanes::run_switch(&root, programs),
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
@@ -80,6 +76,11 @@ fn number(options: &[&str], name: &str) -> Option<Option<u64>> {
         None => Some(None),
         Some(at) => options.get(at + 1).and_then(|text| text.parse().ok()).map(Some),
     }
+}
+
+/// The text after all options and their numbers, or nothing.
+fn last_text<'a>(options: &[&'a str]) -> &'a str {
+    options.last().filter(|text| options.len() % 2 == 1 && !text.starts_with("--")).copied().unwrap_or("")
 }
 
 /// The repository: this crate's folder is in it. Cargo sets the variable when it runs us.

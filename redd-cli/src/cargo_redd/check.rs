@@ -30,7 +30,7 @@ pub(crate) fn run(check: &Check) -> Result<bool, String> {
             None => ("REDD_EXPLORE", check.strategy.to_string()),
         });
         let mut process = Process::start_test(&test, &variables, folder.path().join(format!("output-{number}")))?;
-        if !process.wait(Some(LIMIT))? {
+        if !process.wait(LIMIT)? {
             return Err(format!(
                 "run {number} of `{}` has not ended after {LIMIT:?}: {}",
                 test.path,

@@ -128,13 +128,9 @@ impl Explorer<'_> {
             ("REDD_OUTCOMES", file.display().to_string()),
         ];
         let mut process = Process::start_test(self.test, &variables, self.folder.path().join(format!("output-{job}")))?;
-        while !process.has_ended()? {
-            if self.is_over() {
-                process.end();
-                self.search().batches.push_front(batch.clone());
-                return Ok(());
-            }
-            thread::sleep(Duration::from_millis(5));
+        if !process.wait_unless(|| self.is_over())? {
+            self.search().batches.push_front(batch.clone());
+            return Ok(());
         }
         let outcomes = Outcomes::read(&file);
         let failed = match outcomes.failed.first() {
@@ -220,7 +216,7 @@ fn tell(exploration: &Exploration, test: &Test, folder: &Folder, failed: &Failed
         let mut variables = vec![("REDD_SEED", seed.to_string()), ("REDD_OUTCOMES", file.display().to_string())];
         variables.extend_from_slice(extra);
         let mut process = Process::start_test(test, &variables, folder.path().join("output-alone"))?;
-        let has_ended = process.wait(Some(ALONE))?;
+        let has_ended = process.wait(ALONE)?;
         Ok::<_, String>((Outcomes::read(&file), has_ended))
     };
     let fails_so = |outcomes: &Outcomes| outcomes.failed.first().is_some_and(|other| other.class == failed.class);

@@ -16,6 +16,7 @@ mod test;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use redd::sim::{Explore, Tape};
@@ -103,7 +104,7 @@ struct Exploration {
     from: u64,
     /// End after so many minutes, even if seeds are left. Default: no limit
     #[arg(long, value_parser = minutes)]
-    minutes: Option<std::time::Duration>,
+    minutes: Option<Duration>,
     /// How the choices are made: `plain`, `random`, `pct:DEPTH`, `delay:BUDGET`, with commas between several
     #[arg(long, value_name = "STRATEGY", value_delimiter = ',', default_value = "random,pct:3,delay:2")]
     strategy: Vec<Explore>,
@@ -124,10 +125,10 @@ struct Exploration {
     shrink: u32,
 }
 
-fn minutes(text: &str) -> Result<std::time::Duration, String> {
+fn minutes(text: &str) -> Result<Duration, String> {
     let minutes = text.parse::<f64>().ok().filter(|minutes| *minutes > 0.0 && *minutes <= 1e6);
     let minutes = minutes.ok_or("it is a number of minutes, such as `5` or `0.5`")?;
-    Ok(std::time::Duration::from_secs_f64(minutes * 60.0))
+    Ok(Duration::from_secs_f64(minutes * 60.0))
 }
 
 fn main() -> ExitCode {
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn minutes_are_positive_numbers() {
-        assert_eq!(minutes("0.5"), Ok(std::time::Duration::from_secs(30)));
+        assert_eq!(minutes("0.5"), Ok(Duration::from_secs(30)));
         for wrong in ["0", "-1", "x", "NaN", "inf", "1e300"] {
             assert!(minutes(wrong).is_err(), "{wrong}");
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::test::Test;
 
-/// How often it is looked whether a process has ended.
+/// How often a wait checks whether the process has ended.
 const TICK: Duration = Duration::from_millis(5);
 
 /// How much of the output of a process is shown.
@@ -46,11 +46,16 @@ impl Process {
         Self::start(command, output)
     }
 
-    /// Waits until it ends, at most for this time; then it is ended. Returns whether it has ended by itself.
-    pub(crate) fn wait(&mut self, limit: Option<Duration>) -> Result<bool, String> {
+    /// Waits until it ends, at most for this time. Then it is killed. Returns whether it has ended by itself.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Result<bool, String> {
         let since = Instant::now();
+        self.wait_unless(|| since.elapsed() > limit)
+    }
+
+    /// Waits until it ends, or until `is_over` returns true. Then it is killed. Returns whether it has ended by itself.
+    pub(crate) fn wait_unless(&mut self, is_over: impl Fn() -> bool) -> Result<bool, String> {
         while !self.has_ended()? {
-            if limit.is_some_and(|limit| since.elapsed() > limit) {
+            if is_over() {
                 self.end();
                 return Ok(false);
             }
@@ -59,15 +64,15 @@ impl Process {
         Ok(true)
     }
 
-    pub(crate) fn has_ended(&mut self) -> Result<bool, String> {
+    fn has_ended(&mut self) -> Result<bool, String> {
         if self.status.is_none() {
             self.status = self.child.try_wait().map_err(|error| format!("a process cannot be waited for: {error}"))?;
         }
         Ok(self.status.is_some())
     }
 
-    /// Ends it, if it runs.
-    pub(crate) fn end(&mut self) {
+    /// Kills it, if it runs.
+    fn end(&mut self) {
         if self.status.is_none() {
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
@@ -147,13 +152,13 @@ impl Outcomes {
 pub(crate) fn unescaped(text: &str) -> String {
     let (mut result, mut characters) = (String::with_capacity(text.len()), text.chars());
     while let Some(character) = characters.next() {
-        match (character, character == '\\') {
-            (_, true) => match characters.next() {
+        match character {
+            '\\' => match characters.next() {
                 Some('n') => result.push('\n'),
                 Some('t') => result.push('\t'),
                 other => result.extend(other),
             },
-            (other, false) => result.push(other),
+            other => result.push(other),
         }
     }
     result

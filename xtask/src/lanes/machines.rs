@@ -49,8 +49,10 @@ pub(super) fn aarch64(root: &Path) -> Outcome {
     if !passes(&mut facade) {
         return Outcome { passed: false, note: "the facade does not build".to_owned() };
     }
-    let mut tests =
-        cargo(root, &["test", "--target", AARCH64, "-p", "redd", "--lib", "--tests", "--no-fail-fast", "--"]);
+    let mut tests = cargo(
+        root,
+        &["test", "--target", AARCH64, "-p", "redd", "-p", "redd-sim-libc", "--lib", "--tests", "--no-fail-fast", "--"],
+    );
     set_up(&mut tests);
     tests
         // These build programs of their own.
@@ -79,8 +81,9 @@ pub(super) fn msrv(root: &Path) -> Outcome {
         &["build", "--locked", "-p", "redd", "--all-features"],
         &["build", "--locked", "-p", "redd", "--no-default-features"],
         &["build", "--locked", "-p", "tokio", "--features", "full"],
-        // The other packages are not published: they are built with the current compiler alone.
+        &["build", "--locked", "-p", "redd-sim-libc"],
         &["build", "--locked", "-p", "redd-cli"],
+        // The other packages are not published: they are built with the current compiler alone.
     ];
     let failed = builds.iter().filter(|arguments| !passes(&mut command(arguments))).count();
     let tests = ["test", "--locked", "-p", "redd", "--lib", "--test", "tasks", "--test", "time", "--test", "sync"];

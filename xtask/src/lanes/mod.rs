@@ -9,7 +9,7 @@
 //! | `sanitizers` | AddressSanitizer, ThreadSanitizer |
 //! | `miri` | Miri, and tests of what replaces the calls that it lacks |
 //! | `machines` | aarch64, the oldest Rust |
-//! | `worlds` | simulated worlds |
+//! | `worlds` | simulated worlds; the package that replaces functions of the C library in them |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
@@ -289,12 +289,12 @@ fn user_lock(root: &Path) -> Result<String, String> {
 fn minimal(root: &Path) -> Outcome {
     let folder = target_dir(root).join("minimal");
     let names = feature_names(&std::fs::read_to_string(root.join("redd/Cargo.toml")).unwrap_or_default());
+    let redd = |features: &[String]| format!("redd = {{ path = {:?}, features = {features:?} }}", root.join("redd"));
+    let libc = format!("redd-sim-libc = {{ path = {:?} }}", root.join("redd-sim-libc"));
     // An optional dependency may require a newer version of another one, and hide that our requirement is too low.
-    let passed = [&[][..], &names].iter().all(|features| {
+    let passed = [redd(&[]), redd(&names), libc].iter().all(|dependency| {
         let manifest = format!(
-            "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-             redd = {{ path = {:?}, features = {features:?} }}\n",
-            root.join("redd")
+            "[package]\nname = \"minimal\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n{dependency}\n"
         );
         if let Err(error) = write_package(&folder, &manifest, "//! Nothing.\n") {
             eprintln!("{}: {error}", folder.display());
@@ -305,7 +305,10 @@ fn minimal(root: &Path) -> Outcome {
         check.env("CARGO_TARGET_DIR", target_dir(root).join("minimal/target"));
         passes(resolve.env("RUSTC_BOOTSTRAP", "1")) && passes(&mut check)
     });
-    Outcome { passed: passed && !names.is_empty(), note: "with the default features, and with all".to_owned() }
+    Outcome {
+        passed: passed && !names.is_empty(),
+        note: "redd with the default features, and with all; redd-sim-libc".to_owned(),
+    }
 }
 
 fn clippy(root: &Path) -> Outcome {

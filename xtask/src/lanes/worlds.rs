@@ -2,7 +2,7 @@
 //!
 //! Called by `cargo xtask worlds` and `cargo xtask sim-libc`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::commands::{cargo, for_each_line, passes, run_tests, target_dir};
@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 
 /// A package with worlds.
 struct Worlds {
-    /// For `cargo test`: the tests that run with 1,000 seeds.
+    /// For `cargo test`: the tests that run in release. Those that read `REDD_WORLDS` run 1,000 seeds.
     all: &'static [&'static str],
     /// The tests that print hashes.
     compared: &'static [&'static str],
@@ -71,8 +71,9 @@ pub(super) fn sim_libc(root: &Path) -> Outcome {
 
 /// Whether all builds of this source have the same hashes: with and without optimisation, of another folder, and in a second process.
 fn builds_agree(root: &Path) -> Result<String, String> {
-    let copy = copy_of(root)?;
-    let elsewhere = copy.join("target");
+    let folder = target_dir(root).join("worlds");
+    let (copy, elsewhere) = (folder.join("another folder"), folder.join("target"));
+    copy_to(root, &copy)?;
     let builds: [(&str, &Path, Option<&Path>, &[&str]); 4] = [
         ("release", root, None, &["--release"]),
         ("debug", root, None, &[]),
@@ -111,22 +112,22 @@ fn hash_in(line: &str) -> Option<String> {
     line.find("hash of part ").map(|at| line[at..].to_owned())
 }
 
-/// A copy of all files that git knows, as they are now.
-fn copy_of(root: &Path) -> Result<PathBuf, String> {
-    let copy = target_dir(root).join("worlds/another folder");
+/// Copies all files that git knows, as they are now. Files of an earlier copy are removed.
+fn copy_to(root: &Path, copy: &Path) -> Result<(), String> {
+    let _ = std::fs::remove_dir_all(copy);
     let listed = Command::new("git").current_dir(root).args(["ls-files", "-z"]).output();
     let listed = listed.map_err(|error| format!("git cannot list the files: {error}"))?;
     let names = String::from_utf8_lossy(&listed.stdout).into_owned();
     let mut copied = 0;
     for name in names.split('\0').filter(|name| !name.is_empty() && root.join(name).is_file()) {
         let to = copy.join(name);
-        let folder = to.parent().unwrap_or(&copy);
+        let folder = to.parent().unwrap_or(copy);
         std::fs::create_dir_all(folder)
             .and_then(|()| std::fs::copy(root.join(name), &to))
             .map_err(|error| format!("{}: {error}", to.display()))?;
         copied += 1;
     }
-    if copied > 0 { Ok(copy) } else { Err("git lists no files".to_owned()) }
+    if copied > 0 { Ok(()) } else { Err("git lists no files".to_owned()) }
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ const NOT_RUN: &[&str] = &["fs", "process", "signal"];
 #[derive(Debug)]
 pub(super) struct Known {
     suite: String,
-    pub(super) test: String,
+    test: String,
     /// The reason.
-    pub(super) why: String,
+    why: String,
     /// Whether it compares words of a message: such tests are counted apart.
     is_wording: bool,
 }

@@ -50,7 +50,7 @@ pub(super) fn run_each<T: Send>(
         let tests = list(folder, program, false)?;
         queue.extend(tests.into_iter().filter(|test| !ignored.contains(test)).map(|test| (program, test)));
     }
-    let (queue, verdicts) = (Mutex::new(queue), Mutex::new(Vec::new()));
+    let (queue, results) = (Mutex::new(queue), Mutex::new(Vec::new()));
     let failed = Mutex::new(None);
     let at_once = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
@@ -58,7 +58,7 @@ pub(super) fn run_each<T: Send>(
             scope.spawn(|| {
                 while let Some((program, test)) = locked(&queue).pop_front() {
                     match run(program, &test) {
-                        Ok(verdict) => locked(&verdicts).push((format!("{}::{test}", program.name), verdict)),
+                        Ok(result) => locked(&results).push((format!("{}::{test}", program.name), result)),
                         Err(error) => *locked(&failed) = Some(error),
                     }
                 }
@@ -67,7 +67,7 @@ pub(super) fn run_each<T: Send>(
     });
     match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
         Some(error) => Err(error),
-        None => Ok(verdicts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)),
+        None => Ok(results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)),
     }
 }
 

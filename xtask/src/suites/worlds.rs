@@ -16,7 +16,7 @@ use super::run::{self, Program, Verdict};
 use super::{Suite, build, prepare, unpack};
 
 /// Names of tests that fail in a world, one a line, each with the reason.
-pub(crate) const KNOWN: &str = "compat/known-failures-in-world.txt";
+const KNOWN: &str = "compat/known-failures-in-world.txt";
 /// How long one run may take. Most of those that take longer wait forever, for a thread that has no baton.
 const LIMIT: Duration = Duration::from_secs(20);
 /// With these reasons a test may pass now and then: threads outside of the world, and real time, follow no seed.

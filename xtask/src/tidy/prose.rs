@@ -87,10 +87,13 @@ pub(super) fn check(sources: &[Source], documents: &[Document]) -> Vec<Finding> 
 /// Files whose prose is checked.
 const CHECKED: &[&str] = &[
     "redd/",
+    "redd-cli/",
     "redd-macros/",
+    "redd-sim-libc/",
     "tokio/",
     "compat/",
     "crawler/",
+    "demo-sim/",
     "demos/",
     "docs/",
     "CONTRIBUTING.md",
