@@ -11,7 +11,7 @@ mod signals;
 mod steps;
 
 use redd::runtime::{Builder, Runtime};
-use redd::sim::{FailureKind, Report};
+use redd::sim::{Control, FailureKind, Report};
 use redd::time::{Duration, sleep};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,6 +37,14 @@ const FLAVORS: [fn() -> Runtime; 2] = [multi, current];
 /// A host that sleeps.
 fn sleeps(time: Duration) -> impl Fn() + Send + Sync + 'static {
     move || current().block_on(async move { sleep(time).await })
+}
+
+/// A step: the host `host` crashes, and starts again after this time.
+fn crash_and_restart(after: Duration) -> impl Fn(&mut Control) + Send + Sync + 'static {
+    move |w| {
+        w.crash("host");
+        w.restart_after("host", after);
+    }
 }
 
 fn only_failure(report: &Report) -> (FailureKind, Duration, String) {
