@@ -370,8 +370,7 @@ fn files_of_std_are_untracked_and_that_is_an_event() {
     fn brought() {
         block_on(async {
             drop(File::create("/a").await.unwrap());
-            let mut file = File::from_std(tempfile::tempfile().unwrap());
-            file.set_max_buf_size(1);
+            drop(File::from_std(tempfile::tempfile().unwrap()));
         });
     }
     let tracked = run(tracked);
@@ -582,9 +581,8 @@ fn a_file_that_std_has_changed_survives_a_crash() {
         sync_dir("/").await;
     }
     let after = || async { fs::metadata("/a").await.unwrap().len() };
-    for seed in 0..20 {
-        assert!(after_crash(seed, Disk::new(), before, after) <= 5000);
-    }
+    let lens: BTreeSet<_> = (0..20).map(|seed| after_crash(seed, Disk::new(), before, after)).collect();
+    assert_eq!(lens, BTreeSet::from([0, 5000]), "what redd has written is lost or kept");
 }
 
 #[test]

@@ -35,7 +35,9 @@ macro_rules! run_tasks {
     }};
 }
 
-/// A counter and its version. Each fail-over begins a new epoch. The planted mistake of the guide.
+/// A counter and its version. Each fail-over begins a new epoch.
+///
+/// It is the planted mistake of the guide, written again: the example `guide_replay` is one readable file, whose items are private.
 #[derive(Clone, Copy, Default)]
 struct Counter {
     epoch: u32,

@@ -29,28 +29,36 @@ mod worlds;
 
 /// The tests of one area for each place that its cases run in.
 macro_rules! areas {
-    ($($area:ident),* $(,)?) => {
-        const AREAS: &[(&str, &[table::Case])] = &[$((stringify!($area), $area::CASES)),*];
+    (of two hosts: $($far:ident),*; of one host: $($near:ident),* $(,)?) => {
+        /// The cases of each area, and whether some of them are about two hosts.
+        const AREAS: &[(&str, &[table::Case], bool)] =
+            &[$((stringify!($far), $far::CASES, true),)* $((stringify!($near), $near::CASES, false)),*];
         mod on_loopback {
-            $(#[test] fn $area() { crate::table::on_loopback(crate::$area::CASES); })*
+            $(#[test] fn $far() { crate::table::on_loopback(crate::$far::CASES); })*
+            $(#[test] fn $near() { crate::table::on_loopback(crate::$near::CASES); })*
         }
         mod in_worlds {
-            $(#[test] fn $area() { crate::worlds::of_one_host(crate::$area::CASES); })*
+            $(#[test] fn $far() { crate::worlds::of_one_host(crate::$far::CASES); })*
+            $(#[test] fn $near() { crate::worlds::of_one_host(crate::$near::CASES); })*
         }
         mod in_worlds_of_two_hosts {
-            $(#[test] fn $area() { crate::worlds::of_two_hosts(crate::$area::CASES); })*
+            $(#[test] fn $far() { crate::worlds::of_two_hosts(crate::$far::CASES); })*
         }
     };
 }
 
-areas!(cancel, lookup, many, tcp_close, tcp_connect, tcp_data, tcp_options, udp, unix_datagram, unix_stream);
+areas!(
+    of two hosts: cancel, many, tcp_close, tcp_connect, tcp_data, tcp_options, udp;
+    of one host: lookup, unix_datagram, unix_stream,
+);
 
 #[test]
 fn the_table_has_at_least_150_cases_and_each_its_own_name() {
-    let names: Vec<_> = AREAS.iter().flat_map(|(_, cases)| cases.iter().map(|case| case.name)).collect();
+    let names: Vec<_> = AREAS.iter().flat_map(|(_, cases, _)| cases.iter().map(|case| case.name)).collect();
     let different: std::collections::BTreeSet<_> = names.iter().collect();
-    for (area, cases) in AREAS {
+    for (area, cases, is_far) in AREAS {
         println!("{area}: {} cases", cases.len());
+        assert_eq!(cases.iter().any(|case| case.is_far), *is_far, "whether {area} has cases for two hosts");
     }
     println!("{} cases", names.len());
     assert_eq!(different.len(), names.len());
