@@ -11,6 +11,10 @@ pub(super) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
     remove_own_variables(&mut command);
+    // What incremental builds keep takes as much disk as the programs, and a clean checkout has no use for it.
+    if std::env::var_os("CARGO_INCREMENTAL").is_none() {
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 
