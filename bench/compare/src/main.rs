@@ -18,6 +18,7 @@ mod plot;
 mod servers;
 mod targets;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -132,7 +133,12 @@ fn generate(args: &[String]) -> Result<(), String> {
 
 /// One row, of either kind.
 enum Work {
-    Inside { name: String, operations: u64, runtimes: Vec<Runtime> },
+    /// With the number of operations of each runtime: a loop of std's calls needs more of them for the same time.
+    Inside {
+        name: String,
+        operations: BTreeMap<Runtime, u64>,
+        runtimes: Vec<Runtime>,
+    },
     Server(ServerRow),
 }
 
@@ -171,14 +177,17 @@ fn compare(options: &Options) -> Result<(), String> {
 }
 
 fn works(folder: &Path) -> Result<Vec<Work>, String> {
-    let on_smol: Vec<String> = rows_of(folder, Runtime::Smol)?.into_iter().map(|(name, _)| name).collect();
+    let mut known = BTreeMap::new();
+    for runtime in Runtime::ALL {
+        known.insert(runtime, rows_of(folder, runtime)?);
+    }
     let mut works = Vec::new();
-    for (name, operations) in rows_of(folder, Runtime::Redd)? {
-        let mut runtimes = vec![Runtime::Redd, Runtime::Tokio];
-        if on_smol.contains(&name) {
-            runtimes.push(Runtime::Smol);
-        }
-        works.push(Work::Inside { name, operations, runtimes });
+    for (name, _) in &known[&Runtime::Redd] {
+        let operations_on = |runtime| known[&runtime].iter().find(|(row, _)| row == name).map(|(_, count)| *count);
+        let runtimes: Vec<Runtime> =
+            Runtime::ALL.into_iter().filter(|runtime| operations_on(*runtime).is_some()).collect();
+        let operations = runtimes.iter().filter_map(|runtime| Some((*runtime, operations_on(*runtime)?))).collect();
+        works.push(Work::Inside { name: name.clone(), operations, runtimes });
     }
     works.extend(servers::rows().into_iter().map(Work::Server));
     Ok(works)
@@ -277,11 +286,11 @@ impl Work {
     ) -> Result<Measure, String> {
         let (name, operations) = match self {
             Work::Server(row) => return row.run(folder, runtime, options.load, rate, counts),
-            Work::Inside { name, operations, .. } => (name, *operations),
+            Work::Inside { name, operations, .. } => (name, operations[&runtime]),
         };
         // A million tasks are never scaled down.
         let shorter = if operations < 1000 || name.starts_with("scaling_tasks") { 1 } else { options.shorter };
-        let mut command = Command::new(folder.join(format!("on-{}", runtime.suffix())));
+        let mut command = Command::new(binary(folder, runtime));
         command.arg(name).arg((operations / shorter).to_string());
         if counts {
             command.arg("counts");
@@ -304,7 +313,10 @@ fn build() -> Result<PathBuf, String> {
     let workspace = workspace()?;
     // The servers on redd are a workspace of their own, in which `tokio` is redd.
     for (place, packages) in [
-        (workspace.clone(), &["on-redd", "on-tokio", "on-smol", "serve-tokio", "serve-smol", "serve-epoll"][..]),
+        (
+            workspace.clone(),
+            &["on-redd", "on-tokio", "on-smol", "on-std", "serve-tokio", "serve-smol", "serve-epoll"][..],
+        ),
         (workspace.join("serve-redd"), &["serve-redd"][..]),
     ] {
         let mut command = Command::new(env!("CARGO"));
@@ -320,8 +332,14 @@ fn build() -> Result<PathBuf, String> {
     Ok(folder.to_path_buf())
 }
 
+/// The program that has the runtime's workloads.
+fn binary(folder: &Path, runtime: Runtime) -> PathBuf {
+    let runtime = if runtime == Runtime::Floor { "std" } else { runtime.suffix() };
+    folder.join(format!("on-{runtime}"))
+}
+
 fn rows_of(folder: &Path, runtime: Runtime) -> Result<Vec<(String, u64)>, String> {
-    let text = output(Command::new(folder.join(format!("on-{}", runtime.suffix()))))?;
+    let text = output(Command::new(binary(folder, runtime)))?;
     let parse = |line: &str| {
         let (row, operations) = line.split_once(' ')?;
         Some((row.to_owned(), operations.parse().ok()?))

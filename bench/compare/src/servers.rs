@@ -37,8 +37,8 @@ const HALF_LOAD_LONGER: u32 = 12;
 pub fn rows() -> Vec<ServerRow> {
     use Generator::{Closed, HalfLoad, Wrk};
     use Protocol::{Http, TcpEcho, UdpEcho};
-    const ALL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Epoll, Runtime::Smol];
-    const NO_SMOL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Epoll];
+    const ALL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Floor, Runtime::Smol];
+    const NO_SMOL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Floor];
     const TWO: &[Runtime] = &[Runtime::Redd, Runtime::Tokio];
     let row = |name, kind, protocol, connections, generator, runtimes| ServerRow {
         name,
@@ -158,7 +158,8 @@ struct Server {
 
 impl Server {
     fn start(folder: &Path, kind: &str, runtime: Runtime, counts: bool) -> Result<Server, String> {
-        let binary = folder.join(format!("serve-{}", runtime.suffix()));
+        let runtime = if runtime == Runtime::Floor { "epoll" } else { runtime.suffix() };
+        let binary = folder.join(format!("serve-{runtime}"));
         let mut command = Command::new(&binary);
         command.args([kind, WORKERS]).stdin(Stdio::piped()).stdout(Stdio::piped());
         if counts {
