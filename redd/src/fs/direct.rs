@@ -40,6 +40,11 @@ impl Direct {
         Self(AtomicU8::new(0))
     }
 
+    /// For a regular file of a file system whose kind is known. Its reads do not pass the cache.
+    pub(super) fn regular(is_in_memory: bool) -> Self {
+        Self(AtomicU8::new(REGULAR | if is_in_memory { ORDINARY } else { WITHOUT_WAIT }))
+    }
+
     /// The descriptor has been duplicated, or is about to be (`shared-position`).
     pub(super) fn set_shared(&self) {
         self.set(SHARED);

@@ -45,6 +45,7 @@
 
 // Called by user code. Uses `blocking` and `io::background`, and in simulated worlds `disk` and `network`.
 
+mod cached;
 mod dir;
 mod direct;
 mod file;
@@ -52,6 +53,7 @@ mod functions;
 mod open_options;
 mod operations;
 mod times;
+mod whole;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::File;
