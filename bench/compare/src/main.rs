@@ -8,8 +8,10 @@
 //! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
 //! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [FILE]` plots it.
 
+mod apps;
 mod blockers;
 mod constants;
+mod exchanges;
 mod load;
 mod machine;
 mod measure;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use apps::AppRow;
 use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
@@ -82,6 +85,10 @@ impl Options {
         };
         self.wanted.is_empty() || self.wanted.iter().any(matches)
     }
+
+    fn wants_only_apps(&self) -> bool {
+        !self.wanted.is_empty() && self.wanted.iter().all(|row| row.starts_with(apps::PREFIX))
+    }
 }
 
 fn main() -> ExitCode {
@@ -134,10 +141,11 @@ fn generate(args: &[String]) -> Result<(), String> {
 enum Work {
     Inside { name: String, operations: u64, runtimes: Vec<Runtime> },
     Server(ServerRow),
+    App(AppRow),
 }
 
 fn compare(options: &Options) -> Result<(), String> {
-    let folder = build()?;
+    let folder = build(options)?;
     let mut machine = Machine::describe(&workspace()?);
     println!("{}\n", machine.sentence());
     if !servers::has_wrk() {
@@ -145,7 +153,7 @@ fn compare(options: &Options) -> Result<(), String> {
     }
     print!("{}", page::HEADER);
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
-    for work in works(&folder)? {
+    for work in works(&folder, options)? {
         if !options.wants(work.name()) {
             continue;
         }
@@ -166,11 +174,17 @@ fn compare(options: &Options) -> Result<(), String> {
     if let Some(out) = &options.out {
         page::write(out, &Results { machine, rounds: options.rounds, rows })?;
         println!("Written: {}", out.join("README.md").display());
+    } else {
+        print!("\n{}", page::other_metrics(&rows));
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("Rows that could not be measured: {}", failed.join(", "))) }
 }
 
-fn works(folder: &Path) -> Result<Vec<Work>, String> {
+fn works(folder: &Path, options: &Options) -> Result<Vec<Work>, String> {
+    let apps = apps::rows().into_iter().map(Work::App);
+    if options.wants_only_apps() {
+        return Ok(apps.collect());
+    }
     let on_smol: Vec<String> = rows_of(folder, Runtime::Smol)?.into_iter().map(|(name, _)| name).collect();
     let mut works = Vec::new();
     for (name, operations) in rows_of(folder, Runtime::Redd)? {
@@ -181,6 +195,7 @@ fn works(folder: &Path) -> Result<Vec<Work>, String> {
         works.push(Work::Inside { name, operations, runtimes });
     }
     works.extend(servers::rows().into_iter().map(Work::Server));
+    works.extend(apps);
     Ok(works)
 }
 
@@ -189,6 +204,7 @@ impl Work {
         match self {
             Work::Inside { name, .. } => name,
             Work::Server(row) => row.name,
+            Work::App(row) => row.name,
         }
     }
 
@@ -196,6 +212,7 @@ impl Work {
         match self {
             Work::Inside { runtimes, .. } => runtimes,
             Work::Server(row) => row.runtimes,
+            Work::App(_) => apps::RUNTIMES,
         }
     }
 
@@ -205,7 +222,8 @@ impl Work {
         }
         let rate = match self {
             Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
-            Work::Server(_) | Work::Inside { .. } => 0.0,
+            Work::App(row) if row.half_load => row.half_rate(folder, options.load)?,
+            Work::Server(_) | Work::App(_) | Work::Inside { .. } => 0.0,
         };
         let mut row = Row::new(self.name());
         for round in 0..options.rounds {
@@ -277,6 +295,7 @@ impl Work {
     ) -> Result<Measure, String> {
         let (name, operations) = match self {
             Work::Server(row) => return row.run(folder, runtime, options.load, rate, counts),
+            Work::App(row) => return row.run(folder, runtime, options.load, rate, counts),
             Work::Inside { name, operations, .. } => (name, *operations),
         };
         // A million tasks are never scaled down.
@@ -296,12 +315,19 @@ fn workspace() -> Result<PathBuf, String> {
     workspace.map(Path::to_path_buf).ok_or_else(|| "the crate is in its workspace".into())
 }
 
-/// Builds all binaries, and returns their folder.
-fn build() -> Result<PathBuf, String> {
+/// Builds the binaries, and returns their folder. The programs and the rest are built only for rows that need them: the
+/// crates of the programs are many.
+fn build(options: &Options) -> Result<PathBuf, String> {
     let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let folder = me.parent().ok_or("a binary is in a folder")?;
     let target = folder.parent().ok_or("the target folder is above")?;
     let workspace = workspace()?;
+    if apps::rows().iter().any(|row| options.wants(row.name)) {
+        apps::build(&workspace, target)?;
+    }
+    if options.wants_only_apps() {
+        return Ok(folder.to_path_buf());
+    }
     // The servers on redd are a workspace of their own, in which `tokio` is redd.
     for (place, packages) in [
         (workspace.clone(), &["on-redd", "on-tokio", "on-smol", "serve-tokio", "serve-smol", "serve-epoll"][..]),
