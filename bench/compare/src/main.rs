@@ -8,8 +8,10 @@
 //! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
 //! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [FILE]` plots it.
 
+mod apps;
 mod blockers;
 mod constants;
+mod exchanges;
 mod load;
 mod machine;
 mod measure;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use apps::AppRow;
 use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
@@ -82,6 +85,10 @@ impl Options {
             None => row == *pattern,
         };
         self.wanted.is_empty() || self.wanted.iter().any(matches)
+    }
+
+    fn wants_only_apps(&self) -> bool {
+        !self.wanted.is_empty() && self.wanted.iter().all(|row| row.starts_with(apps::PREFIX))
     }
 }
 
@@ -146,10 +153,11 @@ enum Work {
         runtimes: Vec<Runtime>,
     },
     Server(ServerRow),
+    App(AppRow),
 }
 
 fn compare(options: &Options) -> Result<(), String> {
-    let folder = build()?;
+    let folder = build(options)?;
     let mut machine = Machine::describe(&workspace()?);
     println!("{}\n", machine.sentence());
     if !servers::has_wrk() {
@@ -157,7 +165,7 @@ fn compare(options: &Options) -> Result<(), String> {
     }
     print!("{}", page::HEADER);
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
-    for work in works(&folder)? {
+    for work in works(&folder, options)? {
         if !options.wants(work.name()) {
             continue;
         }
@@ -178,11 +186,17 @@ fn compare(options: &Options) -> Result<(), String> {
     if let Some(out) = &options.out {
         page::write(out, &Results { machine, rounds: options.rounds, rows })?;
         println!("Written: {}", out.join("README.md").display());
+    } else {
+        print!("\n{}", page::other_metrics(&rows));
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("Rows that could not be measured: {}", failed.join(", "))) }
 }
 
-fn works(folder: &Path) -> Result<Vec<Work>, String> {
+fn works(folder: &Path, options: &Options) -> Result<Vec<Work>, String> {
+    let apps = apps::rows().into_iter().map(Work::App);
+    if options.wants_only_apps() {
+        return Ok(apps.collect());
+    }
     let mut known = BTreeMap::new();
     for runtime in Runtime::ALL {
         known.insert(runtime, rows_of(folder, runtime)?);
@@ -196,6 +210,7 @@ fn works(folder: &Path) -> Result<Vec<Work>, String> {
         works.push(Work::Inside { name: name.clone(), operations, runtimes });
     }
     works.extend(servers::rows().into_iter().map(Work::Server));
+    works.extend(apps);
     Ok(works)
 }
 
@@ -204,6 +219,7 @@ impl Work {
         match self {
             Work::Inside { name, .. } => name,
             Work::Server(row) => row.name,
+            Work::App(row) => row.name,
         }
     }
 
@@ -211,6 +227,7 @@ impl Work {
         match self {
             Work::Inside { runtimes, .. } => runtimes,
             Work::Server(row) => row.runtimes,
+            Work::App(_) => apps::RUNTIMES,
         }
     }
 
@@ -220,7 +237,8 @@ impl Work {
         }
         let rate = match self {
             Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
-            Work::Server(_) | Work::Inside { .. } => 0.0,
+            Work::App(row) if row.half_load => row.half_rate(folder, options.load)?,
+            Work::Server(_) | Work::App(_) | Work::Inside { .. } => 0.0,
         };
         let mut row = Row::new(self.name());
         for round in 0..options.rounds {
@@ -292,6 +310,7 @@ impl Work {
     ) -> Result<Measure, String> {
         let (name, operations) = match self {
             Work::Server(row) => return row.run(folder, runtime, options.load, rate, counts),
+            Work::App(row) => return row.run(folder, runtime, options.load, rate, counts),
             Work::Inside { name, operations, .. } => (name, operations[&runtime]),
         };
         // A million tasks are never scaled down.
@@ -311,12 +330,19 @@ fn workspace() -> Result<PathBuf, String> {
     workspace.map(Path::to_path_buf).ok_or_else(|| "the crate is in its workspace".into())
 }
 
-/// Builds all binaries, and returns their folder.
-fn build() -> Result<PathBuf, String> {
+/// Builds the binaries, and returns their folder. The programs and the rest are built only for rows that need them: the
+/// crates of the programs are many.
+fn build(options: &Options) -> Result<PathBuf, String> {
     let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let folder = me.parent().ok_or("a binary is in a folder")?;
     let target = folder.parent().ok_or("the target folder is above")?;
     let workspace = workspace()?;
+    if apps::rows().iter().any(|row| options.wants(row.name)) {
+        apps::build(&workspace, target)?;
+    }
+    if options.wants_only_apps() {
+        return Ok(folder.to_path_buf());
+    }
     // The servers on redd are a workspace of their own, in which `tokio` is redd.
     for (place, packages) in [
         (

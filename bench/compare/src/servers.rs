@@ -146,11 +146,11 @@ impl ServerRow {
 }
 
 /// A server's process. It ends when this value is dropped.
-struct Server {
+pub struct Server {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    port: u16,
+    pub port: u16,
 }
 
 impl Server {
@@ -158,11 +158,17 @@ impl Server {
         let runtime = if runtime == Runtime::Floor { "epoll" } else { runtime.suffix() };
         let binary = folder.join(format!("serve-{runtime}"));
         let mut command = Command::new(&binary);
-        command.args([kind, WORKERS]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args([kind, WORKERS]);
         if counts {
             command.arg("counts");
         }
-        let mut child = command.spawn().map_err(|error| format!("{} : {error}", binary.display()))?;
+        Server::spawn(command)
+    }
+
+    /// Starts a server that prints its port first.
+    pub fn spawn(mut command: Command) -> Result<Server, String> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().ok_or("a pipe was asked for")?);
         let mut server = Server { child, input, output, port: 0 };
@@ -172,11 +178,21 @@ impl Server {
     }
 
     /// The resources that the server used since the previous call.
-    fn costs(&mut self) -> Result<Measure, String> {
+    pub fn costs(&mut self) -> Result<Measure, String> {
         let input = self.input.as_mut().ok_or("the server was stopped")?;
         input.write_all(b"\n").map_err(|error| format!("the server does not listen: {error}"))?;
         let line = self.line()?;
         serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
+    }
+
+    /// Reads the kernel's status of the process; the result finds a number in it by name.
+    pub fn status(&self) -> Result<impl Fn(&str) -> Result<f64, String>, String> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        Ok(move |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+            value.ok_or_else(|| format!("{path} has no {name}"))
+        })
     }
 
     fn line(&mut self) -> Result<String, String> {

@@ -1,7 +1,7 @@
 //! `File`: an open file, with the traits of `io`.
 //!
-//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool. The functions that
-//! open a file are in `open_options`.
+//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool; what needs no disk is
+//! done at once (`direct`). The functions that open a file are in `open_options`.
 //!
 //! Long because the methods are those of std's file, each with an example.
 //!
@@ -9,7 +9,10 @@
 //! - `position-follows`: the kernel's position is the task's position plus the length of what was read ahead. Every
 //!   operation that uses the position first seeks back over what was read ahead.
 
-#![expect(unsafe_code, reason = "a file can be made from a raw descriptor")]
+#![expect(
+    unsafe_code,
+    reason = "a file can be made from a raw descriptor; it is read into memory that is not initialised"
+)]
 
 use crate::observe::waiting::located;
 use std::fs::{File as StdFile, Metadata, Permissions};
@@ -27,15 +30,17 @@ use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKi
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
+use crate::task::coop::poll_proceed;
 
 /// An open file.
 ///
 /// - A write is ready as soon as its bytes are buffered; they are written in the background, in order. **The next
 ///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
 /// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
-/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)) and needs a trip to a thread of
-///   the blocking pool. Use [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads
-///   and writes.
+/// - A read of bytes that the kernel has in its page cache is done at once, and so is a seek that does not start at the
+///   end. Any other operation needs a trip to a thread of the blocking pool.
+/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)). Use
+///   [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads and writes.
 /// - Operations panic outside of a runtime.
 ///
 /// # Examples
@@ -473,38 +478,62 @@ fn seek_back(mut file: &Handle, len: i64) -> io::Result<()> {
 
 impl AsyncRead for File {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.background.poll_read(cx, buf, self.max_bytes, |len| {
+        let read_now = |buf: &mut ReadBuf<'_>, len| read_now(&self.handle, buf, len);
+        self.background.poll_read(cx, buf, self.max_bytes, read_now, |len| {
             let file = Arc::clone(&self.handle);
             move |buffer| buffer.read_from(&*file, len)
         })
     }
 }
 
+/// Reads at most `len` bytes into `buf`, if that needs no thread.
+fn read_now(file: &Handle, buf: &mut ReadBuf<'_>, len: usize) -> Option<io::Result<usize>> {
+    // SAFETY: nothing that was initialised becomes uninitialised: the file only writes bytes.
+    let unfilled = unsafe { buf.unfilled_mut() };
+    Some(file.read_now(&mut unfilled[..len])?.inspect(|&len| {
+        // SAFETY: the file has written as many bytes as it returned.
+        unsafe { buf.assume_init(len) };
+        buf.advance(len);
+    }))
+}
+
 impl AsyncSeek for File {
     /// # Errors
     /// An error if an operation is in flight: call `poll_complete` first.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        let Some(idle) = self.background.try_idle() else {
+        let Some(mut idle) = self.background.try_idle() else {
             return Err(io::Error::other(
                 "a seek was started while another operation on the file is in flight: call `poll_complete` first",
             ));
         };
-        let file = Arc::clone(&self.handle);
-        idle.start(OperationKind::Seek, move |buffer| {
-            // Not in one seek with the next line: if that one fails, the position must be the reader's.
-            rewind_read_ahead(&file, buffer)?;
-            (&*file).seek(position)
-        });
+        if self.handle.seeks_now(position) {
+            let result = seek(&self.handle, idle.buffer(), position);
+            idle.end(OperationKind::Seek, result);
+        } else {
+            let file = Arc::clone(&self.handle);
+            idle.start(OperationKind::Seek, move |buffer| seek(&file, buffer, position));
+        }
         Ok(())
     }
 
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        // A loop of seeks that need no thread yields, too.
+        let unit = ready!(poll_proceed(cx));
         let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Readable));
         match idle.take_outcome(OperationKind::Seek) {
-            Some(result) => Poll::Ready(result),
+            Some(result) => {
+                unit.made_progress();
+                Poll::Ready(result)
+            }
             None => Poll::Ready(Ok(idle.position())),
         }
     }
+}
+
+fn seek(mut file: &Handle, buffer: &mut Buffer, position: SeekFrom) -> io::Result<u64> {
+    // Not in one seek with the next line: if that one fails, the position must be the reader's.
+    rewind_read_ahead(file, buffer)?;
+    file.seek(position)
 }
 
 impl AsyncWrite for File {
@@ -572,3 +601,42 @@ impl FromRawFd for File {
 
 // As in Tokio: programs may compare it.
 debug_struct!([] File as "tokio::fs::File", self => { std: self.handle });
+
+#[cfg(all(test, not(any(miri, loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::io::AsyncReadExt;
+    use crate::runtime::{Builder, Runtime};
+    use crate::sys::faults::{self, Call};
+    use std::io::{Seek, Write};
+
+    /// A file in memory: the test does not depend on the directory of temporary files.
+    fn file(contents: &[u8]) -> File {
+        let mut std = tempfile::tempfile_in("/dev/shm").or_else(|_| tempfile::tempfile()).expect("room for a file");
+        std.write_all(contents).expect("room for its contents");
+        std.rewind().expect("a file has a position");
+        File::from_std(std)
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().expect("the system has threads")
+    }
+
+    /// Whether the runtime has needed a thread.
+    fn has_thread(runtime: &Runtime) -> bool {
+        runtime.metrics().num_blocking_threads() > 0
+    }
+
+    #[test]
+    fn a_read_that_would_wait_uses_the_pool_once() {
+        let (runtime, mut file) = (runtime(), file(b"salmon"));
+        let mut buf = [0; 3];
+        faults::plan(Call::ReadNow, 0, libc::EAGAIN);
+        runtime.block_on(async { file.read_exact(&mut buf).await.expect("3 of 6 bytes") });
+        assert!(&buf == b"sal" && has_thread(&runtime));
+        // The next runtime has no thread yet.
+        let runtime = self::runtime();
+        runtime.block_on(async { file.read_exact(&mut buf).await.expect("3 bytes are left") });
+        assert!(&buf == b"mon" && !has_thread(&runtime));
+    }
+}

@@ -46,6 +46,7 @@
 // Called by user code. Uses `blocking` and `io::background`, and in simulated worlds `disk` and `network`.
 
 mod dir;
+mod direct;
 mod file;
 mod functions;
 mod open_options;

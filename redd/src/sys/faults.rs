@@ -18,6 +18,7 @@ pub(crate) enum Call {
     Accept,
     Connect,
     Read,
+    ReadNow,
     Write,
     WriteReport,
     PidfdOpen,
