@@ -193,7 +193,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn other_metrics(rows: &[Row]) -> String {
+pub fn other_metrics(rows: &[Row]) -> String {
     let mut text = String::from("| row | value | redd | Tokio | smol | floor |\n|---|---|---|---|---|---|\n");
     for row in rows {
         for name in row.named_metrics() {
