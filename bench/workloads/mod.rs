@@ -11,6 +11,7 @@ mod groups;
 mod memory;
 mod net;
 mod scaling;
+mod sections;
 mod tasks;
 mod timers;
 
@@ -28,6 +29,7 @@ fn rows() -> Vec<Row> {
         #[cfg(not(feature = "smol"))]
         groups::ROWS,
         channels::ROWS,
+        sections::ROWS,
         timers::ROWS,
         net::ROWS,
         files::ROWS,
@@ -103,7 +105,7 @@ where
 }
 
 /// Runs as the future of `block_on`.
-pub fn in_block_on<F>(runtime: &Runtime, operations: u64, program: fn(u64) -> F) -> Measure
+pub fn in_block_on<F>(runtime: &Runtime, operations: u64, program: impl Fn(u64) -> F) -> Measure
 where
     F: Future<Output = ()>,
 {
