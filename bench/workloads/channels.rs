@@ -18,7 +18,9 @@ pub const ROWS: &[Row] = &[
     #[cfg(not(feature = "smol"))]
     ("notify", 300_000, |n| on_worker(&workers(1), n, notify)),
     #[cfg(not(feature = "smol"))]
-    ("notify_64_pairs", 300_000, |n| on_worker(&workers(2), n, notify_in_pairs)),
+    ("notify_64_pairs", 300_000, |n| on_worker(&workers(1), n, notify_pairs)),
+    #[cfg(not(feature = "smol"))]
+    ("notify_64_pairs_2_workers", 300_000, |n| on_worker(&workers(2), n, notify_pairs)),
     #[cfg(not(feature = "smol"))]
     ("watch", 200_000, |n| on_worker(&workers(1), n, watching)),
     #[cfg(not(feature = "smol"))]
@@ -129,9 +131,9 @@ async fn notify(n: u64) {
     }
 }
 
-/// 64 pairs of tasks, each with its own two `Notify`.
+/// 64 pairs of tasks, each of which does its part of the operations as `notify` does.
 #[cfg(not(feature = "smol"))]
-async fn notify_in_pairs(n: u64) {
+async fn notify_pairs(n: u64) {
     let pairs: Vec<_> = (0..64).map(|_| rt::spawn(notify(n / 64))).collect();
     for pair in pairs {
         pair.await.expect("does not panic");

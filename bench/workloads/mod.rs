@@ -16,6 +16,7 @@ mod net;
 mod row;
 mod scaling;
 mod scratch;
+mod sections;
 mod tasks;
 mod timers;
 
@@ -31,6 +32,7 @@ fn rows() -> Vec<Row> {
         #[cfg(not(feature = "smol"))]
         groups::ROWS,
         channels::ROWS,
+        sections::ROWS,
         timers::ROWS,
         net::ROWS,
         files::ROWS,
@@ -77,7 +79,7 @@ where
 }
 
 /// Runs as the future of `block_on`.
-pub fn in_block_on<F>(runtime: &Runtime, operations: u64, program: fn(u64) -> F) -> Measure
+pub fn in_block_on<F>(runtime: &Runtime, operations: u64, program: impl Fn(u64) -> F) -> Measure
 where
     F: Future<Output = ()>,
 {

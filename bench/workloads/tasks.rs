@@ -1,8 +1,9 @@
 //! Spawning, joining, yielding, blocking.
 
-use super::{Measure, Row, Runtime, current, in_block_on, measure, on_worker, workers};
+use super::{Measure, Row, current, in_block_on, on_worker, workers};
 #[cfg(not(feature = "smol"))]
 use rt::task::JoinSet;
+use rt::runtime::Runtime;
 use rt::task::{spawn_blocking, yield_now};
 
 pub const ROWS: &[Row] = &[
@@ -34,6 +35,7 @@ pub const ROWS: &[Row] = &[
     ("startup_current", 2_000, startup_current),
     ("block_on_empty", 1_000_000, |n| block_on_empty(n, current)),
     ("block_on_empty_multi", 1_000_000, |n| block_on_empty(n, || workers(2))),
+    ("block_on_empty_2_threads", 1_000_000, block_on_from_2_threads),
 ];
 
 async fn spawn_await(n: u64) {
@@ -175,17 +177,25 @@ fn startup_current(n: u64) -> Measure {
     })
 }
 
-/// Called from a thread outside of every runtime.
 fn block_on_empty(n: u64, runtime: fn() -> Runtime) -> Measure {
-    current().block_on(async move {
-        let many = async |n| {
-            let thread = std::thread::spawn(move || {
-                let runtime = runtime();
-                (0..n).for_each(|_| runtime.block_on(async {}));
-            });
-            thread.join().expect("does not panic");
-        };
-        many(n / 10 + 1).await;
-        measure(n, many(n)).await
+    in_block_on(&current(), n, move |n| async move {
+        let thread = std::thread::spawn(move || {
+            let runtime = runtime();
+            (0..n).for_each(|_| runtime.block_on(async {}));
+        });
+        thread.join().expect("does not panic");
+    })
+}
+
+/// Two threads outside of one runtime at the same time.
+fn block_on_from_2_threads(n: u64) -> Measure {
+    let runtime = workers(2);
+    let runtime = &runtime;
+    in_block_on(&current(), n, |n| async move {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(move || (0..n / 2).for_each(|_| runtime.block_on(async {})));
+            }
+        });
     })
 }

@@ -388,3 +388,52 @@ fn a_timer_whose_time_has_passed_ends_a_poll_that_waits_for_it() {
         });
     }
 }
+
+/// Two tasks that take and release a lock in a loop. Returns how often tasks were polled.
+fn polls_of_two_tasks_that_share<L, F>(lock: L, section: fn(Arc<L>) -> F) -> u64
+where
+    L: 'static,
+    F: Future<Output = ()> + 'static,
+{
+    let (runtime, lock) = (local(), Arc::new(lock));
+    runtime.block_on(async {
+        let tasks = [(); 2].map(|()| {
+            let lock = lock.clone();
+            redd::task::spawn_local(async move {
+                for _ in 0..ROUNDS {
+                    section(lock.clone()).await;
+                }
+            })
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    runtime.metrics().worker_poll_count(0)
+}
+
+#[test]
+fn a_task_that_yields_does_not_take_a_free_lock_into_its_next_turn() {
+    let polls = [
+        ("Mutex", polls_of_two_tasks_that_share(Mutex::new(()), |lock| async move { drop(lock.lock().await) })),
+        ("read", polls_of_two_tasks_that_share(RwLock::new(()), |lock| async move { drop(lock.read().await) })),
+        ("write", polls_of_two_tasks_that_share(RwLock::new(()), |lock| async move { drop(lock.write().await) })),
+        (
+            "Semaphore",
+            polls_of_two_tasks_that_share(Semaphore::new(1), |semaphore| async move {
+                drop(semaphore.acquire().await.unwrap());
+            }),
+        ),
+        (
+            "owned",
+            polls_of_two_tasks_that_share(Semaphore::new(2), |semaphore| async move {
+                drop(semaphore.acquire_many_owned(2).await.unwrap());
+            }),
+        ),
+    ];
+    // One poll for each budget, and a few more. If a task took the lock before it yields, each round would be a poll.
+    let budgets = (2 * ROUNDS / 128) as u64;
+    for (name, polls) in polls {
+        assert!(polls >= budgets && polls <= budgets + 10, "{name}: {polls} polls, {budgets} budgets");
+    }
+}

@@ -6,6 +6,8 @@
 //! - `one-call`: a record belongs to the call that has set its location, until that call clears it. Only that call writes the
 //!   other fields. The first record is for the call that runs the tasks of a current-thread runtime, of which there is one
 //!   at a time; the others are taken under the lock.
+//! - `kept-by-thread`: while a thread has a reference to a record, the record is for the calls of that thread alone. So its
+//!   next call takes no lock. The end of the runtime clears `owner`, and then the thread drops the reference.
 //!
 //! What the future waits on is recorded for calls that only poll it. A call that also runs tasks polls it too often for that:
 //! its waits are found among the waiters, as those of no task.
@@ -22,7 +24,7 @@ use std::task::Poll;
 use super::coarse;
 use super::waiting::{self, WaitKind};
 use crate::primitives::Mutex;
-use crate::primitives::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use crate::primitives::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
 /// In `RootRecord::kind`: the future is being polled. No `WaitKind` has this number, nor 0.
 const POLLED: u8 = 0xff;
@@ -45,6 +47,8 @@ pub(crate) struct RootRecord {
     kind: AtomicU8,
     /// Where it waits, if that is known.
     place: AtomicPtr<Location<'static>>,
+    /// The address of the records that this one belongs to; 0 once they are gone.
+    owner: AtomicUsize,
 }
 
 impl Default for RootRecord {
@@ -54,6 +58,7 @@ impl Default for RootRecord {
             started_ms: AtomicU32::new(0),
             kind: AtomicU8::new(0),
             place: AtomicPtr::new(ptr::null_mut()),
+            owner: AtomicUsize::new(0),
         }
     }
 }
@@ -82,13 +87,31 @@ impl Roots {
     #[cold]
     pub(crate) fn begin(&self, location: &'static Location<'static>) -> RootGuard {
         let mut others = self.others.lock();
-        let free = others.iter().find(|record| record.location.load(Ordering::Relaxed).is_null());
-        let record = free.cloned().unwrap_or_default();
+        // `kept-by-thread`: without another reference it belongs to no thread.
+        let free = others.iter_mut().position(|record| Arc::get_mut(record).is_some());
+        let record = free.map_or_else(Arc::default, |at| Arc::clone(&others[at]));
         record.begin(location);
         if Arc::strong_count(&record) == 1 {
+            record.owner.store(ptr::from_ref(self).addr(), Ordering::Relaxed);
             others.push(Arc::clone(&record));
         }
         RootGuard(record)
+    }
+
+    /// A record for a call at `location`. `kept` is the record of the thread's last call.
+    #[inline]
+    pub(crate) fn begin_with(&self, kept: Option<RootGuard>, location: &'static Location<'static>) -> RootGuard {
+        match kept {
+            // Relaxed: if these are other records at the same address, this thread has seen the end of the former ones.
+            Some(kept) if kept.0.owner.load(Ordering::Relaxed) == ptr::from_ref(self).addr() => {
+                kept.0.begin(location);
+                kept
+            }
+            other => {
+                drop(other);
+                self.begin(location)
+            }
+        }
     }
 
     /// Describes the calls that have not returned.
@@ -98,10 +121,18 @@ impl Roots {
     }
 }
 
+impl Drop for Roots {
+    fn drop(&mut self) {
+        let others = self.others.lock();
+        others.iter().for_each(|record| record.owner.store(0, Ordering::Relaxed)); // `kept-by-thread`
+    }
+}
+
 impl RootRecord {
+    /// The caller holds the lock, or keeps the record, or is the one that runs the tasks (`one-call`).
     #[inline]
-    /// The caller holds the lock, or is the one that runs the tasks (`one-call`).
     fn begin(&self, location: &'static Location<'static>) {
+        debug_assert!(self.location.load(Ordering::Relaxed).is_null(), "`one-call`");
         self.started_ms.store(coarse::now_ms(), Ordering::Relaxed);
         self.kind.store(0, Ordering::Relaxed);
         self.location.store(ptr::from_ref(location).cast_mut(), Ordering::Relaxed);
@@ -147,6 +178,14 @@ impl RootRecord {
 /// The record of one call, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct RootGuard(pub(crate) Arc<RootRecord>);
+
+impl RootGuard {
+    /// Ends the call. A thread may keep the record for its next one (`kept-by-thread`).
+    #[inline]
+    pub(crate) fn end(&self) {
+        self.0.end();
+    }
+}
 
 impl Drop for RootGuard {
     fn drop(&mut self) {
@@ -203,5 +242,33 @@ mod tests {
         assert!(again.0.poll(|| Poll::Ready(roots.describe()[0].is_polled)) == Poll::Ready(true));
         drop(again);
         assert_eq!(kinds(&roots), []);
+    }
+
+    #[test]
+    fn a_thread_keeps_its_record_until_it_drops_it_or_the_runtime_ends() {
+        let mut roots = Box::new(Roots::default());
+        let count = |roots: &Roots| (roots.describe().len(), roots.others.lock().len());
+        let first = roots.begin_with(None, Location::caller());
+        let record = Arc::as_ptr(&first.0);
+        first.end();
+        assert_eq!(count(&roots), (0, 1));
+        // Free, but not for another call.
+        let second = roots.begin_with(None, Location::caller());
+        assert_eq!(count(&roots), (1, 2));
+        let first = roots.begin_with(Some(first), Location::caller());
+        assert_eq!((count(&roots), Arc::as_ptr(&first.0)), ((2, 2), record));
+        second.end();
+        drop(second);
+        let third = roots.begin(Location::caller());
+        assert_eq!(count(&roots), (2, 2), "a record that no thread keeps is used again");
+        first.end();
+        let former = Arc::clone(&first.0);
+        drop(third);
+
+        // Another runtime at the same place in memory.
+        *roots = Roots::default();
+        let again = roots.begin_with(Some(first), Location::caller());
+        assert_eq!(count(&roots), (1, 1));
+        assert!(!Arc::ptr_eq(&again.0, &former));
     }
 }

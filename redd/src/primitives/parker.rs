@@ -51,6 +51,11 @@ impl Parker {
         self.park_for(None)
     }
 
+    /// Takes the token, if there is one. Called when no other thread uses the parker.
+    pub(crate) fn reset(&self) {
+        self.word.store(EMPTY, Ordering::Relaxed);
+    }
+
     /// Whether the next `park` returns at once.
     pub(crate) fn has_token(&self) -> bool {
         self.word.load(Ordering::Relaxed) == TOKEN

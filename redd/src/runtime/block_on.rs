@@ -4,6 +4,8 @@
 //! - `core-or-waiting`: of the threads in `block_on` of a current-thread runtime, one holds the core and runs the
 //!   tasks. The others only poll their own future. One of them is woken when the core is free.
 
+#![expect(unsafe_code, reason = "enters the runtime by a borrowed reference")]
+
 use std::future::Future;
 use std::mem;
 use std::panic::Location;
@@ -11,48 +13,53 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use super::call::Call;
 use crate::current::{self, Entered};
 use crate::observe::coarse;
 use crate::primitives::Mutex;
 use crate::primitives::atomic::{AtomicBool, Ordering};
 use crate::primitives::baton;
-use crate::primitives::parker::Parker;
-use crate::primitives::parker_waker;
 use crate::scheduler::choices::{Flavor, UnhandledPanic};
-use crate::scheduler::enter::enter;
+use crate::scheduler::enter::enter_borrowed;
 use crate::scheduler::root::Root;
 use crate::scheduler::shared::{Core, RootWaker, RootWakers, Shared, Worker};
 use crate::scheduler::start;
 use crate::scheduler::worker;
 use crate::task::coop;
-use crate::task::slab::GuestGuard;
+use crate::task::slab::LateGuest;
 
 /// Parks the thread while the future waits. Runs no tasks. A watched future ends by itself when its host has crashed.
+///
+/// A future that is ready at its first poll takes no lock and makes no allocation. The waker and the record for dumps are
+/// those of the thread's last call. A guest cache is entered when the future spawns.
 #[track_caller]
 pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, is_watched: bool, future: F) -> F::Output {
     let _running = current::mark_entered(what, Entered::Yes);
-    let _entered = enter(Arc::clone(shared));
+    // SAFETY: it is dropped below.
+    let _entered = unsafe { enter_borrowed(shared) };
     shared.expect_own_process(what);
-    let parker = Arc::new(Parker::new());
-    let waker = parker_waker::waker(Arc::clone(&parker));
-    let mut cx = Context::from_waker(&waker);
+    coarse::refresh(); // `coarse-is-close`
+    let call = Call::begin(&shared.roots, Location::caller());
+    let mut cx = Context::from_waker(call.waker());
     let mut future = pin!(future);
     let ends_at_panic = shared.config.unhandled_panic == UnhandledPanic::ShutdownRuntime;
-    let _listed = ends_at_panic.then(|| Listed::new(shared, &waker));
+    let _listed = ends_at_panic.then(|| Listed::new(shared, call.waker()));
     let is_multi = shared.config.flavor == Flavor::MultiThread;
     // With this guest cache, the first such thread spawns as fast as a worker.
-    let guest = if is_multi { shared.slab.enter_as_guest(shared.config.workers) } else { None };
-    let root = shared.roots.begin(Location::caller());
+    let guest = pin!(LateGuest::new(&shared.slab, shared.config.workers));
+    let guest = guest.into_ref();
+    if is_multi {
+        guest.register();
+    }
     let mut has_cancelled = false;
     loop {
-        coarse::refresh(); // `coarse-is-close`
         if !is_watched && shared.config.has_crashed() {
             baton::end_if_dead();
         }
         if ends_at_panic && has_panicked(shared) {
             panic!("{}", closed_message(shared));
         }
-        if let Poll::Ready(output) = root.0.poll(|| coop::with_full(|| future.as_mut().poll(&mut cx))) {
+        if let Poll::Ready(output) = call.record().poll(|| coop::with_full(|| future.as_mut().poll(&mut cx))) {
             return output;
         }
         shared.expect_own_process(what);
@@ -62,8 +69,9 @@ pub(super) fn on_parker<F: Future>(shared: &Arc<Shared>, what: &str, is_watched:
             has_cancelled = true;
             shared.cancel_unpolled();
         }
-        guest.iter().for_each(GuestGuard::flush);
-        start::park(shared, &parker);
+        guest.flush();
+        start::park(shared, call.parker());
+        coarse::refresh(); // `coarse-is-close`
     }
 }
 
@@ -94,7 +102,8 @@ pub(super) fn has_panicked(shared: &Shared) -> bool {
 pub(super) fn on_core<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
     shared.expect_own_process("`Runtime::block_on`");
     let _running = current::mark_entered("`Runtime::block_on`", Entered::NoBlockInPlace);
-    let _entered = enter(Arc::clone(shared));
+    // SAFETY: it is dropped below.
+    let _entered = unsafe { enter_borrowed(shared) };
     // Dropped after the guard: the drop of the future must not delay the tasks, which another thread can run by then.
     let future = pin!(future);
     let (core, wakers) = {

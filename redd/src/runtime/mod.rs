@@ -5,6 +5,7 @@
 
 mod block_on;
 mod builder;
+mod call;
 mod collect;
 mod defaults;
 mod diagnose;

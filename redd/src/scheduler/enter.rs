@@ -100,12 +100,50 @@ impl Drop for CurrentGuard {
         match current::leave(&self.before) {
             // SAFETY: `enter` stored it, and it is no longer in the thread-local (`entered-is-alive`).
             Some(mine) => drop(unsafe { shared_of(mine) }),
-            None if thread::panicking() => {}
-            None => panic!(
-                "an `EnterGuard` was dropped on thread `{}` before one that was created later. Drop guards in the reverse \
-                 order of their creation: the last one first.",
-                thread::current_name()
-            ),
+            None => refuse_to_leave(),
+        }
+    }
+}
+
+#[cold]
+fn refuse_to_leave() {
+    if !thread::panicking() {
+        panic!(
+            "an `EnterGuard` was dropped on thread `{}` before one that was created later. Drop guards in the reverse \
+             order of their creation: the last one first.",
+            thread::current_name()
+        );
+    }
+}
+
+/// As [`EnterGuard`], for a caller that has a reference to the runtime for longer than the guard. Entering then counts none.
+#[derive(Debug)]
+pub(crate) struct BorrowedGuard<'a> {
+    before: Before,
+    shared: &'a Arc<Shared>,
+    _not_send: PhantomData<*mut ()>,
+}
+
+/// Enters the runtime on this thread.
+///
+/// # Safety
+/// The guard is dropped, and not leaked.
+#[inline]
+pub(crate) unsafe fn enter_borrowed(shared: &Arc<Shared>) -> BorrowedGuard<'_> {
+    let whole = Arc::as_ptr(shared);
+    // SAFETY: `entered-is-alive`: the reference is borrowed until the guard's drop.
+    let before = unsafe { current::enter(&raw const (*whole).parts) };
+    BorrowedGuard { before, shared, _not_send: PhantomData }
+}
+
+impl Drop for BorrowedGuard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if current::leave(&self.before).is_none() {
+            // A guard that was created later still has the pointer, and restores it. `entered-is-alive`: then it needs a
+            // reference of its own, which is leaked as that of an `EnterGuard` is.
+            let _ = Arc::into_raw(Arc::clone(self.shared));
+            refuse_to_leave();
         }
     }
 }

@@ -11,11 +11,16 @@
 //!   them for the first waiter. A new waiter enqueues even if some are free.
 //! - `closed-is-final`: once `CLOSED` is set, no waiter is linked. It is set while `WAITERS` is clear, or under the lock.
 //!   A waiter sets `WAITERS` under the lock, and only while `CLOSED` is clear.
+//! - `none-while-it-yields`: a task that has used up its budget takes no free permits before it yields. It asks again in its
+//!   next poll. So it does not keep the other tasks waiting until its next turn.
 //! - `none-lost`: a permit is in the word, collected by a waiter (its count minus `need`), or held by its owner.
 //!
 //! # Why not otherwise
 //! Giving a free permit to the task that runs first is faster under contention. But it starves waiters for many
 //! permits, and programs rely on the order.
+//!
+//! If a task without budget took the permits, as in Tokio, the next task would find none and wait. From then on each release
+//! is a grant, and each acquire a wait: tasks that share a lock in a loop would never get out of that (decision 0026).
 
 #![expect(unsafe_code, reason = "links the waiter that the future pins")]
 
@@ -23,7 +28,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 
@@ -150,6 +155,14 @@ impl Permits {
                 Err(current) => word = current,
             }
         }
+    }
+
+    /// Whether `count` permits are free and no task waits for them.
+    #[cold]
+    fn has(&self, count: usize) -> bool {
+        // Relaxed: a hint. A permit that is taken or released meanwhile costs one poll more, or is held for one poll longer.
+        let word = self.word.load(Ordering::Relaxed);
+        word & (CLOSED | WAITERS) == 0 && word / ONE >= count
     }
 
     /// The result of [`try_acquire`](Self::try_acquire) if it has seen a `word` from which it takes nothing.
@@ -588,6 +601,10 @@ impl Future for Acquire<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_mut().project();
         let waiter = this.waiter.as_ref();
+        if !coop::has_budget_remaining() && waiter.stage() == WaitStage::Idle && this.permits.has(*this.count) {
+            // `none-while-it-yields`. After very many refusals it proceeds, and the unit goes back.
+            drop(ready!(coop::poll_proceed(cx)));
+        }
         let outcome = match waiter.stage() {
             WaitStage::Idle => match this.permits.try_acquire(*this.count) {
                 Err(TryAcquireError::NoPermits) => {
@@ -608,7 +625,7 @@ impl Future for Acquire<'_> {
             this.permits.record_available();
             return Poll::Pending;
         };
-        // The budget is checked last, as in Tokio: a task without budget keeps its place in the queue, or the permits.
+        // The budget is checked last, as in Tokio: a task without budget keeps its place in the queue.
         match coop::poll_proceed(cx) {
             Poll::Ready(unit) => unit.made_progress(),
             Poll::Pending => {
@@ -870,28 +887,49 @@ mod tests {
     }
 
     #[test]
-    fn without_budget_it_takes_its_place_and_a_drop_returns_what_it_took() {
+    fn without_budget_it_keeps_its_place_in_the_queue_and_takes_nothing_that_is_free() {
         let without_budget = |one: &mut Pin<Box<Acquire<'_>>>| {
             crate::task::coop::with_full(|| {
-                let mut cx = Context::from_waker(Waker::noop());
+                let (wakes, waker) = Wakes::new();
+                let mut cx = Context::from_waker(&waker);
                 while let Poll::Ready(unit) = coop::poll_proceed(&mut cx) {
                     unit.made_progress();
                 }
-                assert!(poll_once(one.as_mut()).is_pending());
-            });
+                let before = wakes.count();
+                assert!(poll_with(one.as_mut(), &waker).is_pending());
+                wakes.count() - before
+            })
         };
         let permits = Permits::new(1);
         let mut first = ask(&permits, 1);
-        without_budget(&mut first);
-        assert_eq!(permits.available(), 0);
+        assert_eq!(without_budget(&mut first), 1, "it is polled again");
+        assert_eq!(permits.available(), 1);
+        let mut owner = ask(&permits, 1);
+        assert_eq!(poll_once(owner.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(without_budget(&mut first), 0, "it is in the queue");
         let mut second = ask(&permits, 1);
-        without_budget(&mut second);
-        let mut third = ask(&permits, 1);
-        assert!(poll_once(third.as_mut()).is_pending());
-        drop(first);
-        assert!(poll_once(third.as_mut()).is_pending());
-        without_budget(&mut second);
+        assert!(poll_once(second.as_mut()).is_pending());
+        permits.release(1);
+        assert_eq!(without_budget(&mut first), 1, "it keeps what it was granted");
+        assert!(poll_once(second.as_mut()).is_pending());
+        assert_eq!(poll_once(first.as_mut()), Poll::Ready(Ok(())));
+        permits.release(1);
         assert_eq!(poll_once(second.as_mut()), Poll::Ready(Ok(())));
+    }
+
+    #[test]
+    fn without_any_budget_it_is_not_refused_forever() {
+        let permits = Permits::new(1);
+        let mut one = ask(&permits, 1);
+        let polls = crate::task::coop::with_full(|| {
+            let mut cx = Context::from_waker(Waker::noop());
+            while let Poll::Ready(unit) = coop::poll_proceed(&mut cx) {
+                unit.made_progress();
+            }
+            (1..1000).find(|_| poll_once(one.as_mut()).is_ready())
+        });
+        assert!(polls.is_some_and(|polls| polls > 1), "{polls:?}");
+        assert_eq!(permits.available(), 0);
     }
 
     #[test]

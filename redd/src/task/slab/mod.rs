@@ -25,6 +25,8 @@
 //!   trimmed. Chunks are trimmed only while no walker is active (`trim`'s `walkers-pin`).
 //! - `cache-owner`: a `Cache` is used only by the thread that entered it, one thread at a time. A guest's cache goes from
 //!   one thread to the next under the lock of the central lists, and is empty then.
+//! - `late-in-order`: a thread that is to enter a cache late does so only while what it has entered is as it was when it
+//!   registered. So entering and leaving nest, also if the thread runs a loop of another runtime in between.
 //! - `slab-outlives-slots`: while a closed slab has slots out, it owns a reference to itself, and it has its owner. So a
 //!   thread that has a reference to a task may use the slab and its owner.
 //! - `no-suicide`: no method of a slab drops what may be the last reference to it, its owner or its memory. They return
@@ -47,5 +49,5 @@ mod trim;
 mod walk;
 
 pub(super) use chunk::{LARGE, class_of};
-pub(crate) use guest::GuestGuard;
+pub(crate) use guest::LateGuest;
 pub(crate) use task_slab::TaskSlab;

@@ -146,15 +146,15 @@ impl TaskSlab {
     /// The calling thread's cache, if it has entered this slab.
     #[inline]
     fn my_cache(&self) -> Option<&Cache> {
-        let (slab, cache) = ENTERED.get();
+        let entered = ENTERED.get();
         // SAFETY: set by `enter` for as long as its guard lives, and the guard's owner keeps the slab.
-        ptr::eq(slab, self).then(|| unsafe { &*cache })
+        ptr::eq(entered.slab, self).then(|| unsafe { &*entered.cache })
     }
 
     /// Whether this thread has entered the slab. Then it keeps the owner alive (see [`enter`](Self::enter)).
     #[inline]
     pub(crate) fn is_entered_here(&self) -> bool {
-        ptr::eq(ENTERED.get().0, self)
+        ptr::eq(ENTERED.get().slab, self)
     }
 
     /// Makes this thread the owner of cache `index` while the guard lives.
@@ -163,12 +163,24 @@ impl TaskSlab {
     /// `cache-owner`: no other thread uses this cache meanwhile. This thread keeps the slab and its owner alive for longer
     /// than the guard.
     pub(crate) unsafe fn enter(&self, index: usize) -> CacheGuard {
-        CacheGuard { before: ENTERED.replace((ptr::from_ref(self), &raw const self.caches[index])) }
+        let entered = Entered { slab: self, cache: &raw const self.caches[index], late: None };
+        CacheGuard { before: ENTERED.replace(entered) }
+    }
+
+    /// The cache of a thread that has none, if it is to enter one when it first spawns (`late-in-order`).
+    #[cold]
+    fn enter_late(&self) -> Option<&Cache> {
+        // SAFETY: the guard that registered it removes it in its drop.
+        unsafe { ENTERED.get().late?.as_ref() }.enter(self);
+        self.my_cache()
     }
 
     /// Allocates a free slot (state 0) and an id for a task with this table. The caller moves the task in and publishes it.
     pub(crate) fn allocate(&self, vtable: &'static VTable) -> (NonNull<Header>, Id) {
-        let cache = self.my_cache();
+        let cache = match self.my_cache() {
+            Some(cache) => Some(cache),
+            None => self.enter_late(),
+        };
         let id = match cache {
             Some(cache) => cache.id(),
             None => {
@@ -393,18 +405,49 @@ impl Drop for TaskSlab {
 }
 
 thread_local! {
-    /// The cache that this thread has entered, with its slab.
-    static ENTERED: Cell<(*const TaskSlab, *const Cache)> = const { Cell::new((ptr::null(), ptr::null())) };
+    static ENTERED: Cell<Entered> =
+        const { Cell::new(Entered { slab: ptr::null(), cache: ptr::null(), late: None }) };
+}
+
+/// The cache that a thread has entered, with its slab. Null: none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entered {
+    slab: *const TaskSlab,
+    cache: *const Cache,
+    /// What a thread without a cache enters when it first spawns.
+    late: Option<NonNull<dyn EnterLate>>,
+}
+
+/// A thread that enters a cache when it first spawns.
+pub(super) trait EnterLate {
+    /// Enters the cache, if it is one of `slab`.
+    fn enter(&self, slab: &TaskSlab);
+}
+
+impl Entered {
+    /// What is entered now, and `late` at the first spawn.
+    ///
+    /// # Safety
+    /// The caller restores the result before `late` ends, or is moved.
+    pub(super) unsafe fn replace_late(late: NonNull<dyn EnterLate>) -> Self {
+        let before = ENTERED.get();
+        ENTERED.set(Self { late: Some(late), ..before });
+        before
+    }
+
+    pub(super) fn restore(self) {
+        ENTERED.set(self);
+    }
 }
 
 /// Makes this thread allocate from and free to one cache, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct CacheGuard {
-    before: (*const TaskSlab, *const Cache),
+    before: Entered,
 }
 
 impl Drop for CacheGuard {
     fn drop(&mut self) {
-        ENTERED.set(self.before);
+        self.before.restore();
     }
 }

@@ -423,8 +423,9 @@ mod tests {
         let runtime = Builder::new_multi_thread().worker_threads(1).build().expect("the system has room");
         let (handle, slab) = (runtime.handle().clone(), Arc::clone(&runtime.handle().shared.slab));
         handle.block_on(async {
-            assert_eq!(slab.central.lock().guest, Some(1));
+            assert_eq!(slab.central.lock().guest, None, "it has not spawned yet");
             let tasks: Vec<_> = (0..200).map(|_| crate::spawn(async {})).collect();
+            assert_eq!(slab.central.lock().guest, Some(1));
             for task in tasks {
                 task.await.expect("it does not panic");
             }
