@@ -31,8 +31,10 @@ pub struct Http {
     connections: Vec<Connection>,
 }
 
+type Serving = Pin<Box<dyn Future<Output = Result<(), hyper::Error>>>>;
+
 struct Connection {
-    future: Option<Pin<Box<dyn Future<Output = Result<(), hyper::Error>>>>>,
+    future: Option<Serving>,
     socket: Rc<RefCell<Socket>>,
 }
 

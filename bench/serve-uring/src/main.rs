@@ -49,7 +49,7 @@ fn rings(workers: usize, serve: fn(OwnedFd)) -> u16 {
         std::thread::spawn(move || serve(reader));
         writer
     });
-    accept(pipes.collect(), |pipe, stream| ring::pass_on(pipe, stream))
+    accept(pipes.collect(), ring::pass_on)
 }
 
 fn runtimes(workers: usize, kind: cores::Kind) -> u16 {
