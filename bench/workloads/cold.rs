@@ -89,6 +89,6 @@ mod tests {
         let longest = workers(1).block_on(longest_polls(async {
             rt::time::sleep(LONG).await;
         }));
-        assert_eq!(longest.blocked, Duration::ZERO);
+        assert!(longest.blocked < LONG);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
 //! `… -- page [FOLDER]` writes the page again from its `results.json`.
-//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for examining a server with other
+//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS [RATE]` is the load generator alone, for examining a server with other
 //! tools.
 //!
 //! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
@@ -34,7 +34,7 @@ use servers::{Generator, ServerRow};
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
        bench page [FOLDER]
-       bench load tcp|udp|http PORT CONNECTIONS SECONDS
+       bench load tcp|udp|http PORT CONNECTIONS SECONDS [REQUESTS PER SECOND]
        bench constants [--rounds N] [NAME…]
        bench blockers [--runs N] [VARIANT…]
        bench heartbeat-plot [FILE]";
@@ -121,6 +121,10 @@ fn rewrite(folder: Option<String>) -> Result<(), String> {
 
 /// The load generator alone.
 fn generate(args: &[String]) -> Result<(), String> {
+    let (args, pace) = match args {
+        [args @ .., rate] if args.len() == 4 => (args, Pace::PerSecond(rate.parse().map_err(|_| USAGE)?)),
+        args => (args, Pace::Closed),
+    };
     let [protocol, port, connections, seconds] = args else { return Err(USAGE.into()) };
     let protocol = match protocol.as_str() {
         "tcp" => Protocol::TcpEcho,
@@ -131,10 +135,12 @@ fn generate(args: &[String]) -> Result<(), String> {
     let number = |text: &str| text.parse::<u16>().map_err(|_| USAGE);
     let length = Duration::from_secs(number(seconds)?.into());
     let outcome = Load::connect(protocol, number(port)?, number(connections)?.into())
-        .and_then(|mut load| load.run(Pace::Closed, length))
+        .and_then(|mut load| load::run(&mut load, pace, length))
         .map_err(|error| error.to_string())?;
-    let p99 = outcome.latencies.get(outcome.latencies.len() * 99 / 100).map_or(0.0, |latency| latency / 1000.0);
-    println!("{} requests, p99 {p99:.0} µs", outcome.requests);
+    println!("{} requests; microseconds:", outcome.requests);
+    for (name, value) in outcome.values() {
+        println!("{name} {value:.0}");
+    }
     Ok(())
 }
 

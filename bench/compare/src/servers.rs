@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::load::{Load, Pace, Protocol};
+use crate::load::{self, Load, Outcome, Pace, Protocol};
 use crate::measure::{Measure, Runtime};
 
 /// The load generator.
@@ -81,9 +81,9 @@ impl ServerRow {
         let mut server = Server::start(folder, self.kind, Runtime::Tokio, false)?;
         let mut load = self.connect(&server)?;
         self.drive(&mut load, Pace::Closed, length / 4)?;
-        let (requests, _) = self.drive(&mut load, Pace::Closed, length)?;
+        let outcome = self.drive(&mut load, Pace::Closed, length)?;
         server.stop();
-        Ok(requests as f64 / length.as_secs_f64() / 2.0)
+        Ok(outcome.requests as f64 / length.as_secs_f64() / 2.0)
     }
 
     /// One run. `rate` is for [`Generator::HalfLoad`].
@@ -110,13 +110,10 @@ impl ServerRow {
         let mut load = self.connect(server)?;
         self.drive(&mut load, pace, length / 4)?;
         server.costs()?;
-        let (requests, latencies) = self.drive(&mut load, pace, length)?;
+        let outcome = self.drive(&mut load, pace, length)?;
         let mut measure = server.costs()?;
-        measure.operations = requests;
-        for (name, part) in [("latency_median_us", 0.5), ("latency_p99_us", 0.99)] {
-            let at = ((latencies.len() - 1) as f64 * part) as usize;
-            measure.values.insert(name.to_owned(), latencies[at] / 1000.0);
-        }
+        measure.operations = outcome.requests;
+        measure.values.extend(outcome.values().map(|(name, value)| (name.to_owned(), value)));
         Ok(measure)
     }
 
@@ -139,12 +136,12 @@ impl ServerRow {
         Load::connect(self.protocol, server.port, self.connections).map_err(|error| format!("connect: {error}"))
     }
 
-    fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<(u64, Vec<f64>), String> {
-        let outcome = load.run(pace, length).map_err(|error| format!("{}: {error}", self.name))?;
+    fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<Outcome, String> {
+        let outcome = load::run(load, pace, length).map_err(|error| format!("{}: {error}", self.name))?;
         if outcome.requests == 0 {
             return Err(format!("{}: not one answer", self.name));
         }
-        Ok((outcome.requests, outcome.latencies))
+        Ok(outcome)
     }
 }
 

@@ -37,8 +37,11 @@ use crate::task::coop::poll_proceed;
 /// - A write is ready as soon as its bytes are buffered; they are written in the background, in order. **The next
 ///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
 /// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
-/// - A read of bytes that the kernel has in its page cache is done at once, and so is a seek that does not start at the
-///   end. Any other operation needs a trip to a thread of the blocking pool.
+/// - A read of bytes that the kernel has in its page cache is done in the first poll, at most 1 MiB at a time. So is a seek
+///   that does not count from the end. Anything else needs a trip to a thread of the blocking pool: other operations,
+///   bytes that are only on the disk, files that are not regular, on a network or opened with `O_DIRECT`, and files after
+///   [`try_clone`](Self::try_clone).
+/// - A task that reads from the cache in a loop yields: a read takes one unit of the budget, and one more for each 8 KiB.
 /// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)). Use
 ///   [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads and writes.
 /// - Operations panic outside of a runtime.
@@ -605,10 +608,11 @@ debug_struct!([] File as "tokio::fs::File", self => { std: self.handle });
 #[cfg(all(test, not(any(miri, loom, shuttle))))]
 mod tests {
     use super::*;
-    use crate::io::AsyncReadExt;
+    use crate::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
     use crate::runtime::{Builder, Runtime};
     use crate::sys::faults::{self, Call};
-    use std::io::{Seek, Write};
+    use proptest::prelude::*;
+    use std::io::{Read, Write};
 
     /// A file in memory: the test does not depend on the directory of temporary files.
     fn file(contents: &[u8]) -> File {
@@ -622,21 +626,157 @@ mod tests {
         Builder::new_current_thread().build().expect("the system has threads")
     }
 
-    /// Whether the runtime has needed a thread.
-    fn has_thread(runtime: &Runtime) -> bool {
-        runtime.metrics().num_blocking_threads() > 0
+    /// Reads 3 bytes in a runtime of its own. Returns them, and whether that has needed a thread.
+    fn read_3(file: &mut File) -> (io::Result<[u8; 3]>, bool) {
+        let (runtime, mut buf) = (runtime(), [0; 3]);
+        let result = runtime.block_on(file.read_exact(&mut buf)).map(|_| buf);
+        (result, runtime.metrics().num_blocking_threads() > 0)
+    }
+
+    fn assert_reads_3(file: &mut File, expected: &[u8; 3], expects_thread: bool) {
+        let (read, has_thread) = read_3(file);
+        assert_eq!(&read.expect("the file has these bytes"), expected);
+        assert_eq!(has_thread, expects_thread);
     }
 
     #[test]
-    fn a_read_that_would_wait_uses_the_pool_once() {
-        let (runtime, mut file) = (runtime(), file(b"salmon"));
-        let mut buf = [0; 3];
-        faults::plan(Call::ReadNow, 0, libc::EAGAIN);
-        runtime.block_on(async { file.read_exact(&mut buf).await.expect("3 of 6 bytes") });
-        assert!(&buf == b"sal" && has_thread(&runtime));
-        // The next runtime has no thread yet.
-        let runtime = self::runtime();
-        runtime.block_on(async { file.read_exact(&mut buf).await.expect("3 bytes are left") });
-        assert!(&buf == b"mon" && !has_thread(&runtime));
+    fn a_read_that_would_wait_uses_the_pool_and_the_next_one_is_tried_again() {
+        let mut file = file(b"salmonredd..");
+        for expected in [b"sal", b"mon"] {
+            faults::plan(Call::ReadNow, 0, libc::EAGAIN);
+            assert_reads_3(&mut file, expected, true);
+        }
+        assert_reads_3(&mut file, b"red", false);
+    }
+
+    #[test]
+    fn a_file_whose_reads_all_wait_is_remembered() {
+        // Not in memory, where an ordinary read is as good.
+        let mut std = tempfile::tempfile().expect("room for a file");
+        if crate::sys::file::is_in_memory(std.as_fd()).expect("is open") {
+            return;
+        }
+        std.write_all(b"salmonredd..").expect("room for its contents");
+        for errno in [libc::EOPNOTSUPP, libc::EINVAL, libc::EPERM] {
+            std.rewind().expect("a file has a position");
+            let mut file = File::from_std(std.try_clone().expect("descriptors left"));
+            faults::plan(Call::ReadNow, 0, errno);
+            assert_reads_3(&mut file, b"sal", true);
+            assert_reads_3(&mut file, b"mon", true);
+        }
+    }
+
+    #[test]
+    fn the_pool_reports_the_error_of_a_read() {
+        let mut file = file(b"salmon");
+        // The system reads on where the injected error says that it cannot.
+        faults::plan(Call::ReadNow, 0, libc::EIO);
+        assert_reads_3(&mut file, b"sal", true);
+        faults::plan(Call::ReadNow, 0, libc::EINTR);
+        assert_reads_3(&mut file, b"mon", false);
+        let path = tempfile::NamedTempFile::new().expect("room for a file");
+        let unreadable = StdFile::options().write(true).open(path.path()).expect("it is there");
+        let (read, has_thread) = read_3(&mut File::from_std(unreadable));
+        assert_eq!(
+            (read.expect_err("it is open for writing only").raw_os_error(), has_thread),
+            (Some(libc::EBADF), true)
+        );
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Read(usize),
+        Write(usize),
+        Seek(SeekFrom),
+        SetLen(u64),
+        Flush,
+        Sync,
+        Position,
+        Clone,
+        /// The system drops the file from its cache.
+        Cool,
+        /// The next read that must not wait fails like this.
+        Fault(i32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..9000_usize).prop_map(Step::Read),
+            3 => (0..9000_usize).prop_map(Step::Write),
+            2 => (0..30_000_u64).prop_map(|place| Step::Seek(SeekFrom::Start(place))),
+            2 => (-9000..9000_i64).prop_map(|distance| Step::Seek(SeekFrom::Current(distance))),
+            1 => (-9000..9000_i64).prop_map(|distance| Step::Seek(SeekFrom::End(distance))),
+            1 => (0..30_000_u64).prop_map(Step::SetLen),
+            1 => Just(Step::Flush),
+            1 => Just(Step::Sync),
+            2 => Just(Step::Position),
+            1 => Just(Step::Clone),
+            2 => Just(Step::Cool),
+            3 => Just(Step::Fault(libc::EAGAIN)),
+            1 => prop_oneof![Just(libc::EIO), Just(libc::EINTR), Just(libc::EOPNOTSUPP)].prop_map(Step::Fault),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(crate::sys::emulation::rounds(96)))]
+        #[test]
+        fn a_file_behaves_like_that_of_std_whatever_is_in_the_cache(
+            steps in proptest::collection::vec(step(), 0..40), max in 1..9000_usize,
+        ) {
+            let temporary = || tempfile::tempfile().expect("room for a file");
+            let (mut ours, mut theirs) = (File::from_std(temporary()), temporary());
+            ours.set_max_buf_size(max);
+            runtime().block_on(async {
+                for (number, step) in steps.into_iter().enumerate() {
+                    match step {
+                        Step::Read(len) => {
+                            let (mut a, mut b) = (vec![0; len], vec![0; len]);
+                            let read = ours.read(&mut a).await?;
+                            // What was read ahead, the maximum and the edge of the cache may shorten a read.
+                            theirs.read_exact(&mut b[..read])?;
+                            prop_assert_eq!(&a[..read], &b[..read]);
+                            prop_assert!(read > 0 || theirs.read(&mut b)? == 0);
+                        }
+                        Step::Write(len) => {
+                            let bytes = vec![number as u8 + 1; len];
+                            ours.write_all(&bytes).await?;
+                            theirs.write_all(&bytes)?;
+                        }
+                        Step::Seek(position) => {
+                            let (moved, expected) = (ours.seek(position).await, theirs.seek(position));
+                            let number = |result: io::Result<u64>| result.map_err(|error| error.raw_os_error());
+                            prop_assert_eq!(number(moved), number(expected));
+                        }
+                        Step::SetLen(len) => {
+                            ours.set_len(len).await?;
+                            theirs.set_len(len)?;
+                        }
+                        Step::Flush => ours.flush().await?,
+                        Step::Sync => ours.sync_data().await?,
+                        Step::Position => prop_assert_eq!(ours.stream_position().await?, theirs.stream_position()?),
+                        Step::Clone => {
+                            ours.flush().await?;
+                            // What was read ahead belongs to the original.
+                            let position = ours.stream_position().await?;
+                            ours = ours.try_clone().await?;
+                            prop_assert_eq!(ours.stream_position().await?, position);
+                        }
+                        Step::Cool => {
+                            ours.sync_data().await?;
+                            crate::sys::file::drop_cached(ours.as_fd())?;
+                        }
+                        Step::Fault(errno) => faults::plan(Call::ReadNow, 0, errno),
+                    }
+                }
+                ours.flush().await?;
+                let (mut a, mut b) = (Vec::new(), Vec::new());
+                ours.rewind().await?;
+                ours.read_to_end(&mut a).await?;
+                theirs.rewind()?;
+                theirs.read_to_end(&mut b)?;
+                prop_assert_eq!(a, b);
+                Ok(())
+            })?;
+        }
     }
 }

@@ -138,6 +138,16 @@ pub(crate) fn is_in_memory(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(matches!(kind, TMPFS_MAGIC | RAMFS_MAGIC))
 }
 
+/// Drops what the page cache has of this file and what is on the disk, too.
+#[cfg(test)]
+pub(crate) fn drop_cached(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers are passed; the kernel checks the descriptor.
+    match unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        errno => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
 const TMPFS_MAGIC: u32 = 0x0102_1994;
 const RAMFS_MAGIC: u32 = 0x8584_58f6;
 
