@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::exchanges::{Exchange, Load};
-use crate::load::{Outcome, Pace};
+use crate::exchanges::{Exchange, Exchanges};
+use crate::load::{self, Outcome, Pace};
 use crate::measure::{Measure, Runtime};
 use crate::servers::Server;
 
@@ -195,8 +195,9 @@ fn proxy(folder: &Path, runtime: Runtime, pace: Pace, length: Duration, counts: 
 
 /// Requests over HTTP/1.1 from this process.
 fn exchange(server: &mut Server, exchanges: Vec<Exchange>, pace: Pace, length: Duration) -> Result<Measure, String> {
-    let mut load = Load::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
-    let mut run = |length| load.run(pace, length).map_err(|error| error.to_string());
+    let mut load =
+        Exchanges::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
+    let mut run = |length| load::run(&mut load, pace, length).map_err(|error| error.to_string());
     run(length / 4)?;
     server.costs()?;
     let outcome = run(length)?;
@@ -247,7 +248,7 @@ fn queue(folder: &Path, runtime: Runtime, length: Duration, counts: bool) -> Res
 
 fn outcome(mut latencies: Vec<f64>) -> Outcome {
     latencies.sort_by(f64::total_cmp);
-    Outcome { requests: latencies.len() as u64, latencies }
+    Outcome { requests: latencies.len() as u64, latencies, lateness: Vec::new() }
 }
 
 /// What the server has used, and how it served.
@@ -256,20 +257,18 @@ fn measured(server: &mut Server, mut measure: Measure, outcome: &Outcome) -> Res
         return Err("not one response".into());
     }
     measure.operations = outcome.requests;
-    let at = |part: f64| outcome.latencies[((outcome.latencies.len() - 1) as f64 * part) as usize] / 1000.0;
     let status = server.status()?;
     let switches = (measure.voluntary + measure.involuntary) as f64 / outcome.requests as f64;
     measure.values.extend(
         [
             ("requests_per_s", outcome.requests as f64 / (measure.wall_ns as f64 / 1e9)),
-            ("latency_median_us", at(0.5)),
-            ("latency_p99_us", at(0.99)),
-            ("latency_p99.9_us", at(0.999)),
             ("rss_peak_mib", status("VmHWM:")? / 1024.0),
             ("rss_after_mib", status("VmRSS:")? / 1024.0),
             ("threads", status("Threads:")?),
             ("switches_per_request", switches),
         ]
+        .into_iter()
+        .chain(outcome.values())
         .map(|(name, value)| (name.to_owned(), value)),
     );
     Ok(measure)
