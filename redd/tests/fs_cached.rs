@@ -17,6 +17,8 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use support::{block_on, poll_once};
 
@@ -402,6 +404,34 @@ fn outside_of_a_runtime_even_a_cached_read_panics() {
         let poll_seek = std::panic::AssertUnwindSafe(|| drop(poll_once(pin!(file.rewind()))));
         panics(std::panic::catch_unwind(poll_seek));
     }
+}
+
+#[test]
+fn in_a_simulated_world_every_read_uses_the_pool() {
+    // What the kernel has in its caches is no function of the seed.
+    let reads = Arc::new(AtomicUsize::new(0));
+    let report = redd::sim::World::new(1).host("host", {
+        let reads = Arc::clone(&reads);
+        move || {
+            for std in cached(b"salmon") {
+                let ((), has_thread) = run(async {
+                    let mut file = File::from_std(std);
+                    file.read_exact(&mut [0; 3]).await.map(drop).unwrap();
+                });
+                assert!(has_thread);
+                let ((), has_thread) = run(async {
+                    redd::fs::write("a", "salmon").await.unwrap();
+                    let mut file = File::open("a").await.unwrap();
+                    assert!(poll_once(pin!(file.read(&mut [0; 3]))).is_pending());
+                    assert!(poll_once(pin!(file.rewind())).is_pending());
+                });
+                assert!(has_thread);
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    drop(report.run());
+    assert!(reads.load(Ordering::Relaxed) > 0);
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! - On a file system without a disk, such as tmpfs, an ordinary read is direct.
 //! - Any other file uses the blocking pool: a pipe, a device, a file in `/proc`, one on a network.
 //!
+//! Decision 0027 has the measurements, and what else was tried.
+//!
 //! # Invariants
 //! - `shared-position`: a descriptor that was duplicated shares a lock with the other one. A thread of the pool that waits
 //!   for the disk holds it. So nothing that uses the position is direct from then on.
@@ -38,6 +40,11 @@ const SPECIAL: u8 = 32;
 impl Direct {
     pub(super) fn new() -> Self {
         Self(AtomicU8::new(0))
+    }
+
+    /// For a regular file of a file system whose kind is known. Its reads do not pass the cache.
+    pub(super) fn regular(is_in_memory: bool) -> Self {
+        Self(AtomicU8::new(REGULAR | if is_in_memory { ORDINARY } else { WITHOUT_WAIT }))
     }
 
     /// The descriptor has been duplicated, or is about to be (`shared-position`).

@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use super::FileTimes;
+use super::cached::{self, at_once, turn};
 use super::operations::Handle;
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
@@ -208,7 +209,17 @@ impl File {
     /// ```
     #[track_caller]
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
-        located(async move { self.run_concurrently(Handle::metadata).await })
+        located(async move {
+            turn().await;
+            if let Ok(result) = at_once(|| cached::metadata_of(&self.handle)) {
+                return result;
+            }
+            let learn_and_ask = |file: &Handle| {
+                cached::learn(file.as_fd());
+                file.metadata()
+            };
+            self.run_concurrently(learn_and_ask).await
+        })
     }
 
     /// Changes the permissions.

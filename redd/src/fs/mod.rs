@@ -46,6 +46,7 @@
 
 // Called by user code. Uses `blocking` and `io::background`, and in simulated worlds `disk` and `network`.
 
+mod cached;
 mod dir;
 mod direct;
 mod file;
@@ -53,6 +54,7 @@ mod functions;
 mod open_options;
 mod operations;
 mod times;
+mod whole;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::File;

@@ -235,6 +235,11 @@ impl Handle {
         Self { std, simulated: None, direct: Direct::new() }
     }
 
+    /// A regular file that was opened without a thread, and not with `O_DIRECT`.
+    pub(super) fn opened_now(std: StdFile, is_in_memory: bool) -> Self {
+        Self { std, simulated: None, direct: Direct::regular(is_in_memory) }
+    }
+
     /// Gives the file back to the program.
     pub(super) fn into_std(self) -> StdFile {
         if self.simulated.is_some() {

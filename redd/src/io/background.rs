@@ -102,7 +102,15 @@ impl Background {
     }
 
     /// Waits until no operation is in flight. Any number of tasks can wait.
+    #[inline]
     pub(crate) fn poll_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<IdleGuard<'_>> {
+        match self.try_idle() {
+            Some(idle) => Poll::Ready(idle),
+            None => self.wait_until_idle(cx, kind),
+        }
+    }
+
+    fn wait_until_idle(&self, cx: &mut Context<'_>, kind: WaitKind) -> Poll<IdleGuard<'_>> {
         let mut fresh = None;
         loop {
             let mut shared = self.shared.lock();
@@ -131,6 +139,7 @@ impl Background {
     }
 
     /// Returns `None` while an operation is in flight.
+    #[inline]
     pub(crate) fn try_idle(&self) -> Option<IdleGuard<'_>> {
         let shared = self.shared.lock();
         shared.buffer.is_some().then_some(IdleGuard { background: self, shared })
