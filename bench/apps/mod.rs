@@ -1,13 +1,19 @@
 //! Programs as users write them: one source, compiled once with Tokio and once with redd under Tokio's name.
 //!
-//! `apps-redd PROGRAM WORKERS [counts] [ARGUMENT]` prints its port. Then, for each line of its input, it prints what it
-//! has used so far. It ends when its input ends.
+//! `apps-redd PROGRAM WORKERS timed|counts [ARGUMENT]` prints its port. Then, for each line of its input, it prints what
+//! it has used so far. `queue` has no port; for each line it works that many milliseconds, and prints what that cost.
+//! Each ends when its input ends.
 
+mod chat;
 #[path = "../workloads/costs.rs"]
 mod costs;
 mod files;
+mod greeter;
+mod hello;
 #[path = "../servers/protocol.rs"]
 mod protocol;
+mod proxy;
+mod queue;
 
 use std::future::Future;
 
@@ -16,13 +22,18 @@ use tokio::runtime::{Builder, Runtime};
 
 pub fn main() {
     let Some(asked) = protocol::asked() else {
-        eprintln!("usage: apps-… PROGRAM WORKERS [counts] [ARGUMENT]");
+        eprintln!("usage: apps-… PROGRAM WORKERS timed|counts [ARGUMENT]");
         std::process::exit(2);
     };
     let argument = std::env::args().last().unwrap_or_default();
     let runtime = workers(asked.workers);
     match asked.kind.as_str() {
         "files" => serve(&runtime, |listener| files::serve(listener, argument)),
+        "upstream" => serve(&runtime, proxy::upstream),
+        "proxy" => serve(&runtime, |listener| proxy::serve(listener, argument)),
+        "chat" => serve(&runtime, chat::serve),
+        "grpc" => serve(&runtime, greeter::serve),
+        "queue" => queue::run(&runtime),
         program => {
             eprintln!("no program is called `{program}`");
             std::process::exit(2);

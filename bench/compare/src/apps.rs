@@ -5,12 +5,15 @@
 //! the run fail.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::exchanges::{Exchange, Load};
-use crate::load::{Outcome, Pace};
+use serde::Deserialize;
+
+use crate::exchanges::{Exchange, Exchanges};
+use crate::load::{self, Outcome, Pace};
 use crate::measure::{Measure, Runtime};
 use crate::servers::Server;
 
@@ -26,6 +29,14 @@ pub struct AppRow {
 enum Program {
     /// A static file server. Each connection asks for one file after another.
     Files { size: usize, count: usize },
+    /// A reverse proxy. The server behind it is a third process, on Tokio, and its costs are not counted.
+    Proxy,
+    /// WebSockets in one chat room. A request is one delivery of a message to one member.
+    Chat { members: usize },
+    /// Unary calls, eight at a time on each connection.
+    Grpc { connections: usize },
+    /// Jobs for blocking threads, from callers in the same process.
+    Queue,
 }
 
 /// How the names of all of these rows begin.
@@ -44,8 +55,17 @@ pub fn rows() -> Vec<AppRow> {
     let both = |name, name_half, program| {
         [AppRow { name, program, half_load: false }, AppRow { name: name_half, program, half_load: true }]
     };
-    [both("app_files_4k", "app_files_4k_half_load", small), both("app_files_1m", "app_files_1m_half_load", large)]
-        .concat()
+    let mut rows = [
+        both("app_files_4k", "app_files_4k_half_load", small),
+        both("app_files_1m", "app_files_1m_half_load", large),
+        both("app_proxy", "app_proxy_half_load", Program::Proxy),
+        both("app_chat_1000", "app_chat_1000_half_load", Program::Chat { members: 1000 }),
+        both("app_grpc", "app_grpc_half_load", Program::Grpc { connections: 8 }),
+    ]
+    .concat();
+    // Not at half load: the callers are in the same process, and what wakes them would be measured, too.
+    rows.push(AppRow { name: "app_queue", program: Program::Queue, half_load: false });
+    rows
 }
 
 /// Builds the programs into the target folder, and checks that both have the same crates.
@@ -116,12 +136,24 @@ impl AppRow {
         let pace = if self.half_load { Pace::PerSecond(rate) } else { Pace::Closed };
         let measure = match self.program {
             Program::Files { size, count } => files(folder, runtime, (size, count), pace, length * LONGER, counts),
+            Program::Proxy => proxy(folder, runtime, pace, length * LONGER, counts),
+            Program::Chat { members } => client(folder, runtime, ("chat", members), pace, length * LONGER, counts),
+            Program::Grpc { connections } => {
+                client(folder, runtime, ("grpc", connections), pace, length * LONGER, counts)
+            }
+            Program::Queue => queue(folder, runtime, length * LONGER, counts),
         };
         measure.map_err(|error| format!("{} on {}: {error}", self.name, runtime.name()))
     }
 }
 
-fn start(folder: &Path, runtime: Runtime, program: &str, counts: bool, argument: &Path) -> Result<Server, String> {
+fn start(
+    folder: &Path,
+    runtime: Runtime,
+    program: &str,
+    counts: bool,
+    argument: impl AsRef<OsStr>,
+) -> Result<Server, String> {
     let mut command = Command::new(folder.join(format!("apps-{}", runtime.suffix())));
     command.args([program, WORKERS, if counts { "counts" } else { "timed" }]).arg(argument);
     Server::spawn(command)
@@ -143,35 +175,100 @@ fn files(
         exchanges.push(Exchange::get(&format!("/{name}"), content));
     }
     let mut server = start(folder, runtime, "files", counts, &served.0)?;
-    let mut load = Load::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
-    let mut run = |length| load.run(pace, length).map_err(|error| error.to_string());
+    exchange(&mut server, exchanges, pace, length)
+}
+
+/// How many different requests go to the proxy.
+const PATHS: usize = 64;
+/// The length of a response of the server behind the proxy. It repeats the request's path.
+const PROXIED: usize = 1024;
+
+fn proxy(folder: &Path, runtime: Runtime, pace: Pace, length: Duration, counts: bool) -> Result<Measure, String> {
+    let upstream = start(folder, Runtime::Tokio, "upstream", false, "")?;
+    let mut server = start(folder, runtime, "proxy", counts, upstream.port.to_string())?;
+    let exchanges = (0..PATHS).map(|number| {
+        let path = format!("/things/{number}");
+        Exchange::get(&path, path.bytes().cycle().take(PROXIED).collect())
+    });
+    exchange(&mut server, exchanges.collect(), pace, length)
+}
+
+/// Requests over HTTP/1.1 from this process.
+fn exchange(server: &mut Server, exchanges: Vec<Exchange>, pace: Pace, length: Duration) -> Result<Measure, String> {
+    let mut load =
+        Exchanges::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
+    let mut run = |length| load::run(&mut load, pace, length).map_err(|error| error.to_string());
     run(length / 4)?;
     server.costs()?;
     let outcome = run(length)?;
-    measured(&mut server, &outcome)
+    let measure = server.costs()?;
+    measured(server, measure, &outcome)
+}
+
+/// Requests from a process of `apps-load`, which is on Tokio, whatever the program runs on.
+fn client(
+    folder: &Path,
+    runtime: Runtime,
+    (program, connections): (&str, usize),
+    pace: Pace,
+    length: Duration,
+    counts: bool,
+) -> Result<Measure, String> {
+    let mut server = start(folder, runtime, program, counts, "")?;
+    let mut command = Command::new(folder.join("apps-load"));
+    command.args([program, &server.port.to_string(), &connections.to_string()]);
+    let mut client = Server::spawn(command)?;
+    let rate = match pace {
+        Pace::Closed => 0.0,
+        Pace::PerSecond(rate) => rate,
+    };
+    let mut run = |length: Duration| {
+        let latencies = client.ask(&format!("{} {rate}", length.as_millis()))?;
+        serde_json::from_str::<Vec<f64>>(&latencies).map(outcome).map_err(|error| error.to_string())
+    };
+    run(length / 4)?;
+    server.costs()?;
+    let outcome = run(length)?;
+    let measure = server.costs()?;
+    measured(&mut server, measure, &outcome)
+}
+
+fn queue(folder: &Path, runtime: Runtime, length: Duration, counts: bool) -> Result<Measure, String> {
+    #[derive(Deserialize)]
+    struct Worked {
+        costs: Measure,
+        latencies: Vec<f64>,
+    }
+    let mut server = start(folder, runtime, "queue", counts, "")?;
+    server.ask(&(length / 4).as_millis().to_string())?;
+    let line = server.ask(&length.as_millis().to_string())?;
+    let worked: Worked = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+    measured(&mut server, worked.costs, &outcome(worked.latencies))
+}
+
+fn outcome(mut latencies: Vec<f64>) -> Outcome {
+    latencies.sort_by(f64::total_cmp);
+    Outcome { requests: latencies.len() as u64, latencies, lateness: Vec::new() }
 }
 
 /// What the server has used, and how it served.
-fn measured(server: &mut Server, outcome: &Outcome) -> Result<Measure, String> {
+fn measured(server: &mut Server, mut measure: Measure, outcome: &Outcome) -> Result<Measure, String> {
     if outcome.requests == 0 {
         return Err("not one response".into());
     }
-    let mut measure = server.costs()?;
     measure.operations = outcome.requests;
-    let at = |part: f64| outcome.latencies[((outcome.latencies.len() - 1) as f64 * part) as usize] / 1000.0;
     let status = server.status()?;
     let switches = (measure.voluntary + measure.involuntary) as f64 / outcome.requests as f64;
     measure.values.extend(
         [
             ("requests_per_s", outcome.requests as f64 / (measure.wall_ns as f64 / 1e9)),
-            ("latency_median_us", at(0.5)),
-            ("latency_p99_us", at(0.99)),
-            ("latency_p99.9_us", at(0.999)),
             ("rss_peak_mib", status("VmHWM:")? / 1024.0),
             ("rss_after_mib", status("VmRSS:")? / 1024.0),
             ("threads", status("Threads:")?),
             ("switches_per_request", switches),
         ]
+        .into_iter()
+        .chain(outcome.values())
         .map(|(name, value)| (name.to_owned(), value)),
     );
     Ok(measure)

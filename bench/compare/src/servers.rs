@@ -179,10 +179,17 @@ impl Server {
 
     /// The resources that the server used since the previous call.
     pub fn costs(&mut self) -> Result<Measure, String> {
-        let input = self.input.as_mut().ok_or("the server was stopped")?;
-        input.write_all(b"\n").map_err(|error| format!("the server does not listen: {error}"))?;
-        let line = self.line()?;
+        let line = self.ask("")?;
         serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
+    }
+
+    /// Writes a line, and returns the line that comes back.
+    pub fn ask(&mut self, text: &str) -> Result<String, String> {
+        let input = self.input.as_mut().ok_or("the server was stopped")?;
+        input
+            .write_all(format!("{text}\n").as_bytes())
+            .map_err(|error| format!("the server does not listen: {error}"))?;
+        self.line()
     }
 
     /// Reads the kernel's status of the process; the result finds a number in it by name.
