@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::exchanges::{Exchange, Load};
-use crate::load::{Outcome, Pace};
+use crate::load::{self, Outcome, Pace};
 use crate::measure::{Measure, Runtime};
 use crate::servers::Server;
 
@@ -144,7 +144,7 @@ fn files(
     }
     let mut server = start(folder, runtime, "files", counts, &served.0)?;
     let mut load = Load::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
-    let mut run = |length| load.run(pace, length).map_err(|error| error.to_string());
+    let mut run = |length| load::run(&mut load, pace, length).map_err(|error| error.to_string());
     run(length / 4)?;
     server.costs()?;
     let outcome = run(length)?;
@@ -153,27 +153,9 @@ fn files(
 
 /// What the server has used, and how it served.
 fn measured(server: &mut Server, outcome: &Outcome) -> Result<Measure, String> {
-    if outcome.requests == 0 {
-        return Err("not one response".into());
-    }
-    let mut measure = server.costs()?;
-    measure.operations = outcome.requests;
-    let at = |part: f64| outcome.latencies[((outcome.latencies.len() - 1) as f64 * part) as usize] / 1000.0;
-    let status = server.status()?;
+    let mut measure = server.served(outcome)?;
     let switches = (measure.voluntary + measure.involuntary) as f64 / outcome.requests as f64;
-    measure.values.extend(
-        [
-            ("requests_per_s", outcome.requests as f64 / (measure.wall_ns as f64 / 1e9)),
-            ("latency_median_us", at(0.5)),
-            ("latency_p99_us", at(0.99)),
-            ("latency_p99.9_us", at(0.999)),
-            ("rss_peak_mib", status("VmHWM:")? / 1024.0),
-            ("rss_after_mib", status("VmRSS:")? / 1024.0),
-            ("threads", status("Threads:")?),
-            ("switches_per_request", switches),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    );
+    measure.values.insert("switches_per_request".to_owned(), switches);
     Ok(measure)
 }
 

@@ -1,17 +1,16 @@
 //! A load generator for HTTP/1.1 whose requests differ, and which compares every byte of the bodies that come back.
 //!
-//! Called by `apps`. One thread with epoll, as in `load`. Loopback only; each run has a length, and each wait a limit.
+//! Called by `apps`. `load::run` drives it.
 //!
 //! # Invariants
 //! - `one-exchange`: a connection has at most one request under way; `busy` is true then.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::load::{Outcome, Pace};
+use crate::load::{Client, Epoll, Moment, receive};
 
 /// A request, and the body that must come back.
 pub struct Exchange {
@@ -22,7 +21,6 @@ pub struct Exchange {
 struct Connection {
     stream: TcpStream,
     busy: bool,
-    due: Instant,
     /// Which exchange is under way, or comes next.
     exchange: usize,
     /// The head of the response, until it is complete.
@@ -32,14 +30,12 @@ struct Connection {
 }
 
 pub struct Load {
-    epoll: OwnedFd,
+    epoll: Epoll,
     exchanges: Vec<Exchange>,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
 }
 
-/// How long a run waits for missing responses.
-const PATIENCE: Duration = Duration::from_secs(10);
 const HEAD_MAX: usize = 16 * 1024;
 
 impl Exchange {
@@ -51,96 +47,40 @@ impl Exchange {
 impl Load {
     /// Connection `i` begins with exchange `i`, and each goes through all of them in turn.
     pub fn connect(port: u16, connections: usize, exchanges: Vec<Exchange>) -> io::Result<Load> {
-        // SAFETY: the call takes no pointer.
-        let epoll = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the descriptor was just opened, and nothing else owns it.
-        let epoll = unsafe { OwnedFd::from_raw_fd(epoll) };
-        // Without this call, a wait of microseconds takes 50 µs longer.
-        // SAFETY: the call takes no pointer.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
-        let mut load = Load { epoll, exchanges, connections: Vec::new(), buffer: vec![0; 256 * 1024] };
+        let mut load = Load { epoll: Epoll::new()?, exchanges, connections: Vec::new(), buffer: vec![0; 256 * 1024] };
         for number in 0..connections {
             let stream = TcpStream::connect(("127.0.0.1", port))?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
-            let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: number as u64 };
-            // SAFETY: the kernel reads the event during the call.
-            check(unsafe {
-                libc::epoll_ctl(load.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, stream.as_raw_fd(), &raw mut event)
-            })?;
+            load.epoll.watch(&stream, number)?;
             let exchange = number % load.exchanges.len();
-            let (due, head) = (Instant::now(), Vec::new());
-            load.connections.push(Connection { stream, busy: false, due, exchange, head, body: None });
+            load.connections.push(Connection { stream, busy: false, exchange, head: Vec::new(), body: None });
         }
         Ok(load)
     }
+}
 
-    /// Sends requests for this long, and waits for the responses. An error is a missing or a wrong response, too.
-    pub fn run(&mut self, pace: Pace, length: Duration) -> io::Result<Outcome> {
-        let start = Instant::now();
-        let (end, limit) = (start + length, start + length + PATIENCE);
-        let mut outcome = Outcome { requests: 0, latencies: Vec::new() };
-        let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
-        let mut next = start;
-        let mut ready = Vec::new();
-        loop {
-            let now = Instant::now();
-            if now > limit {
-                return Err(io::Error::other("responses are missing"));
-            }
-            let all_sent = match pace {
-                Pace::Closed => {
-                    let over = now >= end;
-                    while let Some(number) = if over { None } else { free.pop_front() } {
-                        self.send(number, Instant::now())?;
-                    }
-                    over
-                }
-                Pace::PerSecond(rate) => {
-                    while next <= now && next < end {
-                        let Some(number) = free.pop_front() else { break };
-                        self.send(number, next)?;
-                        next += Duration::from_secs_f64(1.0 / rate);
-                    }
-                    next >= end
-                }
-            };
-            if all_sent && free.len() == self.connections.len() {
-                break;
-            }
-            let wait = match pace {
-                Pace::PerSecond(_) if !all_sent && !free.is_empty() => next.saturating_duration_since(Instant::now()),
-                Pace::Closed | Pace::PerSecond(_) => Duration::from_millis(100),
-            };
-            self.wait(wait, &mut ready)?;
-            for number in ready.drain(..) {
-                if self.receive(number)? {
-                    outcome.requests += 1;
-                    outcome.latencies.push(self.connections[number].due.elapsed().as_nanos() as f64);
-                    free.push_back(number);
-                }
-            }
-        }
-        outcome.latencies.sort_by(f64::total_cmp);
-        Ok(outcome)
+impl Client for Load {
+    fn connections(&self) -> usize {
+        self.connections.len()
     }
 
-    fn send(&mut self, number: usize, due: Instant) -> io::Result<()> {
+    fn send(&mut self, number: usize) -> io::Result<()> {
         let connection = &mut self.connections[number];
         assert!(!connection.busy, "`one-exchange`: only a free connection sends");
-        (connection.busy, connection.due) = (true, due);
+        connection.busy = true;
         // A request is shorter than the buffer of an idle socket.
         (&connection.stream).write_all(&self.exchanges[connection.exchange].request)
     }
 
-    /// Reads the available bytes, and returns whether the response is complete.
-    fn receive(&mut self, number: usize) -> io::Result<bool> {
+    /// A missing or a wrong response is an error.
+    fn receive(&mut self, number: usize) -> io::Result<Option<Moment>> {
         let connection = &mut self.connections[number];
         loop {
-            let length = match connection.stream.read(&mut self.buffer) {
-                Ok(0) => return Err(io::Error::other("the server hung up")),
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            let (length, arrived) = match receive(&connection.stream, &mut self.buffer) {
+                Ok((0, _)) => return Err(io::Error::other("the server hung up")),
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
             };
             if !connection.busy {
@@ -150,30 +90,13 @@ impl Load {
             if connection.take(&self.buffer[..length], &exchange.body).map_err(io::Error::other)? {
                 (connection.busy, connection.body) = (false, None);
                 connection.exchange = (connection.exchange + 1) % self.exchanges.len();
-                return Ok(true);
+                return Ok(Some(arrived));
             }
         }
     }
 
-    fn wait(&self, limit: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
-        let limit = libc::timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
-        // SAFETY: the kernel writes at most as many events as the buffer holds, and reads the limit during the call.
-        let count = unsafe {
-            libc::epoll_pwait2(
-                self.epoll.as_raw_fd(),
-                events.as_mut_ptr(),
-                events.len() as i32,
-                &raw const limit,
-                std::ptr::null(),
-            )
-        };
-        match check(count) {
-            Ok(count) => ready.extend(events[..count as usize].iter().map(|event| event.u64 as usize)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+    fn wait(&self, limit: Duration, ready: &mut VecDeque<usize>) -> io::Result<()> {
+        self.epoll.wait(limit, ready)
     }
 }
 
@@ -222,10 +145,6 @@ fn check_head(head: &[u8], length: usize) -> Result<(), String> {
     Err(format!("a wrong head; status 200 and {length} bytes were expected: {text}"))
 }
 
-fn check(result: i32) -> io::Result<i32> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +152,7 @@ mod tests {
     fn connection() -> Connection {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
         let stream = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
-        Connection { stream, busy: true, due: Instant::now(), exchange: 0, head: Vec::new(), body: None }
+        Connection { stream, busy: true, exchange: 0, head: Vec::new(), body: None }
     }
 
     const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
