@@ -1,9 +1,9 @@
 //! Spawning, joining, yielding, blocking.
 
 use super::{Measure, Row, current, in_block_on, on_worker, workers};
+use rt::runtime::Runtime;
 #[cfg(not(feature = "smol"))]
 use rt::task::JoinSet;
-use rt::runtime::Runtime;
 use rt::task::{spawn_blocking, yield_now};
 
 pub const ROWS: &[Row] = &[

@@ -61,7 +61,7 @@ impl Exchanges {
     }
 }
 
-/// An error is a missing or a wrong response, too.
+/// A missing or a wrong response is an error, too.
 impl Client for Exchanges {
     fn connections(&self) -> usize {
         self.connections.len()

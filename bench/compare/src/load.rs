@@ -38,7 +38,8 @@ pub struct Outcome {
     pub requests: u64,
     /// Nanoseconds, sorted.
     pub latencies: Vec<f64>,
-    /// How late the generator itself was: from when each request was due until it was sent. Nanoseconds, sorted.
+    /// How late the generator itself was: from when each request was due, and a connection was free, until it was sent.
+    /// Nanoseconds, sorted.
     pub lateness: Vec<f64>,
 }
 
@@ -86,6 +87,7 @@ pub fn run(client: &mut impl Client, pace: Pace, length: Duration) -> io::Result
     let mut free: VecDeque<usize> = (0..client.connections()).collect();
     let mut due_at = vec![start; client.connections()];
     let mut sent: u64 = 0;
+    let mut free_since = start;
     let mut ready = VecDeque::new();
     loop {
         let mut now_at = now();
@@ -101,7 +103,7 @@ pub fn run(client: &mut impl Client, pace: Pace, length: Duration) -> io::Result
             }
             let Some(connection) = free.pop_front() else { break next };
             due_at[connection] = next;
-            outcome.lateness.push((now_at - next) as f64);
+            outcome.lateness.push((now_at - next.max(free_since)).max(0) as f64);
             client.send(connection)?;
             sent += 1;
             now_at = now();
@@ -121,6 +123,9 @@ pub fn run(client: &mut impl Client, pace: Pace, length: Duration) -> io::Result
         if let Some(arrived) = client.receive(connection)? {
             outcome.requests += 1;
             outcome.latencies.push((arrived - due_at[connection]).max(0) as f64);
+            if free.is_empty() {
+                free_since = arrived;
+            }
             free.push_back(connection);
         }
     }
@@ -348,5 +353,79 @@ mod tests {
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
         assert_eq!(http_length(answer), Some(answer.len()));
         assert_eq!(http_length(&answer[..20]), None);
+    }
+
+    /// A server of which each response takes this long. One connection.
+    struct Slow {
+        response: Duration,
+        arrives: Option<Moment>,
+    }
+
+    impl Client for Slow {
+        fn connections(&self) -> usize {
+            1
+        }
+
+        fn send(&mut self, _: usize) -> io::Result<()> {
+            self.arrives = Some(now() + self.response.as_nanos() as Moment);
+            Ok(())
+        }
+
+        fn receive(&mut self, _: usize) -> io::Result<Option<Moment>> {
+            Ok(self.arrives.take())
+        }
+
+        fn wait(&self, _: Duration, ready: &mut VecDeque<usize>) -> io::Result<()> {
+            // The response is read late; that is not the server's time.
+            std::thread::sleep(self.response * 3);
+            ready.push_back(0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_latency_ends_when_the_response_arrived_not_when_it_is_read() {
+        let response = Duration::from_millis(2);
+        let mut client = Slow { response, arrives: None };
+        let outcome = run(&mut client, Pace::Closed, Duration::from_millis(20)).expect("it answers");
+        assert!(outcome.requests > 0);
+        let least = outcome.latencies[0];
+        assert!((2e6..6e6).contains(&least), "{least} ns instead of the server's 2 ms");
+    }
+
+    #[test]
+    fn a_latency_begins_when_the_request_was_due_not_when_it_was_sent() {
+        let mut client = Slow { response: Duration::from_millis(2), arrives: None };
+        // A request is due each millisecond, and the only connection is free each sixth.
+        let outcome = run(&mut client, Pace::PerSecond(1000.0), Duration::from_millis(40)).expect("it answers");
+        assert_eq!(outcome.requests, 40);
+        let most = outcome.latencies[39];
+        assert!(most >= 39.0 * 5e6, "the last request waited for 39 others: {most} ns");
+    }
+
+    #[test]
+    fn the_kernel_says_when_bytes_arrived() {
+        use std::io::Write;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+        let client = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let (mut server, _) = listener.accept().expect("the client came");
+        let epoll = Epoll::new().expect("there is room");
+        epoll.watch(&client, 7).expect("a socket can be watched");
+        let mut buffer = [0; 16];
+        let mut stamped = |server: &mut TcpStream| {
+            let sent = now();
+            server.write_all(b"hello").expect("the client is there");
+            std::thread::sleep(Duration::from_millis(10));
+            let (length, arrived) = receive(&client, &mut buffer).expect("it was sent");
+            assert_eq!(length, 5);
+            arrived - sent
+        };
+        // The kernel begins with timestamps a moment after the first socket asks for them.
+        let delays: Vec<Moment> = (0..50).map(|_| stamped(&mut server)).collect();
+        assert!(delays.iter().any(|delay| (0..10_000_000).contains(delay)), "{delays:?}");
+        server.write_all(b"hello").expect("the client is there");
+        let mut ready = VecDeque::new();
+        epoll.wait(Duration::from_secs(10), &mut ready).expect("it is an epoll");
+        assert_eq!(ready, [7]);
     }
 }

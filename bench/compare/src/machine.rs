@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Machine {
     pub date: String,
     pub commit: String,
@@ -57,21 +57,23 @@ impl Machine {
 
     pub fn sentence(&self) -> String {
         format!(
-            "{}{} processors ({}), {} GiB, Linux {}, the system's allocator, rustc {}, `--release`. redd at {}, Tokio {}, smol {}, \
-             hyper {}. Load average {:.1} before and {:.1} after.",
+            "{}{} processors ({}), {} GiB, Linux {}, the system's allocator, rustc {}, `--release`. Tokio {}, smol {}, \
+             hyper {}.",
             if self.virtual_machine { "Virtual machine, " } else { "" },
             self.processors,
             self.cpu,
             self.memory_gib,
             self.kernel,
             self.rustc,
-            self.commit,
             self.tokio,
             self.smol,
-            self.hyper,
-            self.load_before,
-            self.load_after
+            self.hyper
         )
+    }
+
+    /// Whether results of both may be on one page.
+    pub fn is_like(&self, other: &Machine) -> bool {
+        self.sentence() == other.sentence()
     }
 }
 

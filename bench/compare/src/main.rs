@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
 //! `… -- page [FOLDER]` writes the page again from its `results.json`.
+//! `… -- merge FOLDER FROM…` writes the page from the results in several folders, each with a group of rows.
 //! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS [RATE]` is the load generator alone, for examining a server with other
 //! tools.
 //!
@@ -18,6 +19,7 @@ mod measure;
 mod page;
 mod plot;
 mod servers;
+mod summary;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -29,11 +31,12 @@ use apps::AppRow;
 use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
-use page::Results;
+use page::{Group, Results};
 use servers::{Generator, ServerRow};
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
        bench page [FOLDER]
+       bench merge FOLDER FROM…
        bench load tcp|udp|http PORT CONNECTIONS SECONDS [REQUESTS PER SECOND]
        bench constants [--rounds N] [NAME…]
        bench blockers [--runs N] [VARIANT…]
@@ -100,6 +103,7 @@ fn main() -> ExitCode {
         Some("blockers") => blockers::run(args),
         Some("heartbeat-plot") => blockers::plot(args),
         Some("page") => rewrite(args.next()),
+        Some("merge") => merge(args),
         Some("load") => generate(&args.collect::<Vec<_>>()),
         _ => Err(USAGE.into()),
     };
@@ -117,6 +121,13 @@ fn rewrite(folder: Option<String>) -> Result<(), String> {
     let folder =
         folder.map_or_else(|| Ok(workspace()?.join("../docs/benchmarks")), |folder| Ok::<_, String>(folder.into()))?;
     page::write(&folder, &page::read(&folder)?)
+}
+
+/// Writes one page from several folders.
+fn merge(mut args: impl Iterator<Item = String>) -> Result<(), String> {
+    let out = PathBuf::from(args.next().ok_or(USAGE)?);
+    let all = args.map(|folder| page::read(Path::new(&folder))).collect::<Result<Vec<_>, _>>()?;
+    page::write(&out, &page::merge(all)?)
 }
 
 /// The load generator alone.
@@ -184,7 +195,7 @@ fn compare(options: &Options) -> Result<(), String> {
     machine.load_after = machine::load();
     println!("\nLoad average at the end: {:.1}", machine.load_after);
     if let Some(out) = &options.out {
-        page::write(out, &Results { machine, rounds: options.rounds, rows })?;
+        page::write(out, &Results { groups: vec![Group { machine, rounds: options.rounds, rows }] })?;
         println!("Written: {}", out.join("README.md").display());
     } else {
         print!("\n{}", page::other_metrics(&rows));

@@ -76,7 +76,7 @@ impl Measure {
 }
 
 /// All runs of a row.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Row {
     pub name: String,
     /// For each runtime and metric, one value per round. Values with the same index come from adjacent runs. Results that were

@@ -31,8 +31,13 @@ pub struct ServerRow {
 
 const WORKERS: &str = "2";
 
-/// A run at half load takes this many times as long as one at full load.
-const HALF_LOAD_LONGER: u32 = 12;
+/// With fewer connections, a row is for the CPU time alone.
+const FOR_LATENCIES: usize = 64;
+/// A run of a row for latencies takes this many times as long: a thousandth of its requests has to be a hundred.
+const LONGER: u32 = 4;
+/// The same at half load. In half a second, the tail latency mostly showed how a freshly started server distributes its
+/// work.
+const HALF_LOAD_LONGER: u32 = 6;
 
 pub fn rows() -> Vec<ServerRow> {
     use Generator::{Closed, HalfLoad, Wrk};
@@ -59,7 +64,9 @@ pub fn rows() -> Vec<ServerRow> {
         row("http_axum_64", "http_axum", Http, 64, Closed, TWO),
         row("mixed_service_64", "mixed", Http, 64, Closed, TWO),
         row("tcp_echo_64_half_load", "tcp_echo", TcpEcho, 64, HalfLoad, ALL),
+        row("tcp_echo_512_half_load", "tcp_echo", TcpEcho, 512, HalfLoad, ALL),
         row("http_hyper_64_half_load", "http_hyper", Http, 64, HalfLoad, NO_SMOL),
+        row("http_hyper_512_half_load", "http_hyper", Http, 512, HalfLoad, NO_SMOL),
     ];
     if has_wrk() {
         rows.push(row("http_hyper_64_wrk", "http_hyper", Http, 64, Wrk, NO_SMOL));
@@ -97,8 +104,8 @@ impl ServerRow {
     ) -> Result<Measure, String> {
         let mut server = Server::start(folder, self.kind, runtime, counts)?;
         let measure = match self.generator {
+            Generator::Closed if self.is_for_latencies() => self.run_ours(&mut server, Pace::Closed, length * LONGER),
             Generator::Closed => self.run_ours(&mut server, Pace::Closed, length),
-            // In half a second, the tail latency mostly showed how a freshly started server distributes its work.
             Generator::HalfLoad => self.run_ours(&mut server, Pace::PerSecond(rate), length * HALF_LOAD_LONGER),
             Generator::Wrk => self.run_wrk(&mut server),
         };
@@ -106,15 +113,17 @@ impl ServerRow {
         measure.map_err(|error| format!("{} on {}: {error}", self.name, runtime.name()))
     }
 
+    /// Whether the tail of its latencies says something: echo and hyper without more behind it.
+    fn is_for_latencies(&self) -> bool {
+        self.connections >= FOR_LATENCIES && ["tcp_echo", "http_hyper"].contains(&self.kind)
+    }
+
     fn run_ours(&self, server: &mut Server, pace: Pace, length: Duration) -> Result<Measure, String> {
         let mut load = self.connect(server)?;
         self.drive(&mut load, pace, length / 4)?;
         server.costs()?;
         let outcome = self.drive(&mut load, pace, length)?;
-        let mut measure = server.costs()?;
-        measure.operations = outcome.requests;
-        measure.values.extend(outcome.values().map(|(name, value)| (name.to_owned(), value)));
-        Ok(measure)
+        server.served(&outcome)
     }
 
     fn run_wrk(&self, server: &mut Server) -> Result<Measure, String> {
@@ -137,11 +146,7 @@ impl ServerRow {
     }
 
     fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<Outcome, String> {
-        let outcome = load::run(load, pace, length).map_err(|error| format!("{}: {error}", self.name))?;
-        if outcome.requests == 0 {
-            return Err(format!("{}: not one answer", self.name));
-        }
-        Ok(outcome)
+        load::run(load, pace, length).map_err(|error| format!("{}: {error}", self.name))
     }
 }
 
@@ -190,6 +195,30 @@ impl Server {
             .write_all(format!("{text}\n").as_bytes())
             .map_err(|error| format!("the server does not listen: {error}"))?;
         self.line()
+    }
+
+    /// What the server has used since the previous [`Server::costs`], and how it served these requests meanwhile.
+    pub fn served(&mut self, outcome: &Outcome) -> Result<Measure, String> {
+        let measure = self.costs()?;
+        self.served_at(measure, outcome)
+    }
+
+    /// Adds to the costs of these requests how the server served them.
+    pub fn served_at(&mut self, mut measure: Measure, outcome: &Outcome) -> Result<Measure, String> {
+        if outcome.requests == 0 {
+            return Err("not one response".into());
+        }
+        measure.operations = outcome.requests;
+        let status = self.status()?;
+        let process = [
+            ("requests_per_s", outcome.requests as f64 / (measure.wall_ns as f64 / 1e9)),
+            ("rss_peak_mib", status("VmHWM:")? / 1024.0),
+            ("rss_after_mib", status("VmRSS:")? / 1024.0),
+            ("threads", status("Threads:")?),
+        ];
+        let values = outcome.values().into_iter().chain(process);
+        measure.values.extend(values.map(|(name, value)| (name.to_owned(), value)));
+        Ok(measure)
     }
 
     /// Reads the kernel's status of the process; the result finds a number in it by name.
