@@ -173,10 +173,8 @@ fn longest_gap(beats: &[Instant], begin: Instant, end: Instant) -> Duration {
     let mut longest = Duration::ZERO;
     let mut before = None;
     for beat in beats.iter().copied().chain([end]) {
-        if let Some(before) = before {
-            if beat > begin {
-                longest = longest.max(beat.saturating_duration_since(before));
-            }
+        if let Some(before) = before.filter(|_| beat > begin) {
+            longest = longest.max(beat.saturating_duration_since(before));
         }
         before = Some(beat);
     }

@@ -18,6 +18,8 @@ pub const ROWS: &[Row] = &[
     #[cfg(not(feature = "smol"))]
     ("notify", 300_000, |n| on_worker(&workers(1), n, notify)),
     #[cfg(not(feature = "smol"))]
+    ("notify_64_pairs", 300_000, |n| on_worker(&workers(2), n, notify_in_pairs)),
+    #[cfg(not(feature = "smol"))]
     ("watch", 200_000, |n| on_worker(&workers(1), n, watching)),
     #[cfg(not(feature = "smol"))]
     ("broadcast", 200_000, |n| on_worker(&workers(1), n, broadcasting)),
@@ -124,6 +126,15 @@ async fn notify(n: u64) {
     for _ in 0..n {
         ping.notify_one();
         pong.notified().await;
+    }
+}
+
+/// 64 pairs of tasks, each with its own two `Notify`.
+#[cfg(not(feature = "smol"))]
+async fn notify_in_pairs(n: u64) {
+    let pairs: Vec<_> = (0..64).map(|_| rt::spawn(notify(n / 64))).collect();
+    for pair in pairs {
+        pair.await.expect("does not panic");
     }
 }
 

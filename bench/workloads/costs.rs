@@ -3,6 +3,8 @@
 //! Called by the workloads and by the servers. Counting slows a program down, so it is done in a separate run, never in
 //! a timed one.
 
+#![allow(dead_code, reason = "no program uses all of it")]
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -75,6 +77,11 @@ impl Costs {
         }
     }
 
+    /// The time that passed, for a difference of two readings.
+    pub fn wall(&self) -> Duration {
+        self.wall
+    }
+
     /// One JSON object, without its braces.
     pub fn json(&self) -> String {
         let maybe = |count: Option<u64>| count.map_or("null".to_owned(), |count| count.to_string());
@@ -89,6 +96,11 @@ impl Costs {
             maybe(self.wakes),
         )
     }
+}
+
+/// How often the calling thread has waited in the kernel so far.
+pub fn waits_of_this_thread() -> u64 {
+    Costs::of(libc::RUSAGE_THREAD).voluntary
 }
 
 /// Starts counting. Call it before the first thread starts: only threads that start later are counted.
@@ -126,22 +138,31 @@ fn open(tracepoint: &str) -> Option<i32> {
         .iter()
         .find_map(|root| std::fs::read_to_string(format!("{root}/events/{tracepoint}/id")).ok())?;
     const TRACEPOINT: u32 = 2;
+    /// Also counts threads that start later.
     const INHERIT: u64 = 1 << 1;
-    let attributes = Attributes {
+    /// But not processes that start later. Since Linux 5.13; before that, they are counted.
+    const ONLY_THREADS: u64 = 1 << 35;
+    let mut attributes = Attributes {
         kind: TRACEPOINT,
         size: size_of::<Attributes>() as u32,
         config: id.trim().parse().ok()?,
         period: 0,
         sample: 0,
         read_format: 0,
-        flags: INHERIT,
+        flags: INHERIT | ONLY_THREADS,
         wakeup: 0,
         breakpoint: 0,
         address: 0,
     };
-    // SAFETY: the kernel reads `size` bytes of a structure that outlives the call.
-    let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attributes, 0, -1, -1, 0) };
-    (fd >= 0).then_some(fd as i32)
+    let open = |attributes: &Attributes| {
+        // SAFETY: the kernel reads `size` bytes of a structure that outlives the call.
+        let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(attributes), 0, -1, -1, 0) };
+        (fd >= 0).then_some(fd as i32)
+    };
+    open(&attributes).or_else(|| {
+        attributes.flags = INHERIT;
+        open(&attributes)
+    })
 }
 
 fn read(event: Option<i32>) -> Option<u64> {

@@ -1,26 +1,29 @@
 //! The workloads: one source, compiled once per runtime. `rt` is that runtime.
 //!
-//! A binary runs one row: `on-redd ROW OPERATIONS [counts]`, and prints one line of JSON with what it cost. Rows without an equivalent
-//! in smol are left out of its binary with `#[cfg(not(feature = "smol"))]`.
+//! Rows without an equivalent in smol are left out of its binary with `#[cfg(not(feature = "smol"))]`.
 
 mod channels;
+#[cfg(not(feature = "smol"))]
+mod cold;
 mod costs;
+#[cfg(not(feature = "smol"))]
+mod file_streams;
 mod files;
 #[cfg(not(feature = "smol"))]
 mod groups;
 mod memory;
 mod net;
+mod row;
 mod scaling;
+mod scratch;
 mod tasks;
 mod timers;
 
 use std::future::Future;
 
 use costs::Costs;
+pub use row::{Measure, Row};
 use rt::runtime::{Builder, Runtime};
-
-/// A row: its name, a first estimate of the number of operations, and the program.
-pub type Row = (&'static str, u64, fn(u64) -> Measure);
 
 fn rows() -> Vec<Row> {
     [
@@ -31,47 +34,18 @@ fn rows() -> Vec<Row> {
         timers::ROWS,
         net::ROWS,
         files::ROWS,
+        #[cfg(not(feature = "smol"))]
+        file_streams::ROWS,
+        #[cfg(not(feature = "smol"))]
+        cold::ROWS,
         scaling::ROWS,
         memory::ROWS,
     ]
     .concat()
 }
 
-/// The costs of a row.
-pub struct Measure {
-    operations: u64,
-    costs: Costs,
-    /// For rows that measure memory: bytes per operation.
-    bytes: f64,
-    /// Other values of a row, by name.
-    values: Vec<(&'static str, f64)>,
-}
-
 pub fn main() {
-    let mut args = std::env::args().skip(1);
-    let Some(name) = args.next() else {
-        for (name, operations, _) in rows() {
-            println!("{name} {operations}");
-        }
-        return;
-    };
-    let Some((_, default, run)) = rows().into_iter().find(|(row, _, _)| *row == name) else {
-        eprintln!("no row is called `{name}`; without arguments this prints their names");
-        std::process::exit(2);
-    };
-    let operations = args.next().and_then(|text| text.parse().ok()).unwrap_or(default);
-    if args.next().as_deref() == Some("counts") {
-        costs::count();
-    }
-    let measure = run(operations);
-    let values: Vec<String> = measure.values.iter().map(|(name, value)| format!("\"{name}\":{value:.3}")).collect();
-    println!(
-        "{{\"operations\":{},{},\"bytes\":{},\"values\":{{{}}}}}",
-        measure.operations,
-        measure.costs.json(),
-        measure.bytes,
-        values.join(",")
-    );
+    row::main(rows());
 }
 
 /// Runs `work` between two readings of the process's clocks.

@@ -1,6 +1,6 @@
 //! Spawning, joining, yielding, blocking.
 
-use super::{Measure, Row, current, in_block_on, on_worker, workers};
+use super::{Measure, Row, Runtime, current, in_block_on, measure, on_worker, workers};
 #[cfg(not(feature = "smol"))]
 use rt::task::JoinSet;
 use rt::task::{spawn_blocking, yield_now};
@@ -32,7 +32,8 @@ pub const ROWS: &[Row] = &[
     ("startup_multi", 300, startup_multi),
     #[cfg(not(feature = "smol"))]
     ("startup_current", 2_000, startup_current),
-    ("block_on_empty", 1_000_000, block_on_empty),
+    ("block_on_empty", 1_000_000, |n| block_on_empty(n, current)),
+    ("block_on_empty_multi", 1_000_000, |n| block_on_empty(n, || workers(2))),
 ];
 
 async fn spawn_await(n: u64) {
@@ -174,12 +175,17 @@ fn startup_current(n: u64) -> Measure {
     })
 }
 
-fn block_on_empty(n: u64) -> Measure {
-    in_block_on(&current(), n, |n| async move {
-        let thread = std::thread::spawn(move || {
-            let runtime = current();
-            (0..n).for_each(|_| runtime.block_on(async {}));
-        });
-        thread.join().expect("does not panic");
+/// Called from a thread outside of every runtime.
+fn block_on_empty(n: u64, runtime: fn() -> Runtime) -> Measure {
+    current().block_on(async move {
+        let many = async |n| {
+            let thread = std::thread::spawn(move || {
+                let runtime = runtime();
+                (0..n).for_each(|_| runtime.block_on(async {}));
+            });
+            thread.join().expect("does not panic");
+        };
+        many(n / 10 + 1).await;
+        measure(n, many(n)).await
     })
 }

@@ -1,15 +1,21 @@
 //! The load generator: requests from one thread with epoll. It uses little CPU, and is the same for all servers.
 //!
-//! Called by `servers`. Loopback only, and it ends by itself: each run has a length, and each wait a limit.
+//! Called by `servers`; `run` is also for other clients. Loopback only, and it ends by itself: each run has a length, and
+//! each wait a limit.
+//!
+//! A latency is what the server is responsible for: from when the request was due until the response was in the
+//! client's socket. The kernel says when that was. The generator may read it later, and that delay is its own.
 //!
 //! # Invariants
-//! - `one-in-flight`: a connection has at most one request under way; `busy` is true then.
+//! - `one-in-flight`: a connection has at most one request under way.
+//! - `at-once`: what comes next on a connection does not wait for other connections. A response is followed by the next
+//!   request before another response is read, and a request that is due is sent before a response is read.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Protocol {
@@ -32,12 +38,100 @@ pub struct Outcome {
     pub requests: u64,
     /// Nanoseconds, sorted.
     pub latencies: Vec<f64>,
+    /// How late the generator itself was: from when each request was due until it was sent. Nanoseconds, sorted.
+    pub lateness: Vec<f64>,
+}
+
+impl Outcome {
+    /// In microseconds, by the names that rows have for them.
+    pub fn values(&self) -> [(&'static str, f64); 4] {
+        let at = |sorted: &[f64], part: f64| {
+            sorted.get((sorted.len().saturating_sub(1) as f64 * part) as usize).map_or(0.0, |value| value / 1000.0)
+        };
+        [
+            ("latency_median_us", at(&self.latencies, 0.5)),
+            ("latency_p99_us", at(&self.latencies, 0.99)),
+            ("latency_p99.9_us", at(&self.latencies, 0.999)),
+            ("generator_late_p99_us", at(&self.lateness, 0.99)),
+        ]
+    }
+}
+
+/// A moment in nanoseconds of `CLOCK_REALTIME`, the clock of the kernel's timestamps.
+pub type Moment = i64;
+
+/// The connections of a load, as [`run`] drives them.
+pub trait Client {
+    fn connections(&self) -> usize;
+
+    /// Sends the next request on a connection that has none under way.
+    fn send(&mut self, connection: usize) -> io::Result<()>;
+
+    /// Reads the available bytes, and returns when the response was complete, if it is.
+    fn receive(&mut self, connection: usize) -> io::Result<Option<Moment>>;
+
+    /// Waits for responses, at most this long, and adds their connections.
+    fn wait(&self, limit: Duration, ready: &mut VecDeque<usize>) -> io::Result<()>;
+}
+
+/// How long a run waits for missing responses.
+const PATIENCE: Moment = 10 * SECOND;
+const SECOND: Moment = 1_000_000_000;
+
+/// Sends requests for this long, and waits for the responses.
+pub fn run(client: &mut impl Client, pace: Pace, length: Duration) -> io::Result<Outcome> {
+    let start = now();
+    let end = start + length.as_nanos() as Moment;
+    let mut outcome = Outcome { requests: 0, latencies: Vec::new(), lateness: Vec::new() };
+    let mut free: VecDeque<usize> = (0..client.connections()).collect();
+    let mut due_at = vec![start; client.connections()];
+    let mut sent: u64 = 0;
+    let mut ready = VecDeque::new();
+    loop {
+        let mut now_at = now();
+        // `at-once`: before a response is read.
+        let next = loop {
+            let next = match pace {
+                Pace::Closed => now_at,
+                // Not the sum of the gaps: their rounding would change the rate.
+                Pace::PerSecond(rate) => start + (sent as f64 / rate * SECOND as f64) as Moment,
+            };
+            if next > now_at || next >= end {
+                break next;
+            }
+            let Some(connection) = free.pop_front() else { break next };
+            due_at[connection] = next;
+            outcome.lateness.push((now_at - next) as f64);
+            client.send(connection)?;
+            sent += 1;
+            now_at = now();
+        };
+        if next >= end && free.len() == client.connections() {
+            break;
+        }
+        if now_at > end + PATIENCE {
+            return Err(io::Error::other("the server does not answer"));
+        }
+        let Some(connection) = ready.pop_front() else {
+            let until_next = Duration::from_nanos((next - now_at).max(0) as u64);
+            let idle = if next < end && !free.is_empty() { until_next } else { Duration::from_millis(100) };
+            client.wait(idle, &mut ready)?;
+            continue;
+        };
+        if let Some(arrived) = client.receive(connection)? {
+            outcome.requests += 1;
+            outcome.latencies.push((arrived - due_at[connection]).max(0) as f64);
+            free.push_back(connection);
+        }
+    }
+    outcome.latencies.sort_by(f64::total_cmp);
+    outcome.lateness.sort_by(f64::total_cmp);
+    Ok(outcome)
 }
 
 struct Connection {
     fd: OwnedFd,
     busy: bool,
-    due: Instant,
     received: usize,
     /// The bytes of a response. For HTTP they are known after the first response.
     answer: Option<usize>,
@@ -45,24 +139,17 @@ struct Connection {
 
 pub struct Load {
     protocol: Protocol,
-    epoll: OwnedFd,
+    epoll: Epoll,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
 }
 
 const ECHO: [u8; 64] = [b'x'; 64];
 const HTTP: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
-/// How long a run waits for missing responses.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Load {
     pub fn connect(protocol: Protocol, port: u16, connections: usize) -> io::Result<Load> {
-        // SAFETY: the call takes no pointer, and the descriptor is ours.
-        let epoll = unsafe { owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))? };
-        // Without this call, a wait of microseconds takes 50 µs longer.
-        // SAFETY: the call takes no pointer.
-        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
-        let mut load = Load { protocol, epoll, connections: Vec::new(), buffer: vec![0; 64 * 1024] };
+        let mut load = Load { protocol, epoll: Epoll::new()?, connections: Vec::new(), buffer: vec![0; 64 * 1024] };
         for number in 0..connections {
             let fd = match protocol {
                 Protocol::TcpEcho | Protocol::Http => {
@@ -78,79 +165,23 @@ impl Load {
                     OwnedFd::from(socket)
                 }
             };
-            let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: number as u64 };
-            // SAFETY: the kernel reads the event during the call.
-            check(unsafe {
-                libc::epoll_ctl(load.epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
-            })?;
+            load.epoll.watch(&fd, number)?;
             let answer = if protocol == Protocol::Http { None } else { Some(ECHO.len()) };
-            load.connections.push(Connection { fd, busy: false, due: Instant::now(), received: 0, answer });
+            load.connections.push(Connection { fd, busy: false, received: 0, answer });
         }
         Ok(load)
     }
+}
 
-    /// Sends requests for this long, and waits for the responses.
-    pub fn run(&mut self, pace: Pace, length: Duration) -> io::Result<Outcome> {
-        let start = Instant::now();
-        let (end, limit) = (start + length, start + length + PATIENCE);
-        let gap = match pace {
-            Pace::Closed => Duration::ZERO,
-            Pace::PerSecond(rate) => Duration::from_secs_f64(1.0 / rate),
-        };
-        let mut outcome = Outcome { requests: 0, latencies: Vec::new() };
-        let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
-        let mut next = start;
-        let mut ready = Vec::new();
-        loop {
-            let now = Instant::now();
-            if now > limit {
-                return Err(io::Error::other("the server does not answer"));
-            }
-            match pace {
-                Pace::Closed if now < end => {
-                    while let Some(number) = free.pop_front() {
-                        self.send(number, Instant::now())?;
-                    }
-                }
-                Pace::Closed => {}
-                Pace::PerSecond(_) => {
-                    while next <= now && next < end {
-                        let Some(number) = free.pop_front() else { break };
-                        self.send(number, next)?;
-                        next += gap;
-                    }
-                }
-            }
-            let all_sent = match pace {
-                Pace::Closed => now >= end,
-                Pace::PerSecond(_) => next >= end,
-            };
-            if all_sent && free.len() == self.connections.len() {
-                break;
-            }
-            let wait = match pace {
-                Pace::PerSecond(_) if !all_sent && !free.is_empty() => next.saturating_duration_since(Instant::now()),
-                Pace::Closed | Pace::PerSecond(_) => Duration::from_millis(100),
-            };
-            self.wait(wait, &mut ready)?;
-            for number in ready.drain(..) {
-                if self.receive(number)? {
-                    let connection = &mut self.connections[number];
-                    connection.busy = false;
-                    outcome.requests += 1;
-                    outcome.latencies.push(connection.due.elapsed().as_nanos() as f64);
-                    free.push_back(number);
-                }
-            }
-        }
-        outcome.latencies.sort_by(f64::total_cmp);
-        Ok(outcome)
+impl Client for Load {
+    fn connections(&self) -> usize {
+        self.connections.len()
     }
 
-    fn send(&mut self, number: usize, due: Instant) -> io::Result<()> {
-        let connection = &mut self.connections[number];
+    fn send(&mut self, connection: usize) -> io::Result<()> {
+        let connection = &mut self.connections[connection];
         assert!(!connection.busy, "`one-in-flight`: only a free connection sends");
-        (connection.busy, connection.due, connection.received) = (true, due, 0);
+        (connection.busy, connection.received) = (true, 0);
         let request = if self.protocol == Protocol::Http { HTTP } else { &ECHO };
         // SAFETY: the pointer and length are those of a slice.
         let sent = unsafe { libc::send(connection.fd.as_raw_fd(), request.as_ptr().cast(), request.len(), 0) };
@@ -160,50 +191,132 @@ impl Load {
         Err(io::Error::last_os_error())
     }
 
-    /// Reads the available bytes, and returns whether the response is complete.
-    fn receive(&mut self, number: usize) -> io::Result<bool> {
-        let connection = &mut self.connections[number];
-        let buffer = &mut self.buffer[connection.received..];
-        // SAFETY: the kernel writes at most `len` bytes into the buffer.
-        let length = unsafe { libc::recv(connection.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), 0) };
-        match length {
-            0 => return Err(io::Error::other("the server hung up")),
-            1.. => connection.received += length as usize,
-            _ => {
-                let error = io::Error::last_os_error();
-                // An edge-triggered event may be for a response that was read before.
-                return if error.kind() == io::ErrorKind::WouldBlock { Ok(false) } else { Err(error) };
-            }
-        }
+    fn receive(&mut self, connection: usize) -> io::Result<Option<Moment>> {
+        let connection = &mut self.connections[connection];
+        let (length, arrived) = match receive(&connection.fd, &mut self.buffer[connection.received..]) {
+            Ok((0, _)) => return Err(io::Error::other("the server hung up")),
+            Ok(received) => received,
+            // An edge-triggered event may be for a response that was read before.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        connection.received += length;
         if !connection.busy {
             return Err(io::Error::other("an answer to nothing"));
         }
         if connection.answer.is_none() {
             connection.answer = http_length(&self.buffer[..connection.received]);
         }
-        Ok(connection.answer.is_some_and(|answer| connection.received >= answer))
+        let complete = connection.answer.is_some_and(|answer| connection.received >= answer);
+        connection.busy = !complete;
+        Ok(complete.then_some(arrived))
     }
 
-    fn wait(&self, limit: Duration, ready: &mut Vec<usize>) -> io::Result<()> {
+    fn wait(&self, limit: Duration, ready: &mut VecDeque<usize>) -> io::Result<()> {
+        self.epoll.wait(limit, ready)
+    }
+}
+
+/// The descriptors of a client's connections, edge-triggered, with their numbers.
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub fn new() -> io::Result<Epoll> {
+        // Without this call, a wait of microseconds takes 50 µs longer.
+        // SAFETY: the call takes no pointer.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0) };
+        // SAFETY: the call takes no pointer, and the descriptor is ours.
+        Ok(Epoll(unsafe { owned(libc::epoll_create1(libc::EPOLL_CLOEXEC))? }))
+    }
+
+    /// Reports the descriptor's events under this number. Its received bytes get timestamps.
+    pub fn watch(&self, fd: &impl AsRawFd, number: usize) -> io::Result<()> {
+        let on: i32 = 1;
+        // SAFETY: the kernel reads an integer of the given size during the call.
+        check(unsafe {
+            libc::setsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_TIMESTAMPNS,
+                (&raw const on).cast(),
+                size_of_val(&on) as u32,
+            )
+        })?;
+        let mut event = libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET) as u32, u64: number as u64 };
+        // SAFETY: the kernel reads the event during the call.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event) })?;
+        Ok(())
+    }
+
+    pub fn wait(&self, limit: Duration, ready: &mut VecDeque<usize>) -> io::Result<()> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
         let limit = libc::timespec { tv_sec: limit.as_secs() as i64, tv_nsec: i64::from(limit.subsec_nanos()) };
         // SAFETY: the kernel writes at most as many events as the buffer holds, and reads the limit during the call.
         let count = unsafe {
             libc::epoll_pwait2(
-                self.epoll.as_raw_fd(),
+                self.0.as_raw_fd(),
                 events.as_mut_ptr(),
                 events.len() as i32,
                 &raw const limit,
                 std::ptr::null(),
             )
         };
-        if count < 0 {
-            let error = io::Error::last_os_error();
-            return if error.kind() == io::ErrorKind::Interrupted { Ok(()) } else { Err(error) };
+        match check(count) {
+            Ok(count) => ready.extend(events[..count as usize].iter().map(|event| event.u64 as usize)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        ready.extend(events[..count as usize].iter().map(|event| event.u64 as usize));
         Ok(())
     }
+}
+
+/// Reads from a socket that [`Epoll::watch`] has prepared. Returns how much, and when the last byte of it had arrived.
+pub fn receive(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<(usize, Moment)> {
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // Room for one timestamp, aligned as its header needs.
+    let mut control = [0_u64; 8];
+    // SAFETY: zeroes are a valid value of the structure.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    (message.msg_iov, message.msg_iovlen) = (&raw mut part, 1);
+    (message.msg_control, message.msg_controllen) = (control.as_mut_ptr().cast(), size_of_val(&control));
+    // SAFETY: the message's pointers and lengths are those of the two buffers.
+    let length = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) };
+    if length < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has filled the message, whose buffers still exist.
+    let arrived = unsafe { timestamp(&message) };
+    // The kernel begins with timestamps a moment after the first socket asks for them.
+    Ok((length as usize, arrived.unwrap_or_else(now)))
+}
+
+/// # Safety
+/// `recvmsg` filled the message, and its buffers still exist.
+unsafe fn timestamp(message: &libc::msghdr) -> Option<Moment> {
+    // SAFETY: by the safety contract.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !header.is_null() {
+        // SAFETY: the kernel wrote this header.
+        let (level, kind) = unsafe { ((*header).cmsg_level, (*header).cmsg_type) };
+        if (level, kind) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+            // SAFETY: this kind of header is followed by a `timespec`, perhaps unaligned.
+            return Some(moment(unsafe { libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned() }));
+        }
+        // SAFETY: by the safety contract.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    None
+}
+
+fn now() -> Moment {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the time during the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
+    moment(time)
+}
+
+fn moment(time: libc::timespec) -> Moment {
+    time.tv_sec * SECOND + time.tv_nsec
 }
 
 /// Bytes of a response with its head, once the head is complete.

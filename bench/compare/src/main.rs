@@ -2,14 +2,16 @@
 //!
 //! `cargo run --release -p bench -- compare [--rounds N] [--quick] [--out FOLDER] [ROW…]`; a row's name may end in `*`.
 //! `… -- page [FOLDER]` writes the page again from its `results.json`.
-//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS` is the load generator alone, for examining a server with other
+//! `… -- load tcp|udp|http PORT CONNECTIONS SECONDS [RATE]` is the load generator alone, for examining a server with other
 //! tools.
 //!
 //! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
 //! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [FILE]` plots it.
 
+mod apps;
 mod blockers;
 mod constants;
+mod exchanges;
 mod load;
 mod machine;
 mod measure;
@@ -18,10 +20,12 @@ mod plot;
 mod servers;
 mod targets;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use apps::AppRow;
 use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
@@ -30,7 +34,7 @@ use servers::{Generator, ServerRow};
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
        bench page [FOLDER]
-       bench load tcp|udp|http PORT CONNECTIONS SECONDS
+       bench load tcp|udp|http PORT CONNECTIONS SECONDS [REQUESTS PER SECOND]
        bench constants [--rounds N] [NAME…]
        bench blockers [--runs N] [VARIANT…]
        bench heartbeat-plot [FILE]";
@@ -82,6 +86,10 @@ impl Options {
         };
         self.wanted.is_empty() || self.wanted.iter().any(matches)
     }
+
+    fn wants_only_apps(&self) -> bool {
+        !self.wanted.is_empty() && self.wanted.iter().all(|row| row.starts_with(apps::PREFIX))
+    }
 }
 
 fn main() -> ExitCode {
@@ -113,6 +121,10 @@ fn rewrite(folder: Option<String>) -> Result<(), String> {
 
 /// The load generator alone.
 fn generate(args: &[String]) -> Result<(), String> {
+    let (args, pace) = match args {
+        [args @ .., rate] if args.len() == 4 => (args, Pace::PerSecond(rate.parse().map_err(|_| USAGE)?)),
+        args => (args, Pace::Closed),
+    };
     let [protocol, port, connections, seconds] = args else { return Err(USAGE.into()) };
     let protocol = match protocol.as_str() {
         "tcp" => Protocol::TcpEcho,
@@ -123,21 +135,29 @@ fn generate(args: &[String]) -> Result<(), String> {
     let number = |text: &str| text.parse::<u16>().map_err(|_| USAGE);
     let length = Duration::from_secs(number(seconds)?.into());
     let outcome = Load::connect(protocol, number(port)?, number(connections)?.into())
-        .and_then(|mut load| load.run(Pace::Closed, length))
+        .and_then(|mut load| load::run(&mut load, pace, length))
         .map_err(|error| error.to_string())?;
-    let p99 = outcome.latencies.get(outcome.latencies.len() * 99 / 100).map_or(0.0, |latency| latency / 1000.0);
-    println!("{} requests, p99 {p99:.0} µs", outcome.requests);
+    println!("{} requests; microseconds:", outcome.requests);
+    for (name, value) in outcome.values() {
+        println!("{name} {value:.0}");
+    }
     Ok(())
 }
 
 /// One row, of either kind.
 enum Work {
-    Inside { name: String, operations: u64, runtimes: Vec<Runtime> },
+    /// With the number of operations of each runtime: a loop of std's calls needs more of them for the same time.
+    Inside {
+        name: String,
+        operations: BTreeMap<Runtime, u64>,
+        runtimes: Vec<Runtime>,
+    },
     Server(ServerRow),
+    App(AppRow),
 }
 
 fn compare(options: &Options) -> Result<(), String> {
-    let folder = build()?;
+    let folder = build(options)?;
     let mut machine = Machine::describe(&workspace()?);
     println!("{}\n", machine.sentence());
     if !servers::has_wrk() {
@@ -145,7 +165,7 @@ fn compare(options: &Options) -> Result<(), String> {
     }
     print!("{}", page::HEADER);
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
-    for work in works(&folder)? {
+    for work in works(&folder, options)? {
         if !options.wants(work.name()) {
             continue;
         }
@@ -166,21 +186,31 @@ fn compare(options: &Options) -> Result<(), String> {
     if let Some(out) = &options.out {
         page::write(out, &Results { machine, rounds: options.rounds, rows })?;
         println!("Written: {}", out.join("README.md").display());
+    } else {
+        print!("\n{}", page::other_metrics(&rows));
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("Rows that could not be measured: {}", failed.join(", "))) }
 }
 
-fn works(folder: &Path) -> Result<Vec<Work>, String> {
-    let on_smol: Vec<String> = rows_of(folder, Runtime::Smol)?.into_iter().map(|(name, _)| name).collect();
+fn works(folder: &Path, options: &Options) -> Result<Vec<Work>, String> {
+    let apps = apps::rows().into_iter().map(Work::App);
+    if options.wants_only_apps() {
+        return Ok(apps.collect());
+    }
+    let mut known = BTreeMap::new();
+    for runtime in Runtime::ALL {
+        known.insert(runtime, rows_of(folder, runtime)?);
+    }
     let mut works = Vec::new();
-    for (name, operations) in rows_of(folder, Runtime::Redd)? {
-        let mut runtimes = vec![Runtime::Redd, Runtime::Tokio];
-        if on_smol.contains(&name) {
-            runtimes.push(Runtime::Smol);
-        }
-        works.push(Work::Inside { name, operations, runtimes });
+    for (name, _) in &known[&Runtime::Redd] {
+        let operations_on = |runtime| known[&runtime].iter().find(|(row, _)| row == name).map(|(_, count)| *count);
+        let runtimes: Vec<Runtime> =
+            Runtime::ALL.into_iter().filter(|runtime| operations_on(*runtime).is_some()).collect();
+        let operations = runtimes.iter().filter_map(|runtime| Some((*runtime, operations_on(*runtime)?))).collect();
+        works.push(Work::Inside { name: name.clone(), operations, runtimes });
     }
     works.extend(servers::rows().into_iter().map(Work::Server));
+    works.extend(apps);
     Ok(works)
 }
 
@@ -189,6 +219,7 @@ impl Work {
         match self {
             Work::Inside { name, .. } => name,
             Work::Server(row) => row.name,
+            Work::App(row) => row.name,
         }
     }
 
@@ -196,6 +227,7 @@ impl Work {
         match self {
             Work::Inside { runtimes, .. } => runtimes,
             Work::Server(row) => row.runtimes,
+            Work::App(_) => apps::RUNTIMES,
         }
     }
 
@@ -205,7 +237,8 @@ impl Work {
         }
         let rate = match self {
             Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
-            Work::Server(_) | Work::Inside { .. } => 0.0,
+            Work::App(row) if row.half_load => row.half_rate(folder, options.load)?,
+            Work::Server(_) | Work::App(_) | Work::Inside { .. } => 0.0,
         };
         let mut row = Row::new(self.name());
         for round in 0..options.rounds {
@@ -277,11 +310,12 @@ impl Work {
     ) -> Result<Measure, String> {
         let (name, operations) = match self {
             Work::Server(row) => return row.run(folder, runtime, options.load, rate, counts),
-            Work::Inside { name, operations, .. } => (name, *operations),
+            Work::App(row) => return row.run(folder, runtime, options.load, rate, counts),
+            Work::Inside { name, operations, .. } => (name, operations[&runtime]),
         };
         // A million tasks are never scaled down.
         let shorter = if operations < 1000 || name.starts_with("scaling_tasks") { 1 } else { options.shorter };
-        let mut command = Command::new(folder.join(format!("on-{}", runtime.suffix())));
+        let mut command = Command::new(binary(folder, runtime));
         command.arg(name).arg((operations / shorter).to_string());
         if counts {
             command.arg("counts");
@@ -296,15 +330,25 @@ fn workspace() -> Result<PathBuf, String> {
     workspace.map(Path::to_path_buf).ok_or_else(|| "the crate is in its workspace".into())
 }
 
-/// Builds all binaries, and returns their folder.
-fn build() -> Result<PathBuf, String> {
+/// Builds the binaries, and returns their folder. The programs and the rest are built only for rows that need them: the
+/// crates of the programs are many.
+fn build(options: &Options) -> Result<PathBuf, String> {
     let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let folder = me.parent().ok_or("a binary is in a folder")?;
     let target = folder.parent().ok_or("the target folder is above")?;
     let workspace = workspace()?;
+    if apps::rows().iter().any(|row| options.wants(row.name)) {
+        apps::build(&workspace, target)?;
+    }
+    if options.wants_only_apps() {
+        return Ok(folder.to_path_buf());
+    }
     // The servers on redd are a workspace of their own, in which `tokio` is redd.
     for (place, packages) in [
-        (workspace.clone(), &["on-redd", "on-tokio", "on-smol", "serve-tokio", "serve-smol", "serve-epoll"][..]),
+        (
+            workspace.clone(),
+            &["on-redd", "on-tokio", "on-smol", "on-std", "serve-tokio", "serve-smol", "serve-epoll"][..],
+        ),
         (workspace.join("serve-redd"), &["serve-redd"][..]),
     ] {
         let mut command = Command::new(env!("CARGO"));
@@ -320,8 +364,14 @@ fn build() -> Result<PathBuf, String> {
     Ok(folder.to_path_buf())
 }
 
+/// The program that has the runtime's workloads.
+fn binary(folder: &Path, runtime: Runtime) -> PathBuf {
+    let runtime = if runtime == Runtime::Floor { "std" } else { runtime.suffix() };
+    folder.join(format!("on-{runtime}"))
+}
+
 fn rows_of(folder: &Path, runtime: Runtime) -> Result<Vec<(String, u64)>, String> {
-    let text = output(Command::new(folder.join(format!("on-{}", runtime.suffix()))))?;
+    let text = output(Command::new(binary(folder, runtime)))?;
     let parse = |line: &str| {
         let (row, operations) = line.split_once(' ')?;
         Some((row.to_owned(), operations.parse().ok()?))

@@ -151,7 +151,7 @@ fn falls_short(rows: &[Row]) -> String {
     text
 }
 
-pub const HEADER: &str = "| row | redd | Tokio | smol | bare epoll | redd/Tokio | min–max | switches/1000 | wakes/1000 | \
+pub const HEADER: &str = "| row | redd | Tokio | smol | floor | redd/Tokio | min–max | switches/1000 | wakes/1000 | \
      system calls/1000 | allocations/1000 |\n|---|---|---|---|---|---|---|---|---|---|---|\n";
 
 pub fn table_line(row: &Row) -> String {
@@ -169,7 +169,7 @@ pub fn table_line(row: &Row) -> String {
         value(Runtime::Redd),
         value(Runtime::Tokio),
         value(Runtime::Smol),
-        value(Runtime::Epoll),
+        value(Runtime::Floor),
         ratio.map_or("–".to_owned(), |ratio| format!("{:.2}", ratio.median)),
         ratio.map_or("–".to_owned(), |ratio| format!("{}–{}", two_digits(ratio.min), two_digits(ratio.max))),
         pair("switches"),
@@ -193,8 +193,8 @@ fn number(value: f64) -> String {
     }
 }
 
-fn other_metrics(rows: &[Row]) -> String {
-    let mut text = String::from("| row | value | redd | Tokio | smol | bare epoll |\n|---|---|---|---|---|---|\n");
+pub fn other_metrics(rows: &[Row]) -> String {
+    let mut text = String::from("| row | value | redd | Tokio | smol | floor |\n|---|---|---|---|---|---|\n");
     for row in rows {
         for name in row.named_metrics() {
             let value = |runtime| row.spread(runtime, name).map_or("–".to_owned(), |spread| number(spread.median));

@@ -9,7 +9,7 @@ fn colour(runtime: Runtime) -> &'static str {
         Runtime::Redd => "#c0392b",
         Runtime::Tokio => "#34607f",
         Runtime::Smol => "#7f8c3a",
-        Runtime::Epoll => "#777777",
+        Runtime::Floor => "#777777",
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::load::{Load, Pace, Protocol};
+use crate::load::{self, Load, Outcome, Pace, Protocol};
 use crate::measure::{Measure, Runtime};
 
 /// The load generator.
@@ -37,8 +37,8 @@ const HALF_LOAD_LONGER: u32 = 12;
 pub fn rows() -> Vec<ServerRow> {
     use Generator::{Closed, HalfLoad, Wrk};
     use Protocol::{Http, TcpEcho, UdpEcho};
-    const ALL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Epoll, Runtime::Smol];
-    const NO_SMOL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Epoll];
+    const ALL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Floor, Runtime::Smol];
+    const NO_SMOL: &[Runtime] = &[Runtime::Redd, Runtime::Tokio, Runtime::Floor];
     const TWO: &[Runtime] = &[Runtime::Redd, Runtime::Tokio];
     let row = |name, kind, protocol, connections, generator, runtimes| ServerRow {
         name,
@@ -81,9 +81,9 @@ impl ServerRow {
         let mut server = Server::start(folder, self.kind, Runtime::Tokio, false)?;
         let mut load = self.connect(&server)?;
         self.drive(&mut load, Pace::Closed, length / 4)?;
-        let (requests, _) = self.drive(&mut load, Pace::Closed, length)?;
+        let outcome = self.drive(&mut load, Pace::Closed, length)?;
         server.stop();
-        Ok(requests as f64 / length.as_secs_f64() / 2.0)
+        Ok(outcome.requests as f64 / length.as_secs_f64() / 2.0)
     }
 
     /// One run. `rate` is for [`Generator::HalfLoad`].
@@ -110,13 +110,10 @@ impl ServerRow {
         let mut load = self.connect(server)?;
         self.drive(&mut load, pace, length / 4)?;
         server.costs()?;
-        let (requests, latencies) = self.drive(&mut load, pace, length)?;
+        let outcome = self.drive(&mut load, pace, length)?;
         let mut measure = server.costs()?;
-        measure.operations = requests;
-        for (name, part) in [("latency_median_us", 0.5), ("latency_p99_us", 0.99)] {
-            let at = ((latencies.len() - 1) as f64 * part) as usize;
-            measure.values.insert(name.to_owned(), latencies[at] / 1000.0);
-        }
+        measure.operations = outcome.requests;
+        measure.values.extend(outcome.values().map(|(name, value)| (name.to_owned(), value)));
         Ok(measure)
     }
 
@@ -139,32 +136,39 @@ impl ServerRow {
         Load::connect(self.protocol, server.port, self.connections).map_err(|error| format!("connect: {error}"))
     }
 
-    fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<(u64, Vec<f64>), String> {
-        let outcome = load.run(pace, length).map_err(|error| format!("{}: {error}", self.name))?;
+    fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<Outcome, String> {
+        let outcome = load::run(load, pace, length).map_err(|error| format!("{}: {error}", self.name))?;
         if outcome.requests == 0 {
             return Err(format!("{}: not one answer", self.name));
         }
-        Ok((outcome.requests, outcome.latencies))
+        Ok(outcome)
     }
 }
 
 /// A server's process. It ends when this value is dropped.
-struct Server {
+pub struct Server {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    port: u16,
+    pub port: u16,
 }
 
 impl Server {
     fn start(folder: &Path, kind: &str, runtime: Runtime, counts: bool) -> Result<Server, String> {
-        let binary = folder.join(format!("serve-{}", runtime.suffix()));
+        let runtime = if runtime == Runtime::Floor { "epoll" } else { runtime.suffix() };
+        let binary = folder.join(format!("serve-{runtime}"));
         let mut command = Command::new(&binary);
-        command.args([kind, WORKERS]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args([kind, WORKERS]);
         if counts {
             command.arg("counts");
         }
-        let mut child = command.spawn().map_err(|error| format!("{} : {error}", binary.display()))?;
+        Server::spawn(command)
+    }
+
+    /// Starts a server that prints its port first.
+    pub fn spawn(mut command: Command) -> Result<Server, String> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().ok_or("a pipe was asked for")?);
         let mut server = Server { child, input, output, port: 0 };
@@ -174,11 +178,21 @@ impl Server {
     }
 
     /// The resources that the server used since the previous call.
-    fn costs(&mut self) -> Result<Measure, String> {
+    pub fn costs(&mut self) -> Result<Measure, String> {
         let input = self.input.as_mut().ok_or("the server was stopped")?;
         input.write_all(b"\n").map_err(|error| format!("the server does not listen: {error}"))?;
         let line = self.line()?;
         serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
+    }
+
+    /// Reads the kernel's status of the process; the result finds a number in it by name.
+    pub fn status(&self) -> Result<impl Fn(&str) -> Result<f64, String>, String> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        Ok(move |name: &str| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
+            value.ok_or_else(|| format!("{path} has no {name}"))
+        })
     }
 
     fn line(&mut self) -> Result<String, String> {

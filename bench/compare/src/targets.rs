@@ -15,7 +15,7 @@ pub struct Verdict {
     pub row: String,
     pub measured: Spread,
     pub met: bool,
-    /// The value of the bare loop around epoll in the same unit, if there is one.
+    /// The value of the loop without a runtime in the same unit, if there is one.
     pub floor: Option<f64>,
 }
 
@@ -95,7 +95,7 @@ pub const TARGETS: &[Target] = &[
         rows: &["tcp_echo_64", "tcp_echo_512"],
         metric: "cpu_ns",
         bound: 1.1,
-        against: Some(Runtime::Epoll),
+        against: Some(Runtime::Floor),
     },
     cpu("HTTP through hyper", &["http_hyper_64", "http_hyper_512", "http_hyper_64_wrk", "http_hyper_512_wrk"], 0.93),
     to_tokio("lateness of 10k sleeps, median", &["sleeps_10k"], "lateness_median_us", 0.6),
@@ -134,7 +134,7 @@ impl Target {
                 // The table shows two digits, and the rounds repeat no more than that.
                 let met = (measured.median * 100.0).round() <= self.bound * 100.0 + 0.01;
                 let median = |runtime| Some(row.spread(runtime, self.metric)?.median);
-                let floor = self.against.and_then(|other| Some(ratio(median(Runtime::Epoll)?, median(other)?)));
+                let floor = self.against.and_then(|other| Some(ratio(median(Runtime::Floor)?, median(other)?)));
                 Some(Verdict { row: row.name.clone(), measured, met, floor })
             })
             .collect()

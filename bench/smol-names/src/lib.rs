@@ -201,9 +201,9 @@ pub mod net {
 }
 
 pub mod io {
-    pub use smol::io::{AsyncReadExt, AsyncWriteExt};
+    pub use smol::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 }
 
 pub mod fs {
-    pub use smol::fs::read;
+    pub use smol::fs::{File, OpenOptions, metadata, read};
 }

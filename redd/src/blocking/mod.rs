@@ -9,5 +9,5 @@ mod spawn_blocking;
 pub(crate) mod task;
 
 pub use in_place::block_in_place;
-pub(crate) use spawn_blocking::{run, run_mandatory, runtime_gone};
+pub(crate) use spawn_blocking::{is_optional, run, run_mandatory, runtime_gone};
 pub use spawn_blocking::{spawn_blocking, try_spawn_blocking};

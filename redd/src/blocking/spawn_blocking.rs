@@ -7,8 +7,8 @@ use std::io;
 use std::panic::Location;
 
 use super::task::Urgency;
-use crate::scheduler::closures::{spawn_on, submit, try_spawn_on};
-use crate::scheduler::enter::expect_current;
+use crate::scheduler::closures::{accepts_here, spawn_on, submit, try_spawn_on};
+use crate::scheduler::enter::{expect_current, with_current};
 use crate::task::JoinHandle;
 use crate::task::inherited;
 
@@ -85,6 +85,14 @@ where
     let shared = expect_current("this operation on a file");
     let location = Location::caller();
     inherited::without(|| submit(&shared, f, None, Urgency::Mandatory, location)).ok()
+}
+
+/// Whether work that need not wait may be done on this thread instead of the blocking pool.
+///
+/// False where [`run`] would panic or refuse the work, and in a simulated world, whose events must not depend on what the
+/// kernel has in its caches.
+pub(crate) fn is_optional() -> bool {
+    with_current(|shared| accepts_here(shared)).unwrap_or(false)
 }
 
 /// The error of work that is not done because its runtime has shut down.

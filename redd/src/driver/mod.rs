@@ -32,7 +32,7 @@ pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;
 use crate::observe::waiter::WaiterInfo;
-use crate::primitives::atomic::{AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::primitives::baton;
 use crate::primitives::event_wait::wait_for_events;
 use crate::sys::epoll::{Epoll, EventFd, flags};
@@ -57,6 +57,8 @@ pub(crate) struct Driver {
     simulated: Option<Box<SimulatedDriver>>,
     /// Total number of events of descriptors.
     events: AtomicU64,
+    /// The last wait brought as many events as it could.
+    may_have_more: AtomicBool,
 }
 
 impl Driver {
@@ -64,7 +66,14 @@ impl Driver {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
         let simulated = SimulatedDriver::new().map(Box::new);
-        Ok(Self { epoll, wake, slots: Slab::new(), simulated, events: AtomicU64::new(0) })
+        Ok(Self {
+            epoll,
+            wake,
+            slots: Slab::new(),
+            simulated,
+            events: AtomicU64::new(0),
+            may_have_more: AtomicBool::new(false),
+        })
     }
 
     /// First half of a turn, which calls no wakers: waits for events, at most for `timeout`. With `None` it waits until
@@ -75,11 +84,27 @@ impl Driver {
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
         if let Some(simulated) = &self.simulated {
             simulated.close_abandoned();
-            return Ok(simulated.wait(buffer, timeout));
+            let has_token = simulated.wait(buffer, timeout);
+            self.record_fullness(buffer);
+            return Ok(has_token);
         }
         wait_for_events(&self.epoll, buffer, timeout)?;
+        self.record_fullness(buffer);
         // The counter is not read: an edge reports only its change, and `EventFd::signal` keeps it from overflowing.
         Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
+    }
+
+    fn record_fullness(&self, buffer: &EventBuffer) {
+        // Relaxed, here and in `may_have_more`: a hint. The events themselves are in the kernel.
+        if self.may_have_more.load(Ordering::Relaxed) != buffer.is_full() {
+            self.may_have_more.store(buffer.is_full(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the last wait may have left events. A hint: another thread may take them, or may have left some since.
+    #[inline]
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.may_have_more.load(Ordering::Relaxed)
     }
 
     /// Second half: moves the wakers of the tasks that waited for the events into `wakers`, and empties the buffer.

@@ -1,7 +1,7 @@
 //! `File`: an open file, with the traits of `io`.
 //!
-//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool. The functions that
-//! open a file are in `open_options`.
+//! Called by user code. `io::background` runs its operations, one at a time, on the blocking pool; what needs no disk is
+//! done at once (`direct`). The functions that open a file are in `open_options`.
 //!
 //! Long because the methods are those of std's file, each with an example.
 //!
@@ -9,7 +9,10 @@
 //! - `position-follows`: the kernel's position is the task's position plus the length of what was read ahead. Every
 //!   operation that uses the position first seeks back over what was read ahead.
 
-#![expect(unsafe_code, reason = "a file can be made from a raw descriptor")]
+#![expect(
+    unsafe_code,
+    reason = "a file can be made from a raw descriptor; it is read into memory that is not initialised"
+)]
 
 use crate::observe::waiting::located;
 use std::fs::{File as StdFile, Metadata, Permissions};
@@ -21,21 +24,27 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use super::FileTimes;
+use super::cached::{self, at_once, turn};
 use super::operations::Handle;
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
 use crate::io::{AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::observe::waiting::WaitKind;
 use crate::primitives::{Arc, Mutex};
+use crate::task::coop::poll_proceed;
 
 /// An open file.
 ///
 /// - A write is ready as soon as its bytes are buffered; they are written in the background, in order. **The next
 ///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
 /// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
-/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)) and needs a trip to a thread of
-///   the blocking pool. Use [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads
-///   and writes.
+/// - A read of bytes that the kernel has in its page cache is done in the first poll, at most 1 MiB at a time. So is a seek
+///   that does not count from the end. Anything else needs a trip to a thread of the blocking pool: other operations,
+///   bytes that are only on the disk, files that are not regular, on a network or opened with `O_DIRECT`, and files after
+///   [`try_clone`](Self::try_clone).
+/// - A task that reads from the cache in a loop yields: a read takes one unit of the budget, and one more for each 8 KiB.
+/// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)). Use
+///   [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads and writes.
 /// - Operations panic outside of a runtime.
 ///
 /// # Examples
@@ -200,7 +209,17 @@ impl File {
     /// ```
     #[track_caller]
     pub fn metadata(&self) -> impl Future<Output = io::Result<Metadata>> {
-        located(async move { self.run_concurrently(Handle::metadata).await })
+        located(async move {
+            turn().await;
+            if let Ok(result) = at_once(|| cached::metadata_of(&self.handle)) {
+                return result;
+            }
+            let learn_and_ask = |file: &Handle| {
+                cached::learn(file.as_fd());
+                file.metadata()
+            };
+            self.run_concurrently(learn_and_ask).await
+        })
     }
 
     /// Changes the permissions.
@@ -473,38 +492,62 @@ fn seek_back(mut file: &Handle, len: i64) -> io::Result<()> {
 
 impl AsyncRead for File {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.background.poll_read(cx, buf, self.max_bytes, |len| {
+        let read_now = |buf: &mut ReadBuf<'_>, len| read_now(&self.handle, buf, len);
+        self.background.poll_read(cx, buf, self.max_bytes, read_now, |len| {
             let file = Arc::clone(&self.handle);
             move |buffer| buffer.read_from(&*file, len)
         })
     }
 }
 
+/// Reads at most `len` bytes into `buf`, if that needs no thread.
+fn read_now(file: &Handle, buf: &mut ReadBuf<'_>, len: usize) -> Option<io::Result<usize>> {
+    // SAFETY: nothing that was initialised becomes uninitialised: the file only writes bytes.
+    let unfilled = unsafe { buf.unfilled_mut() };
+    Some(file.read_now(&mut unfilled[..len])?.inspect(|&len| {
+        // SAFETY: the file has written as many bytes as it returned.
+        unsafe { buf.assume_init(len) };
+        buf.advance(len);
+    }))
+}
+
 impl AsyncSeek for File {
     /// # Errors
     /// An error if an operation is in flight: call `poll_complete` first.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        let Some(idle) = self.background.try_idle() else {
+        let Some(mut idle) = self.background.try_idle() else {
             return Err(io::Error::other(
                 "a seek was started while another operation on the file is in flight: call `poll_complete` first",
             ));
         };
-        let file = Arc::clone(&self.handle);
-        idle.start(OperationKind::Seek, move |buffer| {
-            // Not in one seek with the next line: if that one fails, the position must be the reader's.
-            rewind_read_ahead(&file, buffer)?;
-            (&*file).seek(position)
-        });
+        if self.handle.seeks_now(position) {
+            let result = seek(&self.handle, idle.buffer(), position);
+            idle.end(OperationKind::Seek, result);
+        } else {
+            let file = Arc::clone(&self.handle);
+            idle.start(OperationKind::Seek, move |buffer| seek(&file, buffer, position));
+        }
         Ok(())
     }
 
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        // A loop of seeks that need no thread yields, too.
+        let unit = ready!(poll_proceed(cx));
         let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Readable));
         match idle.take_outcome(OperationKind::Seek) {
-            Some(result) => Poll::Ready(result),
+            Some(result) => {
+                unit.made_progress();
+                Poll::Ready(result)
+            }
             None => Poll::Ready(Ok(idle.position())),
         }
     }
+}
+
+fn seek(mut file: &Handle, buffer: &mut Buffer, position: SeekFrom) -> io::Result<u64> {
+    // Not in one seek with the next line: if that one fails, the position must be the reader's.
+    rewind_read_ahead(file, buffer)?;
+    file.seek(position)
 }
 
 impl AsyncWrite for File {
@@ -572,3 +615,179 @@ impl FromRawFd for File {
 
 // As in Tokio: programs may compare it.
 debug_struct!([] File as "tokio::fs::File", self => { std: self.handle });
+
+#[cfg(all(test, not(any(miri, loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+    use crate::runtime::{Builder, Runtime};
+    use crate::sys::faults::{self, Call};
+    use proptest::prelude::*;
+    use std::io::{Read, Write};
+
+    /// A file in memory: the test does not depend on the directory of temporary files.
+    fn file(contents: &[u8]) -> File {
+        let mut std = tempfile::tempfile_in("/dev/shm").or_else(|_| tempfile::tempfile()).expect("room for a file");
+        std.write_all(contents).expect("room for its contents");
+        std.rewind().expect("a file has a position");
+        File::from_std(std)
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().expect("the system has threads")
+    }
+
+    /// Reads 3 bytes in a runtime of its own. Returns them, and whether that has needed a thread.
+    fn read_3(file: &mut File) -> (io::Result<[u8; 3]>, bool) {
+        let (runtime, mut buf) = (runtime(), [0; 3]);
+        let result = runtime.block_on(file.read_exact(&mut buf)).map(|_| buf);
+        (result, runtime.metrics().num_blocking_threads() > 0)
+    }
+
+    fn assert_reads_3(file: &mut File, expected: &[u8; 3], expects_thread: bool) {
+        let (read, has_thread) = read_3(file);
+        assert_eq!(&read.expect("the file has these bytes"), expected);
+        assert_eq!(has_thread, expects_thread);
+    }
+
+    #[test]
+    fn a_read_that_would_wait_uses_the_pool_and_the_next_one_is_tried_again() {
+        let mut file = file(b"salmonredd..");
+        for expected in [b"sal", b"mon"] {
+            faults::plan(Call::ReadNow, 0, libc::EAGAIN);
+            assert_reads_3(&mut file, expected, true);
+        }
+        assert_reads_3(&mut file, b"red", false);
+    }
+
+    #[test]
+    fn a_file_whose_reads_all_wait_is_remembered() {
+        // Not in memory, where an ordinary read is as good.
+        let mut std = tempfile::tempfile().expect("room for a file");
+        if crate::sys::file::is_in_memory(std.as_fd()).expect("is open") {
+            return;
+        }
+        std.write_all(b"salmonredd..").expect("room for its contents");
+        for errno in [libc::EOPNOTSUPP, libc::EINVAL, libc::EPERM] {
+            std.rewind().expect("a file has a position");
+            let mut file = File::from_std(std.try_clone().expect("descriptors left"));
+            faults::plan(Call::ReadNow, 0, errno);
+            assert_reads_3(&mut file, b"sal", true);
+            assert_reads_3(&mut file, b"mon", true);
+        }
+    }
+
+    #[test]
+    fn the_pool_reports_the_error_of_a_read() {
+        let mut file = file(b"salmon");
+        // The system reads on where the injected error says that it cannot.
+        faults::plan(Call::ReadNow, 0, libc::EIO);
+        assert_reads_3(&mut file, b"sal", true);
+        faults::plan(Call::ReadNow, 0, libc::EINTR);
+        assert_reads_3(&mut file, b"mon", false);
+        let path = tempfile::NamedTempFile::new().expect("room for a file");
+        let unreadable = StdFile::options().write(true).open(path.path()).expect("it is there");
+        let (read, has_thread) = read_3(&mut File::from_std(unreadable));
+        assert_eq!(
+            (read.expect_err("it is open for writing only").raw_os_error(), has_thread),
+            (Some(libc::EBADF), true)
+        );
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Read(usize),
+        Write(usize),
+        Seek(SeekFrom),
+        SetLen(u64),
+        Flush,
+        Sync,
+        Position,
+        Clone,
+        /// The system drops the file from its cache.
+        Cool,
+        /// The next read that must not wait fails like this.
+        Fault(i32),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..9000_usize).prop_map(Step::Read),
+            3 => (0..9000_usize).prop_map(Step::Write),
+            2 => (0..30_000_u64).prop_map(|place| Step::Seek(SeekFrom::Start(place))),
+            2 => (-9000..9000_i64).prop_map(|distance| Step::Seek(SeekFrom::Current(distance))),
+            1 => (-9000..9000_i64).prop_map(|distance| Step::Seek(SeekFrom::End(distance))),
+            1 => (0..30_000_u64).prop_map(Step::SetLen),
+            1 => Just(Step::Flush),
+            1 => Just(Step::Sync),
+            2 => Just(Step::Position),
+            1 => Just(Step::Clone),
+            2 => Just(Step::Cool),
+            3 => Just(Step::Fault(libc::EAGAIN)),
+            1 => prop_oneof![Just(libc::EIO), Just(libc::EINTR), Just(libc::EOPNOTSUPP)].prop_map(Step::Fault),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(crate::sys::emulation::rounds(96)))]
+        #[test]
+        fn a_file_behaves_like_that_of_std_whatever_is_in_the_cache(
+            steps in proptest::collection::vec(step(), 0..40), max in 1..9000_usize,
+        ) {
+            let temporary = || tempfile::tempfile().expect("room for a file");
+            let (mut ours, mut theirs) = (File::from_std(temporary()), temporary());
+            ours.set_max_buf_size(max);
+            runtime().block_on(async {
+                for (number, step) in steps.into_iter().enumerate() {
+                    match step {
+                        Step::Read(len) => {
+                            let (mut a, mut b) = (vec![0; len], vec![0; len]);
+                            let read = ours.read(&mut a).await?;
+                            // What was read ahead, the maximum and the edge of the cache may shorten a read.
+                            theirs.read_exact(&mut b[..read])?;
+                            prop_assert_eq!(&a[..read], &b[..read]);
+                            prop_assert!(read > 0 || theirs.read(&mut b)? == 0);
+                        }
+                        Step::Write(len) => {
+                            let bytes = vec![number as u8 + 1; len];
+                            ours.write_all(&bytes).await?;
+                            theirs.write_all(&bytes)?;
+                        }
+                        Step::Seek(position) => {
+                            let (moved, expected) = (ours.seek(position).await, theirs.seek(position));
+                            let number = |result: io::Result<u64>| result.map_err(|error| error.raw_os_error());
+                            prop_assert_eq!(number(moved), number(expected));
+                        }
+                        Step::SetLen(len) => {
+                            ours.set_len(len).await?;
+                            theirs.set_len(len)?;
+                        }
+                        Step::Flush => ours.flush().await?,
+                        Step::Sync => ours.sync_data().await?,
+                        Step::Position => prop_assert_eq!(ours.stream_position().await?, theirs.stream_position()?),
+                        Step::Clone => {
+                            ours.flush().await?;
+                            // What was read ahead belongs to the original.
+                            let position = ours.stream_position().await?;
+                            ours = ours.try_clone().await?;
+                            prop_assert_eq!(ours.stream_position().await?, position);
+                        }
+                        Step::Cool => {
+                            ours.sync_data().await?;
+                            crate::sys::file::drop_cached(ours.as_fd())?;
+                        }
+                        Step::Fault(errno) => faults::plan(Call::ReadNow, 0, errno),
+                    }
+                }
+                ours.flush().await?;
+                let (mut a, mut b) = (Vec::new(), Vec::new());
+                ours.rewind().await?;
+                ours.read_to_end(&mut a).await?;
+                theirs.rewind()?;
+                theirs.read_to_end(&mut b)?;
+                prop_assert_eq!(a, b);
+                Ok(())
+            })?;
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The functions of `std::fs`, on the blocking pool.
+//! The functions of `std::fs`, on the blocking pool, or at once where the kernel has all of it in its caches.
 //!
 //! Called by user code.
 
@@ -7,7 +7,8 @@ use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::operations;
+use super::cached::{self, at_once, at_once_or_run, turn};
+use super::{operations, whole};
 use crate::blocking::run;
 
 /// Returns the absolute path without symbolic links, `.` and `..`.
@@ -147,7 +148,8 @@ pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Fut
 
 /// Returns size, type, permissions and times of a file or directory. It follows symbolic links.
 ///
-/// - It runs [`std::fs::metadata`] on the blocking pool.
+/// - It needs no thread if the kernel has the path in its caches. Otherwise it runs [`std::fs::metadata`] on the
+///   blocking pool.
 ///
 /// # Errors
 /// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a directory on
@@ -166,16 +168,13 @@ pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Fut
 /// ```
 #[track_caller]
 pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
-    located(async move {
-        let path = path.as_ref().to_owned();
-        run(move || operations::metadata(&path)).await
-    })
+    located(at_once_or_run(path, |path| cached::metadata(path, true), operations::metadata))
 }
 
 /// Returns all bytes of a file.
 ///
-/// - It runs [`std::fs::read`] on the blocking pool.
-/// - The file is read on one thread in one go, without the 2-MiB steps of a [`File`](super::File).
+/// - A file of up to 2 MiB that the kernel has in its page cache is read at once. Otherwise one thread of the blocking
+///   pool reads the rest in one go, without the 2-MiB steps of a [`File`](super::File).
 ///
 /// # Errors
 /// [`NotFound`](io::ErrorKind::NotFound), [`PermissionDenied`](io::ErrorKind::PermissionDenied), and
@@ -196,8 +195,11 @@ pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metad
 #[track_caller]
 pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
     located(async move {
-        let path = path.as_ref().to_owned();
-        run(move || operations::read(&path)).await
+        turn().await;
+        match at_once(|| whole::open(path.as_ref())) {
+            Ok(whole) => whole?.read(Ok).await,
+            Err(later) => later.run(path, operations::read).await,
+        }
     })
 }
 
@@ -228,7 +230,8 @@ pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Path
 
 /// Returns all text of a file.
 ///
-/// - It runs [`std::fs::read_to_string`] on the blocking pool.
+/// - A file of up to 2 MiB that the kernel has in its page cache is read at once. Otherwise a thread of the blocking
+///   pool reads the rest.
 ///
 /// # Errors
 /// [`InvalidData`](io::ErrorKind::InvalidData) if the file is not UTF-8, [`NotFound`](io::ErrorKind::NotFound), and
@@ -250,8 +253,11 @@ pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Path
 #[track_caller]
 pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
     located(async move {
-        let path = path.as_ref().to_owned();
-        run(move || operations::read_to_string(&path)).await
+        turn().await;
+        match at_once(|| whole::open(path.as_ref())) {
+            Ok(whole) => whole?.read(whole::into_text).await,
+            Err(later) => later.run(path, operations::read_to_string).await,
+        }
     })
 }
 
@@ -396,7 +402,8 @@ pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Futur
 
 /// Returns the metadata of a file or directory, or of a symbolic link itself.
 ///
-/// - It runs [`std::fs::symlink_metadata`] on the blocking pool.
+/// - It needs no thread if the kernel has the path in its caches. Otherwise it runs [`std::fs::symlink_metadata`] on the
+///   blocking pool.
 ///
 /// # Errors
 /// [`NotFound`](io::ErrorKind::NotFound), and [`PermissionDenied`](io::ErrorKind::PermissionDenied) for a directory on
@@ -414,15 +421,13 @@ pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Futur
 /// ```
 #[track_caller]
 pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
-    located(async move {
-        let path = path.as_ref().to_owned();
-        run(move || operations::symlink_metadata(&path)).await
-    })
+    located(at_once_or_run(path, |path| cached::metadata(path, false), operations::symlink_metadata))
 }
 
 /// Returns whether the path exists. It follows symbolic links.
 ///
-/// - It runs [`Path::try_exists`] on the blocking pool.
+/// - It needs no thread if the kernel has the path in its caches. Otherwise it runs [`Path::try_exists`] on the blocking
+///   pool.
 /// - The answer may be out of date when it arrives. To create a file only if there is none, use
 ///   [`create_new`](super::OpenOptions::create_new).
 ///
@@ -441,10 +446,7 @@ pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Resu
 /// ```
 #[track_caller]
 pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> {
-    located(async move {
-        let path = path.as_ref().to_owned();
-        run(move || operations::try_exists(&path)).await
-    })
+    located(at_once_or_run(path, cached::try_exists, operations::try_exists))
 }
 
 /// Changes the permissions of a file or directory. It follows symbolic links.

@@ -1,7 +1,8 @@
 //! Files and directories.
 //!
-//! Each operation runs the one of `std::fs` on the blocking pool, because the kernel cannot wait for a file as it waits
-//! for a socket. So it costs a trip to another thread and back:
+//! The kernel cannot wait for a file as it waits for a socket. So an operation that may wait for a disk runs that of
+//! `std::fs` on the blocking pool, which costs a trip to another thread and back. What the kernel has in memory needs no
+//! trip: a [`File`] reads it at once, in the first poll.
 //!
 //! - For many small reads or writes of one file, use [`BufReader`](crate::io::BufReader) and
 //!   [`BufWriter`](crate::io::BufWriter).
@@ -45,12 +46,15 @@
 
 // Called by user code. Uses `blocking` and `io::background`, and in simulated worlds `disk` and `network`.
 
+mod cached;
 mod dir;
+mod direct;
 mod file;
 mod functions;
 mod open_options;
 mod operations;
 mod times;
+mod whole;
 
 pub use dir::{DirBuilder, DirEntry, ReadDir, read_dir};
 pub use file::File;

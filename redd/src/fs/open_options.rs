@@ -3,12 +3,12 @@
 //! Called by user code. These functions of `File` are here and not in `file`, which need not know the options.
 
 use crate::observe::waiting::located;
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::{fmt, io};
 
+use super::cached::{self, Later, at_once_or_run};
 use super::{File, operations};
-use crate::blocking::run;
 
 /// How to open a file; the options are those of [`std::fs::OpenOptions`].
 ///
@@ -30,30 +30,72 @@ use crate::blocking::run;
 /// assert_eq!(redd::fs::read(&path).await?, b"redd\nsalmon\n");
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-#[derive(Clone, Debug)]
-pub struct OpenOptions(std::fs::OpenOptions);
+#[derive(Clone)]
+pub struct OpenOptions {
+    std: std::fs::OpenOptions,
+    access: Access,
+}
+
+/// What std's options do not return: how the file is opened, as far as that can be done at once.
+#[derive(Clone, Copy, Default)]
+struct Access {
+    reads: bool,
+    writes: bool,
+    appends: bool,
+    custom_flags: libc::c_int,
+    /// Each of these changes the file or the directory, so it may wait.
+    truncates: bool,
+    creates: bool,
+    creates_new: bool,
+    /// The options come from std, which does not show them.
+    is_unknown: bool,
+}
+
+impl Access {
+    /// The flags of the system call, if the kernel may have all that is needed in its caches.
+    fn flags(self) -> Option<libc::c_int> {
+        // Not `O_DIRECT`: its reads pass the page cache. Not `O_PATH` or `O_DIRECTORY`: such files are not read.
+        const HARMLESS: libc::c_int = libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOATIME | libc::O_NOCTTY;
+        let custom = self.custom_flags & !libc::O_ACCMODE; // As std: the mode is not custom.
+        if self.truncates || self.creates || self.creates_new || self.is_unknown || custom & !HARMLESS != 0 {
+            return None;
+        }
+        let access = match (self.reads, self.writes, self.appends) {
+            (true, false, false) => libc::O_RDONLY,
+            (false, true, false) => libc::O_WRONLY,
+            (true, true, false) => libc::O_RDWR,
+            (false, _, true) => libc::O_WRONLY | libc::O_APPEND,
+            (true, _, true) => libc::O_RDWR | libc::O_APPEND,
+            (false, false, false) => return None, // std reports the error.
+        };
+        Some(access | custom)
+    }
+}
 
 impl OpenOptions {
     /// Creates a value in which all options are off.
     pub fn new() -> OpenOptions {
-        OpenOptions(std::fs::OpenOptions::new())
+        OpenOptions { std: std::fs::OpenOptions::new(), access: Access::default() }
     }
 
     /// Sets whether the file can be read.
     pub fn read(&mut self, read: bool) -> &mut OpenOptions {
-        self.0.read(read);
+        self.std.read(read);
+        self.access.reads = read;
         self
     }
 
     /// Sets whether the file can be written. An existing file keeps its contents; see [`truncate`](Self::truncate).
     pub fn write(&mut self, write: bool) -> &mut OpenOptions {
-        self.0.write(write);
+        self.std.write(write);
+        self.access.writes = write;
         self
     }
 
     /// Sets whether each write goes to the end. Writes of several processes do not overwrite each other.
     pub fn append(&mut self, append: bool) -> &mut OpenOptions {
-        self.0.append(append);
+        self.std.append(append);
+        self.access.appends = append;
         self
     }
 
@@ -75,13 +117,15 @@ impl OpenOptions {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn truncate(&mut self, truncate: bool) -> &mut OpenOptions {
-        self.0.truncate(truncate);
+        self.std.truncate(truncate);
+        self.access.truncates = truncate;
         self
     }
 
     /// Sets whether a missing file is created. It needs [`write`](Self::write) or [`append`](Self::append).
     pub fn create(&mut self, create: bool) -> &mut OpenOptions {
-        self.0.create(create);
+        self.std.create(create);
+        self.access.creates = create;
         self
     }
 
@@ -104,7 +148,8 @@ impl OpenOptions {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn create_new(&mut self, create_new: bool) -> &mut OpenOptions {
-        self.0.create_new(create_new);
+        self.std.create_new(create_new);
+        self.access.creates_new = create_new;
         self
     }
 
@@ -124,17 +169,21 @@ impl OpenOptions {
     /// # redd::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn mode(&mut self, mode: u32) -> &mut OpenOptions {
-        self.0.mode(mode);
+        self.std.mode(mode);
         self
     }
 
     /// Sets more flags of the system call, such as `O_NOFOLLOW`.
     pub fn custom_flags(&mut self, custom_flags: i32) -> &mut OpenOptions {
-        self.0.custom_flags(custom_flags);
+        self.std.custom_flags(custom_flags);
+        self.access.custom_flags = custom_flags;
         self
     }
 
     /// Opens the file.
+    ///
+    /// - It needs no thread for an existing regular file whose path the kernel has in its caches, if the options neither
+    ///   create nor truncate. Otherwise a thread of the blocking pool opens it.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop it once it has started: the file may still be created or emptied.
@@ -164,10 +213,17 @@ impl OpenOptions {
     #[track_caller]
     pub fn open(&self, path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
         located(async move {
-            let path = path.as_ref().to_owned();
-            let options = self.0.clone();
-            run(move || operations::open(&path, &options)).await.map(File::new)
+            let options = self.std.clone();
+            let now = |path: &Path| self.access.flags().map_or(Err(Later::NOTHING), |flags| cached::open(path, flags));
+            at_once_or_run(path, now, move |path| operations::open(path, &options)).await.map(File::new)
         })
+    }
+}
+
+// As if it only wrapped the options of std.
+impl fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OpenOptions").field(&self.std).finish()
     }
 }
 
@@ -179,7 +235,7 @@ impl Default for OpenOptions {
 
 impl From<std::fs::OpenOptions> for OpenOptions {
     fn from(options: std::fs::OpenOptions) -> Self {
-        OpenOptions(options)
+        OpenOptions { std: options, access: Access { is_unknown: true, ..Access::default() } }
     }
 }
 

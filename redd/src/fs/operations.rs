@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File as StdFile, FileTimes, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use std::{fmt, vec};
 
+use super::direct::Direct;
+use crate::blocking;
 use crate::disk::{self, DiskEntry, HostDisk, OpenFile};
 use crate::network::{self, Network};
 use crate::primitives::baton;
@@ -62,7 +65,7 @@ pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<Handle> {
     let (std, simulated) = on_disk!(disk => disk.open(path, options)?, (options.open(path)?, None));
-    Ok(Handle { std, simulated })
+    Ok(Handle { std, simulated, direct: Direct::new() })
 }
 
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -206,10 +209,14 @@ impl Entry {
     }
 }
 
-/// An open file: that of std, and what its simulated disk knows of it.
+/// The most bytes that one direct read moves, which bounds how long it holds the worker.
+pub(super) const DIRECT_BYTES: usize = 1024 * 1024;
+
+/// An open file: that of std, what its simulated disk knows of it, and what needs no thread.
 pub(super) struct Handle {
     std: StdFile,
     simulated: Option<Arc<OpenFile>>,
+    direct: Direct,
 }
 
 impl fmt::Debug for Handle {
@@ -225,7 +232,12 @@ impl Handle {
         if baton::is_any() {
             disk::note_untracked();
         }
-        Self { std, simulated: None }
+        Self { std, simulated: None, direct: Direct::new() }
+    }
+
+    /// A regular file that was opened without a thread, and not with `O_DIRECT`.
+    pub(super) fn opened_now(std: StdFile, is_in_memory: bool) -> Self {
+        Self { std, simulated: None, direct: Direct::regular(is_in_memory) }
     }
 
     /// Gives the file back to the program.
@@ -237,7 +249,27 @@ impl Handle {
     }
 
     pub(super) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { std: self.std.try_clone()?, simulated: self.simulated.clone() })
+        self.direct.set_shared();
+        let clone = Self { std: self.std.try_clone()?, simulated: self.simulated.clone(), direct: Direct::new() };
+        clone.direct.set_shared();
+        Ok(clone)
+    }
+
+    /// As `Read::read`, if it needs no thread: `None` if it would wait, or cannot be known. At most [`DIRECT_BYTES`]
+    /// bytes, into a buffer that is not empty.
+    pub(super) fn read_now(&self, buf: &mut [MaybeUninit<u8>]) -> Option<io::Result<usize>> {
+        if self.simulated.is_some() || !blocking::is_optional() {
+            return None;
+        }
+        let len = buf.len().min(DIRECT_BYTES);
+        self.direct.read(self.std.as_fd(), &mut buf[..len])
+    }
+
+    /// Whether a seek to this position needs no thread.
+    pub(super) fn seeks_now(&self, position: SeekFrom) -> bool {
+        // A network file system asks for the end.
+        let is_local = matches!(position, SeekFrom::Start(_) | SeekFrom::Current(_));
+        is_local && self.simulated.is_none() && blocking::is_optional() && self.direct.is_seekable(self.std.as_fd())
     }
 
     pub(super) fn sync_all(&self) -> io::Result<()> {

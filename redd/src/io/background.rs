@@ -23,10 +23,13 @@ use crate::blocking;
 use crate::collections::wake_list::wake_guarded;
 use crate::observe::waiting::{self, WaitKind};
 use crate::primitives::{Arc, Mutex, MutexGuard};
-use crate::task::coop::poll_proceed;
+use crate::task::coop::{poll_proceed, spend};
 
 /// Maximum number of bytes that one operation moves, unless the file has another limit. As large as in Tokio.
 pub(crate) const MAX_OPERATION_BYTES: usize = 2 * 1024 * 1024;
+
+/// A read that needs no thread takes one unit of the budget more for each such number of bytes.
+const BYTES_PER_UNIT: usize = 8 * 1024;
 
 /// The kind of an operation, which determines what its result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,14 @@ struct BackgroundState {
 }
 
 impl BackgroundState {
+    /// Records the result of an operation that was not a write.
+    fn set_outcome(&mut self, kind: OperationKind, result: io::Result<u64>) {
+        if let (OperationKind::Seek, Ok(position)) = (kind, &result) {
+            self.position = *position;
+        }
+        self.outcome = Some((kind, result));
+    }
+
     fn is_waiting(&self, waker: &Waker) -> bool {
         self.waiters.iter().any(|waiting| waiting.will_wake(waker))
     }
@@ -125,12 +136,14 @@ impl Background {
         shared.buffer.is_some().then_some(IdleGuard { background: self, shared })
     }
 
-    /// Reads from what was read ahead, or else at most `max` bytes with an operation made by `read`.
+    /// Reads from what was read ahead, or else at most `max` bytes: with `read_now`, which returns how many bytes it has
+    /// added, and if that is `None`, with an operation made by `read`.
     pub(crate) fn poll_read<F>(
         &self,
         cx: &mut Context<'_>,
         target: &mut ReadBuf<'_>,
         max: usize,
+        read_now: impl FnOnce(&mut ReadBuf<'_>, usize) -> Option<io::Result<usize>>,
         read: impl Fn(usize) -> F,
     ) -> Poll<io::Result<()>>
     where
@@ -140,6 +153,7 @@ impl Background {
             return Poll::Ready(Ok(()));
         }
         let unit = ready!(poll_proceed(cx));
+        let mut read_now = Some(read_now);
         loop {
             let mut idle = ready!(self.poll_idle(cx, WaitKind::Readable));
             let outcome = idle.take_outcome(OperationKind::Read);
@@ -148,7 +162,14 @@ impl Background {
                 let result = outcome.unwrap_or(Ok(0));
                 return Poll::Ready(result.map(|_| idle.buffer().copy_to(target)));
             }
-            idle.start(OperationKind::Read, read(target.remaining().min(max)));
+            let len = target.remaining().min(max);
+            if let Some(result) = read_now.take().and_then(|read_now| read_now(target, len)) {
+                unit.made_progress();
+                // As if an operation had started.
+                idle.shared.outcome = None;
+                return Poll::Ready(result.map(|len| spend(len / BYTES_PER_UNIT)));
+            }
+            idle.start(OperationKind::Read, read(len));
         }
     }
 
@@ -215,6 +236,11 @@ impl IdleGuard<'_> {
         self.shared.position
     }
 
+    /// Records the result of an operation that needed no thread.
+    pub(crate) fn end(mut self, kind: OperationKind, result: io::Result<u64>) {
+        self.shared.set_outcome(kind, result);
+    }
+
     /// Starts an operation, which takes the buffer. If there is no thread for it, it ends at once with an error.
     #[track_caller]
     pub(crate) fn start<F>(mut self, kind: OperationKind, operation: F)
@@ -273,12 +299,7 @@ impl Drop for RunningOperation {
                     shared.write_error = Some(error);
                     shared.is_write_lost = !has_run;
                 }
-                (kind, result) => {
-                    if let (OperationKind::Seek, Ok(position)) = (kind, &result) {
-                        shared.position = *position;
-                    }
-                    shared.outcome = Some((kind, result));
-                }
+                (kind, result) => shared.set_outcome(kind, result),
             }
             shared.buffer = Some(std::mem::take(&mut self.buffer));
             std::mem::take(&mut shared.waiters)

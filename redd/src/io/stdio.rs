@@ -58,8 +58,8 @@ impl AsyncRead for Stdin {
                  through a socket",
             )));
         }
-        self.background
-            .poll_read(cx, buf, MAX_OPERATION_BYTES, |len| move |buffer| buffer.read_from(io::stdin().lock(), len))
+        let read = |len| move |buffer: &mut super::background::Buffer| buffer.read_from(io::stdin().lock(), len);
+        self.background.poll_read(cx, buf, MAX_OPERATION_BYTES, |_, _| None, read)
     }
 }
 

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use crate::blocking::pool::{Refusal, Refused, Work};
 use crate::blocking::task::{BlockingTask, Closure, ClosureHost, Urgency};
 use crate::observe::recorder;
-use crate::primitives::thread;
+use crate::primitives::{baton, thread};
 use crate::task::cell;
 use crate::task::inherited::Inherited;
 use crate::task::poll::Ran;
@@ -99,6 +99,12 @@ where
     let values = Inherited::capture(shared.config.inherits_span);
     // SAFETY: closure and result are `Send`.
     unsafe { cell::allocate::<Closure<F>, true>(&shared.slab, values, Closure(Some(f)), name, location) }
+}
+
+/// Whether a closure from this thread would be accepted now, and neither belongs to a simulated world.
+#[inline]
+pub(crate) fn accepts_here(shared: &Shared) -> bool {
+    !shared.refuses_here() && shared.is_in_own_process() && shared.config.baton.is_none() && !baton::is_member()
 }
 
 /// Gives a closure to the pool. If the pool has shut down, the closure is cancelled. If the system refuses a thread, it is returned.

@@ -29,12 +29,54 @@ impl Worker {
         if let Some(runnable) = self.pop_own(shared) {
             return Some(runnable);
         }
+        if self.local.is_stealable() && shared.parts.driver.may_have_more() {
+            if let Some(runnable) = self.refill_and_pop(shared) {
+                return Some(runnable);
+            }
+        }
         let workers = shared.config.workers;
         let batch = (shared.injector.len() / workers + 1).min(INJECTED_BATCH_MAX);
         if let Some(runnable) = self.pop_injected(shared, batch) {
             return Some(runnable);
         }
         if self.local.is_stealable() { self.steal(shared) } else { None }
+    }
+
+    /// The last poll of the driver has left events. To take them is cheaper than to steal, or to park.
+    #[inline(never)]
+    fn refill_and_pop(&mut self, shared: &Shared) -> Option<Runnable> {
+        self.refill(shared);
+        self.pop_own(shared)
+    }
+
+    /// Queues this worker's share of the injector behind its own tasks, up to half of what its run queue holds (`served-in-turn`).
+    #[inline]
+    pub(super) fn queue_share_of_injector(&mut self, shared: &Shared) {
+        if !shared.injector.is_empty() {
+            self.queue_injected(shared);
+        }
+    }
+
+    #[inline(never)]
+    fn queue_injected(&mut self, shared: &Shared) {
+        if shared.config.baton.is_some() {
+            return; // `next_in_world` takes all of them.
+        }
+        let depth = if self.local.is_stealable() { self.local.queue_depth() } else { 0 };
+        let share = (shared.injector.len() / shared.config.workers + 1).min(INJECTED_BATCH_MAX.saturating_sub(depth));
+        if share == 0 {
+            return;
+        }
+        let mut count = 0;
+        shared.injector.pop_batch(share, |task| {
+            count += 1;
+            // SAFETY: `one-owner`; the injector's reference passes to the queue.
+            unsafe { self.local.push_back(shared, task) };
+        });
+        if count > 0 {
+            self.record(shared, EventKind::SharedBatch, count);
+            self.offer_rest(shared);
+        }
     }
 
     /// The task that comes first at the interval: one from outside, or in a simulated world the one that the seed chooses.
@@ -149,13 +191,17 @@ impl Worker {
         });
         let first = first?;
         self.record(shared, EventKind::SharedBatch, count);
-        // Step 10 of PARKING.md: a parked worker may take the tasks that are left in either queue.
+        self.offer_rest(shared);
+        // SAFETY: the injector owned the reference.
+        Some(unsafe { Runnable::from_raw(first) })
+    }
+
+    /// Step 10 of PARKING.md: a parked worker may take the tasks that are left in either queue.
+    fn offer_rest(&self, shared: &Shared) {
         let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
             shared.wake_worker();
         }
-        // SAFETY: the injector owned the reference.
-        Some(unsafe { Runnable::from_raw(first) })
     }
 
     fn steal(&mut self, shared: &Shared) -> Option<Runnable> {

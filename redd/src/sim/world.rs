@@ -630,7 +630,10 @@ impl World {
             hosts.network().add_name(name, vec![hosts.network().address_of(host)]);
         }
         // Before any thread starts: it would wait forever.
-        self.script.faults.iter().for_each(|faults| faults.expect_hosts(&hosts));
+        // Not in a closure, which would not have the location of the caller.
+        if let Some(faults) = &self.script.faults {
+            faults.expect_hosts(&hosts);
+        }
         (0..hosts.len()).for_each(|host| hosts.start(host));
         if !self.script.is_empty() {
             script::start(&hosts, Control::new(&hosts, &done, self.links.clone()), self.script.clone());

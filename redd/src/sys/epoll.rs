@@ -31,12 +31,25 @@ pub(crate) mod flags {
 pub(crate) struct EventBuffer {
     /// Those that the last wait brought; its spare room is never touched by us.
     events: Vec<libc::epoll_event>,
+    /// The next wait brings at most this many.
+    limit: usize,
 }
 
 impl EventBuffer {
     /// Room for `capacity` events, at least one.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { events: Vec::with_capacity(capacity.clamp(1, i32::MAX as usize)) }
+        let limit = capacity.clamp(1, i32::MAX as usize);
+        Self { events: Vec::with_capacity(limit), limit }
+    }
+
+    /// From now on a wait brings at most `limit` events, and at least one.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.clamp(1, self.events.capacity());
+    }
+
+    /// Whether the last wait brought as many events as it could. Then more may be left.
+    pub(crate) fn is_full(&self) -> bool {
+        self.events.len() >= self.limit
     }
 
     pub(crate) fn clear(&mut self) {
@@ -45,7 +58,7 @@ impl EventBuffer {
 
     /// Adds an event of a simulated world. Returns whether there was room.
     pub(crate) fn push(&mut self, events: u32, token: u64) -> bool {
-        let has_room = self.events.len() < self.events.capacity();
+        let has_room = !self.is_full();
         if has_room {
             self.events.push(libc::epoll_event { events, u64: token });
         }
@@ -53,7 +66,7 @@ impl EventBuffer {
     }
 
     fn room(&self) -> libc::c_int {
-        libc::c_int::try_from(self.events.capacity()).unwrap_or(libc::c_int::MAX)
+        libc::c_int::try_from(self.limit).unwrap_or(libc::c_int::MAX)
     }
 
     /// The events of the last wait: what happened, and the token of the registration.
@@ -63,7 +76,7 @@ impl EventBuffer {
     }
 }
 
-debug_struct!([] EventBuffer as "EventBuffer", self => { capacity: self.events.capacity(), filled: self.events.len() });
+debug_struct!([] EventBuffer as "EventBuffer", self => { limit: self.limit, filled: self.events.len() });
 
 /// Set once the kernel has answered that it does not have `epoll_pwait2` (before Linux 5.11), or a sandbox forbids it.
 /// Miri does not have it and stops the program at the call.

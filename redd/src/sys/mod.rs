@@ -12,6 +12,7 @@
 pub(crate) mod affinity;
 pub(crate) mod alarm;
 pub(crate) mod attach;
+pub(crate) mod cached;
 pub(crate) mod clock;
 pub(crate) mod descriptor;
 pub(crate) mod emulation;

@@ -207,6 +207,14 @@ pub(crate) fn spend_on(operation: impl FnOnce() -> bool) -> bool {
     true
 }
 
+/// Takes further units for an operation that has completed and did more than usual. If fewer are left, it takes those.
+pub(crate) fn spend(units: usize) {
+    if let Some(left @ 1..=UNITS_PER_POLL) = BUDGET.get() {
+        let units = u8::try_from(units).unwrap_or(UNITS_PER_POLL);
+        BUDGET.with(|budget| budget.set(Some(left.saturating_sub(units))));
+    }
+}
+
 /// A unit taken by [`poll_proceed`]. Dropping it gives the unit back, unless the operation made progress.
 ///
 /// It is not `Send`: the budget belongs to the poll on this thread.

@@ -100,7 +100,7 @@ pub mod coop {
         unconstrained,
     };
     pub(crate) use super::budget::{
-        is_of_root, poll_proceed_unless_foreign, set_root_waker, spend_on, with_full, with_full_unless_spent,
+        is_of_root, poll_proceed_unless_foreign, set_root_waker, spend, spend_on, with_full, with_full_unless_spent,
         without_limit,
     };
 }

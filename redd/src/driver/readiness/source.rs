@@ -786,6 +786,30 @@ mod tests {
     }
 
     #[test]
+    fn a_limited_wait_leaves_the_rest_in_order_and_says_that_there_may_be_more() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let mut pairs = Vec::from_iter((0..5).map(|_| pair(&driver)));
+        let (mut buffer, mut wakers) = (EventBuffer::with_capacity(8), WakeList::new());
+        // They are writable.
+        driver.wait(&mut buffer, Some(Duration::ZERO)).expect("a healthy epoll");
+        assert!(!driver.may_have_more());
+        driver.dispatch(&mut buffer, &mut wakers);
+        for (_, theirs) in pairs.iter_mut().rev() {
+            theirs.write_all(b"x").expect("open");
+        }
+        let mut served = Vec::new();
+        for (limit, has_more) in [(3, true), (2, true), (0, false)] {
+            buffer.set_limit(limit);
+            driver.wait(&mut buffer, Some(Duration::ZERO)).expect("a healthy epoll");
+            assert_eq!(driver.may_have_more(), has_more, "after {served:?}");
+            served.extend(buffer.iter().map(|(_, token)| token as u32));
+            driver.dispatch(&mut buffer, &mut wakers);
+        }
+        let in_order = Vec::from_iter(pairs.iter().rev().map(|(source, _)| source.registration.index));
+        assert_eq!(served, in_order);
+    }
+
+    #[test]
     fn a_wake_ends_one_turn_with_the_token() {
         let driver = Driver::new().expect("descriptors left");
         let mut buffer = EventBuffer::with_capacity(1);

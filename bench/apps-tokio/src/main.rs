@@ -1,0 +1,8 @@
+//! The programs on Tokio.
+
+#[path = "../../apps/mod.rs"]
+mod apps;
+
+fn main() {
+    apps::main();
+}

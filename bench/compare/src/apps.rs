@@ -1,0 +1,237 @@
+//! Rows of programs that users recognise. Each is one source, in `bench/apps`, and is built for both runtimes with the
+//! same versions of all crates.
+//!
+//! As in `servers`, a program is a process of its own, and only its costs are counted. A missing or wrong response makes
+//! the run fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::exchanges::{Exchange, Load};
+use crate::load::{Outcome, Pace};
+use crate::measure::{Measure, Runtime};
+use crate::servers::Server;
+
+#[derive(Clone, Copy)]
+pub struct AppRow {
+    pub name: &'static str,
+    program: Program,
+    /// Whether requests come at half of the rate that Tokio's program reaches.
+    pub half_load: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Program {
+    /// A static file server. Each connection asks for one file after another.
+    Files { size: usize, count: usize },
+}
+
+/// How the names of all of these rows begin.
+pub const PREFIX: &str = "app_";
+pub const RUNTIMES: &[Runtime] = &[Runtime::Redd, Runtime::Tokio];
+
+const WORKERS: &str = "2";
+const CONNECTIONS: usize = 64;
+
+/// A run takes this many times as long as a run of a small server: a thousandth of its requests is the p99.9.
+const LONGER: u32 = 4;
+
+pub fn rows() -> Vec<AppRow> {
+    let small = Program::Files { size: 4 << 10, count: 64 };
+    let large = Program::Files { size: 1 << 20, count: 16 };
+    let both = |name, name_half, program| {
+        [AppRow { name, program, half_load: false }, AppRow { name: name_half, program, half_load: true }]
+    };
+    [both("app_files_4k", "app_files_4k_half_load", small), both("app_files_1m", "app_files_1m_half_load", large)]
+        .concat()
+}
+
+/// Builds the programs into the target folder, and checks that both have the same crates.
+pub fn build(workspace: &Path, target: &Path) -> Result<(), String> {
+    let mut locked = Vec::new();
+    for runtime in RUNTIMES {
+        let package = workspace.join(format!("apps-{}", runtime.suffix()));
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).current_dir(&package);
+        let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
+        if !status.success() {
+            return Err(format!("{} does not build; see above", package.display()));
+        }
+        let lock = package.join("Cargo.lock");
+        locked.push(std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?);
+    }
+    same_versions(&locked[0], &locked[1])
+}
+
+/// Whether each crate that both lock files name has the versions of Tokio's lock file in redd's, too.
+fn same_versions(redd: &str, tokio: &str) -> Result<(), String> {
+    let (redd, tokio) = (versions(redd), versions(tokio));
+    let differing: Vec<&str> = tokio
+        .iter()
+        .filter(|(name, versions)| redd.get(*name).is_some_and(|ours| !versions.is_subset(ours)))
+        .map(|(name, _)| *name)
+        .collect();
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "bench/apps-redd/Cargo.lock and bench/apps-tokio/Cargo.lock have different versions of {}. \
+         Make them equal with `cargo update -p NAME --precise VERSION` in one of the folders.",
+        differing.join(", ")
+    ))
+}
+
+fn versions(lock: &str) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut all = BTreeMap::<_, BTreeSet<_>>::new();
+    let mut name = "";
+    for line in lock.lines() {
+        if let Some(quoted) = line.strip_prefix("name = ") {
+            name = quoted;
+        } else if let Some(quoted) = line.strip_prefix("version = ").filter(|_| !name.is_empty()) {
+            all.entry(name.trim_matches('"')).or_default().insert(quoted.trim_matches('"'));
+        }
+    }
+    all
+}
+
+impl AppRow {
+    /// Half of the rate of Tokio's program at full load, in requests per second.
+    pub fn half_rate(&self, folder: &Path, length: Duration) -> Result<f64, String> {
+        let full = AppRow { half_load: false, ..*self };
+        let measure = full.run(folder, Runtime::Tokio, length, 0.0, false)?;
+        Ok(measure.values["requests_per_s"] / 2.0)
+    }
+
+    /// One run. `rate` is for half load.
+    pub fn run(
+        &self,
+        folder: &Path,
+        runtime: Runtime,
+        length: Duration,
+        rate: f64,
+        counts: bool,
+    ) -> Result<Measure, String> {
+        let pace = if self.half_load { Pace::PerSecond(rate) } else { Pace::Closed };
+        let measure = match self.program {
+            Program::Files { size, count } => files(folder, runtime, (size, count), pace, length * LONGER, counts),
+        };
+        measure.map_err(|error| format!("{} on {}: {error}", self.name, runtime.name()))
+    }
+}
+
+fn start(folder: &Path, runtime: Runtime, program: &str, counts: bool, argument: &Path) -> Result<Server, String> {
+    let mut command = Command::new(folder.join(format!("apps-{}", runtime.suffix())));
+    command.args([program, WORKERS, if counts { "counts" } else { "timed" }]).arg(argument);
+    Server::spawn(command)
+}
+
+fn files(
+    folder: &Path,
+    runtime: Runtime,
+    (size, count): (usize, usize),
+    pace: Pace,
+    length: Duration,
+    counts: bool,
+) -> Result<Measure, String> {
+    let served = Folder::create(folder)?;
+    let mut exchanges = Vec::new();
+    for number in 0..count {
+        let (name, content) = (format!("{number}.bin"), content(number as u64, size));
+        served.write(&name, &content)?;
+        exchanges.push(Exchange::get(&format!("/{name}"), content));
+    }
+    let mut server = start(folder, runtime, "files", counts, &served.0)?;
+    let mut load = Load::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
+    let mut run = |length| load.run(pace, length).map_err(|error| error.to_string());
+    run(length / 4)?;
+    server.costs()?;
+    let outcome = run(length)?;
+    measured(&mut server, &outcome)
+}
+
+/// What the server has used, and how it served.
+fn measured(server: &mut Server, outcome: &Outcome) -> Result<Measure, String> {
+    if outcome.requests == 0 {
+        return Err("not one response".into());
+    }
+    let mut measure = server.costs()?;
+    measure.operations = outcome.requests;
+    let at = |part: f64| outcome.latencies[((outcome.latencies.len() - 1) as f64 * part) as usize] / 1000.0;
+    let status = server.status()?;
+    let switches = (measure.voluntary + measure.involuntary) as f64 / outcome.requests as f64;
+    measure.values.extend(
+        [
+            ("requests_per_s", outcome.requests as f64 / (measure.wall_ns as f64 / 1e9)),
+            ("latency_median_us", at(0.5)),
+            ("latency_p99_us", at(0.99)),
+            ("latency_p99.9_us", at(0.999)),
+            ("rss_peak_mib", status("VmHWM:")? / 1024.0),
+            ("rss_after_mib", status("VmRSS:")? / 1024.0),
+            ("threads", status("Threads:")?),
+            ("switches_per_request", switches),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    Ok(measure)
+}
+
+/// Bytes that are the same in each run, and different for each number.
+fn content(number: u64, size: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..size.div_ceil(8)).flat_map(|_| next()).take(size).collect()
+}
+
+/// A folder beside the binaries. It is removed when this value is dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create(beside: &Path) -> Result<Folder, String> {
+        let path = beside.join(format!("apps-files-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Folder(path))
+    }
+
+    /// Writes a file, which then is in the page cache and on the disk: no write-back disturbs the measurement.
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
+        let path = self.0.join(name);
+        std::fs::write(&path, content)
+            .and_then(|()| std::fs::File::open(&path)?.sync_all())
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_version_that_both_lock_files_name_has_to_agree() {
+        let package = |name, version| format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n");
+        let tokio = ["version = 4\n", &package("hyper", "1.0.0"), &package("mio", "1.2.5")].concat();
+        let same = [package("hyper", "1.0.0"), package("hyper", "0.14.0"), package("redd", "0.1.0")].concat();
+        assert_eq!(same_versions(&same, &tokio), Ok(()));
+        let error = same_versions(&package("hyper", "1.0.1"), &tokio).expect_err("hyper differs");
+        assert!(error.contains("different versions of hyper.") && error.contains("cargo update"), "{error}");
+    }
+
+    #[test]
+    fn contents_differ_by_number_alone() {
+        assert_eq!(content(3, 100), content(3, 100));
+        assert_ne!(content(3, 100), content(4, 100));
+        assert_eq!(content(3, 101).len(), 101);
+    }
+}
