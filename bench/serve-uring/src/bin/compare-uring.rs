@@ -173,9 +173,9 @@ fn run(
     let mut load = Load::connect(protocol, server.port, connections).map_err(|error| error.to_string())?;
     // At half load the tail needs a longer run.
     let length = if matches!(pace, Pace::Closed) { LENGTH } else { LENGTH * 4 };
-    load.run(pace, length / 4).map_err(|error| error.to_string())?;
+    load::run(&mut load, pace, length / 4).map_err(|error| error.to_string())?;
     server.costs()?;
-    let outcome = load.run(pace, length).map_err(|error| error.to_string())?;
+    let outcome = load::run(&mut load, pace, length).map_err(|error| error.to_string())?;
     let costs = server.costs()?;
     let requests = outcome.requests as f64;
     let number = |name: &str| costs[name].as_f64().unwrap_or(f64::NAN);
