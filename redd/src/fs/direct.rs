@@ -14,6 +14,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
+use super::mounts::{self, Storage};
 use crate::primitives::atomic::AtomicU8;
 use crate::primitives::atomic::Ordering;
 use crate::sys;
@@ -92,10 +93,18 @@ impl Direct {
             }
             self.0.fetch_and(!WITHOUT_WAIT, Ordering::Relaxed);
             // A pipe or a device has its place in such a file system, too, and can wait.
-            let is_in_memory = self.is_regular(fd) && sys::file::is_in_memory(fd).unwrap_or(false);
+            let is_in_memory = self.is_regular(fd) && is_in_memory(fd);
             self.set(if is_in_memory { ORDINARY } else { NEVER });
         }
         if self.has(ORDINARY) { Some(read_ordinarily(fd, buf)) } else { None }
+    }
+}
+
+/// A file system that answers over a network is asked only for a file of the program's own, whose mount was never seen.
+fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
+    match mounts::storage_of(fd) {
+        Some(storage) => storage == Storage::Memory,
+        None => sys::file::is_in_memory(fd).unwrap_or(false),
     }
 }
 
