@@ -16,6 +16,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
+use super::mounts::{self, Storage};
 use crate::primitives::atomic::AtomicU8;
 use crate::primitives::atomic::Ordering;
 use crate::sys;
@@ -66,7 +67,7 @@ impl Direct {
     }
 
     fn has(&self, bits: u8) -> bool {
-        // Relaxed: each bit is about the file alone, and whoever duplicates the descriptor has waited for the file.
+        // Relaxed: each bit is about the file alone, and a task that duplicates the descriptor has waited for the file.
         self.0.load(Ordering::Relaxed) & bits != 0
     }
 
@@ -94,10 +95,18 @@ impl Direct {
             }
             self.0.fetch_and(!WITHOUT_WAIT, Ordering::Relaxed);
             // A pipe or a device has its place in such a file system, too, and can wait.
-            let is_in_memory = self.is_regular(fd) && sys::file::is_in_memory(fd).unwrap_or(false);
+            let is_in_memory = self.is_regular(fd) && is_in_memory(fd);
             self.set(if is_in_memory { ORDINARY } else { NEVER });
         }
         if self.has(ORDINARY) { Some(read_ordinarily(fd, buf)) } else { None }
+    }
+}
+
+/// A file system that answers over a network is asked only for a file of the program's own, whose mount was never seen.
+fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
+    match mounts::storage_of(fd) {
+        Some(storage) => storage == Storage::Memory,
+        None => sys::file::is_in_memory(fd).unwrap_or(false),
     }
 }
 

@@ -25,6 +25,7 @@ use std::time::SystemTime;
 
 use super::FileTimes;
 use super::cached::{self, at_once, turn};
+use super::mounts;
 use super::operations::Handle;
 use crate::blocking::run;
 use crate::io::background::{Background, Buffer, MAX_OPERATION_BYTES, OperationKind, background_failed};
@@ -39,9 +40,9 @@ use crate::task::coop::poll_proceed;
 ///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
 /// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
 /// - A read of bytes that the kernel has in its page cache is done in the first poll, at most 1 MiB at a time. So is a seek
-///   that does not count from the end. Anything else needs a trip to a thread of the blocking pool: other operations,
-///   bytes that are only on the disk, files that are not regular, on a network or opened with `O_DIRECT`, and files after
-///   [`try_clone`](Self::try_clone).
+///   that does not count from the end, and [`metadata`](Self::metadata) on a local file system.
+/// - Any other operation needs a trip to a thread of the blocking pool. So do bytes that are only on the disk, and files that are
+///   not regular, on a network, opened with `O_DIRECT`, or duplicated by [`try_clone`](Self::try_clone).
 /// - A task that reads from the cache in a loop yields: a read takes one unit of the budget, and one more for each 8 KiB.
 /// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)). Use
 ///   [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads and writes.
@@ -215,7 +216,7 @@ impl File {
                 return result;
             }
             let learn_and_ask = |file: &Handle| {
-                cached::learn(file.as_fd());
+                mounts::learn(file.as_fd());
                 file.metadata()
             };
             self.run_concurrently(learn_and_ask).await

@@ -2,7 +2,16 @@
 //!
 //! The kernel cannot wait for a file as it waits for a socket. So an operation that may wait for a disk runs that of
 //! `std::fs` on the blocking pool, which costs a trip to another thread and back. What the kernel has in memory needs no
-//! trip: a [`File`] reads it at once, in the first poll.
+//! trip: a [`File`] reads it at once, in the first poll. So do [`read`] and [`read_to_string`] with a file of up to 2 MiB,
+//! and [`metadata`], [`symlink_metadata`], [`try_exists`] and [`File::open`], if the path is in the kernel's caches.
+//!
+//! - Paths are used so since Linux 5.12, on local file systems: ext4, XFS, Btrfs, tmpfs and others. Before Linux 6.8, tmpfs
+//!   and Btrfs are not. Network file systems, FUSE, overlayfs and `/proc` always use the pool.
+//! - The first operation on each mount uses the pool, which finds out about its file system.
+//! - A filter of system calls should permit `openat2`, `statx` and `preadv2`, or refuse them with an error. One that kills the
+//!   process for them does so.
+//!
+//! Advice:
 //!
 //! - For many small reads or writes of one file, use [`BufReader`](crate::io::BufReader) and
 //!   [`BufWriter`](crate::io::BufWriter).
@@ -51,6 +60,7 @@ mod dir;
 mod direct;
 mod file;
 mod functions;
+mod mounts;
 mod open_options;
 mod operations;
 mod times;

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use std::{fmt, vec};
 
 use super::direct::Direct;
+use super::mounts;
 use crate::blocking;
 use crate::disk::{self, DiskEntry, HostDisk, OpenFile};
 use crate::network::{self, Network};
@@ -64,7 +65,12 @@ pub(super) fn metadata(path: &Path) -> io::Result<Metadata> {
 }
 
 pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<Handle> {
-    let (std, simulated) = on_disk!(disk => disk.open(path, options)?, (options.open(path)?, None));
+    let real = || {
+        let file = options.open(path)?;
+        mounts::learn(file.as_fd()); // For its reads, and for the next file.
+        io::Result::Ok((file, None))
+    };
+    let (std, simulated) = on_disk!(disk => disk.open(path, options)?, real()?);
     Ok(Handle { std, simulated, direct: Direct::new() })
 }
 

@@ -12,8 +12,10 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::cached::{self, Now, Opened, Storage};
+use super::cached::{self, Now, Opened};
+use super::mounts::Storage;
 use crate::blocking::run;
+use crate::io::background::BYTES_PER_UNIT;
 use crate::sys;
 use crate::sys::file::ReadNow;
 use crate::task::coop::spend;
@@ -23,9 +25,6 @@ const WHOLE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Most bytes read in one system call on the worker.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// So many bytes take a unit of the budget. A task that only reads yields after 2 MiB: some hundred microseconds.
-const BYTES_PER_UNIT: usize = 16 * 1024;
 
 /// A file that is read from its start to its end.
 #[derive(Debug)]

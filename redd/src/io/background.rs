@@ -29,7 +29,7 @@ use crate::task::coop::{poll_proceed, spend};
 pub(crate) const MAX_OPERATION_BYTES: usize = 2 * 1024 * 1024;
 
 /// A read that needs no thread takes one unit of the budget more for each such number of bytes.
-const BYTES_PER_UNIT: usize = 8 * 1024;
+pub(crate) const BYTES_PER_UNIT: usize = 8 * 1024;
 
 /// The kind of an operation, which determines what its result means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
