@@ -59,7 +59,7 @@ impl Direct {
     }
 
     fn has(&self, bits: u8) -> bool {
-        // Relaxed: each bit is about the file alone, and whoever duplicates the descriptor has waited for the file.
+        // Relaxed: each bit is about the file alone, and the task that duplicates the descriptor waits for it.
         self.0.load(Ordering::Relaxed) & bits != 0
     }
 

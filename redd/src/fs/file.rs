@@ -38,9 +38,9 @@ use crate::task::coop::poll_proceed;
 ///   write, flush, shutdown or sync reports its error**: flush before you rely on it.
 /// - Dropping the file lets a write in flight finish, even at the shutdown of the runtime. Its error is lost.
 /// - A read of bytes that the kernel has in its page cache is done in the first poll, at most 1 MiB at a time. So is a seek
-///   that does not count from the end. Anything else needs a trip to a thread of the blocking pool: other operations,
-///   bytes that are only on the disk, files that are not regular, on a network or opened with `O_DIRECT`, and files after
-///   [`try_clone`](Self::try_clone).
+///   that does not count from the end. Other operations, and bytes that are only on the disk, need a trip to a
+///   thread of the blocking pool.
+/// - Files that are on a network or opened with `O_DIRECT`, and files after [`try_clone`](Self::try_clone), always need it.
 /// - A task that reads from the cache in a loop yields: a read takes one unit of the budget, and one more for each 8 KiB.
 /// - Each operation moves at most 2 MiB ([`set_max_buf_size`](Self::set_max_buf_size)). Use
 ///   [`BufReader`](crate::io::BufReader) and [`BufWriter`](crate::io::BufWriter) for small reads and writes.
