@@ -43,7 +43,7 @@ const CONSTANTS: &[Constant] = &[
     Constant { file: PACE, name: "OFFER_NS", values: &["25_000.0", "400_000.0"], rows: OFFERS },
     Constant { file: PACE, name: "OFFER_MAX", values: &["16", "256"], rows: OFFERS },
     Constant { file: PACE, name: "EVENTS_MAX", values: &["16", "256"], rows: DRIVER },
-    Constant { file: PACE, name: "EVENTS_MIN", values: &["8", "128"], rows: DRIVER },
+    Constant { file: PACE, name: "POLLS_PER_EVENT", values: &["1", "8"], rows: DRIVER },
     Constant {
         file: PACE,
         name: "DRIVER_DEFER",

@@ -64,11 +64,11 @@ pub(super) const OFFER_MAX: usize = 64;
 /// More: fewer polls of the driver. Fewer: a connection waits less in the run queue of a worker that gets no CPU, as another worker
 /// serves it. With 192 the p90 of 512 connections is 5.4 ms and not 3.1; with 16 hyper costs 10 % more CPU (decision 0024).
 pub(super) const EVENTS_MAX: usize = 64;
-/// How many events such a worker takes at least, however many tasks it has.
+/// Such a worker takes at least one event for this many polls between two polls of the driver, however many tasks it has.
 ///
-/// More: events wait less behind tasks that wake themselves. Fewer: the run queue does not overflow. It is half of the usual event
-/// interval, so that an event waits for less than two rounds (`tests/fairness.rs`).
-pub(super) const EVENTS_MIN: usize = 32;
+/// More: its run queue does not overflow if polls are long, and the driver is polled often. Fewer: events wait less behind tasks that
+/// wake themselves. With 2 an event is taken within two rounds (`tests/fairness.rs`).
+pub(super) const POLLS_PER_EVENT: u32 = 2;
 
 /// How long a worker without work leaves the driver to the workers that are awake before it waits in the driver itself.
 ///

@@ -16,7 +16,7 @@ use std::io;
 use std::time::Duration;
 
 use super::closures::try_spawn_on;
-use super::pace::{DRIVER_DEFER, DRIVER_GAP_MAX, EVENTS_MAX, EVENTS_MIN, LEASE_PATIENCE};
+use super::pace::{DRIVER_DEFER, DRIVER_GAP_MAX, EVENTS_MAX, LEASE_PATIENCE, POLLS_PER_EVENT};
 use super::root::Root;
 use super::shared::{Shared, Worker};
 use super::slot::WorkerSlot;
@@ -94,7 +94,7 @@ impl Worker {
         if self.local.is_stealable() && shared.config.baton.is_none() {
             // `served-in-turn`: this worker takes as many as it will soon serve. The rest is for the next worker that has room.
             let missing = EVENTS_MAX.saturating_sub(self.local.queue_depth());
-            self.events.set_limit(missing.max(EVENTS_MIN));
+            self.events.set_limit(missing.max(self.driver_interval.div_ceil(POLLS_PER_EVENT) as usize));
         }
         match shared.parts.driver.wait(&mut self.events, timeout) {
             Ok(has_token) => has_token,
