@@ -15,7 +15,7 @@ use serde::Deserialize;
 use crate::exchanges::{Exchange, Exchanges};
 use crate::load::{self, Outcome, Pace};
 use crate::measure::{Measure, Runtime};
-use crate::servers::Server;
+use crate::servers::{LONGER, Server, WORKERS};
 
 #[derive(Clone, Copy)]
 pub struct AppRow {
@@ -43,11 +43,7 @@ enum Program {
 pub const PREFIX: &str = "app_";
 pub const RUNTIMES: &[Runtime] = &[Runtime::Redd, Runtime::Tokio];
 
-const WORKERS: &str = "2";
 const CONNECTIONS: usize = 64;
-
-/// A run takes this many times as long as a run of a small server: a thousandth of its requests is the p99.9.
-const LONGER: u32 = 4;
 
 pub fn rows() -> Vec<AppRow> {
     let small = Program::Files { size: 4 << 10, count: 64 };

@@ -29,12 +29,14 @@ pub struct ServerRow {
     pub runtimes: &'static [Runtime],
 }
 
-const WORKERS: &str = "2";
+/// Of each server and program.
+pub const WORKERS: &str = "2";
 
 /// With fewer connections, a row is for the CPU time alone.
 const FOR_LATENCIES: usize = 64;
-/// A run of a row for latencies takes this many times as long: a thousandth of its requests has to be a hundred.
-const LONGER: u32 = 4;
+/// A run of a row for latencies takes this many times as long, of a program, too: a thousandth of its requests has to be a
+/// hundred.
+pub const LONGER: u32 = 4;
 /// The same at half load. In half a second, the tail latency mostly showed how a freshly started server distributes its
 /// work.
 const HALF_LOAD_LONGER: u32 = 6;

@@ -2,6 +2,7 @@
 //!
 //! Called by `page`. Every number and every verdict in them comes from the rows.
 
+use crate::apps;
 use crate::measure::{Row, Runtime};
 use crate::targets::{P99, P99_9};
 
@@ -46,7 +47,7 @@ const SUBJECTS: [Subject; 5] = [
 ];
 
 pub fn is_program(row: &str) -> bool {
-    row.starts_with("app_") || row.starts_with("mixed_") || row.starts_with("http_axum")
+    row.starts_with(apps::PREFIX) || row.starts_with("mixed_") || row.starts_with("http_axum")
 }
 
 fn is_file(row: &str) -> bool {
