@@ -808,7 +808,7 @@ impl Builder {
         self
     }
 
-    /// Accepted for compatibility, without effect: the blocking pool reads and writes files.
+    /// Accepted for compatibility, without effect: files are read from the page cache, and otherwise by the blocking pool.
     pub fn enable_io_uring(&mut self) -> &mut Self {
         self
     }

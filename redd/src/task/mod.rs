@@ -75,9 +75,10 @@ mod yield_now;
 pub mod coop {
     //! Cooperative scheduling: a budget limits how long a task runs before it yields.
     //!
-    //! Each poll of a task starts with 128 units, and each operation of redd that completes takes one. With none left,
-    //! operations return `Pending` and wake the task, so that it goes to the back of the queue. So a task whose operations
-    //! are always ready cannot starve the others. Outside of a task, and inside [`unconstrained`], there is no limit.
+    //! Each poll of a task starts with 128 units, and each operation of redd that completes takes one. A read of a file that needs
+    //! no thread takes one more for each 8 KiB. With none left, operations return `Pending` and wake the task, so that it goes
+    //! to the back of the queue. So a task whose operations are always ready cannot starve the others. Outside of a task, and
+    //! inside [`unconstrained`], there is no limit.
     //!
     //! # Examples
     //! ```
