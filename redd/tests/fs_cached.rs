@@ -176,7 +176,6 @@ fn a_task_that_reads_cached_bytes_in_a_loop_lets_others_run() {
                         file.rewind().await.unwrap();
                         let read = file.read(&mut buf).await.unwrap();
                         assert!(read > 0);
-                        std::future::ready(()).await;
                         BYTES.set(BYTES.get() + read);
                         OPERATIONS.set(OPERATIONS.get() + 1);
                     }
@@ -410,7 +409,7 @@ fn outside_of_a_runtime_even_a_cached_read_panics() {
 fn in_a_simulated_world_every_read_uses_the_pool() {
     // What the kernel has in its caches is no function of the seed.
     let reads = Arc::new(AtomicUsize::new(0));
-    let report = redd::sim::World::new(1).host("host", {
+    let world = redd::sim::World::new(1).host("host", {
         let reads = Arc::clone(&reads);
         move || {
             for std in cached(b"salmon") {
@@ -430,12 +429,12 @@ fn in_a_simulated_world_every_read_uses_the_pool() {
             }
         }
     });
-    drop(report.run());
+    world.run().expect_ok();
     assert!(reads.load(Ordering::Relaxed) > 0);
 }
 
 #[test]
-fn thousands_of_files_are_open_and_read() {
+fn as_many_files_as_a_process_may_open_are_read() {
     for std in cached(b"salmon") {
         let path = format!("/proc/self/fd/{}", std.as_raw_fd());
         // Half of what this process may open, if that is less: other tests run beside this one.

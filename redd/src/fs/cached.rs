@@ -31,6 +31,7 @@ use super::mounts::{self, Storage, learn, storage_of};
 use super::operations::Handle;
 use crate::blocking::{self, run};
 use crate::sys::cached::{self as calls, Found, Status};
+use crate::sys::set_status_flags;
 use crate::task::coop::{poll_proceed, spend_on};
 
 /// What was done at once, or else what is left to do on the blocking pool.
@@ -136,7 +137,7 @@ pub(super) fn open_nonblocking(path: &Path) -> Now<Opened> {
 pub(super) fn open(path: &Path, flags: libc::c_int) -> Now<Handle> {
     with_found(path, flags & libc::O_NOFOLLOW == 0, |path, found| {
         let opened = open_found(path, found, flags)?;
-        calls::set_flags(opened.file.as_fd(), flags).map_err(|_| Later::NOTHING)?;
+        set_status_flags(opened.file.as_fd(), flags).map_err(|_| Later::NOTHING)?;
         Ok(Handle::opened_now(opened.file, opened.storage == Storage::Memory))
     })
 }

@@ -17,8 +17,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
 use super::mounts::{self, Storage};
-use crate::primitives::atomic::AtomicU8;
-use crate::primitives::atomic::Ordering;
+use crate::primitives::atomic::{AtomicU8, Ordering};
 use crate::sys;
 use crate::sys::file::ReadNow;
 
@@ -104,10 +103,7 @@ impl Direct {
 
 /// A file system that answers over a network is asked only for a file of the program's own, whose mount was never seen.
 fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
-    match mounts::storage_of(fd) {
-        Some(storage) => storage == Storage::Memory,
-        None => sys::file::is_in_memory(fd).unwrap_or(false),
-    }
+    mounts::storage_of(fd).unwrap_or_else(|| mounts::ask(fd)) == Storage::Memory
 }
 
 fn read_ordinarily(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {

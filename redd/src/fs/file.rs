@@ -665,7 +665,7 @@ mod tests {
     fn a_file_whose_reads_all_wait_is_remembered() {
         // Not in memory, where an ordinary read is as good.
         let mut std = tempfile::tempfile().expect("room for a file");
-        if crate::sys::file::is_in_memory(std.as_fd()).expect("is open") {
+        if mounts::ask(std.as_fd()) == mounts::Storage::Memory {
             return;
         }
         std.write_all(b"salmonredd..").expect("room for its contents");

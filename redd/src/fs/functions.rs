@@ -7,7 +7,7 @@ use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cached::{self, at_once, at_once_or_run, turn};
+use super::cached::{self, at_once_or_run};
 use super::{operations, whole};
 use crate::blocking::run;
 
@@ -194,13 +194,7 @@ pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metad
 /// ```
 #[track_caller]
 pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
-    located(async move {
-        turn().await;
-        match at_once(|| whole::open(path.as_ref())) {
-            Ok(whole) => whole?.read(Ok).await,
-            Err(later) => later.run(path, operations::read).await,
-        }
-    })
+    located(whole::read(path, Ok, operations::read))
 }
 
 /// Returns the target of a symbolic link.
@@ -252,13 +246,7 @@ pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Path
 /// ```
 #[track_caller]
 pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
-    located(async move {
-        turn().await;
-        match at_once(|| whole::open(path.as_ref())) {
-            Ok(whole) => whole?.read(whole::into_text).await,
-            Err(later) => later.run(path, operations::read_to_string).await,
-        }
-    })
+    located(whole::read(path, operations::into_text, operations::read_to_string))
 }
 
 /// Removes an empty directory.

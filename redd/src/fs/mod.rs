@@ -7,7 +7,7 @@
 //!
 //! - Paths are used so since Linux 5.12, on local file systems: ext4, XFS, Btrfs, tmpfs and others. Before Linux 6.8, tmpfs
 //!   and Btrfs are not. Network file systems, FUSE, overlayfs and `/proc` always use the pool.
-//! - The first operation on each mount uses the pool, which finds out about its file system.
+//! - The first path on each mount uses the pool, which finds out about its file system.
 //! - A filter of system calls should permit `openat2`, `statx` and `preadv2`, or refuse them with an error. One that kills the
 //!   process for them does so.
 //!

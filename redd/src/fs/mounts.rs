@@ -1,8 +1,9 @@
 //! Which mounted file systems have their contents in memory or on a disk of this machine, and so never wait for a server.
 //!
-//! Called by `cached` and `direct`.
+//! Called by `cached`, `direct`, `file` and `operations`.
 //!
-//! The question itself may wait, so only the blocking pool asks it, once for each mount.
+//! The question itself may wait. So the blocking pool asks it ([`learn`]), once for each mount, and a table has the replies. Only
+//! `direct` asks on a worker ([`ask`]): once for a file that the program has opened itself and that has no reads without a wait.
 //!
 //! # Invariants
 //! - `one-word`: an entry of the table is one atomic word, with the mount and what is known of it. So no ordering is needed.
@@ -105,9 +106,14 @@ pub(super) fn learn(fd: BorrowedFd<'_>) -> Storage {
     if let Some(storage) = MOUNTS.storage(mount) {
         return storage;
     }
-    let storage = calls::file_system(fd).map_or(Storage::Other, Storage::of_magic);
+    let storage = ask(fd);
     MOUNTS.add(mount, storage);
     storage
+}
+
+/// As [`storage_of`], but asks the file system, and remembers nothing. **It may wait.**
+pub(super) fn ask(fd: BorrowedFd<'_>) -> Storage {
+    calls::file_system(fd).map_or(Storage::Other, Storage::of_magic)
 }
 
 #[cfg(all(test, not(any(miri, loom, shuttle))))]
@@ -122,7 +128,11 @@ mod tests {
         let learned = learn(file.as_fd());
         assert!(storage_of(file.as_fd()).is_none_or(|storage| storage == learned));
         let computed = File::open("/proc/self/stat").expect("it is there");
+        assert_eq!(ask(computed.as_fd()), Storage::Other);
         assert_eq!(learn(computed.as_fd()), Storage::Other);
+        if let Ok(shared) = tempfile::tempfile_in("/dev/shm") {
+            assert_eq!(ask(shared.as_fd()), Storage::Memory);
+        }
         assert!(storage_of(computed.as_fd()).is_none_or(|storage| storage == Storage::Other));
         assert_eq!(Storage::of_magic(0xef53), Storage::Disk);
         assert_eq!(Storage::of_magic(0x0102_1994), Storage::Memory);

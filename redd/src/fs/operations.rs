@@ -1,6 +1,7 @@
 //! Every operation on a file: the one of std, or in a simulated world that of the host's disk.
 //!
-//! Called by the other files of this room, on the blocking pool. It is the only one that knows of worlds.
+//! Called by the other files of this room: on the blocking pool, and on the worker for what needs no disk (`cached`, `direct`).
+//! It is the only one that knows of worlds.
 //!
 //! Outside of a world an operation on a path costs one relaxed load more, and one on an open file a branch.
 
@@ -93,8 +94,9 @@ pub(super) fn read_to_string(path: &Path) -> io::Result<String> {
     on_disk!(disk => into_text(disk.read_file(path)?), fs::read_to_string(path))
 }
 
-fn into_text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not valid UTF-8"))
+/// The bytes as text, or the error of [`std::fs::read_to_string`].
+pub(super) fn into_text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).or_else(|error| io::read_to_string(error.as_bytes()))
 }
 
 pub(super) fn remove_dir(path: &Path) -> io::Result<()> {

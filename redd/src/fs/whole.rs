@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::cached::{self, Now, Opened};
+use super::cached::{self, Now, Opened, at_once, turn};
 use super::mounts::Storage;
 use crate::blocking::run;
 use crate::io::background::BYTES_PER_UNIT;
@@ -26,20 +26,28 @@ const WHOLE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most bytes read in one system call on the worker.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// Reads a file to its end, and returns what `f` makes of the bytes. The pool runs `later` if the file cannot be opened at once.
+pub(super) async fn read<R: Send + 'static>(
+    path: impl AsRef<Path>,
+    f: impl FnOnce(Vec<u8>) -> io::Result<R> + Send + 'static,
+    later: fn(&Path) -> io::Result<R>,
+) -> io::Result<R> {
+    turn().await;
+    match at_once(|| open(path.as_ref())) {
+        Ok(whole) => whole?.read(f).await,
+        Err(pool) => pool.run(path, later).await,
+    }
+}
+
 /// A file that is read from its start to its end.
 #[derive(Debug)]
-pub(super) struct Whole {
+struct Whole {
     file: StdFile,
     /// `read-once`
     bytes: Vec<u8>,
     /// The file's length when it was opened.
     len: usize,
     storage: Storage,
-}
-
-/// The bytes as text, or the error of [`std::fs::read_to_string`].
-pub(super) fn into_text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).or_else(|error| io::read_to_string(error.as_bytes()))
 }
 
 /// How the worker goes on.
@@ -53,7 +61,7 @@ enum Progress {
 }
 
 /// Opens a file to be read as a whole, if that needs no wait.
-pub(super) fn open(path: &Path) -> Now<Whole> {
+fn open(path: &Path) -> Now<Whole> {
     let opened = match cached::open_nonblocking(path)? {
         Ok(opened) => opened,
         Err(error) => return Ok(Err(error)),
@@ -65,7 +73,7 @@ pub(super) fn open(path: &Path) -> Now<Whole> {
 
 impl Whole {
     /// Reads to the end, and returns what `f` makes of the bytes.
-    pub(super) async fn read<R: Send + 'static>(
+    async fn read<R: Send + 'static>(
         mut self,
         f: impl FnOnce(Vec<u8>) -> io::Result<R> + Send + 'static,
     ) -> io::Result<R> {
@@ -74,7 +82,7 @@ impl Whole {
         }
         self.bytes.try_reserve_exact(self.len)?;
         loop {
-            cached::turn().await;
+            turn().await;
             match self.read_piece() {
                 Progress::More => {}
                 Progress::End => return f(self.bytes),
@@ -185,6 +193,7 @@ mod tests {
 
     #[test]
     fn text_is_checked_as_std_checks_it() {
+        use crate::fs::operations::into_text;
         assert_eq!(into_text(b"salmon".to_vec()).expect("is text"), "salmon");
         let directory = tempfile::tempdir().expect("room for a directory");
         std::fs::write(directory.path().join("a"), [0xff]).expect("room for a file");

@@ -1,6 +1,6 @@
 //! Paths as far as the kernel has them in its caches, and what a descriptor says about its file without a wait.
 //!
-//! Called by `fs::cached`.
+//! Called by `fs::cached` and `fs::mounts`.
 //!
 //! `openat2` with `RESOLVE_CACHED` (Linux 5.12) takes the first, lock-free walk that every `open` takes along a path. Where
 //! `open` would go on to a disk or a server, it returns `EAGAIN`. So what it returns otherwise is what `open` returns.
@@ -136,13 +136,6 @@ fn openat2(call: Call, path: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     let fd = check(fd as libc::c_int)?;
     // SAFETY: the call has succeeded, so the descriptor is new and ours.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Replaces those flags of an open file that can change, such as `O_APPEND` and `O_NONBLOCK`.
-pub(crate) fn set_flags(fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
-    // SAFETY: no pointers are passed; the kernel checks the descriptor.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })?;
-    Ok(())
 }
 
 /// What is known of an open file without a wait.

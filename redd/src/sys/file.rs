@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::faults::{self, Call};
-use super::{check, check_len, status_flags, timespec};
+use super::{check, check_len, set_status_flags, status_flags, timespec};
 
 /// What a read that must not wait has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,16 +128,6 @@ pub(crate) fn passes_cache(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(status_flags(fd)? & libc::O_DIRECT != 0)
 }
 
-/// Whether this file is on a file system that has its contents in memory, and no disk.
-pub(crate) fn is_in_memory(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut about = MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the system writes a `statfs` to memory that is ours.
-    check(unsafe { libc::fstatfs(fd.as_raw_fd(), about.as_mut_ptr()) })?;
-    // SAFETY: the call has succeeded, so it is written.
-    let kind = unsafe { about.assume_init() }.f_type as libc::c_long as u32;
-    Ok(matches!(kind, TMPFS_MAGIC | RAMFS_MAGIC))
-}
-
 /// Drops what the page cache has of this file and what is on the disk, too.
 #[cfg(test)]
 pub(crate) fn drop_cached(fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -147,9 +137,6 @@ pub(crate) fn drop_cached(fd: BorrowedFd<'_>) -> io::Result<()> {
         errno => Err(io::Error::from_raw_os_error(errno)),
     }
 }
-
-const TMPFS_MAGIC: u32 = 0x0102_1994;
-const RAMFS_MAGIC: u32 = 0x8584_58f6;
 
 /// Sets the times of the last read and the last modification. `time` is since 1970. A symbolic link is not followed.
 pub(crate) fn set_times(path: &Path, time: Duration) -> io::Result<()> {
@@ -162,10 +149,7 @@ pub(crate) fn set_times(path: &Path, time: Duration) -> io::Result<()> {
 
 /// Lets reads of this open file leave the time of the last read as it is. Only the file's owner may do that.
 pub(crate) fn keep_read_time(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let flags = status_flags(fd)? | libc::O_NOATIME;
-    // SAFETY: no pointers are passed; the kernel checks the descriptor.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })?;
-    Ok(())
+    set_status_flags(fd, status_flags(fd)? | libc::O_NOATIME)
 }
 
 #[cfg(all(test, not(any(miri, loom, shuttle))))]
@@ -249,15 +233,11 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_regular_and_memory_has_no_disk() {
+    fn only_regular_files_are_regular() {
         let regular = file(b"");
         assert!(is_regular(regular.as_fd()).expect("is open") && !passes_cache(regular.as_fd()).expect("is open"));
         let (pipe, _other) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
         let device = std::fs::File::open("/dev/zero").expect("it is there");
         assert!(!is_regular(pipe.as_fd()).expect("is open") && !is_regular(device.as_fd()).expect("is open"));
-        assert!(!is_in_memory(std::fs::File::open("/proc/self/stat").expect("it is there").as_fd()).expect("is open"));
-        if let Ok(shared) = tempfile::tempfile_in("/dev/shm") {
-            assert!(is_in_memory(shared.as_fd()).expect("is open"));
-        }
     }
 }

@@ -76,10 +76,13 @@ pub(crate) fn status_flags(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, is_nonblocking: bool) -> io::Result<()> {
     let before = status_flags(fd)?;
     let after = if is_nonblocking { before | libc::O_NONBLOCK } else { before & !libc::O_NONBLOCK };
-    if before != after {
-        // SAFETY: no pointers are passed; the kernel checks the descriptor.
-        check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, after) })?;
-    }
+    if before != after { set_status_flags(fd, after) } else { Ok(()) }
+}
+
+/// Replaces those flags of [`status_flags`] that can change, such as `O_APPEND` and `O_NONBLOCK`.
+pub(crate) fn set_status_flags(fd: BorrowedFd<'_>, flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers are passed; the kernel checks the descriptor.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })?;
     Ok(())
 }
 
