@@ -666,7 +666,8 @@ impl Builder {
     /// Sets how many I/O events a worker takes at once when it has no task to run. Default: 1024, at most 65,536.
     ///
     /// Each worker has a buffer of that size, 16 bytes for each event. On a multi-thread runtime a worker takes at most 64 events at
-    /// once, and leaves the rest to the worker that next runs out of tasks.
+    /// once, or half of [`event_interval`](Self::event_interval) if that is more. It leaves the rest to the worker that next runs
+    /// out of tasks.
     ///
     /// # Examples
     /// ```
