@@ -133,7 +133,10 @@ mod tests {
         let mut spin = Spin::default();
         (0..16).for_each(|_| spin.record_sleep(Duration::from_micros(1)));
         let late = || {
-            std::thread::sleep(2 * PAYS);
+            let since = now();
+            while now().saturating_duration_since(since) < 2 * PAYS {
+                spin_loop();
+            }
             true
         };
         (1..LATE_MAX).for_each(|_| assert!(spin.spin(late), "what is there is found"));
