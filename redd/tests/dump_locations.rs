@@ -580,6 +580,13 @@ fn a_wait_of_an_io_extension_is_at_the_line_of_its_await() {
 
 /// A path at which no call finds or makes anything, since its parent is a file.
 const NOWHERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml/x");
+/// A file that the system computes, so that no call on it is done without the pool.
+const COMPUTED: &str = "/proc/self/stat";
+
+/// An open file, whose kind decides which operations need the pool. It is opened without the pool, which is busy.
+fn open(path: &str) -> redd::fs::File {
+    std::fs::File::open(path).unwrap().into()
+}
 
 #[test]
 fn a_wait_on_the_blocking_pool_is_at_the_line_of_its_await() {
@@ -591,17 +598,17 @@ fn a_wait_on_the_blocking_pool_is_at_the_line_of_its_await() {
             "create_dir" LineOfBlocking here { drop(here.at(fs::create_dir(NOWHERE)).await); }
             "create_dir_all" LineOfBlocking here { drop(here.at(fs::create_dir_all(NOWHERE)).await); }
             "hard_link" LineOfBlocking here { drop(here.at(fs::hard_link(NOWHERE, NOWHERE)).await); }
-            "fs::metadata" LineOfBlocking here { drop(here.at(fs::metadata(NOWHERE)).await); }
-            "fs::read" LineOfBlocking here { drop(here.at(fs::read(NOWHERE)).await); }
+            "fs::metadata" LineOfBlocking here { drop(here.at(fs::metadata(COMPUTED)).await); }
+            "fs::read" LineOfBlocking here { drop(here.at(fs::read(COMPUTED)).await); }
             "read_link" LineOfBlocking here { drop(here.at(fs::read_link(NOWHERE)).await); }
-            "fs::read_to_string" LineOfBlocking here { drop(here.at(fs::read_to_string(NOWHERE)).await); }
+            "fs::read_to_string" LineOfBlocking here { drop(here.at(fs::read_to_string(COMPUTED)).await); }
             "remove_dir" LineOfBlocking here { drop(here.at(fs::remove_dir(NOWHERE)).await); }
             "remove_dir_all" LineOfBlocking here { drop(here.at(fs::remove_dir_all(NOWHERE)).await); }
             "remove_file" LineOfBlocking here { drop(here.at(fs::remove_file(NOWHERE)).await); }
             "rename" LineOfBlocking here { drop(here.at(fs::rename(NOWHERE, NOWHERE)).await); }
             "symlink" LineOfBlocking here { drop(here.at(fs::symlink(NOWHERE, NOWHERE)).await); }
-            "symlink_metadata" LineOfBlocking here { drop(here.at(fs::symlink_metadata(NOWHERE)).await); }
-            "try_exists" LineOfBlocking here { drop(here.at(fs::try_exists(NOWHERE)).await); }
+            "symlink_metadata" LineOfBlocking here { drop(here.at(fs::symlink_metadata(COMPUTED)).await); }
+            "try_exists" LineOfBlocking here { drop(here.at(fs::try_exists(COMPUTED)).await); }
             "fs::set_permissions" LineOfBlocking here {
                 let permissions = std::fs::metadata(".").unwrap().permissions();
                 drop(here.at(fs::set_permissions(NOWHERE, permissions)).await);
@@ -609,14 +616,16 @@ fn a_wait_on_the_blocking_pool_is_at_the_line_of_its_await() {
             "fs::write" LineOfBlocking here { drop(here.at(fs::write(NOWHERE, NOWHERE)).await); }
             "read_dir" LineOfBlocking here { drop(here.at(fs::read_dir(NOWHERE)).await); }
             "DirBuilder::create" LineOfBlocking here { drop(here.at(fs::DirBuilder::new().create(NOWHERE)).await); }
-            "OpenOptions::open" LineOfBlocking here { drop(here.at(fs::OpenOptions::new().open(NOWHERE)).await); }
-            "File::open" LineOfBlocking here { drop(here.at(fs::File::open(NOWHERE)).await); }
+            "OpenOptions::open" LineOfBlocking here { drop(here.at(fs::OpenOptions::new().read(true).open(COMPUTED)).await); }
+            "File::open" LineOfBlocking here { drop(here.at(fs::File::open(COMPUTED)).await); }
             "File::create" LineOfBlocking here { drop(here.at(fs::File::create(NOWHERE)).await); }
             "File::create_new" LineOfBlocking here { drop(here.at(fs::File::create_new(NOWHERE)).await); }
             "File::sync_all" LineOfBlocking here { drop(here.at(file().sync_all()).await); }
             "File::sync_data" LineOfBlocking here { drop(here.at(file().sync_data()).await); }
             "File::set_len" LineOfBlocking here { drop(here.at(file().set_len(0)).await); }
-            "File::metadata" LineOfBlocking here { drop(here.at(file().metadata()).await); }
+            "File::metadata" LineOfBlocking here {
+                drop(here.at(open(COMPUTED).metadata()).await);
+            }
             "File::set_permissions" LineOfBlocking here {
                 let permissions = std::fs::metadata(".").unwrap().permissions();
                 drop(here.at(file().set_permissions(permissions)).await);
@@ -631,10 +640,10 @@ fn a_wait_on_the_blocking_pool_is_at_the_line_of_its_await() {
                 file.write_all(b"x").await.unwrap();
                 drop(here.at(file.into_std()).await);
             }
-            "File read" LineOfBlocking here { drop(here.at(file().read(&mut [0])).await); }
-            "File seek" LineOfBlocking here { drop(here.at(file().seek(std::io::SeekFrom::Start(1))).await); }
-            "File rewind" LineOfBlocking here { drop(here.at(file().rewind()).await); }
-            "File stream_position" LineOfBlocking here { drop(here.at(file().stream_position()).await); }
+            "File read" LineOfBlocking here { drop(here.at(open(COMPUTED).read(&mut [0])).await); }
+            "File seek" LineOfBlocking here { drop(here.at(open(".").seek(std::io::SeekFrom::Start(1))).await); }
+            "File rewind" LineOfBlocking here { drop(here.at(open(".").rewind()).await); }
+            "File stream_position" LineOfBlocking here { drop(here.at(open(".").stream_position()).await); }
             "File flush" LineOfBlocking here {
                 let mut file = file();
                 file.write_all(b"x").await.unwrap();

@@ -44,6 +44,10 @@ impl Parker {
         true
     }
 
+    pub(crate) fn reset(&self) {
+        *self.token.lock().expect("no panic under this lock") = false;
+    }
+
     pub(crate) fn has_token(&self) -> bool {
         *self.token.lock().expect("no panic under this lock")
     }

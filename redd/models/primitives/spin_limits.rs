@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub(super) const SPIN_MAX: Duration = Duration::from_micros(20);
+pub(super) const PAYS: Duration = Duration::from_micros(20);
 pub(super) const SHORT: Duration = Duration::from_micros(60);
 
 /// None under loom, which would try the orders of every check. Not a `const`: clippy takes an empty range for a mistake.

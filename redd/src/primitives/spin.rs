@@ -8,7 +8,8 @@
 //! # Invariants
 //! - `bounded-waste`: after `n` failed attempts in a row, `2^n - 1` short sleeps pass before the next attempt, at most
 //!   `2^8 - 1`. So a thread for which spinning never pays loses a tenth of a microsecond per sleep. A thread whose
-//!   sleeps are long loses nothing.
+//!   sleeps are long loses nothing. If attempts succeed late again and again, they have failed in this sense: the thread that does
+//!   the work could have used the processor.
 //! - `fresh-waits`: a new thread is treated as after [`FRESH`] failed attempts. So the threads of a runtime that lives for a
 //!   few sleeps never spin.
 //!
@@ -19,12 +20,15 @@
 use std::time::Duration;
 
 use super::clock::now;
-use super::spin_limits::{FRESH, ROUNDS, SHORT, SPIN_MAX};
+use super::spin_limits::{FRESH, PAYS, ROUNDS, SHORT, SPIN_MAX};
 use super::thread::spin_loop;
 
 /// Pauses between two checks of the condition.
 const PAUSES: u32 = 8;
 const FAILED_MAX: u32 = 8;
+/// So many late successes in a row are a failure. The first of two threads to spin waits until the other one has woken, which
+/// takes longer than what follows.
+const LATE_MAX: u32 = 4;
 
 /// What one thread knows of its sleeps.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +38,13 @@ pub(crate) struct Spin {
     failed: u32,
     /// Short sleeps that pass before the next attempt.
     passes: u32,
+    /// Successful attempts in a row that came late.
+    late: u32,
 }
 
 impl Default for Spin {
     fn default() -> Self {
-        Self { is_due: false, failed: FRESH, passes: passes_after(FRESH) }
+        Self { is_due: false, failed: FRESH, passes: passes_after(FRESH), late: 0 }
     }
 }
 
@@ -62,7 +68,7 @@ impl Spin {
         let since = now();
         for _ in 0..ROUNDS {
             if is_there() {
-                self.failed = 0;
+                self.record_success(now().saturating_duration_since(since));
                 return true;
             }
             if now().saturating_duration_since(since) > SPIN_MAX {
@@ -70,11 +76,24 @@ impl Spin {
             }
             (0..PAUSES).for_each(|_| spin_loop());
         }
-        // `bounded-waste`
-        self.is_due = false;
+        self.record_failure();
+        false
+    }
+
+    fn record_success(&mut self, spun: Duration) {
+        self.late = if spun > PAYS { self.late + 1 } else { 0 };
+        if self.late == 0 {
+            self.failed = 0;
+        } else if self.late >= LATE_MAX {
+            self.record_failure();
+        }
+    }
+
+    /// `bounded-waste`
+    fn record_failure(&mut self) {
+        (self.is_due, self.late) = (false, 0);
         self.failed = (self.failed + 1).min(FAILED_MAX);
         self.passes = passes_after(self.failed);
-        false
     }
 
     /// Records how long the thread slept until its condition became true.
@@ -106,6 +125,23 @@ mod tests {
             assert!(spin.spin(|| true));
         }
         assert!(!spin.spin(|| false));
+        assert!(!spin.spin(|| panic!("it did not pay")));
+    }
+
+    #[test]
+    fn a_spin_that_succeeds_late_has_not_paid() {
+        let mut spin = Spin::default();
+        (0..16).for_each(|_| spin.record_sleep(Duration::from_micros(1)));
+        let late = || {
+            let since = now();
+            while now().saturating_duration_since(since) < 2 * PAYS {
+                spin_loop();
+            }
+            true
+        };
+        (1..LATE_MAX).for_each(|_| assert!(spin.spin(late), "what is there is found"));
+        assert!(spin.spin(|| true) && spin.spin(late), "it pays again");
+        (1..LATE_MAX).for_each(|_| assert!(spin.spin(late)));
         assert!(!spin.spin(|| panic!("it did not pay")));
     }
 
