@@ -133,6 +133,15 @@ impl Idle {
         self.load().has_token
     }
 
+    /// Whether a wake-up is in flight, for a worker that has released the driver lease and may have left the token in the driver.
+    #[cold]
+    pub(crate) fn has_token_after_lease(&self) -> bool {
+        // Fence: another worker may enter park and find the lease taken. Either that worker sees that the lease is free, or this load
+        // sees the token, which no worker in the driver will take. The other fence is in `idle::fence_before_recheck`.
+        fence(Ordering::SeqCst);
+        self.load().has_token
+    }
+
     /// The last check has found a task, so the worker does not sleep.
     pub(crate) fn cancel_park(&self) {
         let _ = self.apply(|word| word.park_left(false));

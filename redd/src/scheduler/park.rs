@@ -273,11 +273,14 @@ impl Worker {
                 return false;
             }
         }
-        let lease = parking.try_lease_driver();
-        if lease.is_none() {
+        let Some(lease) = parking.try_lease_driver() else {
             return parking.event_count.wait(key, timeout);
-        }
-        self.wait_for_events(shared, timeout)
+        };
+        let has_token = self.wait_for_events(shared, timeout);
+        drop(lease);
+        // The token may be behind the events that were left. Workers that went to sleep at the event count meanwhile rely on this
+        // one to take it.
+        has_token || (shared.parts.driver.may_have_more() && shared.idle.has_token_after_lease())
     }
 
     /// Sleeps with a paused clock: the clock advances exactly when there is nothing else to do.
