@@ -717,3 +717,27 @@ fn with_a_paused_clock_a_pending_event_comes_before_the_next_deadline() {
         }
     });
 }
+
+#[test]
+fn with_a_paused_clock_a_pending_event_is_seen_behind_one_that_wakes_no_task() {
+    use redd::io::AsyncReadExt;
+    use redd::net::unix::pipe;
+    use std::fs::File;
+    use std::io::Write;
+
+    let runtime =
+        Builder::new_current_thread().enable_all().start_paused(true).max_io_events_per_tick(1).build().unwrap();
+    runtime.block_on(async {
+        let pipe = || {
+            let (sender, receiver) = pipe::pipe().unwrap();
+            (File::from(sender.into_blocking_fd().unwrap()), receiver)
+        };
+        let (mut unused_sender, _unused) = pipe();
+        let (mut sender, mut receiver) = pipe();
+        // No task waits for the first event.
+        unused_sender.write_all(b"x").unwrap();
+        sender.write_all(b"x").unwrap();
+        let read = timeout(Duration::from_secs(1), receiver.read_u8()).await;
+        assert_eq!(read.expect("the byte is there").unwrap(), b'x');
+    });
+}

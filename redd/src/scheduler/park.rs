@@ -290,7 +290,8 @@ impl Worker {
         let mut has_token = false;
         let decision = timers.clock().when_idle(|| {
             has_token = self.poll_driver(shared, Some(Duration::ZERO));
-            !(has_token || self.must_stay_awake(shared, root, false))
+            // Events that were left are work, too: they may wake a task before the next deadline.
+            !(has_token || shared.parts.driver.may_have_more() || self.must_stay_awake(shared, root, false))
         });
         let next = (0..=shared.config.workers).filter_map(|wheel| timers.next_deadline(wheel)).min();
         match (decision, next) {
