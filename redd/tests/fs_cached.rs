@@ -433,6 +433,44 @@ fn in_a_simulated_world_every_read_uses_the_pool() {
     assert!(reads.load(Ordering::Relaxed) > 0);
 }
 
+/// Lets `fstatfs` fail on this thread, from now on.
+fn refuse_fstatfs() {
+    let statement = |code, k, jt, jf| libc::sock_filter { code, jt, jf, k };
+    let mut filter = [
+        // Loads the number of the call, and returns `EIO` for `fstatfs`.
+        statement(0x20, 0, 0, 0),
+        statement(0x15, libc::SYS_fstatfs as u32, 0, 1),
+        statement(0x06, 0x0005_0000 | libc::EIO as u32, 0, 0),
+        statement(0x06, 0x7fff_0000, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: the system only reads the program, which lives across the calls.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            + libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program)
+    };
+    assert_eq!(result, 0);
+}
+
+#[test]
+fn a_worker_does_not_ask_a_file_system_that_may_wait() {
+    // The mount of such files has no path, so no other test makes it known.
+    // SAFETY: the name is a constant.
+    let fd = unsafe { libc::memfd_create(c"redd".as_ptr(), libc::MFD_CLOEXEC) };
+    assert!(fd >= 0);
+    // SAFETY: the call has succeeded, so the descriptor is new and ours.
+    let mut file = StdFile::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    file.write_all(b"salmon").unwrap();
+    file.rewind().unwrap();
+    let read = || {
+        refuse_fstatfs();
+        let mut bytes = [0; 6];
+        run_at_once(File::from_std(file).read_exact(&mut bytes)).unwrap();
+        assert_eq!(&bytes, b"salmon");
+    };
+    std::thread::scope(|scope| scope.spawn(read).join()).unwrap();
+}
+
 #[test]
 fn as_many_files_as_a_process_may_open_are_read() {
     for std in cached(b"salmon") {

@@ -101,9 +101,12 @@ impl Direct {
     }
 }
 
-/// A file system that answers over a network is asked only for a file of the program's own, whose mount was never seen.
+/// It never waits: a file of the program's own may be on a server, and its mount was perhaps never seen.
 fn is_in_memory(fd: BorrowedFd<'_>) -> bool {
-    mounts::storage_of(fd).unwrap_or_else(|| mounts::ask(fd)) == Storage::Memory
+    match mounts::storage_of(fd) {
+        Some(storage) => storage == Storage::Memory,
+        None => sys::file::can_be_sealed(fd),
+    }
 }
 
 fn read_ordinarily(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {

@@ -128,6 +128,14 @@ pub(crate) fn passes_cache(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(status_flags(fd)? & libc::O_DIRECT != 0)
 }
 
+/// Whether this file can be sealed. Only files that are in memory can: those on tmpfs, and those of `memfd_create`.
+///
+/// It never waits, because the kernel asks no file system. `fstatfs` would ask a server.
+pub(crate) fn can_be_sealed(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointers are passed; the kernel checks the descriptor.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) >= 0 }
+}
+
 /// Drops what the page cache has of this file and what is on the disk, too.
 #[cfg(test)]
 pub(crate) fn drop_cached(fd: BorrowedFd<'_>) -> io::Result<()> {
