@@ -100,13 +100,17 @@ pub(super) fn storage(status: &Status) -> Option<Storage> {
     MOUNTS.storage(status.mount()?)
 }
 
-/// As [`storage_of`], and remembers it. **It may wait**, so it is called on the blocking pool.
+/// As [`storage_of`], and remembers it. Before Linux 6.8 **it may wait**, so it is called on the blocking pool.
 pub(super) fn learn(fd: BorrowedFd<'_>) -> Storage {
     let Some(mount) = calls::status(fd).and_then(|status| status.mount()) else { return Storage::Other };
     if let Some(storage) = MOUNTS.storage(mount) {
         return storage;
     }
-    let storage = ask(fd);
+    let storage = match calls::file_system_of(mount) {
+        Ok(magic) => Storage::of_magic(magic),
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => ask(fd),
+        Err(_) => Storage::Other,
+    };
     MOUNTS.add(mount, storage);
     storage
 }
