@@ -1,14 +1,10 @@
-//! Models of `block_on`: the core of a current-thread runtime, which goes from one call to the next, and the parker that a thread
-//! keeps for its next call.
+//! Models of the core of a current-thread runtime, which goes from one `block_on` to the next.
 //!
-//! In those of the core each thread is one `block_on`. A counter stands for the tasks, which only the thread with the core runs. A lost hand-over
+//! Each thread is one `block_on`. A counter stands for the tasks, which only the thread with the core runs. A lost hand-over
 //! leaves a thread parked forever. A seeded mistake records that and ends, because a test cannot catch loom's report of a
 //! deadlock.
 
-#![expect(unsafe_code, reason = "the token in a cell that loom checks")]
-
 use std::mem;
-use std::panic::Location;
 use std::sync::Weak;
 use std::task::Wake;
 use std::time::Duration;
@@ -16,10 +12,7 @@ use std::time::Duration;
 use crate::primitives::checker::thread;
 
 use super::block_on::{CoreGuard, take_core_or_wait};
-use super::call::Call;
-use crate::observe::roots::Roots;
-use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering, fence, fixed};
-use crate::primitives::cell::UnsafeCell;
+use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering, fixed};
 use crate::primitives::{Arc, Mutex, mistake, model};
 use crate::scheduler::models::core::worker_that_never_runs;
 use crate::scheduler::shared::{Core, RootWaker, RootWakers, Worker};
@@ -164,59 +157,3 @@ mistake!(loom_core_catches_a_core_that_is_returned_without_a_wake, "the hand-ove
     give_back_in_silence,
     Model::park_with_an_end
 ));
-
-/// A wake of one call, which another thread does while this thread begins the next call.
-fn late_wake() {
-    let roots = Roots::default();
-    let first = Call::begin(&roots, Location::caller());
-    let late = first.waker().clone();
-    let other = thread::spawn(move || late.wake());
-    drop(first);
-    let second = Call::begin(&roots, Location::caller());
-    other.join().expect("a wake does not panic");
-    assert!(!second.parker().has_token(), "a wake of the call before");
-}
-
-model!(loom_call_gets_no_wake_of_the_call_before, late_wake);
-
-mistake!(
-    loom_call_catches_a_parker_that_is_kept_with_a_waker,
-    "a wake of the call before",
-    patch "a parker that is kept with a waker",
-    late_wake
-);
-
-/// The reference count and the token of a parker, as `Sleeper::reset` uses them. The count of the real one is in `std`, which loom
-/// does not see. Without the order of the two accesses to the token, the reset might come before the wake.
-#[derive(Default)]
-struct Kept {
-    /// References besides the two of the thread that keeps it.
-    clones: AtomicUsize,
-    token: UnsafeCell<bool>,
-}
-
-fn reset_after_the_last_wake(is_fenced: bool) {
-    let kept = Arc::new(Kept { clones: AtomicUsize::new(1), token: UnsafeCell::default() });
-    let other = {
-        let kept = Arc::clone(&kept);
-        thread::spawn(move || {
-            // SAFETY: what the model checks.
-            kept.token.with_mut(|token| unsafe { *token = true });
-            // Release: as in the drop of an `Arc`.
-            kept.clones.fetch_sub(1, Ordering::Release);
-        })
-    };
-    if kept.clones.load(Ordering::Relaxed) == 0 {
-        if is_fenced {
-            // Acquire: as in `Sleeper::reset`.
-            fence(Ordering::Acquire);
-        }
-        // SAFETY: as above.
-        kept.token.with_mut(|token| unsafe { *token = false });
-    }
-    other.join().expect("a wake does not panic");
-}
-
-model!(loom_call_resets_its_parker_after_the_last_wake, || reset_after_the_last_wake(true));
-
-mistake!(loom_call_catches_a_reset_without_the_fence, "Causality violation", || reset_after_the_last_wake(false));

@@ -39,15 +39,6 @@ impl Epoll {
     fn take(&self) -> usize {
         self.0.swap(0, Ordering::AcqRel)
     }
-
-    /// A poll with room for one event. The socket is first, because it became ready first. Returns the event, and whether the poll
-    /// brought as many as it could.
-    fn take_first(&self) -> (usize, bool) {
-        let first = |events: usize| Some(if events & SOCKET == 0 { 0 } else { events & !SOCKET });
-        let events = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, first).expect("it always has a result");
-        let first = if events & SOCKET == 0 { events } else { SOCKET };
-        (first, first != 0)
-    }
 }
 
 /// A small runtime that has only an injector, which is a number of tasks here. The models of the queues have the real
@@ -73,8 +64,6 @@ enum Sleepers {
     AllInEpoll,
     /// One in the epoll, the others at the event count (decision 0009).
     OneLeases,
-    /// The same, and a poll of the driver takes one event (decision 0024).
-    OneLeasesAndTakesOne,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +79,6 @@ enum Mistake {
     StartAfterTask,
     /// A worker that an event wakes runs the task of that event without a successor.
     NoStartForEvent,
-    /// The lease holder takes an event and leaves the token behind it in the epoll.
-    LeaveToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +86,6 @@ enum Tasks {
     End,
     /// The worker never returns from a task, because the task waits for another one.
     WaitForEachOther,
-    /// The worker never returns from the task that the event wakes. The tasks from outside end.
-    EventWaits,
 }
 
 /// A copy of `primitives::event_count` in which no thread blocks, either. The system does each of its steps under its lock: it
@@ -192,7 +177,7 @@ impl Workers {
 
     /// `Shared::wake_sleeper`.
     fn write_token(&self) {
-        let is_taken = self.sleepers_are != Sleepers::AllInEpoll && self.event_count.notify_one();
+        let is_taken = self.sleepers_are == Sleepers::OneLeases && self.event_count.notify_one();
         if !is_taken {
             self.epoll.add(TOKEN);
         }
@@ -200,19 +185,15 @@ impl Workers {
 
     /// The events that end a sleep; `None` if the sleep does not end.
     fn sleep(&self, key: usize) -> Option<usize> {
-        if self.sleepers_are != Sleepers::AllInEpoll && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
+        if self.sleepers_are == Sleepers::OneLeases && self.is_driver_leased.swap(1, Ordering::Acquire) == 1 {
             return self.event_count.wait(key).map(|is_woken| if is_woken { TOKEN } else { 0 });
         }
-        let (events, may_have_more) = match self.sleepers_are {
-            Sleepers::AllInEpoll | Sleepers::OneLeases => (self.epoll.take(), false),
-            Sleepers::OneLeasesAndTakesOne => self.epoll.take_first(),
-        };
+        let events = self.epoll.take();
         if events == 0 {
             return None;
         }
         self.is_driver_leased.store(0, Ordering::Release);
-        let takes_token = may_have_more && self.mistake != Mistake::LeaveToken && self.idle.has_token_after_lease();
-        Some(if takes_token { events | TOKEN } else { events })
+        Some(events)
     }
 
     /// The submit protocol.
@@ -236,7 +217,7 @@ impl Workers {
                     self.wake();
                 }
                 match self.tasks {
-                    Tasks::End | Tasks::EventWaits => {
+                    Tasks::End => {
                         self.start_successor(&mut is_clean);
                         continue;
                     }
@@ -263,12 +244,10 @@ impl Workers {
                 if let Some(searching) = searching.take() {
                     self.end_search(searching);
                 }
-                if self.tasks != Tasks::EventWaits {
-                    self.poll_driver_and_timers();
-                }
+                self.poll_driver_and_timers();
                 match self.tasks {
                     Tasks::End => {}
-                    Tasks::WaitForEachOther | Tasks::EventWaits => return,
+                    Tasks::WaitForEachOther => return,
                 }
             }
         }
@@ -288,8 +267,7 @@ impl Workers {
             | Mistake::CheckBeforeCount
             | Mistake::DropToken
             | Mistake::StartAfterTask
-            | Mistake::NoStartForEvent
-            | Mistake::LeaveToken => self.idle.end_search(searching) && !self.is_empty(),
+            | Mistake::NoStartForEvent => self.idle.end_search(searching) && !self.is_empty(),
         };
         if has_more {
             self.wake();
@@ -314,8 +292,7 @@ impl Workers {
             | Mistake::CheckBeforeEnd
             | Mistake::DropToken
             | Mistake::StartAfterTask
-            | Mistake::NoStartForEvent
-            | Mistake::LeaveToken => {
+            | Mistake::NoStartForEvent => {
                 self.idle.enter_park(searching);
                 self.is_empty()
             }
@@ -409,10 +386,7 @@ impl Workers {
             let Some(thread) = self.threads.lock().unwrap().pop() else { break };
             thread.join().expect("a worker does not panic");
         }
-        // If no worker sleeps in the epoll, no worker sees what is there.
-        let is_polled = self.sleepers_are == Sleepers::AllInEpoll || self.is_driver_leased.load(Ordering::Relaxed) == 1;
-        let is_in_epoll = is_polled && self.epoll.take() & TOKEN != 0;
-        let has_token = is_in_epoll || self.event_count.system.lock().unwrap().woken > 0;
+        let has_token = self.epoll.take() & TOKEN != 0 || self.event_count.system.lock().unwrap().woken > 0;
         let Word { sleepers, searchers, .. } = self.idle.load();
         let unstarted = self.unstarted.load(Ordering::Relaxed);
         assert!(
@@ -451,19 +425,6 @@ model!(loom_idle_dependent_tasks_get_a_worker_each, || workers(
 
 model!(loom_idle_a_task_behind_a_blocked_event_gets_a_worker, || {
     workers(Mistake::None, Tasks::WaitForEachOther, Outside::RaisesAnEventAndSubmits(1));
-});
-
-model!(loom_idle_a_token_behind_a_blocked_event_is_taken, || {
-    workers_in(Sleepers::OneLeasesAndTakesOne, Mistake::None, Tasks::EventWaits, Outside::RaisesAnEventAndSubmits(2));
-});
-
-mistake!(loom_idle_catches_a_token_that_is_left_behind_an_event, "no token is in flight", || {
-    workers_in(
-        Sleepers::OneLeasesAndTakesOne,
-        Mistake::LeaveToken,
-        Tasks::EventWaits,
-        Outside::RaisesAnEventAndSubmits(2),
-    );
 });
 
 mistake!(loom_idle_catches_a_park_without_the_fence, "no token is in flight", || workers(

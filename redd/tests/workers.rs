@@ -2,22 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world")]
-#![expect(unsafe_code, reason = "what threads inherit, and when they run, is changed by system calls")]
+#![expect(unsafe_code, reason = "what threads inherit is changed by system calls")]
 
 #[path = "../src/sys/emulation.rs"]
 mod emulation;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::future::Future;
-use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
-use std::time::{Duration, Instant};
 
-use redd::io::AsyncReadExt;
-use redd::runtime::{Builder, Rescue, Runtime, worker_index};
+use redd::runtime::{Builder, Rescue, Runtime};
 use redd::task;
 
 fn builder(workers: usize) -> Builder {
@@ -547,97 +543,4 @@ fn a_runtime_that_is_dropped_in_place_by_its_start_hook_does_not_wait_for_the_ho
     give.send(runtime).unwrap();
     drop(give);
     told.recv_timeout(std::time::Duration::from_secs(20)).expect("the drop returns");
-}
-
-/// While the result exists, the calling thread has a CPU that thread `id` hardly gets.
-fn hold_back(id: libc::pid_t) -> impl Drop {
-    struct HeldBack(libc::pid_t);
-    impl Drop for HeldBack {
-        fn drop(&mut self) {
-            set_policy(self.0, libc::SCHED_OTHER);
-        }
-    }
-    fn set_policy(id: libc::pid_t, policy: libc::c_int) {
-        // SAFETY: the parameters are alive during the call.
-        unsafe { libc::sched_setscheduler(id, policy, &libc::sched_param { sched_priority: 0 }) };
-    }
-
-    let size = size_of::<libc::cpu_set_t>();
-    // SAFETY: all zeros is a valid set; the set is alive during the calls.
-    unsafe {
-        let (mut all, mut one): (libc::cpu_set_t, libc::cpu_set_t) = std::mem::zeroed();
-        assert_eq!(libc::sched_getaffinity(0, size, &mut all), 0);
-        let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| libc::CPU_ISSET(*cpu, &all));
-        libc::CPU_SET(first.unwrap(), &mut one);
-        for id in [0, id] {
-            libc::sched_setaffinity(id, size, &one);
-        }
-    }
-    set_policy(id, libc::SCHED_IDLE);
-    HeldBack(id)
-}
-
-#[test]
-fn a_wake_that_comes_behind_many_events_does_not_stay_in_the_driver() {
-    // A poll of the driver takes fewer.
-    const EVENTS: usize = 100;
-    const WATCHDOG: Duration = Duration::from_secs(20);
-
-    let runtime = builder(2).build().unwrap();
-    // SAFETY: it has no conditions.
-    let threads = on_all_at_once(&runtime, || (worker_index().unwrap(), unsafe { libc::gettid() }));
-    let (release, held) = mpsc::channel::<()>();
-    let held = Arc::new(Mutex::new(held));
-    let (begun, is_begun) = mpsc::channel();
-    let mut senders = Vec::new();
-    for _ in 0..EVENTS {
-        let (sender, mut receiver) = {
-            let _entered = runtime.enter();
-            redd::net::unix::pipe::pipe().unwrap()
-        };
-        senders.push(File::from(sender.into_blocking_fd().unwrap()));
-        let (held, begun) = (Arc::clone(&held), begun.clone());
-        runtime.spawn(async move {
-            receiver.read_u8().await.unwrap();
-            begun.send(()).unwrap();
-            // Blocks the worker.
-            held.lock().unwrap().recv().unwrap_err();
-        });
-    }
-    // One worker is busy, and the other one sleeps in the driver.
-    let (release_busy, hold) = mpsc::channel::<()>();
-    let (tell, told) = mpsc::channel();
-    runtime.spawn(async move {
-        tell.send(worker_index().unwrap()).unwrap();
-        hold.recv().unwrap_err();
-    });
-    let busy = told.recv().unwrap();
-    std::thread::sleep(Duration::from_millis(50));
-
-    let (done, is_done) = mpsc::channel();
-    let spawn = |runtime: &Runtime| {
-        let done = done.clone();
-        runtime.spawn(async move { done.send(()).unwrap() });
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let held_back = hold_back(threads.iter().find(|(worker, _)| *worker != busy).unwrap().1);
-            senders.iter_mut().for_each(|sender| sender.write_all(b"x").unwrap());
-            // The wake for this task comes behind the events. The busy worker takes the task, and then leaves the driver to the other.
-            spawn(&runtime);
-            let parks = runtime.metrics().worker_park_count(busy);
-            drop(release_busy);
-            let since = Instant::now();
-            while runtime.metrics().worker_park_count(busy) == parks && since.elapsed() < WATCHDOG {
-                std::hint::spin_loop();
-            }
-            drop(held_back);
-        });
-    });
-    is_begun.recv_timeout(WATCHDOG).expect("the events arrive");
-    is_done.recv_timeout(WATCHDOG).expect("the first task runs");
-    spawn(&runtime);
-    let is_woken = is_done.recv_timeout(WATCHDOG);
-    drop(release);
-    is_woken.expect("the worker that sleeps is woken for the second task");
 }
