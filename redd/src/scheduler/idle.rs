@@ -136,9 +136,9 @@ impl Idle {
     /// Whether a wake-up is in flight, for a worker that has released the driver lease and may have left the token in the driver.
     #[cold]
     pub(crate) fn has_token_after_lease(&self) -> bool {
-        // Fence `release-vs-park` (release side; the other is in `idle::fence_before_recheck`): another worker may enter park and find
-        // the lease taken. Either it sees that the lease is free, or this load sees the token, which no worker in the driver will take.
-        fence(Ordering::SeqCst);
+        // `submit-vs-park`, with the lease in the place of a task. Another worker may enter park and find the lease taken. Either it
+        // sees that the lease is free, or this load sees the token, which no worker in the driver will take.
+        fence_after_publish();
         self.load().has_token
     }
 
