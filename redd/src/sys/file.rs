@@ -137,7 +137,7 @@ pub(crate) fn can_be_sealed(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Drops what the page cache has of this file and what is on the disk, too.
-#[cfg(test)]
+#[cfg(all(test, not(any(miri, loom, shuttle))))]
 pub(crate) fn drop_cached(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers are passed; the kernel checks the descriptor.
     match unsafe { libc::posix_fadvise(fd.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
