@@ -27,6 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use super::direct::Direct;
 use super::mounts::{self, Storage, learn, storage_of};
 use super::operations::Handle;
 use crate::blocking::{self, run};
@@ -125,7 +126,7 @@ pub(super) struct Opened {
     pub(super) file: StdFile,
     /// In bytes, after it was opened.
     pub(super) len: u64,
-    pub(super) storage: Storage,
+    pub(super) direct: Direct,
 }
 
 /// As [`std::fs::File::open`], but `O_NONBLOCK` is set, which has no effect on reads of a regular file.
@@ -138,7 +139,7 @@ pub(super) fn open(path: &Path, flags: libc::c_int) -> Now<Handle> {
     with_found(path, flags & libc::O_NOFOLLOW == 0, |path, found| {
         let opened = open_found(path, found, flags)?;
         set_status_flags(opened.file.as_fd(), flags).map_err(|_| Later::NOTHING)?;
-        Ok(Handle::opened_now(opened.file, opened.storage == Storage::Memory))
+        Ok(Handle::opened_now(opened.file, opened.direct))
     })
 }
 
@@ -180,7 +181,8 @@ fn open_found(path: &CStr, found: FoundFile, flags: libc::c_int) -> Result<Opene
     let status = calls::status(fd.as_fd()).ok_or(Later::NOTHING)?;
     match mounts::storage(&status) {
         Some(storage @ (Storage::Disk | Storage::Memory)) if status.is_regular() => {
-            Ok(Opened { file: fd.into(), len: status.len(), storage })
+            let direct = Direct::regular(storage == Storage::Memory);
+            Ok(Opened { file: fd.into(), len: status.len(), direct })
         }
         _ => Err(Later::NOTHING),
     }

@@ -1,6 +1,6 @@
 //! What may be done with an open file at once, on the worker, because it needs no disk.
 //!
-//! Called by `operations`. What it finds out about a file is remembered with the file.
+//! Called by `operations` and `whole`. What it finds out about a file is remembered with the file.
 //!
 //! - A read is direct if the kernel offers reads that do not wait, and has the bytes in the page cache.
 //! - On a file system without a disk, such as tmpfs, an ordinary read is direct.

@@ -244,8 +244,8 @@ impl Handle {
     }
 
     /// A regular file that was opened without a thread, and not with `O_DIRECT`.
-    pub(super) fn opened_now(std: StdFile, is_in_memory: bool) -> Self {
-        Self { std, simulated: None, direct: Direct::regular(is_in_memory) }
+    pub(super) fn opened_now(std: StdFile, direct: Direct) -> Self {
+        Self { std, simulated: None, direct }
     }
 
     /// Gives the file back to the program.

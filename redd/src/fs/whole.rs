@@ -1,6 +1,9 @@
 //! Reading a whole file: on the worker, as long as the kernel has it in its caches, and the rest on the blocking pool.
 //!
-//! Called by `functions`.
+//! Called by `functions`. Whether a read needs no disk, `direct` decides.
+//!
+//! As with std, the end is where a read returns 0. The length at opening is only the size of the first allocation: another
+//! process may append to the file meanwhile.
 //!
 //! # Invariants
 //! - `read-once`: the file's position is the length of `bytes`. So the pool goes on where the worker has stopped.
@@ -9,15 +12,14 @@
 
 use std::fs::File as StdFile;
 use std::io::{self, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::cached::{self, Now, Opened, at_once, turn};
-use super::mounts::Storage;
+use super::direct::Direct;
 use crate::blocking::run;
 use crate::io::background::BYTES_PER_UNIT;
-use crate::sys;
-use crate::sys::file::ReadNow;
 use crate::task::coop::spend;
 
 /// A larger file goes to the pool, whose trip is short against the time that it takes to read it.
@@ -25,6 +27,9 @@ const WHOLE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Most bytes read in one system call on the worker.
 const PIECE_BYTES: usize = 256 * 1024;
+
+/// Bytes on the stack that a read at the expected end writes to. Usually it reads nothing, and the vector need not grow.
+const PROBE_BYTES: usize = 32;
 
 /// Reads a file to its end, and returns what `f` makes of the bytes. The pool runs `later` if the file cannot be opened at once.
 pub(super) async fn read<R: Send + 'static>(
@@ -47,7 +52,7 @@ struct Whole {
     bytes: Vec<u8>,
     /// The file's length when it was opened.
     len: usize,
-    storage: Storage,
+    direct: Direct,
 }
 
 /// How the worker goes on.
@@ -66,9 +71,9 @@ fn open(path: &Path) -> Now<Whole> {
         Ok(opened) => opened,
         Err(error) => return Ok(Err(error)),
     };
-    let Opened { file, len, storage } = opened;
+    let Opened { file, len, direct } = opened;
     let len = usize::try_from(len).unwrap_or(usize::MAX);
-    Ok(Ok(Whole { file, bytes: Vec::new(), len, storage }))
+    Ok(Ok(Whole { file, bytes: Vec::new(), len, direct }))
 }
 
 impl Whole {
@@ -83,7 +88,7 @@ impl Whole {
         self.bytes.try_reserve_exact(self.len)?;
         loop {
             turn().await;
-            match self.read_piece() {
+            match self.read_piece()? {
                 Progress::More => {}
                 Progress::End => return f(self.bytes),
                 Progress::Wait => return run(move || f(self.finish()?)).await,
@@ -91,35 +96,38 @@ impl Whole {
         }
     }
 
-    /// Reads what is in memory, into the room for it.
-    fn read_piece(&mut self) -> Progress {
+    /// Reads what is in memory, into the room for it, or beyond it if there is none.
+    fn read_piece(&mut self) -> io::Result<Progress> {
         let before = self.bytes.len();
-        let left = self.len - before;
-        if left == 0 {
-            return Progress::End;
-        }
-        let room = &mut self.bytes.spare_capacity_mut()[..left.min(PIECE_BYTES)];
-        let read = match self.storage {
-            Storage::Memory => sys::read_uninit(self.file.as_fd(), room).map(ReadNow::Read),
-            Storage::Disk | Storage::Other => sys::file::read_now(self.file.as_fd(), room),
+        let mut probe = [MaybeUninit::uninit(); PROBE_BYTES];
+        let room = self.bytes.spare_capacity_mut();
+        let (is_probe, room) = match room.len().min(PIECE_BYTES) {
+            0 => (true, &mut probe[..]),
+            len => (false, &mut room[..len]),
         };
         // The pool reports an error: it reads at the same place.
-        let Ok(ReadNow::Read(len)) = read else { return Progress::Wait };
-        spend(len / BYTES_PER_UNIT);
-        // SAFETY: the system has written so many bytes to the room behind the others.
-        unsafe { self.bytes.set_len(before + len) };
-        match len {
-            // The file has become shorter.
-            0 => Progress::End,
-            _ if len == left => Progress::End,
-            _ => Progress::More,
+        let Some(Ok(len)) = self.direct.read(self.file.as_fd(), room) else { return Ok(Progress::Wait) };
+        if len == 0 {
+            return Ok(Progress::End);
         }
+        // A file that grows all the time must let others run, too.
+        spend(len / BYTES_PER_UNIT + usize::from(before >= self.len));
+        if is_probe {
+            // SAFETY: the system has written so many bytes to the probe.
+            let read = unsafe { probe[..len].assume_init_ref() };
+            self.bytes.try_reserve(len)?;
+            self.bytes.extend_from_slice(read);
+        } else {
+            // SAFETY: the system has written so many bytes to the room behind the others.
+            unsafe { self.bytes.set_len(before + len) };
+        }
+        Ok(if self.bytes.len() > WHOLE_BYTES_MAX { Progress::Wait } else { Progress::More })
     }
 
     /// Reads the rest, as std does. Called on the pool.
     fn finish(mut self) -> io::Result<Vec<u8>> {
         // As std: one allocation, and an error if there is no memory for it.
-        self.bytes.try_reserve_exact(self.len - self.bytes.len())?;
+        self.bytes.try_reserve_exact(self.len.saturating_sub(self.bytes.len()))?;
         self.file.read_to_end(&mut self.bytes)?; // `read-once`
         Ok(self.bytes)
     }
@@ -151,21 +159,29 @@ mod tests {
         file
     }
 
-    fn whole(file: &StdFile, storage: Storage) -> Whole {
+    fn whole(file: &StdFile, is_in_memory: bool) -> Whole {
         let (file, len) = (file.try_clone().expect("descriptors left"), file.metadata().expect("is open").len());
-        Whole { file, bytes: Vec::with_capacity(len as usize), len: len as usize, storage }
+        Whole { file, bytes: Vec::new(), len: len as usize, direct: Direct::regular(is_in_memory) }
+    }
+
+    /// Has read its first piece.
+    fn started(file: &StdFile, is_in_memory: bool) -> Whole {
+        let mut whole = whole(file, is_in_memory);
+        whole.bytes.reserve_exact(whole.len);
+        let _first = whole.read_piece().expect("it can be read");
+        whole
     }
 
     #[test]
     fn the_pool_goes_on_where_the_worker_has_stopped() {
         let contents = contents();
-        for (storage, call) in [(Storage::Disk, Call::ReadNow), (Storage::Memory, Call::Read)] {
-            for stop in 0..3 {
+        for (is_in_memory, call) in [(false, Call::ReadNow), (true, Call::Read)] {
+            for stop in 0..4 {
                 for errno in [libc::EAGAIN, libc::EOPNOTSUPP, libc::ENOMEM, libc::EIO] {
                     let (runtime, file) = (runtime(), file(&contents));
                     faults::plan(call, stop, errno);
-                    let read = runtime.block_on(whole(&file, storage).read(Ok)).expect("the pool can read it");
-                    assert!(read == contents, "{storage:?} {stop} {errno}");
+                    let read = runtime.block_on(whole(&file, is_in_memory).read(Ok)).expect("the pool can read it");
+                    assert!(read == contents, "{is_in_memory} {stop} {errno}");
                     assert!(has_thread(&runtime));
                 }
             }
@@ -173,21 +189,57 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_gets_shorter_ends_there_and_one_that_grows_ends_at_its_first_length() {
+    fn the_end_is_where_a_read_returns_nothing_whatever_the_length_was_at_first() {
         let contents = contents();
-        for storage in [Storage::Disk, Storage::Memory] {
-            let file = file(&contents);
-            let mut shorter = whole(&file, storage);
-            let _first = shorter.read_piece();
-            file.set_len(PIECE_BYTES as u64 + 10).expect("room for less");
-            let read = runtime().block_on(shorter.read(Ok)).expect("it can be read");
-            assert!(read == contents[..PIECE_BYTES + 10]);
-            (&file).rewind().expect("a file has a position");
-            let mut longer = whole(&file, storage);
-            let _first = longer.read_piece();
-            file.set_len(contents.len() as u64).expect("room for more");
-            let read = runtime().block_on(longer.read(Ok)).expect("it can be read");
-            assert!(read.len() >= PIECE_BYTES + 10 && read[..PIECE_BYTES + 10] == contents[..PIECE_BYTES + 10]);
+        let lens = [0, 1, 31, 32, 33, 100, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 10, 3 * PIECE_BYTES];
+        for is_in_memory in [false, true] {
+            for before in lens {
+                for after in lens {
+                    // A file that becomes shorter than what was read is not tested here.
+                    if after < before.min(PIECE_BYTES) {
+                        continue;
+                    }
+                    let (runtime, file) = (runtime(), file(&contents[..before]));
+                    let started = started(&file, is_in_memory);
+                    file.set_len(after as u64).expect("room for it");
+                    if let Some(added) = contents[..after].get(before..) {
+                        std::os::unix::fs::FileExt::write_all_at(&file, added, before as u64).expect("room for it");
+                    }
+                    let read = runtime.block_on(started.read(Ok)).expect("it can be read");
+                    assert!(read == contents[..after], "{is_in_memory} {before} {after}: {}", read.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_grows_beyond_the_limit_is_read_to_its_end_by_the_pool() {
+        let contents = vec![7; WHOLE_BYTES_MAX + 100];
+        for is_in_memory in [false, true] {
+            let (runtime, mut file) = (runtime(), file(&contents[..10]));
+            let started = started(&file, is_in_memory);
+            file.write_all(&contents[10..]).expect("room for it");
+            file.seek(io::SeekFrom::Start(10)).expect("a file has a position");
+            let read = runtime.block_on(started.read(Ok)).expect("it can be read");
+            assert!(read == contents && has_thread(&runtime));
+        }
+    }
+
+    #[test]
+    fn a_file_that_grows_all_the_time_uses_the_budget() {
+        for is_in_memory in [false, true] {
+            let file = file(b"");
+            let mut whole = whole(&file, is_in_memory);
+            let mut pieces = 0;
+            let runtime = runtime();
+            runtime.block_on(async {
+                while crate::task::coop::has_budget_remaining() {
+                    std::os::unix::fs::FileExt::write_all_at(&file, b"a", pieces).expect("room for it");
+                    assert!(matches!(whole.read_piece(), Ok(Progress::More)));
+                    pieces += 1;
+                    assert!(pieces < 1000, "a piece uses no budget");
+                }
+            });
         }
     }
 
