@@ -37,7 +37,7 @@ impl Worker {
             // The lease holder takes the events.
             self.queue_share_of_injector(shared);
         } else {
-            self.refill(shared);
+            self.queue_ready(shared);
         }
         let now = real_now();
         self.clear_stalled(shared);
@@ -54,7 +54,7 @@ impl Worker {
     }
 
     /// Queues what is ready elsewhere, without sleeping: first tasks of the injector, then those that events wake.
-    pub(super) fn refill(&mut self, shared: &Shared) {
+    pub(super) fn queue_ready(&mut self, shared: &Shared) {
         self.queue_share_of_injector(shared);
         if self.poll_driver(shared, Some(Duration::ZERO)) {
             // The token was meant for a parked worker.

@@ -30,7 +30,7 @@ impl Worker {
             return Some(runnable);
         }
         if self.local.is_stealable() && shared.parts.driver.may_have_more() {
-            if let Some(runnable) = self.refill_and_pop(shared) {
+            if let Some(runnable) = self.queue_ready_and_pop(shared) {
                 return Some(runnable);
             }
         }
@@ -44,8 +44,8 @@ impl Worker {
 
     /// The last poll of the driver has left events. To take them is cheaper than to steal, or to park.
     #[inline(never)]
-    fn refill_and_pop(&mut self, shared: &Shared) -> Option<Runnable> {
-        self.refill(shared);
+    fn queue_ready_and_pop(&mut self, shared: &Shared) -> Option<Runnable> {
+        self.queue_ready(shared);
         self.pop_own(shared)
     }
 
