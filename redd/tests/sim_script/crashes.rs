@@ -5,7 +5,7 @@ use crate::{
 };
 use redd::io::AsyncWriteExt;
 use redd::runtime::{Builder, Handle, Runtime};
-use redd::sim::{Control, FailureKind, Faults, HostOutcome, World};
+use redd::sim::{Control, FailureKind, Faults, HostOutcome, Report, World};
 use redd::sync::{Mutex, Notify, oneshot};
 use redd::task::{LocalSet, block_in_place, spawn_blocking, yield_now};
 use redd::time::{Duration, Instant, sleep};
@@ -110,6 +110,15 @@ fn a_crash_in_the_middle_of_an_instant_leaves_ready_tasks_of_a_local_set_unpolle
     }
 }
 
+/// A world in which this program's host crashes after 5 s, and another one ends after 9.
+#[track_caller]
+fn crashes_after_5_s(seed: u64, main: impl Fn() + Send + Sync + 'static) -> Report {
+    let world = World::new(seed).host("host", main).host("other", sleeps(secs(9)));
+    let report = world.at(secs(5), |w| w.crash("host")).run();
+    report.expect_ok();
+    report
+}
+
 #[test]
 fn closures_that_wait_end_with_their_host() {
     for runtime in FLAVORS {
@@ -141,12 +150,7 @@ fn closures_that_wait_end_with_their_host() {
                     drop((sender, guard));
                 });
             };
-            let report = World::new(seed)
-                .host("host", main)
-                .host("other", sleeps(secs(9)))
-                .at(secs(5), |w| w.crash("host"))
-                .run();
-            report.expect_ok();
+            let report = crashes_after_5_s(seed, main);
             assert_eq!((ended.load(Ordering::Relaxed), report.elapsed()), (3, secs(9)), "seed {seed}");
             assert_eq!(report.left_threads(), <[&str; 0]>::default());
         }
@@ -168,9 +172,7 @@ fn a_crash_in_block_in_place_unwinds_the_task_in_silence() {
                 pending::<()>().await;
             });
         };
-        let report =
-            World::new(seed).host("host", main).host("other", sleeps(secs(9))).at(secs(5), |w| w.crash("host")).run();
-        report.expect_ok();
+        drop(crashes_after_5_s(seed, main));
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
     }
 }
@@ -386,12 +388,7 @@ fn a_runtime_that_the_program_keeps_ends_with_its_host() {
                 drop(runtime.spawn_blocking(|| Handle::current().block_on(pending::<()>())));
                 runtime.block_on(pending::<()>());
             };
-            let report = World::new(seed)
-                .host("host", main)
-                .host("other", sleeps(secs(9)))
-                .at(secs(5), |w| w.crash("host"))
-                .run();
-            report.expect_ok();
+            let report = crashes_after_5_s(seed, main);
             assert_eq!(dropped.load(Ordering::Relaxed), drops, "seed {seed}");
             assert_eq!(report.left_threads(), <[&str; 0]>::default(), "seed {seed}");
         }
@@ -464,9 +461,7 @@ fn a_crash_ends_a_shutdown_that_waits_for_a_closure() {
             inside.fetch_add(1, Ordering::Relaxed);
             drop(sender);
         };
-        let report =
-            World::new(seed).host("host", main).host("other", sleeps(secs(3))).at(secs(1), |w| w.crash("host")).run();
-        report.expect_ok();
+        let report = crashes_after_5_s(seed, main);
         assert_eq!((ended.load(Ordering::Relaxed), report.left_threads().len()), (1, 0), "{seed}");
     }
 }
@@ -565,9 +560,7 @@ fn closures_that_wait_for_a_thread_do_not_run_after_a_crash() {
                 pending::<()>().await;
             });
         };
-        let report =
-            World::new(seed).host("host", main).host("other", sleeps(secs(3))).at(secs(1), |w| w.crash("host")).run();
-        report.expect_ok();
+        let report = crashes_after_5_s(seed, main);
         assert_eq!((ran.load(Ordering::Relaxed), report.left_threads().len()), (0, 0), "{seed}");
     }
 }
