@@ -21,11 +21,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 pub fn main() {
-    let Some(asked) = protocol::asked() else {
-        eprintln!("usage: apps-… PROGRAM WORKERS timed|counts [ARGUMENT]");
-        std::process::exit(2);
-    };
-    let argument = std::env::args().last().unwrap_or_default();
+    let asked = protocol::asked("apps-… PROGRAM WORKERS [timed|counts [ARGUMENT]]");
+    let argument = asked.argument;
     let runtime = workers(asked.workers);
     match asked.kind.as_str() {
         "files" => serve(&runtime, |listener| files::serve(listener, argument)),
@@ -34,10 +31,7 @@ pub fn main() {
         "chat" => serve(&runtime, chat::serve),
         "grpc" => serve(&runtime, greeter::serve),
         "queue" => queue::run(&runtime),
-        program => {
-            eprintln!("no program is called `{program}`");
-            std::process::exit(2);
-        }
+        program => protocol::refuse(&format!("no program is called `{program}`")),
     }
 }
 

@@ -14,10 +14,7 @@ mod protocol;
 use rt::runtime::Builder;
 
 pub fn main() {
-    let Some(asked) = protocol::asked() else {
-        eprintln!("usage: serve-… KIND WORKERS [counts]");
-        std::process::exit(2);
-    };
+    let asked = protocol::asked("serve-… KIND WORKERS [timed|counts]");
     let runtime = Builder::new_multi_thread()
         .worker_threads(asked.workers)
         .enable_all()
@@ -33,10 +30,7 @@ pub fn main() {
             "http_axum" => http::axum().await,
             #[cfg(not(feature = "smol"))]
             "mixed" => http::mixed().await,
-            kind => {
-                eprintln!("no server is called `{kind}`");
-                std::process::exit(2);
-            }
+            kind => protocol::refuse(&format!("no server is called `{kind}`")),
         }
     });
     let port = runtime.block_on(started).expect("does not panic");

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::cargo;
 use crate::exchanges::{Exchange, Exchanges};
 use crate::load::{self, Outcome, Pace};
 use crate::measure::{Measure, Runtime};
-use crate::servers::{LONGER, Server, WORKERS};
+use crate::process::Server;
+use crate::servers::{LONGER, WORKERS};
 
 #[derive(Clone, Copy)]
 pub struct AppRow {
@@ -69,12 +71,7 @@ pub fn build(workspace: &Path, target: &Path) -> Result<(), String> {
     let mut locked = Vec::new();
     for runtime in RUNTIMES {
         let package = workspace.join(format!("apps-{}", runtime.suffix()));
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).current_dir(&package);
-        let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
-        if !status.success() {
-            return Err(format!("{} does not build; see above", package.display()));
-        }
+        cargo::build(&package, target, &[])?;
         let lock = package.join("Cargo.lock");
         locked.push(std::fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?);
     }
@@ -113,11 +110,9 @@ fn versions(lock: &str) -> BTreeMap<&str, BTreeSet<&str>> {
 }
 
 impl AppRow {
-    /// Half of the rate of Tokio's program at full load, in requests per second.
-    pub fn half_rate(&self, folder: &Path, length: Duration) -> Result<f64, String> {
-        let full = AppRow { half_load: false, ..*self };
-        let measure = full.run(folder, Runtime::Tokio, length, 0.0, false)?;
-        Ok(measure.values["requests_per_s"] / 2.0)
+    /// The row at full load, if this is one at half load.
+    pub fn at_full_load(&self) -> Option<AppRow> {
+        self.half_load.then_some(AppRow { half_load: false, ..*self })
     }
 
     /// One run. `rate` is for half load.
@@ -139,7 +134,7 @@ impl AppRow {
             }
             Program::Queue => queue(folder, runtime, length * LONGER, counts),
         };
-        measure.map_err(|error| format!("{} on {}: {error}", self.name, runtime.name()))
+        measure.map(with_switches).map_err(|error| format!("{} on {}: {error}", self.name, runtime.name()))
     }
 }
 
@@ -193,12 +188,7 @@ fn proxy(folder: &Path, runtime: Runtime, pace: Pace, length: Duration, counts: 
 fn exchange(server: &mut Server, exchanges: Vec<Exchange>, pace: Pace, length: Duration) -> Result<Measure, String> {
     let mut load =
         Exchanges::connect(server.port, CONNECTIONS, exchanges).map_err(|error| format!("connect: {error}"))?;
-    let mut run = |length| load::run(&mut load, pace, length).map_err(|error| error.to_string());
-    run(length / 4)?;
-    server.costs()?;
-    let outcome = run(length)?;
-    let measure = server.costs()?;
-    measured(server, measure, &outcome)
+    server.under_load(length, |length| load::run(&mut load, pace, length).map_err(|error| error.to_string()))
 }
 
 /// Requests from a process of `apps-load`, which is on Tokio, whatever the program runs on.
@@ -218,15 +208,10 @@ fn client(
         Pace::Closed => 0.0,
         Pace::PerSecond(rate) => rate,
     };
-    let mut run = |length: Duration| {
+    server.under_load(length, |length| {
         let latencies = client.ask(&format!("{} {rate}", length.as_millis()))?;
         serde_json::from_str::<Vec<f64>>(&latencies).map(outcome).map_err(|error| error.to_string())
-    };
-    run(length / 4)?;
-    server.costs()?;
-    let outcome = run(length)?;
-    let measure = server.costs()?;
-    measured(&mut server, measure, &outcome)
+    })
 }
 
 fn queue(folder: &Path, runtime: Runtime, length: Duration, counts: bool) -> Result<Measure, String> {
@@ -239,7 +224,7 @@ fn queue(folder: &Path, runtime: Runtime, length: Duration, counts: bool) -> Res
     server.ask(&(length / 4).as_millis().to_string())?;
     let line = server.ask(&length.as_millis().to_string())?;
     let worked: Worked = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-    measured(&mut server, worked.costs, &outcome(worked.latencies))
+    server.served_at(worked.costs, &outcome(worked.latencies))
 }
 
 fn outcome(mut latencies: Vec<f64>) -> Outcome {
@@ -247,12 +232,10 @@ fn outcome(mut latencies: Vec<f64>) -> Outcome {
     Outcome { requests: latencies.len() as u64, latencies, lateness: Vec::new() }
 }
 
-/// What the server has used, and how it served.
-fn measured(server: &mut Server, measure: Measure, outcome: &Outcome) -> Result<Measure, String> {
-    let mut measure = server.served_at(measure, outcome)?;
-    let switches = (measure.voluntary + measure.involuntary) as f64 / outcome.requests as f64;
+fn with_switches(mut measure: Measure) -> Measure {
+    let switches = (measure.voluntary + measure.involuntary) as f64 / measure.operations as f64;
     measure.values.insert("switches_per_request".to_owned(), switches);
-    Ok(measure)
+    measure
 }
 
 /// Bytes that are the same in each run, and different for each number.

@@ -11,6 +11,7 @@
 
 mod apps;
 mod blockers;
+mod cargo;
 mod constants;
 mod exchanges;
 mod load;
@@ -18,6 +19,7 @@ mod machine;
 mod measure;
 mod page;
 mod plot;
+mod process;
 mod servers;
 mod summary;
 mod targets;
@@ -32,7 +34,7 @@ use load::{Load, Pace, Protocol};
 use machine::Machine;
 use measure::{Measure, Row, Runtime};
 use page::{Group, Results};
-use servers::{Generator, ServerRow};
+use servers::ServerRow;
 
 const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] [ROW…]   (a row's name may end in `*`)
        bench page [FOLDER]
@@ -242,14 +244,23 @@ impl Work {
         }
     }
 
+    /// The row at full load, if this is one at half load.
+    fn at_full_load(&self) -> Option<Work> {
+        match self {
+            Work::Inside { .. } => None,
+            Work::Server(row) => row.at_full_load().map(Work::Server),
+            Work::App(row) => row.at_full_load().map(Work::App),
+        }
+    }
+
     fn measure(&self, folder: &Path, options: &Options) -> Result<Row, String> {
         if self.name() == "spike" {
             return self.measure_at_once(folder);
         }
-        let rate = match self {
-            Work::Server(row) if row.generator == Generator::HalfLoad => row.half_load(folder, options.load * 2)?,
-            Work::App(row) if row.half_load => row.half_rate(folder, options.load)?,
-            Work::Server(_) | Work::App(_) | Work::Inside { .. } => 0.0,
+        let rate = match self.at_full_load() {
+            // Half of what Tokio reaches.
+            Some(full) => full.run_again(folder, Runtime::Tokio, options, 0.0, false)?.values["requests_per_s"] / 2.0,
+            None => 0.0,
         };
         let mut row = Row::new(self.name());
         for round in 0..options.rounds {
@@ -362,15 +373,7 @@ fn build(options: &Options) -> Result<PathBuf, String> {
         ),
         (workspace.join("serve-redd"), &["serve-redd"][..]),
     ] {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
-        for package in packages {
-            command.args(["-p", package]);
-        }
-        let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
-        if !status.success() {
-            return Err("the workloads do not build; see above".into());
-        }
+        cargo::build(&place, target, packages)?;
     }
     Ok(folder.to_path_buf())
 }

@@ -1,12 +1,12 @@
 //! Rows whose server runs in its own process, under load from this one. Only the costs of the server are counted.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::load::{self, Load, Outcome, Pace, Protocol};
 use crate::measure::{Measure, Runtime};
+use crate::process::Server;
 
 /// The load generator.
 #[derive(Clone, Copy, PartialEq)]
@@ -85,14 +85,9 @@ pub fn has_wrk() -> bool {
 }
 
 impl ServerRow {
-    /// Half of the rate of Tokio's server at full load, in requests per second.
-    pub fn half_load(&self, folder: &Path, length: Duration) -> Result<f64, String> {
-        let mut server = Server::start(folder, self.kind, Runtime::Tokio, false)?;
-        let mut load = self.connect(&server)?;
-        self.drive(&mut load, Pace::Closed, length / 4)?;
-        let outcome = self.drive(&mut load, Pace::Closed, length)?;
-        server.stop();
-        Ok(outcome.requests as f64 / length.as_secs_f64() / 2.0)
+    /// The row at full load, if this is one at half load.
+    pub fn at_full_load(&self) -> Option<ServerRow> {
+        (self.generator == Generator::HalfLoad).then_some(ServerRow { generator: Generator::Closed, ..*self })
     }
 
     /// One run. `rate` is for [`Generator::HalfLoad`].
@@ -121,11 +116,9 @@ impl ServerRow {
     }
 
     fn run_ours(&self, server: &mut Server, pace: Pace, length: Duration) -> Result<Measure, String> {
-        let mut load = self.connect(server)?;
-        self.drive(&mut load, pace, length / 4)?;
-        server.costs()?;
-        let outcome = self.drive(&mut load, pace, length)?;
-        server.served(&outcome)
+        let mut load =
+            Load::connect(self.protocol, server.port, self.connections).map_err(|error| format!("connect: {error}"))?;
+        server.under_load(length, |length| load::run(&mut load, pace, length).map_err(|error| error.to_string()))
     }
 
     fn run_wrk(&self, server: &mut Server) -> Result<Measure, String> {
@@ -142,22 +135,6 @@ impl ServerRow {
             .ok_or_else(|| format!("wrk does not say how many requests: {text}"))?;
         Ok(measure)
     }
-
-    fn connect(&self, server: &Server) -> Result<Load, String> {
-        Load::connect(self.protocol, server.port, self.connections).map_err(|error| format!("connect: {error}"))
-    }
-
-    fn drive(&self, load: &mut Load, pace: Pace, length: Duration) -> Result<Outcome, String> {
-        load::run(load, pace, length).map_err(|error| format!("{}: {error}", self.name))
-    }
-}
-
-/// A server's process. It ends when this value is dropped.
-pub struct Server {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    pub port: u16,
 }
 
 impl Server {
@@ -172,37 +149,23 @@ impl Server {
         Server::spawn(command)
     }
 
-    /// Starts a server that prints its port first.
-    pub fn spawn(mut command: Command) -> Result<Server, String> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().ok_or("a pipe was asked for")?);
-        let mut server = Server { child, input, output, port: 0 };
-        let line = server.line()?;
-        server.port = line.trim().parse().map_err(|_| format!("not a port: {line}"))?;
-        Ok(server)
-    }
-
     /// The resources that the server used since the previous call.
     pub fn costs(&mut self) -> Result<Measure, String> {
         let line = self.ask("")?;
         serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
     }
 
-    /// Writes a line, and returns the line that comes back.
-    pub fn ask(&mut self, text: &str) -> Result<String, String> {
-        let input = self.input.as_mut().ok_or("the server was stopped")?;
-        input
-            .write_all(format!("{text}\n").as_bytes())
-            .map_err(|error| format!("the server does not listen: {error}"))?;
-        self.line()
-    }
-
-    /// What the server has used since the previous [`Server::costs`], and how it served these requests meanwhile.
-    pub fn served(&mut self, outcome: &Outcome) -> Result<Measure, String> {
+    /// What the server uses, and how it serves, while `run` sends requests for this long. A shorter run comes first.
+    pub fn under_load(
+        &mut self,
+        length: Duration,
+        mut run: impl FnMut(Duration) -> Result<Outcome, String>,
+    ) -> Result<Measure, String> {
+        run(length / 4)?;
+        self.costs()?;
+        let outcome = run(length)?;
         let measure = self.costs()?;
-        self.served_at(measure, outcome)
+        self.served_at(measure, &outcome)
     }
 
     /// Adds to the costs of these requests how the server served them.
@@ -221,45 +184,5 @@ impl Server {
         let values = outcome.values().into_iter().chain(process);
         measure.values.extend(values.map(|(name, value)| (name.to_owned(), value)));
         Ok(measure)
-    }
-
-    /// Reads the kernel's status of the process; the result finds a number in it by name.
-    pub fn status(&self) -> Result<impl Fn(&str) -> Result<f64, String>, String> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-        Ok(move |name: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
-            value.ok_or_else(|| format!("{path} has no {name}"))
-        })
-    }
-
-    fn line(&mut self) -> Result<String, String> {
-        let mut line = String::new();
-        match self.output.read_line(&mut line) {
-            Ok(1..) => Ok(line),
-            Ok(_) => Err("the server ended".into()),
-            Err(error) => Err(format!("the server does not speak: {error}")),
-        }
-    }
-
-    /// Ends the server by closing its input. Waits for the process that `start` started, and kills it if necessary.
-    fn stop(&mut self) {
-        if self.input.take().is_none() {
-            return;
-        }
-        for _ in 0..200 {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

@@ -13,18 +13,12 @@ mod http;
 mod protocol;
 
 fn main() {
-    let Some(asked) = protocol::asked() else {
-        eprintln!("usage: serve-epoll KIND WORKERS [counts]");
-        std::process::exit(2);
-    };
+    let asked = protocol::asked("serve-epoll KIND WORKERS [timed|counts]");
     let port = match asked.kind.as_str() {
         "tcp_echo" => tcp(echo, asked.workers),
         "http_hyper" => tcp(http::serve, asked.workers),
         "udp_echo" => udp(),
-        kind => {
-            eprintln!("no server is called `{kind}`");
-            std::process::exit(2);
-        }
+        kind => protocol::refuse(&format!("no server is called `{kind}`")),
     };
     protocol::answer(port);
 }

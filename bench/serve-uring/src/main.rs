@@ -18,10 +18,7 @@ mod ring;
 use ring::Setup;
 
 fn main() {
-    let Some(asked) = protocol::asked() else {
-        eprintln!("usage: serve-uring KIND WORKERS [counts]");
-        std::process::exit(2);
-    };
+    let asked = protocol::asked("serve-uring KIND WORKERS [timed|counts]");
     let workers = asked.workers;
     let port = match asked.kind.as_str() {
         "tcp_echo" => rings(workers, |pipe| ring::serve(pipe, Setup::Deferred, &mut echo::Echo::default())),
@@ -34,10 +31,7 @@ fn main() {
         }
         "tcp_echo_cores" => runtimes(workers, cores::Kind::Echo),
         "http_hyper_cores" => runtimes(workers, cores::Kind::Http),
-        kind => {
-            eprintln!("no server is called `{kind}`");
-            std::process::exit(2);
-        }
+        kind => protocol::refuse(&format!("no server is called `{kind}`")),
     };
     protocol::answer(port);
 }

@@ -4,16 +4,20 @@
 //! `http_hyper_512`. The rounds are interleaved, and the servers take turns at being first. `--built` starts the binaries as
 //! they are. `--also` adds a binary that lies beside this one, for example another build of `serve-redd`.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+#[path = "../../../compare/src/cargo.rs"]
+mod cargo;
 #[allow(dead_code, reason = "the other benchmarks use the rest")]
 #[path = "../../../compare/src/load.rs"]
 mod load;
+#[path = "../../../compare/src/process.rs"]
+mod process;
 
 use load::{Load, Pace, Protocol};
+use process::Server;
 
 /// A server: its label, binary, and what is appended to the kind.
 const SERVERS: [(&str, &str, &str); 6] = [
@@ -50,6 +54,7 @@ struct Run {
     resident_mib: f64,
 }
 
+#[derive(Debug, PartialEq)]
 struct Options {
     rounds: usize,
     half_load: bool,
@@ -58,19 +63,38 @@ struct Options {
     wanted: Vec<String>,
 }
 
-fn main() -> ExitCode {
-    let mut options = Options { rounds: 9, half_load: false, is_built: false, also: Vec::new(), wanted: Vec::new() };
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--rounds" => options.rounds = args.next().and_then(|text| text.parse().ok()).unwrap_or(9).max(1),
-            "--half-load" => options.half_load = true,
-            "--built" => options.is_built = true,
-            "--also" => options.also.extend(args.next()),
-            row => options.wanted.push(row.to_owned()),
+const USAGE: &str = "usage: compare-uring [--rounds N] [--half-load] [--built] [--also BINARY]… [ROW…]";
+
+impl Options {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options =
+            Options { rounds: 9, half_load: false, is_built: false, also: Vec::new(), wanted: Vec::new() };
+        while let Some(arg) = args.next() {
+            match arg.as_str() {
+                "--rounds" => {
+                    let rounds = args.next().and_then(|text| text.parse().ok()).filter(|rounds| *rounds > 0);
+                    options.rounds = rounds.ok_or_else(|| format!("`--rounds` needs a number above 0. {USAGE}"))?;
+                }
+                "--half-load" => options.half_load = true,
+                "--built" => options.is_built = true,
+                "--also" => {
+                    let binary = args.next().ok_or_else(|| format!("`--also` needs the name of a binary. {USAGE}"))?;
+                    options.also.push(binary);
+                }
+                option if option.starts_with('-') => return Err(format!("there is no option `{option}`. {USAGE}")),
+                row if ROWS.iter().any(|(name, ..)| *name == row) => options.wanted.push(row.to_owned()),
+                row => {
+                    let names = ROWS.map(|(name, ..)| name).join(", ");
+                    return Err(format!("no row is called `{row}`; there are {names}. {USAGE}"));
+                }
+            }
         }
+        Ok(options)
     }
-    match compare(&options) {
+}
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)).and_then(|options| compare(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -169,14 +193,17 @@ fn run(
     pace: Pace,
     counts: bool,
 ) -> Result<Run, String> {
-    let mut server = Server::start(binary, kind, counts)?;
+    let mut command = Command::new(binary);
+    command.args([kind, "2", if counts { "counts" } else { "timed" }]);
+    let mut server = Server::spawn(command)?;
     let mut load = Load::connect(protocol, server.port, connections).map_err(|error| error.to_string())?;
     // At half load the tail needs a longer run.
     let length = if matches!(pace, Pace::Closed) { LENGTH } else { LENGTH * 4 };
     load::run(&mut load, pace, length / 4).map_err(|error| error.to_string())?;
-    server.costs()?;
+    server.ask("")?;
     let outcome = load::run(&mut load, pace, length).map_err(|error| error.to_string())?;
-    let costs = server.costs()?;
+    let line = server.ask("")?;
+    let costs: serde_json::Value = serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))?;
     let requests = outcome.requests as f64;
     let number = |name: &str| costs[name].as_f64().unwrap_or(f64::NAN);
     let latency = |part: f64| outcome.latencies[((outcome.latencies.len() - 1) as f64 * part) as usize] / 1000.0;
@@ -188,7 +215,7 @@ fn run(
         p999_us: latency(0.999),
         switches: number("voluntary") / requests,
         system_calls: number("system_calls") / requests,
-        resident_mib: server.resident_mib(),
+        resident_mib: server.status()?("VmRSS:")? / 1024.0,
     })
 }
 
@@ -196,74 +223,34 @@ fn run(
 fn build(folder: &Path) -> Result<(), String> {
     let target = folder.parent().ok_or("the target folder is above")?;
     let bench = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    for (place, packages) in [
-        (bench.clone(), &["serve-tokio", "serve-epoll"][..]),
-        (bench.join("serve-redd"), &["serve-redd"][..]),
-        (bench.join("serve-uring"), &["serve-uring"][..]),
-    ] {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--release", "--quiet", "--target-dir"]).arg(target).current_dir(&place);
-        for package in packages {
-            command.args(["-p", package]);
-        }
-        let status = command.status().map_err(|error| format!("cargo could not be started: {error}"))?;
-        if !status.success() {
-            return Err("the servers do not build; see above".into());
-        }
-    }
-    Ok(())
+    cargo::build(&bench, target, &["serve-tokio", "serve-epoll"])?;
+    cargo::build(&bench.join("serve-redd"), target, &["serve-redd"])?;
+    cargo::build(&bench.join("serve-uring"), target, &["serve-uring"])
 }
 
-/// A server's process. It ends when its input is closed.
-struct Server {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    port: u16,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Server {
-    fn start(binary: &Path, kind: &str, counts: bool) -> Result<Server, String> {
-        let mut command = Command::new(binary);
-        command.args([kind, "2"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        if counts {
-            command.arg("counts");
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_mistyped_option_is_an_error_that_names_it() {
+        let options = parse("--rounds 3 --built --also old http_hyper_64").expect("it is right");
+        assert_eq!((options.rounds, options.is_built, options.half_load), (3, true, false));
+        assert_eq!((options.also, options.wanted), (vec!["old".to_owned()], vec!["http_hyper_64".to_owned()]));
+        for (line, named) in [
+            ("--halfload", "`--halfload`"),
+            ("--rounds", "`--rounds`"),
+            ("--rounds none", "`--rounds`"),
+            ("--rounds 0", "`--rounds`"),
+            ("--also", "`--also`"),
+            ("http_hyper", "`http_hyper`"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(named) && error.contains("usage"), "{error}");
         }
-        let mut child = command.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
-        let input = child.stdin.take();
-        let output = BufReader::new(child.stdout.take().ok_or("a pipe was asked for")?);
-        let mut server = Server { child, input, output, port: 0 };
-        let line = server.line()?;
-        server.port = line.trim().parse().map_err(|_| format!("not a port: {line}"))?;
-        Ok(server)
-    }
-
-    fn costs(&mut self) -> Result<serde_json::Value, String> {
-        let input = self.input.as_mut().ok_or("the server was stopped")?;
-        input.write_all(b"\n").map_err(|error| format!("the server does not listen: {error}"))?;
-        let line = self.line()?;
-        serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
-    }
-
-    fn line(&mut self) -> Result<String, String> {
-        let mut line = String::new();
-        match self.output.read_line(&mut line) {
-            Ok(1..) => Ok(line),
-            Ok(_) => Err("the server ended".into()),
-            Err(error) => Err(format!("the server does not speak: {error}")),
-        }
-    }
-
-    fn resident_mib(&self) -> f64 {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        let pages: f64 = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
-        pages * 4096.0 / f64::from(1 << 20)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.input = None;
-        drop(self.child.wait());
     }
 }

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,22 +21,12 @@ mod sends;
 mod writes;
 
 fn main() -> ExitCode {
-    let (mut rounds, mut words) = (9, Vec::new());
-    let mut args = std::env::args().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            "--rounds" => rounds = args.next().and_then(|text| text.parse().ok()).unwrap_or(9).max(1),
-            _ => words.push(arg),
-        }
-    }
-    let folder = words.get(1).map_or_else(std::env::temp_dir, PathBuf::from);
-    let path = folder.join(format!("files-uring-{}", std::process::id()));
-    let done = match words.first().map(String::as_str) {
-        Some("reads") => reads::measure(&path, rounds),
-        Some("sends") => sends::measure(&path, rounds),
-        Some("writes") => writes::measure(&path, rounds),
-        _ => Err(io::Error::other("usage: files-uring reads|sends|writes [FOLDER] [--rounds N]")),
+    let Some((measure, folder, rounds)) = parse(std::env::args().skip(1)) else {
+        eprintln!("usage: files-uring reads|sends|writes [FOLDER] [--rounds N]");
+        return ExitCode::FAILURE;
     };
+    let path = folder.join(format!("files-uring-{}", std::process::id()));
+    let done = measure(&path, rounds);
     // It is missing if it could not be created.
     drop(std::fs::remove_file(&path));
     match done {
@@ -46,6 +36,32 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+type Measure = fn(&Path, usize) -> io::Result<()>;
+
+/// What to measure, where, and in how many rounds. `None` if the command line says something else.
+fn parse(mut args: impl Iterator<Item = String>) -> Option<(Measure, PathBuf, usize)> {
+    let (mut rounds, mut words) = (9, Vec::new());
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--rounds" => rounds = args.next()?.parse().ok().filter(|rounds| *rounds > 0)?,
+            option if option.starts_with('-') => return None,
+            _ => words.push(arg),
+        }
+    }
+    let (measure, folder) = match words.as_slice() {
+        [measure] => (measure, std::env::temp_dir()),
+        [measure, folder] => (measure, PathBuf::from(folder)),
+        _ => return None,
+    };
+    let measure: Measure = match measure.as_str() {
+        "reads" => reads::measure,
+        "sends" => sends::measure,
+        "writes" => writes::measure,
+        _ => return None,
+    };
+    Some((measure, folder, rounds))
 }
 
 /// One way to do the work. It returns the longest time for which a thread of the program was in one call.
@@ -104,7 +120,7 @@ fn offsets(pages: u64) -> impl FnMut() -> u64 {
 }
 
 /// Writes the file, and waits until the disk has it.
-fn create(path: &std::path::Path, bytes: usize) -> io::Result<Arc<File>> {
+fn create(path: &Path, bytes: usize) -> io::Result<Arc<File>> {
     std::fs::write(path, vec![b'x'; bytes])?;
     let file = File::options().read(true).write(true).open(path)?;
     file.sync_all()?;
@@ -133,4 +149,19 @@ fn result(count: isize) -> io::Result<usize> {
 
 fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_command_line_is_not_understood() {
+        let parse = |line: &str| parse(line.split_whitespace().map(str::to_owned));
+        let (_, folder, rounds) = parse("sends folder --rounds 3").expect("it is right");
+        assert_eq!((folder, rounds), (PathBuf::from("folder"), 3));
+        for line in ["", "read", "reads a b", "reads --rounds", "reads --rounds x", "reads --round 3"] {
+            assert!(parse(line).is_none(), "{line}");
+        }
+    }
 }
