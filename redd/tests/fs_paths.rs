@@ -17,8 +17,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, mpsc};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::poll_once;
 use tempfile::TempDir;
@@ -86,6 +86,55 @@ fn local(has_disk: bool) -> Option<TempDir> {
 fn make_fifo(path: &Path) {
     // SAFETY: the path lives across the call.
     assert_eq!(unsafe { libc::mkfifo(c_path(path).as_ptr(), 0o600) }, 0);
+}
+
+/// A path that owns its file, as a temporary file does.
+struct OwnedPath(PathBuf, Arc<AtomicUsize>);
+
+impl AsRef<Path> for OwnedPath {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for OwnedPath {
+    fn drop(&mut self) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn the_path_lives_until_the_pool_is_done() {
+    type Operation = fn(OwnedPath) -> Pin<Box<dyn Future<Output = ()>>>;
+    // Nothing is opened at once in the file system of processes.
+    let operations: [(&str, Operation); 10] = [
+        ("metadata", |path| Box::pin(async { assert!(fs::metadata(path).await.unwrap().is_file()) })),
+        ("symlink_metadata", |path| Box::pin(async { assert!(fs::symlink_metadata(path).await.unwrap().is_file()) })),
+        ("try_exists", |path| Box::pin(async { assert!(fs::try_exists(path).await.unwrap()) })),
+        ("read", |path| Box::pin(async { drop(fs::read(path).await.unwrap()) })),
+        ("read_to_string", |path| Box::pin(async { drop(fs::read_to_string(path).await.unwrap()) })),
+        ("File::open", |path| Box::pin(async { drop(File::open(path).await.unwrap()) })),
+        ("OpenOptions::open", |path| {
+            Box::pin(async { drop(OpenOptions::new().read(true).open(path).await.unwrap()) })
+        }),
+        ("canonicalize", |path| Box::pin(async { drop(fs::canonicalize(path).await.unwrap()) })),
+        ("read_dir", |path| Box::pin(async { drop(fs::read_dir(path).await.unwrap_err()) })),
+        ("copy", |path| Box::pin(async { assert_ne!(fs::copy(path, "/dev/null").await.unwrap(), 0) })),
+    ];
+    let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    for (name, operation) in operations {
+        let (release, held) = mpsc::channel::<()>();
+        let _busy = runtime.spawn_blocking(move || drop(held.recv()));
+        let drops = Arc::new(AtomicUsize::new(0));
+        let mut operation = operation(OwnedPath("/proc/self/stat".into(), Arc::clone(&drops)));
+        runtime.block_on(async {
+            assert!(poll_once(operation.as_mut()).is_pending(), "{name}");
+            assert_eq!(drops.load(Ordering::SeqCst), 0, "{name}");
+            drop(release);
+            operation.await;
+        });
+        assert_eq!(drops.load(Ordering::SeqCst), 1, "{name}");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@
 //! # Invariants
 //! - `known-file-system`: nothing but a descriptor that is a mere place, and its type, is asked of a file system that is not
 //!   in the list of `mounts`. Such a one may be a program or a server that does not reply.
+//! - `path-kept`: the caller's argument is dropped when the operation is over, also if the pool does it. It may be the owner of a
+//!   temporary file, which its drop removes.
 //!
 //! # Why not otherwise
 //! Decision 0022 has the measurements, and the other ways to open a file that was looked at first.
@@ -54,10 +56,10 @@ impl Later {
     #[track_caller]
     pub(super) fn run<R: Send + 'static>(
         self,
-        path: impl AsRef<Path>,
+        path: &Path,
         f: impl FnOnce(&Path) -> io::Result<R> + Send + 'static,
     ) -> impl Future<Output = io::Result<R>> + Send {
-        let path = path.as_ref().to_owned();
+        let path = path.to_owned();
         run(move || {
             if let Some(fd) = self.unknown {
                 learn(fd.as_fd());
@@ -76,7 +78,8 @@ pub(super) async fn at_once_or_run<R: Send + 'static>(
     turn().await;
     match at_once(|| now(path.as_ref())) {
         Ok(result) => result,
-        Err(pool) => pool.run(path, later).await,
+        // `path-kept`: `path` is dropped at the end of this function.
+        Err(pool) => pool.run(path.as_ref(), later).await,
     }
 }
 

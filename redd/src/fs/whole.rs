@@ -20,6 +20,7 @@ use super::cached::{self, Now, Opened, at_once, turn};
 use super::direct::Direct;
 use crate::blocking::run;
 use crate::io::background::BYTES_PER_UNIT;
+use crate::io::read_buf::assume_init_ref;
 use crate::task::coop::spend;
 
 /// A larger file goes to the pool, whose trip is short against the time that it takes to read it.
@@ -40,7 +41,8 @@ pub(super) async fn read<R: Send + 'static>(
     turn().await;
     match at_once(|| open(path.as_ref())) {
         Ok(whole) => whole?.read(f).await,
-        Err(pool) => pool.run(path, later).await,
+        // `path-kept`
+        Err(pool) => pool.run(path.as_ref(), later).await,
     }
 }
 
@@ -114,7 +116,7 @@ impl Whole {
         spend(len / BYTES_PER_UNIT + usize::from(before >= self.len));
         if is_probe {
             // SAFETY: the system has written so many bytes to the probe.
-            let read = unsafe { probe[..len].assume_init_ref() };
+            let read = unsafe { assume_init_ref(&probe[..len]) };
             self.bytes.try_reserve(len)?;
             self.bytes.extend_from_slice(read);
         } else {
