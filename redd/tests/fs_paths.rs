@@ -124,7 +124,7 @@ fn the_path_lives_until_the_pool_is_done() {
     let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     for (name, operation) in operations {
         let (release, held) = mpsc::channel::<()>();
-        let _busy = runtime.spawn_blocking(move || drop(held.recv()));
+        let _busy = runtime.spawn_blocking(move || held.recv().unwrap_err());
         let drops = Arc::new(AtomicUsize::new(0));
         let mut operation = operation(OwnedPath("/proc/self/stat".into(), Arc::clone(&drops)));
         runtime.block_on(async {
