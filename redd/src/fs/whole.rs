@@ -13,7 +13,6 @@
 use std::fs::File as StdFile;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::cached::{self, Now, Opened, at_once, turn};
@@ -106,7 +105,7 @@ impl Whole {
             len => (false, &mut room[..len]),
         };
         // The pool reports an error: it reads at the same place.
-        let Some(Ok(len)) = self.direct.read(self.file.as_fd(), room) else { return Ok(Progress::Wait) };
+        let Some(Ok(len)) = self.direct.read(&self.file, room) else { return Ok(Progress::Wait) };
         if len == 0 {
             return Ok(Progress::End);
         }
