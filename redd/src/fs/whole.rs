@@ -112,14 +112,11 @@ impl Whole {
         // A file that grows all the time must let others run, too.
         spend(len / BYTES_PER_UNIT + usize::from(before >= self.len));
         if is_probe {
-            // SAFETY: the system has written so many bytes to the probe.
-            let read = unsafe { probe[..len].assume_init_ref() };
             self.bytes.try_reserve(len)?;
-            self.bytes.extend_from_slice(read);
-        } else {
-            // SAFETY: the system has written so many bytes to the room behind the others.
-            unsafe { self.bytes.set_len(before + len) };
+            self.bytes.spare_capacity_mut()[..len].copy_from_slice(&probe[..len]);
         }
+        // SAFETY: the system has written so many bytes to the room behind the others, or to the probe, which is copied there.
+        unsafe { self.bytes.set_len(before + len) };
         Ok(if self.bytes.len() > WHOLE_BYTES_MAX { Progress::Wait } else { Progress::More })
     }
 
