@@ -7,7 +7,8 @@
 //!
 //! # Invariants
 //! - `position-follows`: the kernel's position is the task's position plus the length of what was read ahead. Every
-//!   operation that uses the position first seeks back over what was read ahead.
+//!   operation that uses the position first seeks back over what was read ahead. A position that the kernel does not know
+//!   yet (`late-position`) is settled before an operation starts; nothing is read ahead then.
 
 #![expect(
     unsafe_code,
@@ -319,6 +320,7 @@ impl File {
     pub fn try_clone(&self) -> impl Future<Output = io::Result<File>> {
         located(async move {
             self.wait_idle().await;
+            self.show();
             let mut clone = File::new(self.run_concurrently(Handle::try_clone).await?);
             clone.max_bytes = self.max_bytes;
             Ok(clone)
@@ -351,6 +353,7 @@ impl File {
     pub fn into_std(self) -> impl Future<Output = StdFile> {
         located(async move {
             self.wait_idle().await;
+            self.show();
             let handle = match Arc::try_unwrap(self.handle) {
                 Ok(handle) => handle,
                 // For example, a `metadata` whose future was dropped is still running. A second handle is as good.
@@ -419,6 +422,15 @@ impl File {
         self.max_bytes
     }
 
+    /// The program gets the descriptor, so the kernel's position has to be that of the task from now on (`late-position`).
+    fn show(&self) {
+        self.handle.set_seen();
+        if let Some(_idle) = self.background.try_idle() {
+            // The kernel refuses no such position; only a filter of system calls could.
+            drop(self.handle.settle());
+        }
+    }
+
     /// Runs `f` on the blocking pool, concurrently with the operation in flight.
     async fn run_concurrently<R: Send + 'static>(
         &self,
@@ -458,7 +470,8 @@ impl File {
         poll_fn(|cx| {
             let idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
             if let Some(operation) = operation.take() {
-                idle.start(OperationKind::Other, operation);
+                let settled = self.handle.settle();
+                idle.start(OperationKind::Other, move |buffer| settled.and_then(|()| operation(buffer)));
             }
             Poll::Ready(())
         })
@@ -495,8 +508,8 @@ impl AsyncRead for File {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let read_now = |buf: &mut ReadBuf<'_>, len| read_now(&self.handle, buf, len);
         self.background.poll_read(cx, buf, self.max_bytes, read_now, |len| {
-            let file = Arc::clone(&self.handle);
-            move |buffer| buffer.read_from(&*file, len)
+            let (file, settled) = (Arc::clone(&self.handle), self.handle.settle());
+            move |buffer| settled.and_then(|()| buffer.read_from(&*file, len))
         })
     }
 }
@@ -521,12 +534,15 @@ impl AsyncSeek for File {
                 "a seek was started while another operation on the file is in flight: call `poll_complete` first",
             ));
         };
-        if self.handle.seeks_now(position) {
+        if let Some(position) = self.handle.seek_now(position) {
+            idle.buffer().discard();
+            idle.end(OperationKind::Seek, Ok(position));
+        } else if self.handle.seeks_now(position) {
             let result = seek(&self.handle, idle.buffer(), position);
             idle.end(OperationKind::Seek, result);
         } else {
-            let file = Arc::clone(&self.handle);
-            idle.start(OperationKind::Seek, move |buffer| seek(&file, buffer, position));
+            let (file, settled) = (Arc::clone(&self.handle), self.handle.settle());
+            idle.start(OperationKind::Seek, move |buffer| settled.and_then(|()| seek(&file, buffer, position)));
         }
         Ok(())
     }
@@ -546,6 +562,7 @@ impl AsyncSeek for File {
 }
 
 fn seek(mut file: &Handle, buffer: &mut Buffer, position: SeekFrom) -> io::Result<u64> {
+    file.settle()?;
     // Not in one seek with the next line: if that one fails, the position must be the reader's.
     rewind_read_ahead(file, buffer)?;
     file.seek(position)
@@ -562,8 +579,9 @@ impl AsyncWrite for File {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.background.poll_write(cx, bufs, self.max_bytes, |ahead| {
-            let file = Arc::clone(&self.handle);
+            let (file, settled) = (Arc::clone(&self.handle), self.handle.settle());
             move |buffer: &mut Buffer| {
+                settled?;
                 seek_back(&file, ahead)?;
                 buffer.write_to(&*file)
             }
@@ -597,13 +615,14 @@ impl From<OwnedFd> for File {
 
 impl AsFd for File {
     fn as_fd(&self) -> BorrowedFd<'_> {
+        self.show();
         self.handle.as_fd()
     }
 }
 
 impl AsRawFd for File {
     fn as_raw_fd(&self) -> RawFd {
-        self.handle.as_fd().as_raw_fd()
+        self.as_fd().as_raw_fd()
     }
 }
 
@@ -620,6 +639,7 @@ debug_struct!([] File as "tokio::fs::File", self => { std: self.handle });
 #[cfg(all(test, not(any(miri, loom, shuttle))))]
 mod tests {
     use super::*;
+    use crate::fs::direct::Direct;
     use crate::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
     use crate::runtime::{Builder, Runtime};
     use crate::sys::faults::{self, Call};
@@ -695,6 +715,85 @@ mod tests {
         );
     }
 
+    /// As a file that was opened by its path.
+    fn private(std: StdFile) -> File {
+        File::new(Handle::opened_now(std, Direct::regular(false)))
+    }
+
+    fn read_ahead(file: &File) -> u64 {
+        file.background.try_idle().expect("no operation is in flight").buffer().len() as u64
+    }
+
+    /// The position by a descriptor of the file, without what was read ahead.
+    fn kernel_position(file: &File, fd: BorrowedFd<'_>) -> io::Result<u64> {
+        // A duplicate has the same position.
+        let mut duplicate = StdFile::from(fd.try_clone_to_owned()?);
+        Ok(duplicate.stream_position()? - read_ahead(file))
+    }
+
+    /// A private file with six bytes, of which three were read after a seek, and no system call has set its position.
+    async fn with_late_position() -> File {
+        let mut std = tempfile::tempfile().expect("room for a file");
+        std.write_all(b"salmon").expect("room for its contents");
+        let mut file = private(std);
+        assert_eq!(file.seek(SeekFrom::Start(1)).await.expect("it is a file"), 1);
+        assert_eq!(file.seek(SeekFrom::Current(-1)).await.expect("it is a file"), 0);
+        let mut buf = [0; 3];
+        file.read_exact(&mut buf).await.expect("it is long enough");
+        assert_eq!(&buf, b"sal");
+        file
+    }
+
+    #[test]
+    fn a_position_that_the_kernel_does_not_know_is_settled_before_it_can_be_seen() {
+        // On a file system without such reads, each seek is the kernel's.
+        let is_late = runtime().block_on(async {
+            let file = with_late_position().await;
+            let fd = file.handle.as_fd();
+            kernel_position(&file, fd).expect("it is a file") != 3
+        });
+        if mounts::ask(tempfile::tempfile().expect("room for a file").as_fd()) == mounts::Storage::Disk {
+            assert!(is_late, "the seek was made by a system call, so this tests nothing");
+        }
+        let position = |fd: BorrowedFd<'_>| {
+            let duplicate = fd.try_clone_to_owned().expect("descriptors left");
+            StdFile::from(duplicate).stream_position().expect("it is a file")
+        };
+        runtime().block_on(async {
+            let file = with_late_position().await;
+            assert_eq!(position(file.as_fd()), 3);
+            let mut file = with_late_position().await;
+            let raw = file.as_raw_fd();
+            // From now on each seek is the kernel's.
+            assert_eq!(file.seek(SeekFrom::Current(2)).await.expect("it is a file"), 5);
+            assert_eq!(position(file.handle.as_fd()), 5);
+            assert_eq!(raw, file.handle.as_fd().as_raw_fd());
+            let std = with_late_position().await.try_into_std().expect("no operation is in flight");
+            assert_eq!(position(std.as_fd()), 3);
+            assert_eq!(position(with_late_position().await.into_std().await.as_fd()), 3);
+            let mut file = with_late_position().await;
+            let mut clone = file.try_clone().await.expect("descriptors left");
+            assert_eq!(clone.stream_position().await.expect("it is a file"), 3);
+            assert_eq!(file.seek(SeekFrom::Start(1)).await.expect("it is a file"), 1);
+            assert_eq!(clone.stream_position().await.expect("it is a file"), 1);
+            // The kernel decides about what it may refuse.
+            let mut file = with_late_position().await;
+            for refused in [SeekFrom::Current(-4), SeekFrom::Start(u64::MAX), SeekFrom::Start(1 << 63)] {
+                let error = file.seek(refused).await.expect_err("no file has such a position");
+                assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+                assert_eq!(file.stream_position().await.expect("it is a file"), 3);
+            }
+            // A write goes where the reader is.
+            let mut file = with_late_position().await;
+            file.write_all(b"MON").await.expect("room for it");
+            file.sync_all().await.expect("the disk has room");
+            file.rewind().await.expect("it is a file");
+            let mut text = String::new();
+            file.read_to_string(&mut text).await.expect("it is text");
+            assert_eq!(text, "salMON");
+        });
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
         Read(usize),
@@ -709,6 +808,8 @@ mod tests {
         Cool,
         /// The next read that must not wait fails like this.
         Fault(i32),
+        /// The program asks for the descriptor.
+        Show,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -726,6 +827,7 @@ mod tests {
             2 => Just(Step::Cool),
             3 => Just(Step::Fault(libc::EAGAIN)),
             1 => prop_oneof![Just(libc::EIO), Just(libc::EINTR), Just(libc::EOPNOTSUPP)].prop_map(Step::Fault),
+            1 => Just(Step::Show),
         ]
     }
 
@@ -733,10 +835,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(crate::sys::emulation::rounds(96)))]
         #[test]
         fn a_file_behaves_like_that_of_std_whatever_is_in_the_cache(
-            steps in proptest::collection::vec(step(), 0..40), max in 1..9000_usize,
+            steps in proptest::collection::vec(step(), 0..40), max in 1..9000_usize, is_private in any::<bool>(),
         ) {
             let temporary = || tempfile::tempfile().expect("room for a file");
-            let (mut ours, mut theirs) = (File::from_std(temporary()), temporary());
+            let ours = if is_private { private(temporary()) } else { File::from_std(temporary()) };
+            let (mut ours, mut theirs) = (ours, temporary());
             ours.set_max_buf_size(max);
             runtime().block_on(async {
                 for (number, step) in steps.into_iter().enumerate() {
@@ -775,15 +878,22 @@ mod tests {
                         }
                         Step::Cool => {
                             ours.sync_data().await?;
-                            crate::sys::file::drop_cached(ours.as_fd())?;
+                            crate::sys::file::drop_cached(ours.handle.as_fd())?;
                         }
                         Step::Fault(errno) => faults::plan(Call::ReadNow, 0, errno),
+                        Step::Show => {
+                            ours.flush().await?;
+                            prop_assert_eq!(kernel_position(&ours, ours.as_fd())?, theirs.stream_position()?);
+                        }
                     }
                 }
                 ours.flush().await?;
+                let read_ahead = read_ahead(&ours);
+                let mut ours = ours.into_std().await;
+                prop_assert_eq!(ours.stream_position()? - read_ahead, theirs.stream_position()?);
                 let (mut a, mut b) = (Vec::new(), Vec::new());
-                ours.rewind().await?;
-                ours.read_to_end(&mut a).await?;
+                ours.rewind()?;
+                ours.read_to_end(&mut a)?;
                 theirs.rewind()?;
                 theirs.read_to_end(&mut b)?;
                 prop_assert_eq!(a, b);

@@ -72,7 +72,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> io::Result<Handle> {
         io::Result::Ok((file, None))
     };
     let (std, simulated) = on_disk!(disk => disk.open(path, options)?, real()?);
-    Ok(Handle { std, simulated, direct: Direct::new() })
+    Ok(Handle { std, simulated, direct: Direct::private() })
 }
 
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -253,9 +253,12 @@ impl Handle {
         if self.simulated.is_some() {
             disk::note_untracked();
         }
+        // The kernel refuses no such position; only a filter of system calls could.
+        drop(self.settle());
         self.std
     }
 
+    /// The descriptor is about to be duplicated. [`settle`](Self::settle) and [`set_seen`](Self::set_seen) came before.
     pub(super) fn try_clone(&self) -> io::Result<Self> {
         self.direct.set_shared();
         let clone = Self { std: self.std.try_clone()?, simulated: self.simulated.clone(), direct: Direct::new() };
@@ -270,7 +273,26 @@ impl Handle {
             return None;
         }
         let len = buf.len().min(DIRECT_BYTES);
-        self.direct.read(self.std.as_fd(), &mut buf[..len])
+        self.direct.read(&self.std, &mut buf[..len])
+    }
+
+    /// Seeks without a system call, if that is enough. What was read ahead is of no use then.
+    pub(super) fn seek_now(&self, position: SeekFrom) -> Option<u64> {
+        if self.simulated.is_some() || !blocking::is_optional() {
+            return None;
+        }
+        self.direct.seek(position)
+    }
+
+    /// Tells the kernel the position. Called before an operation starts.
+    #[inline]
+    pub(super) fn settle(&self) -> io::Result<()> {
+        self.direct.settle(&self.std)
+    }
+
+    /// The program sees the descriptor from now on.
+    pub(super) fn set_seen(&self) {
+        self.direct.set_seen();
     }
 
     /// Whether a seek to this position needs no thread.

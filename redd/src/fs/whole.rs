@@ -13,14 +13,12 @@
 use std::fs::File as StdFile;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::cached::{self, Now, Opened, at_once, turn};
 use super::direct::Direct;
 use crate::blocking::run;
 use crate::io::background::BYTES_PER_UNIT;
-use crate::io::read_buf::assume_init_ref;
 use crate::task::coop::spend;
 
 /// A larger file goes to the pool, whose trip is short against the time that it takes to read it.
@@ -108,21 +106,18 @@ impl Whole {
             len => (false, &mut room[..len]),
         };
         // The pool reports an error: it reads at the same place.
-        let Some(Ok(len)) = self.direct.read(self.file.as_fd(), room) else { return Ok(Progress::Wait) };
+        let Some(Ok(len)) = self.direct.read(&self.file, room) else { return Ok(Progress::Wait) };
         if len == 0 {
             return Ok(Progress::End);
         }
         // A file that grows all the time must let others run, too.
         spend(len / BYTES_PER_UNIT + usize::from(before >= self.len));
         if is_probe {
-            // SAFETY: the system has written so many bytes to the probe.
-            let read = unsafe { assume_init_ref(&probe[..len]) };
             self.bytes.try_reserve(len)?;
-            self.bytes.extend_from_slice(read);
-        } else {
-            // SAFETY: the system has written so many bytes to the room behind the others.
-            unsafe { self.bytes.set_len(before + len) };
+            self.bytes.spare_capacity_mut()[..len].copy_from_slice(&probe[..len]);
         }
+        // SAFETY: the system has written so many bytes to the room behind the others, or to the probe, which is copied there.
+        unsafe { self.bytes.set_len(before + len) };
         Ok(if self.bytes.len() > WHOLE_BYTES_MAX { Progress::Wait } else { Progress::More })
     }
 

@@ -91,7 +91,7 @@ mod halves;
 mod join;
 mod lines;
 mod operation;
-pub(crate) mod read_buf;
+mod read_buf;
 mod read_ext;
 mod read_number;
 mod read_text;

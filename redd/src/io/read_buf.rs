@@ -364,7 +364,7 @@ debug_struct!([] ReadBuf<'_> as "ReadBuf", self => {
 /// # Safety
 /// Every byte is initialised.
 #[inline]
-pub(crate) unsafe fn assume_init_ref(bytes: &[MaybeUninit<u8>]) -> &[u8] {
+unsafe fn assume_init_ref(bytes: &[MaybeUninit<u8>]) -> &[u8] {
     // SAFETY: same layout; by the safety contract every byte is initialised.
     unsafe { &*(ptr::from_ref(bytes) as *const [u8]) }
 }

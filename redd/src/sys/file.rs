@@ -32,21 +32,22 @@ pub(crate) enum ReadNow {
 /// Whether the kernel, or a filter of system calls, has no reads that do not wait.
 static IS_PREADV2_MISSING: AtomicBool = AtomicBool::new(false);
 
-/// Reads at the file's own position, and moves it, what is in the page cache. Never waits for a disk, unless the file was
-/// opened with `O_DIRECT`: such a read passes the cache, and the kernel waits for it.
+/// Reads what is in the page cache: at the file's own position, which it moves, or else at `position`. Never waits for a disk,
+/// unless the file was opened with `O_DIRECT`: such a read passes the cache, and the kernel waits for it.
 ///
 /// `buf` is not empty.
 ///
 /// # Errors
 /// Any error that does not mean one of the other two. The file cannot be read so; an ordinary read reports why.
-pub(crate) fn read_now(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<ReadNow> {
-    read_unless_missing(&IS_PREADV2_MISSING, fd, buf)
+pub(crate) fn read_now(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>], position: Option<u64>) -> io::Result<ReadNow> {
+    read_unless_missing(&IS_PREADV2_MISSING, fd, buf, position)
 }
 
 fn read_unless_missing(
     is_missing: &AtomicBool,
     fd: BorrowedFd<'_>,
     buf: &mut [MaybeUninit<u8>],
+    position: Option<u64>,
 ) -> io::Result<ReadNow> {
     debug_assert!(!buf.is_empty(), "a read of no bytes finds no end");
     // Relaxed: a hint. The call below finds out again.
@@ -54,7 +55,7 @@ fn read_unless_missing(
         return Ok(ReadNow::Unsupported);
     }
     loop {
-        match interpret(preadv2_nowait(fd, buf), is_zero_an_end) {
+        match interpret(preadv2_nowait(fd, buf, position), is_zero_an_end) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
                 is_missing.store(true, Ordering::Relaxed);
@@ -65,14 +66,22 @@ fn read_unless_missing(
     }
 }
 
-fn preadv2_nowait(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+fn preadv2_nowait(fd: BorrowedFd<'_>, buf: &mut [MaybeUninit<u8>], position: Option<u64>) -> io::Result<usize> {
     faults::check(Call::ReadNow)?;
     let slice = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
-    // The position, in two halves: -1 is that of the file itself.
-    let position: libc::c_long = -1;
+    // The position in two halves, of which a machine of 64 bits uses the first one. -1 is that of the file itself.
+    let position = position.map_or(-1, |position| position as i64);
     // SAFETY: the system writes at most `buf.len()` bytes to memory that is ours to write, and only reads `slice`.
     let result = unsafe {
-        libc::syscall(libc::SYS_preadv2, fd.as_raw_fd(), &raw const slice, 1, position, position, libc::RWF_NOWAIT)
+        libc::syscall(
+            libc::SYS_preadv2,
+            fd.as_raw_fd(),
+            &raw const slice,
+            1,
+            position as libc::c_long,
+            (position >> 32) as libc::c_long,
+            libc::RWF_NOWAIT,
+        )
     };
     check_len(result as libc::ssize_t)
 }
@@ -174,7 +183,7 @@ mod tests {
     }
 
     fn now(file: &std::fs::File, len: usize) -> io::Result<ReadNow> {
-        read_now(file.as_fd(), &mut vec![MaybeUninit::uninit(); len])
+        read_now(file.as_fd(), &mut vec![MaybeUninit::uninit(); len], None)
     }
 
     #[test]
@@ -202,8 +211,9 @@ mod tests {
     fn refusals_leave_the_position_as_it_is_and_only_a_missing_call_is_remembered() {
         let mut file = file(b"salmon");
         let is_missing = AtomicBool::new(false);
-        let now =
-            |file: &std::fs::File| read_unless_missing(&is_missing, file.as_fd(), &mut [MaybeUninit::uninit(); 4]);
+        let now = |file: &std::fs::File| {
+            read_unless_missing(&is_missing, file.as_fd(), &mut [MaybeUninit::uninit(); 4], None)
+        };
         for (errno, expected) in [
             (libc::EAGAIN, ReadNow::WouldBlock),
             (libc::EOPNOTSUPP, ReadNow::Unsupported),
