@@ -596,3 +596,98 @@ fn loom_idle_an_offer_to_a_clean_worker() {
 fn loom_idle_catches_an_offer_without_the_fence() {
     ring_and_clean_worker(|| ());
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    Fenced,
+    WithoutFence,
+    /// The owner of the ring polls its task without an offer.
+    Missing,
+    /// The other worker does not check rings before it sleeps, unless it has searched.
+    UncheckedByOthers,
+}
+
+/// Without rescue: a worker takes two events, whose tasks go to its ring. It never returns from the first, and the other worker
+/// goes to sleep meanwhile. If `searches`, the token came with the events.
+fn ring_of_a_worker_that_blocks(offer: Offer, searches: bool) {
+    crate::primitives::explore(move || {
+        let shared = Arc::new((Ring::new(), Idle::new(), Epoll(AtomicUsize::new(0))));
+        let searching = if searches { shared.1.start_search(1) } else { None };
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (ring, idle, epoll) = &*shared;
+                let (mine, mut searching) = (Ring::new(), None);
+                loop {
+                    searching = searching.or_else(|| idle.start_search(1));
+                    let has_searched = searching.is_some();
+                    if has_searched {
+                        // SAFETY: this thread owns `mine`.
+                        if let Some(task) = unsafe { ring.steal_into(&mine) } {
+                            return take(task) == 1;
+                        }
+                    }
+                    idle.enter_park(searching.take());
+                    let is_checked = has_searched || offer != Offer::UncheckedByOthers;
+                    if is_checked && !ring.is_ring_empty() {
+                        idle.cancel_park();
+                        thread::yield_now();
+                        continue;
+                    }
+                    let events = epoll.take();
+                    if events == 0 {
+                        return false;
+                    }
+                    searching = idle.leave_park(events & TOKEN != 0);
+                }
+            })
+        };
+        let (ring, idle, epoll) = &*shared;
+        let wake = || {
+            if idle.wake_one() == WakeAction::WriteToken {
+                epoll.add(TOKEN);
+            }
+        };
+        // The task of the first event is in the LIFO slot.
+        // SAFETY: this thread owns `ring`.
+        unsafe { ring.push(Node::new(1), |_| unreachable!("the ring has room")) };
+        match offer {
+            Offer::Fenced | Offer::UncheckedByOthers => {
+                idle::fence_after_publish();
+                wake();
+            }
+            Offer::WithoutFence => wake(),
+            Offer::Missing => {}
+        }
+        if let Some(searching) = searching {
+            if idle.end_search(searching) && !ring.is_ring_empty() {
+                wake();
+            }
+        }
+        let has_run = other.join().expect("the worker does not panic");
+        assert!(has_run || epoll.take() & TOKEN != 0, "no token is in flight");
+    });
+}
+
+#[test]
+fn loom_idle_a_ring_of_a_worker_that_blocks() {
+    [false, true].into_iter().for_each(|searches| ring_of_a_worker_that_blocks(Offer::Fenced, searches));
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_events_without_an_offer() {
+    ring_of_a_worker_that_blocks(Offer::Missing, false);
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_an_offer_of_events_without_the_fence() {
+    ring_of_a_worker_that_blocks(Offer::WithoutFence, false);
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_a_worker_that_leaves_rings_to_the_searchers() {
+    ring_of_a_worker_that_blocks(Offer::UncheckedByOthers, true);
+}

@@ -2,18 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 #![allow(clippy::disallowed_methods, reason = "threads and clocks of the outside world")]
-#![expect(unsafe_code, reason = "what threads inherit is changed by system calls")]
+#![expect(unsafe_code, reason = "what threads inherit is changed by system calls, and threads are stopped by signals")]
 
 #[path = "../src/sys/emulation.rs"]
 mod emulation;
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
-use redd::runtime::{Builder, Rescue, Runtime};
+use redd::io::AsyncReadExt;
+use redd::net::unix::pipe;
+use redd::runtime::{Builder, Rescue, Runtime, worker_index};
 use redd::task;
 
 fn builder(workers: usize) -> Builder {
@@ -543,4 +548,240 @@ fn a_runtime_that_is_dropped_in_place_by_its_start_hook_does_not_wait_for_the_ho
     give.send(runtime).unwrap();
     drop(give);
     told.recv_timeout(std::time::Duration::from_secs(20)).expect("the drop returns");
+}
+
+/// Longer than any of these takes.
+const WATCHDOG: Duration = Duration::from_secs(20);
+
+/// The only thread that is stopped.
+static STOPPED: AtomicUsize = AtomicUsize::new(RUNS);
+const RUNS: usize = 0;
+const IS_STOPPED: usize = 1;
+
+extern "C" fn stop_here(_signal: libc::c_int) {
+    STOPPED.store(IS_STOPPED, Ordering::SeqCst);
+    while STOPPED.load(Ordering::SeqCst) == IS_STOPPED {
+        // SAFETY: it takes no pointer. A signal handler may call it.
+        unsafe { libc::usleep(100) };
+    }
+}
+
+/// While it exists, a thread is stopped in the system call in which it slept. Then that call ends with `EINTR`.
+struct Stopped(#[expect(dead_code, reason = "a guard")] MutexGuard<'static, ()>);
+
+impl Stopped {
+    fn new(thread: libc::pid_t) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_until_asleep(thread);
+        // SAFETY: zeros are valid: an empty mask and no flags. The handler makes only calls that it may make.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = stop_here as extern "C" fn(libc::c_int) as usize;
+            assert_eq!(libc::sigaction(libc::SIGUSR2, &raw const action, std::ptr::null_mut()), 0);
+            assert_eq!(libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, libc::SIGUSR2), 0);
+        }
+        let since = Instant::now();
+        while STOPPED.load(Ordering::SeqCst) != IS_STOPPED {
+            assert!(since.elapsed() < WATCHDOG, "the thread is stopped");
+            std::thread::yield_now();
+        }
+        Self(turn)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        STOPPED.store(RUNS, Ordering::SeqCst);
+    }
+}
+
+/// Waits until the thread has slept for a while.
+fn wait_until_asleep(thread: libc::pid_t) {
+    let (begin, mut awake_at) = (Instant::now(), Instant::now());
+    while awake_at.elapsed() < Duration::from_millis(50) {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap();
+        if !stat.rsplit_once(')').unwrap().1.starts_with(" S") {
+            awake_at = Instant::now();
+        }
+        assert!(begin.elapsed() < WATCHDOG, "the thread goes to sleep");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+type Handler = Box<dyn FnOnce() + Send>;
+
+/// Two workers without rescue. One sleeps in the driver, and is stopped there. The other one is occupied, and later sleeps.
+struct OneInDriver {
+    runtime: Runtime,
+    stopped: Stopped,
+    other: libc::pid_t,
+    release_other: mpsc::Sender<()>,
+    /// A byte in one of them is the event of a handler.
+    senders: Vec<File>,
+}
+
+impl OneInDriver {
+    fn new(builder: Builder, handlers: Vec<Handler>) -> Self {
+        Self::with(builder, handlers, |_| ())
+    }
+
+    /// The worker that is stopped first runs the tasks that `spawn` spawns.
+    fn with(mut builder: Builder, handlers: Vec<Handler>, spawn: impl FnOnce(&Runtime)) -> Self {
+        let runtime = builder.build().unwrap();
+        // SAFETY: it has no conditions.
+        let threads = on_all_at_once(&runtime, || (worker_index().unwrap(), unsafe { libc::gettid() }));
+        let senders = handlers.into_iter().map(|handler| on_event(&runtime, handler)).collect();
+        let (release_other, hold) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        runtime.spawn(async move {
+            tell.send(worker_index().unwrap()).unwrap();
+            hold.recv().unwrap_err();
+        });
+        let occupied = told.recv().unwrap();
+        // The worker that is left measures short polls. So a few tasks are not worth a wake because of the time that they take.
+        let yields = async {
+            for _ in 0..10_000 {
+                task::yield_now().await;
+            }
+        };
+        runtime.block_on(runtime.spawn(yields)).unwrap();
+        spawn(&runtime);
+        let thread = |is_occupied| threads.iter().find(|(worker, _)| (*worker == occupied) == is_occupied).unwrap().1;
+        let stopped = Stopped::new(thread(false));
+        Self { runtime, stopped, other: thread(true), release_other, senders }
+    }
+
+    /// The other worker runs what is ready. Then it finds that the stopped one has the driver, and sleeps. Then the stopped one
+    /// continues.
+    fn let_other_sleep_and_continue(self, meanwhile: impl FnOnce(&Runtime)) -> Runtime {
+        drop(self.release_other);
+        wait_until_asleep(self.other);
+        meanwhile(&self.runtime);
+        drop(self.stopped);
+        self.runtime
+    }
+}
+
+/// Spawns a task that runs `handler` when its pipe gets a byte, and waits until it waits for that. Returns the other end.
+fn on_event(runtime: &Runtime, handler: Handler) -> File {
+    let (sender, mut receiver) = {
+        let _entered = runtime.enter();
+        pipe::pipe().unwrap()
+    };
+    let (tell, told) = mpsc::channel();
+    runtime.spawn(async move {
+        let mut read = std::pin::pin!(receiver.read_u8());
+        assert!(poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx).is_pending())).await);
+        tell.send(()).unwrap();
+        read.await.unwrap();
+        handler();
+    });
+    told.recv().unwrap();
+    File::from(sender.into_blocking_fd().unwrap())
+}
+
+/// Two handlers that each wait until the other one runs, and report whether it did.
+fn two_that_meet() -> ([Handler; 2], mpsc::Receiver<bool>) {
+    let (report, reports) = mpsc::channel();
+    let meet = |tell: mpsc::Sender<()>, told: mpsc::Receiver<()>| -> Handler {
+        let report = report.clone();
+        Box::new(move || {
+            tell.send(()).unwrap();
+            report.send(told.recv_timeout(WATCHDOG).is_ok()).unwrap();
+        })
+    };
+    let ((tell_first, first), (tell_second, second)) = (mpsc::channel(), mpsc::channel());
+    ([meet(tell_first, second), meet(tell_second, first)], reports)
+}
+
+fn spawn_and_report(runtime: &Runtime) -> mpsc::Receiver<()> {
+    let (report, reports) = mpsc::channel();
+    runtime.spawn(async move { report.send(()).unwrap() });
+    reports
+}
+
+/// A signal that a profiler sends has this effect, too.
+#[test]
+fn a_wake_that_comes_after_the_wait_of_a_worker_does_not_stay_in_the_driver() {
+    let one = OneInDriver::new(builder(2), Vec::new());
+    // The wait of the stopped worker has ended already, so it does not see the wake for this task. The other one takes the task.
+    let first = spawn_and_report(&one.runtime);
+    let (release, hold) = mpsc::channel::<()>();
+    let (tell, begun) = mpsc::channel();
+    let runtime = one.let_other_sleep_and_continue(|runtime| {
+        first.recv_timeout(WATCHDOG).expect("the occupied worker runs the first task");
+        // The worker that was stopped takes it, and blocks.
+        runtime.spawn(async move {
+            tell.send(()).unwrap();
+            hold.recv().unwrap_err();
+        });
+    });
+    begun.recv_timeout(WATCHDOG).expect("the second task runs");
+    let is_woken = spawn_and_report(&runtime).recv_timeout(WATCHDOG);
+    drop(release);
+    is_woken.expect("the worker that sleeps is woken for the third task");
+}
+
+#[test]
+fn a_wake_that_comes_behind_many_events_does_not_stay_in_the_driver() {
+    // A poll of the driver takes fewer.
+    const EVENTS: usize = 100;
+    let (release, hold) = mpsc::channel::<()>();
+    let hold = Arc::new(Mutex::new(Some(hold)));
+    let (tell, begun) = mpsc::channel();
+    let handler = || -> Handler {
+        let (hold, tell) = (Arc::clone(&hold), tell.clone());
+        Box::new(move || {
+            let hold = hold.lock().unwrap().take();
+            tell.send(()).unwrap();
+            if let Some(hold) = hold {
+                hold.recv().unwrap_err(); // The first one blocks its worker.
+            }
+        })
+    };
+    let mut one = OneInDriver::new(builder(2), (0..EVENTS).map(|_| handler()).collect());
+    one.senders.iter_mut().for_each(|sender| sender.write_all(b"x").unwrap());
+    let first = spawn_and_report(&one.runtime);
+    let runtime = one.let_other_sleep_and_continue(|_| {
+        first.recv_timeout(WATCHDOG).expect("the occupied worker runs the first task");
+    });
+    let all_begin = (0..EVENTS).try_for_each(|_| begun.recv_timeout(WATCHDOG));
+    let is_woken = spawn_and_report(&runtime).recv_timeout(WATCHDOG);
+    drop(release);
+    all_begin.expect("the handlers run beside the one that blocks");
+    is_woken.expect("the worker that sleeps is woken for the second task");
+}
+
+#[test]
+fn the_tasks_of_two_events_do_not_wait_for_each_other() {
+    for events_max in [1, 1024] {
+        let mut builder = builder(2);
+        builder.max_io_events_per_tick(events_max);
+        let (handlers, reports) = two_that_meet();
+        let mut one = OneInDriver::new(builder, handlers.into());
+        one.senders.iter_mut().for_each(|sender| sender.write_all(b"x").unwrap());
+        let _runtime = one.let_other_sleep_and_continue(|_| ());
+        for _ in 0..2 {
+            assert!(reports.recv().unwrap(), "each has a worker, if a poll takes {events_max} events");
+        }
+    }
+}
+
+#[test]
+fn the_tasks_of_two_timers_do_not_wait_for_each_other() {
+    let (handlers, reports) = two_that_meet();
+    let one = OneInDriver::with(builder(2), Vec::new(), |runtime| {
+        let at = redd::time::Instant::now() + Duration::from_secs(1);
+        for handler in handlers {
+            runtime.spawn(async move {
+                redd::time::sleep_until(at).await;
+                handler();
+            });
+        }
+    });
+    let _runtime = one.let_other_sleep_and_continue(|_| ());
+    for _ in 0..2 {
+        assert!(reports.recv().unwrap(), "each has a worker");
+    }
 }

@@ -134,7 +134,6 @@ impl Idle {
     }
 
     /// Whether a wake-up is in flight, for a worker that has released the driver lease and may have left the token in the driver.
-    #[cold]
     pub(crate) fn has_token_after_lease(&self) -> bool {
         // `submit-vs-park`, with the lease in the place of a task. Another worker may enter park and find the lease taken. Either it
         // sees that the lease is free, or this load sees the token, which no worker in the driver will take.

@@ -161,12 +161,12 @@ impl Local {
         }
         // A single task is not worth a wake: this worker runs it next. Of two tasks, one has to wait. Between polls no wake is
         // needed: the start of the next poll makes the offer (`Worker::pop_own`). While some worker has never run a task, no
-        // other worker may happen to search, so a single task is worth a wake.
-        let has_clean = shared.workers.has_clean.load(Ordering::Relaxed);
+        // other worker may happen to search, so a single task is worth a wake. Without rescue a single task may wait forever.
+        let offers_each = shared.workers.offers_each.load(Ordering::Relaxed);
         // SAFETY: as above.
-        if (has_clean || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
-            if has_clean {
-                // That worker may be about to park for the first time, and a poll that blocks does not repeat the offer.
+        if (offers_each || queue.len() >= 2) && poll_mark::is_polling(unsafe { (*self.slot).mark.polls() }) {
+            if offers_each {
+                // Another worker may be about to park, and a poll that blocks does not repeat the offer.
                 idle::fence_after_publish();
             }
             shared.wake_worker();

@@ -50,7 +50,7 @@ pub(super) const INJECTED_BATCH_MAX: usize = 128;
 /// `yield_1_current` costs 97 % more and `spawn_await_current` 34 %; with 64 they cost 10 % and 3 % less.
 pub(super) const LAPS_WITHOUT_POLL: u32 = 16;
 
-/// Work in the ring that is worth a wake at the start of a poll, in nanoseconds.
+/// Work in the ring that is worth a wake at the start of a poll, in nanoseconds. Without rescue, a single task is.
 ///
 /// Less: a parked worker helps sooner. More: fewer wakes. Less work than this is done before a thread is awake, and each time that
 /// a thief had taken half of it, the rest would cause another wake. `fan_out_fan_in` and `spawn_1000_join_2_workers`: no

@@ -7,6 +7,8 @@
 //!   or a worker is awake that reads the wheel before it parks.
 //! - `served-in-turn`: what is ready is served in about the order in which it became ready. A worker takes few events at once and
 //!   leaves the rest in the driver, in their order. Before it takes events, it takes its share of the injector.
+//! - `nothing-behind`: before a worker polls a task, it takes the token that it may have left in the driver. Without rescue it also
+//!   offers the tasks in its ring and the events that it has left. The poll may block for long, and then no other code does so.
 //!
 //! # Why not otherwise
 //! All events at once overflow the run queue. The injector then has the rest, and a worker that always finds tasks in its run queue
@@ -60,6 +62,7 @@ impl Worker {
             // The token was meant for a parked worker.
             shared.apply(shared.idle.pass_token());
         }
+        offer_events(shared);
     }
 
     /// Whether the lease holder is about to return from the driver with all events.
@@ -205,18 +208,21 @@ impl Worker {
         }
         self.wakers.wake_all();
         self.expire(shared);
+        offer_events(shared);
         shared.config.hooks.unpark();
         woken_by_push
     }
 
-    /// The last check before the sleep (step 7 of PARKING.md). Only a worker that searched checks the rings of others: any other
-    /// worker leaves that to the searchers.
+    /// The last check before the sleep (step 7 of PARKING.md). With rescue, only a worker that searched checks the rings of others: any
+    /// other worker leaves that to the searchers.
     fn must_stay_awake(&self, shared: &Shared, root: &impl Root, checks_others: bool) -> bool {
         root.is_woken()
             || shared.is_closed()
             || !shared.injector.is_empty()
             || !self.local.is_empty()
-            || (checks_others && self.local.is_stealable() && has_tasks_in_rings(shared))
+            || ((checks_others || !shared.config.rescue.is_on())
+                && self.local.is_stealable()
+                && has_tasks_in_rings(shared))
     }
 
     /// Sleeps until a wake-up, an event or the next deadline. True if a notification woke it.
@@ -278,9 +284,9 @@ impl Worker {
         };
         let has_token = self.wait_for_events(shared, timeout);
         drop(lease);
-        // The token may be behind the events that were left. Workers that went to sleep at the event count meanwhile rely on this
-        // one to take it.
-        has_token || (shared.parts.driver.may_have_more() && shared.idle.has_token_after_lease())
+        // `nothing-behind`: the token may be behind events that were left, or may have come after the wait. Workers that found the
+        // lease taken rely on this one to take it.
+        has_token || shared.idle.has_token_after_lease()
     }
 
     /// Sleeps with a paused clock: the clock advances exactly when there is nothing else to do.
@@ -312,13 +318,26 @@ fn has_tasks_in_rings(shared: &Shared) -> bool {
     shared.slots().any(WorkerSlot::has_tasks_for_others)
 }
 
-/// Whether there is a reason to wake a parked worker: tasks, or a deadline that no parked worker's timeout covers. By `cover` this
+/// Whether a poll of the driver has left events, which no worker may see while this one is in a long poll (`nothing-behind`).
+fn has_unwatched_events(shared: &Shared) -> bool {
+    !shared.config.rescue.is_on() && shared.parts.driver.may_have_more()
+}
+
+/// Wakes a worker for them. The caller is not counted as parked.
+fn offer_events(shared: &Shared) {
+    if has_unwatched_events(shared) {
+        shared.offer();
+    }
+}
+
+/// Whether there is a reason to wake a parked worker: tasks, events, or a deadline that no parked worker's timeout covers. By `cover` this
 /// worker is awake then, but it may be busy until after the deadline.
 pub(super) fn has_work_for_others(shared: &Shared) -> bool {
     // Relaxed: a snapshot; a thread that sets a deadline does so before its fence `submit-vs-park`.
     let is_uncovered = |deadline| deadline < shared.covered.load(Ordering::Relaxed);
     !shared.injector.is_empty()
         || has_tasks_in_rings(shared)
+        || has_unwatched_events(shared)
         || shared.common_wheels().filter_map(|wheel| shared.parts.timers.next_deadline(wheel)).any(is_uncovered)
 }
 

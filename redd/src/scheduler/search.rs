@@ -164,7 +164,7 @@ impl Worker {
         }?;
         // A parked worker may take the tasks that would wait for this poll.
         if queue.len() >= self.offer_from {
-            shared.wake_worker();
+            shared.offer();
         }
         // SAFETY: the queue owned the reference.
         Some(unsafe { Runnable::from_raw(task) })
@@ -200,7 +200,7 @@ impl Worker {
     fn offer_rest(&self, shared: &Shared) {
         let has_more = self.local.is_stealable() && !self.slot(shared).queue.is_ring_empty();
         if has_more || !shared.injector.is_empty() {
-            shared.wake_worker();
+            shared.offer();
         }
     }
 

@@ -242,7 +242,7 @@ fn start_next(shared: &Shared, reason: Reason) -> Started {
         threads.start_worker(&mine)
     } else {
         // Each worker has run user code, or the last one is about to.
-        workers.has_clean.store(false, Ordering::Relaxed);
+        workers.offers_each.store(!shared.config.rescue.is_on(), Ordering::Relaxed);
         // It counts in `alive` from its first call on.
         threads.start_standby(&mine)
     };

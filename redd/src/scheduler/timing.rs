@@ -49,7 +49,9 @@ impl Worker {
         self.poll_ns += (mean - self.poll_ns) / f64::from(SMOOTHING);
         let polls = DRIVER_GAP_MAX.as_nanos() as f64 / self.poll_ns.max(1.0);
         self.driver_interval = (polls as u32).clamp(1, shared.config.event_interval.max(1));
-        self.offer_from = ((OFFER_NS / self.poll_ns.max(1.0)) as usize).clamp(1, OFFER_MAX);
+        if shared.config.rescue.is_on() {
+            self.offer_from = ((OFFER_NS / self.poll_ns.max(1.0)) as usize).clamp(1, OFFER_MAX);
+        }
         if shared.config.global_queue_interval.is_none() {
             let polls = INJECTOR_PATIENCE_NS / self.poll_ns.max(1.0);
             self.injector_interval = (polls as u32).clamp(2, INJECTOR_INTERVAL_MAX);

@@ -13,6 +13,16 @@ impl Shared {
         self.wake_worker();
     }
 
+    /// Offers work that the caller has, or has left in the driver, to a parked worker. Without rescue, a worker that is about to park sees them (step 2 of
+    /// PARKING.md), because the caller may block in its next poll (`nothing-behind` of `park`).
+    #[inline]
+    pub(super) fn offer(&self) {
+        if !self.config.rescue.is_on() {
+            idle::fence_after_publish();
+        }
+        self.wake_worker();
+    }
+
     /// Wakes a worker at the event count. If none waits there, leaves the token in the driver.
     pub(crate) fn wake_sleeper(&self) {
         if !self.parking.event_count.notify_one() {

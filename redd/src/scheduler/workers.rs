@@ -24,8 +24,8 @@ pub(crate) struct Workers {
     /// How many of their loops still deliver I/O and timer events.
     pub(crate) running_loops: RunningLoops,
     pub(crate) threads: Mutex<Threads>,
-    /// Some worker has never run a task.
-    pub(super) has_clean: AtomicBool,
+    /// A worker offers each task that it puts into its ring in a poll: some worker has never run a task, or rescue is off.
+    pub(super) offers_each: AtomicBool,
     /// When a busy worker retries the start of a thread that the system has refused, in milliseconds as `Shared::ms_at`.
     pub(super) retry_at: AtomicU64,
     pub(crate) spares: Mutex<Spares>,
@@ -40,7 +40,7 @@ impl Default for Workers {
             states: WorkerStates::default(),
             running_loops: RunningLoops::default(),
             threads: Mutex::default(),
-            has_clean: AtomicBool::new(true),
+            offers_each: AtomicBool::new(true),
             retry_at: AtomicU64::new(u64::MAX),
             spares: Mutex::default(),
             ended: Parker::default(),

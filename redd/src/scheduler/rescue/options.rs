@@ -49,6 +49,12 @@ impl Rescue {
         }
     }
 
+    /// Whether the work of stalled workers runs elsewhere.
+    #[inline]
+    pub(crate) fn is_on(&self) -> bool {
+        self.mode == Mode::Rescue
+    }
+
     /// Does not detect stalled workers, either.
     pub fn off() -> Self {
         Self { mode: Mode::Off, ..Self::new() }
