@@ -12,6 +12,7 @@ mod demo_site;
 mod exit;
 mod export;
 mod fetch;
+mod fold;
 mod frontier;
 mod host_queues;
 #[cfg(test)]
@@ -23,9 +24,11 @@ mod output;
 mod page;
 mod plural;
 mod progress;
+mod record;
 mod report;
 mod robots;
 mod snapshot;
+mod work;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
