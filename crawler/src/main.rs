@@ -13,11 +13,13 @@ mod exit;
 mod export;
 mod fetch;
 mod frontier;
+mod help;
 mod host_queues;
 #[cfg(test)]
 mod in_world;
 mod interrupt;
 mod links;
+mod options;
 mod outcome;
 mod output;
 mod page;
@@ -26,6 +28,7 @@ mod progress;
 mod report;
 mod robots;
 mod snapshot;
+mod values;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -45,9 +48,9 @@ use crate::progress::{Progress, Verbosity};
 use crate::snapshot::{Difference, Snapshot};
 
 fn main() -> ExitCode {
-    let result = match arguments::parse(lexopt::Parser::from_env()) {
+    let result = match arguments::parse(std::env::args_os()) {
         Ok(Request::Crawl(arguments)) => run(*arguments),
-        Ok(Request::Print(text)) => print(text).map(|()| ExitStatus::Clean),
+        Ok(Request::Print(text)) => print(&text).map(|()| ExitStatus::Clean),
         Err(message) => Err(EarlyExit::usage(message)),
     };
     let exit = result.unwrap_or_else(|stop| {
@@ -169,7 +172,7 @@ async fn show_report(
     }
     // A pipe that is full and not read must not make the program deaf to signals.
     let printed = redd::select! {
-        printed = spawn_blocking(move || print(&text)) => {
+        printed = spawn_blocking(move || print(text.as_bytes())) => {
             printed.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the report was not printed: {error}"))))
         }
         () = interrupts.recv() => Err(EarlyExit::incomplete("interrupted: the report was not printed".to_owned())),
@@ -225,8 +228,8 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
 
 /// # Errors
 /// If standard output cannot be written, for example because it is a closed pipe.
-fn print(text: &str) -> Result<(), EarlyExit> {
-    write_to_standard_output(text.as_bytes())
+fn print(text: &[u8]) -> Result<(), EarlyExit> {
+    write_to_standard_output(text)
         .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
 }
 
