@@ -14,11 +14,13 @@ mod export;
 mod fetch;
 mod fold;
 mod frontier;
+mod help;
 mod host_queues;
 #[cfg(test)]
 mod in_world;
 mod interrupt;
 mod links;
+mod options;
 mod outcome;
 mod output;
 mod page;
@@ -28,6 +30,7 @@ mod record;
 mod report;
 mod robots;
 mod snapshot;
+mod values;
 mod work;
 
 use std::collections::BTreeSet;
@@ -48,9 +51,9 @@ use crate::progress::{Progress, Verbosity};
 use crate::snapshot::{Difference, Snapshot};
 
 fn main() -> ExitCode {
-    let result = match arguments::parse(lexopt::Parser::from_env()) {
+    let result = match arguments::parse(std::env::args_os()) {
         Ok(Request::Crawl(arguments)) => run(*arguments),
-        Ok(Request::Print(text)) => print(text).map(|()| ExitStatus::Clean),
+        Ok(Request::Print(text)) => print(&text).map(|()| ExitStatus::Clean),
         Err(message) => Err(EarlyExit::usage(message)),
     };
     let exit = result.unwrap_or_else(|stop| {
@@ -172,7 +175,7 @@ async fn show_report(
     }
     // A pipe that is full and not read must not make the program deaf to signals.
     let printed = redd::select! {
-        printed = spawn_blocking(move || print(&text)) => {
+        printed = spawn_blocking(move || print(text.as_bytes())) => {
             printed.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the report was not printed: {error}"))))
         }
         () = interrupts.recv() => Err(EarlyExit::incomplete("interrupted: the report was not printed".to_owned())),
@@ -228,8 +231,8 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
 
 /// # Errors
 /// If standard output cannot be written, for example because it is a closed pipe.
-fn print(text: &str) -> Result<(), EarlyExit> {
-    write_to_standard_output(text.as_bytes())
+fn print(text: &[u8]) -> Result<(), EarlyExit> {
+    write_to_standard_output(text)
         .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
 }
 
