@@ -98,6 +98,7 @@ pub(crate) async fn crawl(
         retries: settings.retries,
         wait_max: settings.wait_max,
         body_max: settings.body_max,
+        has_fragments: false,
         idle_max: settings.per_host,
     };
     let mut crawl = Crawl {
@@ -288,7 +289,7 @@ impl Crawl<'_> {
 
     fn add_links(&mut self, page: PageId, links: &Links, depth: u16) {
         for link in &links.found {
-            if let Ok(link) = Url::parse(link) {
+            if let Ok(link) = Url::parse(&link.url) {
                 self.add_link(link, Some(page), depth);
             }
         }
