@@ -14,6 +14,7 @@ mod exit;
 mod export;
 mod fetch;
 mod fold;
+mod fragments;
 mod frontier;
 mod host_queues;
 mod html;
