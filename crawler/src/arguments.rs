@@ -15,6 +15,7 @@ use crate::frontier::Limits;
 use crate::help;
 use crate::options::{CommandWord, Format, Options, OutsideMethod, Secret, When};
 use crate::progress::Verbosity;
+use crate::store_file::StorePlace;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -47,8 +48,8 @@ pub(crate) struct Arguments {
     pub(crate) sitemap: bool,
     pub(crate) base_url: Option<String>,
     pub(crate) root_dir: Option<PathBuf>,
-    pub(crate) store: Option<PathBuf>,
-    pub(crate) no_store: bool,
+    pub(crate) store: StorePlace,
+    /// Whether a store that is there is replaced.
     pub(crate) fresh: bool,
     /// An address that may have a password.
     pub(crate) frontier: Option<Secret>,
@@ -164,8 +165,11 @@ impl Arguments {
             sitemap: reach.sitemap,
             base_url: checks.base_url,
             root_dir: checks.root_dir,
-            store: memory.store,
-            no_store: memory.no_store,
+            store: match memory.store {
+                _ if memory.no_store => StorePlace::Off,
+                Some(path) => StorePlace::File(path),
+                None => StorePlace::Automatic,
+            },
             fresh: memory.fresh,
             frontier: cluster.frontier,
         };
@@ -176,10 +180,6 @@ impl Arguments {
     /// Each line goes when the option does something.
     fn refuse_what_is_not_built_in(&self) -> Result<(), String> {
         refuse(&[
-            // The store.
-            ("--store", self.store.is_some()),
-            ("--no-store", self.no_store),
-            ("--fresh", self.fresh),
             // Links.
             ("--fragments", self.fragments),
             ("--sitemap", self.sitemap),

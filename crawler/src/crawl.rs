@@ -17,7 +17,7 @@ use url::{Host, Url};
 
 use crate::address::{Credentials, Start};
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
-use crate::fold::Selection;
+use crate::fold::{Plan, Selection};
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::interrupt::Interrupts;
@@ -25,9 +25,10 @@ use crate::outcome::{End, Outcome};
 use crate::page::{Failure, PageId, Reason};
 use crate::plural::count;
 use crate::progress::Progress;
-use crate::record::{Answer, PageRecord, Secrets, without_secrets};
+use crate::record::{Answer, PageRecord, Secrets};
 use crate::robots::Rules;
-use crate::work::{Changes, Item, Work};
+use crate::work::Work;
+use crate::work_item::{Changes, Item};
 
 /// The settings of a crawl, from the command line.
 #[derive(Clone, Debug)]
@@ -86,13 +87,22 @@ struct Crawl<'a> {
     began: Instant,
 }
 
-/// Crawls from `starts`.
+/// What the records of a crawl from `starts` depend on, beside the records themselves.
+pub(crate) fn plan(settings: &Settings, starts: &[Start]) -> Plan {
+    Plan {
+        starts: starts.iter().map(|start| start.url.to_string()).collect(),
+        selection: Selection { limits: settings.limits, same_origin: settings.same_origin },
+    }
+}
+
+/// Crawls from `starts`, with the `work` of their [`plan`].
 ///
 /// # Errors
 /// If the client cannot be set up. All later failures are part of the outcome.
 pub(crate) async fn crawl(
     settings: &Settings,
     starts: &[Start],
+    work: Work,
     progress: &mut Progress,
     interrupts: &mut Interrupts,
 ) -> Result<Outcome, String> {
@@ -104,13 +114,11 @@ pub(crate) async fn crawl(
         has_fragments: false,
         idle_max: settings.per_host,
     };
-    let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };
-    let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
     let mut crawl = Crawl {
         fetcher: Fetcher::new(fetch_settings)?,
         fetch_settings,
-        work: Work::local(selection, &addresses),
+        work,
         host_queues: HostQueues::new(settings.per_host),
         items: HashMap::new(),
         credentials: starts.iter().filter_map(of_start).collect(),
@@ -222,11 +230,7 @@ impl Crawl<'_> {
                 let record = |answer| PageRecord::without_links(&address, depth, scope, answer);
                 let (record, secrets) = match fetched {
                     FetchResult::Good(content, links) => record(Answer::Good(content)).with_links(links),
-                    FetchResult::Redirect { status, to } => {
-                        let mut secrets = Secrets::new();
-                        let to = without_secrets(to, &mut secrets);
-                        (record(Answer::Redirect { status, to }), secrets)
-                    }
+                    FetchResult::Redirect { status, to } => PageRecord::of_redirect(&address, depth, scope, status, to),
                     FetchResult::Failed(failed) => {
                         return Completed { host, result: TaskResult::Failed(page, failed) };
                     }
@@ -273,6 +277,7 @@ impl Crawl<'_> {
 
     fn handle_changes(&mut self, changes: Changes) {
         self.slots_taken -= changes.recorded;
+        changes.lines.iter().for_each(|line| self.progress.line(line));
         for page in changes.settled {
             self.progress.page_finished(self.work.entry(page));
         }

@@ -5,6 +5,7 @@
 
 use std::mem::take;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::fragments::{Fragments, Reference};
@@ -12,8 +13,22 @@ use crate::frontier::{Admission, Frontier, Limits};
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
 
+/// What a crawl starts from, and what belongs to it. Two crawls with the same plan are the same crawl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) starts: Vec<String>,
+    pub(crate) selection: Selection,
+}
+
+impl Plan {
+    /// The plan as text, by which it can be told from others.
+    pub(crate) fn identity(&self) -> String {
+        serde_json::to_string(self).expect("its maps have text as keys")
+    }
+}
+
 /// The settings that decide which pages belong to a crawl.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Selection {
     pub(crate) limits: Limits,
     pub(crate) same_origin: bool,
@@ -41,7 +56,7 @@ pub(crate) struct Effects {
 
 impl Fold {
     /// The state before the first record.
-    pub(crate) fn new(selection: Selection) -> Self {
+    fn new(selection: Selection) -> Self {
         Self {
             frontier: Frontier::new(selection.limits),
             selection,
@@ -64,10 +79,25 @@ impl Fold {
         self.bytes
     }
 
+    /// The state before the first record: the starts are pending.
+    pub(crate) fn of_plan(plan: &Plan) -> Self {
+        let mut fold = Self::new(plan.selection.clone());
+        plan.starts.iter().for_each(|start| drop(fold.add_start(start)));
+        fold
+    }
+
+    /// The pages that are to be fetched, in the order of their discovery.
+    pub(crate) fn pending(&self) -> Vec<PageId> {
+        let entries = (0..).zip(self.frontier.entries());
+        entries.filter(|(_, entry)| matches!(entry.state, PageState::Pending)).map(|(id, _)| id).collect()
+    }
+
     /// Starts from `url`, whose origin is crawled from now on.
-    pub(crate) fn add_start(&mut self, url: &Url) -> Effects {
-        self.frontier.add_start_origin(url.origin().ascii_serialization());
-        self.add_link(url.as_str(), None, 0);
+    fn add_start(&mut self, url: &str) -> Effects {
+        if let Ok(parsed) = Url::parse(url) {
+            self.frontier.add_start_origin(parsed.origin().ascii_serialization());
+        }
+        self.add_link(url, None, 0);
         take(&mut self.effects)
     }
 
@@ -195,7 +225,7 @@ mod tests {
 
     fn fold() -> Fold {
         let mut fold = Fold::new(Selection { limits: Limits { depth: None, pages: 100 }, same_origin: true });
-        let effects = fold.add_start(&Url::parse("http://a/").unwrap());
+        let effects = fold.add_start("http://a/");
         assert_eq!(effects.queued, [0]);
         fold
     }

@@ -37,8 +37,12 @@ mod robots;
 mod sitemap;
 mod snapshot;
 mod srcset;
+mod store;
+mod store_file;
 mod values;
 mod work;
+mod work_item;
+mod work_local;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -50,12 +54,17 @@ use redd::task::spawn_blocking;
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
 use crate::exit::{EarlyExit, ExitStatus};
+use crate::fold::Plan;
 use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::output::{Output, write_to_standard_output};
 use crate::plural::count;
 use crate::progress::{Progress, Verbosity};
 use crate::snapshot::{Difference, Snapshot};
+use crate::store::Store;
+use crate::store_file::StorePlace;
+use crate::work::Work;
+use crate::work_local::Local;
 
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
@@ -112,7 +121,10 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, &mut progress, &mut interrupts).await;
+    let plan = crawl::plan(&arguments.settings, &arguments.starts);
+    let (local, store) = open_work(arguments, &plan, &mut progress).await?;
+    let work = Work::Local(Box::new(local));
+    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
     let difference = old.map(|old| snapshot.since(&old));
@@ -124,8 +136,42 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
     }
     is_written &=
         show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken, &mut interrupts).await;
+    if let Some(store) = store {
+        close_store(store, outcome.has_reached_all() && is_written, arguments.verbosity);
+    }
     let exit = if is_written { ExitStatus::of(&outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
     Ok(Finished { outcome, exit })
+}
+
+/// Opens the store and reads what it holds.
+async fn open_work(
+    arguments: &Arguments,
+    plan: &Plan,
+    progress: &mut Progress,
+) -> Result<(Local, Option<Store>), EarlyExit> {
+    let (place, identity, is_fresh) = (arguments.store.clone(), plan.identity(), arguments.fresh);
+    let opening = spawn_blocking(move || store::open(&place, &identity, is_fresh));
+    let opened = opening.await;
+    let opened = opened.map_err(|error| EarlyExit::incomplete(format!("the store was not opened: {error}")))?;
+    let (store, line) = opened?;
+    if arguments.verbosity != Verbosity::Quiet {
+        line.iter().for_each(|line| progress.line(line));
+    }
+    let Some(store) = store else { return Ok((Local::new(plan), None)) };
+    let local = Local::with_store(plan, store.clone()).await?;
+    progress.restore(local.fold().frontier().entries());
+    Ok((local, Some(store)))
+}
+
+/// Removes the store of a crawl that needs it no more. Otherwise says how to continue.
+fn close_store(store: Store, is_complete: bool, verbosity: Verbosity) {
+    if !is_complete {
+        if verbosity != Verbosity::Quiet {
+            print_to_stderr(store.farewell());
+        }
+    } else if let Err(line) = store.remove() {
+        print_to_stderr(&line);
+    }
 }
 
 /// Writes one of the outputs, and says so if that fails.
@@ -209,6 +255,8 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     ));
     arguments.starts.push(Start::parse(&home).map_err(EarlyExit::usage)?);
     arguments.verbosity = Verbosity::Verbose;
+    // Its port is another one each time.
+    arguments.store = StorePlace::Off;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
