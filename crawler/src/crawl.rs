@@ -1,32 +1,33 @@
-//! The main loop of a crawl: it starts tasks and records their results until no page is left or the deadline passes.
+//! The main loop of a crawl: it fetches the pages that `work` hands out, and submits their records, until no page is left or
+//! the deadline passes.
 //!
-//! Called by `main`. Each page is fetched by a task of its own, in a `JoinSet`. The loop owns all state, so there are no locks.
+//! Called by `main`. Each page is fetched by a task of its own, in a group. The loop owns all state, so there are no locks.
 //!
 //! # Invariants
-//! - `permit-until-recorded`: a task is spawned with a permit, which is released when its result has been recorded.
-//!   So `--concurrency` bounds the tasks, the bodies and the results in memory.
-//! - `recorded-once`: the state of each started page is recorded once. If its task is aborted, the page stays pending.
+//! - `slot-until-recorded`: at most `--concurrency` pages are between their start and the time when their record is safe. So
+//!   that bounds the tasks, the bodies and the results in memory.
+//! - `recorded-once`: a page that was started has one record. If its task is aborted it has none, and stays pending.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
-use redd::sync::{OwnedSemaphorePermit, Semaphore};
-use redd::task::{JoinError, JoinSet};
+use redd::group::{TaskError, TaskGroup};
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
-use crate::address::{Credentials, Start, redact, take_credentials};
+use crate::address::{Credentials, Start};
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
-use crate::frontier::{Admission, Frontier, Limits};
+use crate::fold::Selection;
+use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::interrupt::Interrupts;
-use crate::links::Links;
 use crate::outcome::{End, Outcome};
-use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
+use crate::page::{Failure, PageId, Reason};
 use crate::plural::count;
 use crate::progress::Progress;
+use crate::record::{Answer, PageRecord, Secrets, without_secrets};
 use crate::robots::Rules;
+use crate::work::{Changes, Item, Work};
 
 /// The settings of a crawl, from the command line.
 #[derive(Clone, Debug)]
@@ -52,14 +53,14 @@ const REMOTE_RATE: f64 = 10.0;
 struct Completed {
     host: HostId,
     result: TaskResult,
-    /// See `permit-until-recorded`.
-    _permit: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
 enum TaskResult {
     Robots(Rules, Option<Duration>),
-    Page(PageId, FetchResult),
+    /// A page that was answered.
+    Answered(PageId, Box<PageRecord>, Secrets),
+    Failed(PageId, FailedTry),
 }
 
 struct Crawl<'a> {
@@ -67,20 +68,22 @@ struct Crawl<'a> {
     progress: &'a mut Progress,
     fetcher: Fetcher,
     fetch_settings: FetchSettings,
-    frontier: Frontier,
+    work: Work,
     host_queues: HostQueues,
+    /// The pages that are queued or fetched.
+    items: HashMap<PageId, Item>,
     /// The credentials of the starts, by origin. They are sent with each request to that origin.
     credentials: HashMap<String, Credentials>,
-    /// The credentials of links that have their own.
-    page_credentials: HashMap<PageId, Credentials>,
+    /// The credentials of links that have their own, by address.
+    link_credentials: HashMap<String, Credentials>,
     /// How often the pages that are to be fetched again were tried.
     tries: HashMap<PageId, u32>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
-    tasks: JoinSet<Completed>,
-    permits: Arc<Semaphore>,
+    tasks: TaskGroup<Completed>,
+    /// See `slot-until-recorded`.
+    slots_taken: usize,
     began: Instant,
-    bytes: u64,
 }
 
 /// Crawls from `starts`.
@@ -100,27 +103,30 @@ pub(crate) async fn crawl(
         body_max: settings.body_max,
         idle_max: settings.per_host,
     };
+    let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };
+    let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
+    let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
     let mut crawl = Crawl {
         fetcher: Fetcher::new(fetch_settings)?,
         fetch_settings,
-        frontier: Frontier::new(settings.limits),
+        work: Work::local(selection, &addresses),
         host_queues: HostQueues::new(settings.per_host),
-        credentials: HashMap::new(),
-        page_credentials: HashMap::new(),
+        items: HashMap::new(),
+        credentials: starts.iter().filter_map(of_start).collect(),
+        link_credentials: HashMap::new(),
         tries: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
-        tasks: JoinSet::new(),
-        permits: Arc::new(Semaphore::new(settings.concurrency)),
+        tasks: TaskGroup::builder().name("requests").start(),
+        slots_taken: 0,
         began: Instant::now(),
-        bytes: 0,
         settings,
         progress,
     };
-    crawl.add_starts(starts);
     let end = crawl.run(interrupts).await;
     crawl.progress.finish();
-    Ok(Outcome { frontier: crawl.frontier, end, bytes: crawl.bytes, elapsed: crawl.began.elapsed() })
+    let fold = crawl.work.finish();
+    Ok(Outcome { end, bytes: fold.bytes(), elapsed: crawl.began.elapsed(), frontier: fold.into_frontier() })
 }
 
 impl Crawl<'_> {
@@ -131,62 +137,63 @@ impl Crawl<'_> {
         let mut end = End::Complete;
         loop {
             let wake = if end == End::Complete { self.start_tasks() } else { None };
-            if self.tasks.is_empty() && wake.is_none() {
+            if self.slots_taken == 0 && wake.is_none() && self.work.is_idle() {
                 return end;
             }
             redd::select! {
-                Some(joined) = self.tasks.join_next() => self.handle_completion(joined),
+                Some(ended) = self.tasks.next() => self.handle_completion(ended),
+                changes = self.work.next() => self.handle_changes(changes),
                 () = sleep_until(wake.unwrap_or(self.began)), if wake.is_some() => {}
                 () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
                     self.progress.line("the deadline has passed: finished pages are kept, the rest is aborted");
-                    self.abort().await;
+                    self.abort("the deadline has passed").await;
                     return End::Deadline;
                 }
                 () = interrupts.recv() => {
                     if end == End::Interrupted {
-                        self.abort().await;
+                        self.abort("interrupted twice").await;
                         return End::Interrupted;
                     }
-                    let in_flight = count(self.tasks.len(), "request");
+                    let in_flight = count(self.slots_taken, "request");
                     self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
                     end = End::Interrupted;
                 }
-                _ = tick.tick() => self.progress.tick(self.host_queues.waiting(), self.tasks.len(), self.bytes),
+                _ = tick.tick() => {
+                    self.progress.tick(self.host_queues.waiting(), self.slots_taken, self.work.bytes());
+                }
             }
         }
     }
 
     /// Records the results of completed tasks and aborts the others.
-    async fn abort(&mut self) {
-        while let Some(joined) = self.tasks.try_join_next() {
-            self.handle_completion(joined);
-        }
-        self.tasks.shutdown().await;
-    }
-
-    fn add_starts(&mut self, starts: &[Start]) {
-        for Start { url, credentials, .. } in starts {
-            let origin = url.origin().ascii_serialization();
-            if let Some(credentials) = credentials {
-                self.credentials.insert(origin.clone(), credentials.clone());
+    async fn abort(&mut self, reason: &'static str) {
+        self.tasks.cancel(reason);
+        while let Some(ended) = self.tasks.next().await {
+            if !ended.as_ref().is_err_and(TaskError::is_cancelled) {
+                self.handle_completion(ended);
             }
-            self.frontier.add_start_origin(origin);
-            self.add_link(url.clone(), None, 0);
+        }
+        while !self.work.is_idle() {
+            let changes = self.work.next().await;
+            self.handle_changes(changes);
         }
     }
 
-    /// Starts tasks while there are permits and pages. Returns when to call it again if a page waits only for its time.
+    /// Starts tasks while there are slots and pages. Returns when to call it again if a page waits only for its time.
     fn start_tasks(&mut self) -> Option<Instant> {
         loop {
-            // `permit-until-recorded`
-            let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+            // `slot-until-recorded`
+            if self.slots_taken >= self.settings.concurrency {
+                return None;
+            }
             let fetcher = self.fetcher.clone();
             if let Some(host) = self.robots_wanted.pop_front() {
                 let origin = self.host_queues.origin(host).to_owned();
                 let credentials = self.credentials.get(&origin).cloned();
+                self.slots_taken += 1;
                 self.tasks.spawn(async move {
                     let (rules, retry_after) = fetcher.robots(&origin, credentials.as_ref()).await;
-                    Completed { host, result: TaskResult::Robots(rules, retry_after), _permit: permit }
+                    Completed { host, result: TaskResult::Robots(rules, retry_after) }
                 });
                 continue;
             }
@@ -195,75 +202,94 @@ impl Crawl<'_> {
                 NextPage::At(time) => return self.began.checked_add(time),
                 NextPage::AfterCompletion => return None,
             };
-            let entry = self.frontier.entry(page);
-            let (address, scope) = (Arc::clone(&entry.url), entry.scope);
+            self.slots_taken += 1;
+            let Item { url: address, depth, scope, .. } = self.items[&page].clone();
             if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.denial(&address)) {
                 self.host_queues.finish(host);
-                self.set_state(page, PageState::Skipped(Skipped::Robots(reason)));
+                self.submit(page, PageRecord::without_links(&address, depth, scope, Answer::Forbidden(reason)));
                 continue;
             }
             let of_origin = || self.credentials.get(self.host_queues.origin(host));
-            let credentials = self.page_credentials.get(&page).or_else(of_origin).cloned();
+            let credentials = self.link_credentials.get(&*address).or_else(of_origin).cloned();
             self.tasks.spawn(async move {
-                let result = match Url::parse(&address) {
+                let fetched = match Url::parse(&address) {
                     Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
                     Err(error) => {
                         FetchResult::Failed(Failure::without_status(Reason::UnusableUrl(error.to_string())).into())
                     }
                 };
-                Completed { host, result: TaskResult::Page(page, result), _permit: permit }
+                let record = |answer| PageRecord::without_links(&address, depth, scope, answer);
+                let (record, secrets) = match fetched {
+                    FetchResult::Good(content, links) => record(Answer::Good(content)).with_links(links),
+                    FetchResult::Redirect { status, to } => {
+                        let mut secrets = Secrets::new();
+                        let to = without_secrets(to, &mut secrets);
+                        (record(Answer::Redirect { status, to }), secrets)
+                    }
+                    FetchResult::Failed(failed) => {
+                        return Completed { host, result: TaskResult::Failed(page, failed) };
+                    }
+                };
+                Completed { host, result: TaskResult::Answered(page, Box::new(record), secrets) }
             });
         }
     }
 
-    fn handle_completion(&mut self, joined: Result<Completed, JoinError>) {
-        let completed = match joined {
+    fn handle_completion(&mut self, ended: Result<Completed, TaskError>) {
+        let completed = match ended {
             Ok(completed) => completed,
-            Err(error) => return self.progress.line(&format!("a task of the crawler failed: {error}")),
+            Err(error) => {
+                self.slots_taken -= 1;
+                return self.progress.line(&format!("a task of the crawler failed: {error}"));
+            }
         };
         match completed.result {
             TaskResult::Robots(rules, retry_after) => {
+                self.slots_taken -= 1;
                 self.host_queues.open(completed.host, rules.delay());
                 self.pause(completed.host, retry_after);
                 self.robots.insert(completed.host, rules);
             }
-            TaskResult::Page(page, result) => {
+            TaskResult::Answered(page, record, secrets) => {
                 self.host_queues.finish(completed.host);
-                self.record(page, completed.host, result);
+                for (address, credentials) in secrets {
+                    self.link_credentials.entry(address).or_insert(credentials);
+                }
+                self.submit(page, *record);
+            }
+            TaskResult::Failed(page, failed) => {
+                self.host_queues.finish(completed.host);
+                self.retry_or_give_up(page, completed.host, failed);
             }
         }
     }
 
-    /// Records the result of fetching a page (`recorded-once`).
-    fn record(&mut self, page: PageId, host: HostId, result: FetchResult) {
-        let depth = self.frontier.entry(page).depth;
-        match result {
-            FetchResult::Good(content, links) => {
-                self.bytes += content.bytes;
-                self.set_state(page, PageState::Good(content));
-                self.add_links(page, &links, depth.saturating_add(1));
-            }
-            FetchResult::Failed(failed) => self.retry_or_give_up(page, host, failed),
-            FetchResult::Redirect { status, to } => {
-                if let Some(reason) = self.frontier.too_many_redirects(page) {
-                    return self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
-                }
-                // If a start redirects to another origin, that origin is crawled.
-                if depth == 0 {
-                    self.frontier.add_start_origin(to.origin().ascii_serialization());
-                }
-                match self.add_link(to, Some(page), depth) {
-                    Some(target) => match &self.frontier.redirect(page, status, target)[..] {
-                        [] => self.progress.page_finished(self.frontier.entry(page)),
-                        cycle => cycle.iter().for_each(|&page| self.progress.page_finished(self.frontier.entry(page))),
-                    },
-                    None => {
-                        let reason = Reason::BadRedirect("its target is left out by --max-pages".into());
-                        self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
-                    }
-                }
-            }
+    /// Hands over the record of a page (`recorded-once`). Its slot is free when the record is safe.
+    fn submit(&mut self, page: PageId, record: PageRecord) {
+        self.items.remove(&page);
+        self.work.submit(record);
+    }
+
+    fn handle_changes(&mut self, changes: Changes) {
+        self.slots_taken -= changes.recorded;
+        for page in changes.settled {
+            self.progress.page_finished(self.work.entry(page));
         }
+        for item in changes.queued {
+            self.queue(item);
+        }
+    }
+
+    fn queue(&mut self, item: Item) {
+        // `fold` queues only what can be parsed.
+        let Ok(url) = Url::parse(&item.url) else { return };
+        let origin = url.origin().ascii_serialization();
+        let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&url));
+        if is_new {
+            self.robots_wanted.push_back(host);
+        }
+        self.host_queues.push(host, item.id);
+        self.items.insert(item.id, item);
     }
 
     /// Queues a page again that may be fetched later, and makes its host wait if that asks for it.
@@ -272,10 +298,15 @@ impl Crawl<'_> {
         let tries = self.tries.remove(&page).unwrap_or(0);
         match failed.wait_before_retry(tries, &self.fetch_settings) {
             Ok(wait) => {
+                self.slots_taken -= 1;
                 self.tries.insert(page, tries + 1);
                 self.host_queues.push_retry(host, page, self.began.elapsed().saturating_add(wait));
             }
-            Err(failure) => self.set_state(page, PageState::Broken(failure)),
+            Err(failure) => {
+                let Item { url, depth, scope, .. } = &self.items[&page];
+                let record = PageRecord::without_links(url, *depth, *scope, Answer::Broken(failure));
+                self.submit(page, record);
+            }
         }
     }
 
@@ -284,59 +315,6 @@ impl Crawl<'_> {
         if let Some(wait) = retry_after {
             self.host_queues.pause(host, self.began.elapsed().saturating_add(wait.min(self.settings.wait_max)));
         }
-    }
-
-    fn add_links(&mut self, page: PageId, links: &Links, depth: u16) {
-        for link in &links.found {
-            if let Ok(link) = Url::parse(link) {
-                self.add_link(link, Some(page), depth);
-            }
-        }
-        for (scheme, hash) in &links.ignored {
-            self.frontier.ignore(scheme, *hash);
-        }
-        for (link, why) in &links.unusable {
-            self.add_unusable(link, why, Some(page), depth);
-        }
-    }
-
-    /// Records a link, and queues its page if it is new. Returns None if a limit excludes it.
-    fn add_link(&mut self, mut link: Url, from: Option<PageId>, depth: u16) -> Option<PageId> {
-        // `no-userinfo`
-        let credentials = take_credentials(&mut link);
-        let origin = link.origin().ascii_serialization();
-        let scope = self.frontier.scope_of(&origin);
-        let will_be_fetched = !self.settings.same_origin || scope == Scope::Inside;
-        match self.frontier.add_link(link.as_str(), from, depth, scope, will_be_fetched) {
-            Admission::New(page) if !will_be_fetched => {
-                self.set_state(page, PageState::Skipped(Skipped::Outside));
-                Some(page)
-            }
-            Admission::New(page) => {
-                if let Some(credentials) = credentials {
-                    self.page_credentials.insert(page, credentials);
-                }
-                let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&link));
-                if is_new {
-                    self.robots_wanted.push_back(host);
-                }
-                self.host_queues.push(host, page);
-                Some(page)
-            }
-            Admission::Known(page) => Some(page),
-            Admission::Refused => None,
-        }
-    }
-
-    fn add_unusable(&mut self, link: &str, why: &str, from: Option<PageId>, depth: u16) {
-        if let Admission::New(page) = self.frontier.add_link(&redact(link), from, depth, Scope::Outside, false) {
-            self.set_state(page, PageState::Broken(Failure::without_status(Reason::UnusableUrl(why.to_owned()))));
-        }
-    }
-
-    fn set_state(&mut self, page: PageId, state: PageState) {
-        self.frontier.set_state(page, state);
-        self.progress.page_finished(self.frontier.entry(page));
     }
 
     /// The time between two requests to the host of `link`.

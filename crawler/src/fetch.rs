@@ -203,7 +203,7 @@ impl Fetcher {
             Ok(Ok(read)) => Ok(read),
             Ok(Err(DecodeError::TooLarge)) => Err(Reason::BodyTooLarge(body_max)),
             Ok(Err(DecodeError::UnknownEncoding(name))) => Err(Reason::UnknownEncoding(name)),
-            Ok(Err(DecodeError::Damaged(name, why))) => Err(Reason::DamagedEncoding(name, why)),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(Reason::DamagedEncoding(name.into(), why)),
             Err(error) => Err(Reason::Internal(error.to_string())),
         }
     }

@@ -1,6 +1,6 @@
 //! Every address that a crawl has found: the pages that link to it, its distance from a start, and its state.
 //!
-//! Called by `crawl`, which adds links and sets states; read through `outcome`. Pure: no clock, no socket.
+//! Called by `fold`, which adds links and sets states; read through `outcome`. Pure: no clock, no socket.
 //!
 //! # Invariants
 //! - `one-entry`: an address has one entry, so it is fetched at most once.
@@ -86,6 +86,21 @@ impl Frontier {
         if self.start_origins.contains(origin) { Scope::Inside } else { Scope::Outside }
     }
 
+    pub(crate) fn find(&self, url: &str) -> Option<PageId> {
+        self.ids.get(url).copied()
+    }
+
+    /// Records that `from` links to an address that has an entry. Returns None if it has none.
+    pub(crate) fn cite(&mut self, url: &str, from: Option<PageId>) -> Option<PageId> {
+        let id = self.find(url)?;
+        let entry = &mut self.entries[id as usize];
+        // `referrers-of-unproven`
+        if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
+            entry.referrers.extend(from);
+        }
+        Some(id)
+    }
+
     /// Records that `from` (None for a start) links to `url`, `depth` clicks from a start. An address that will not be
     /// fetched does not count as a page.
     pub(crate) fn add_link(
@@ -96,12 +111,7 @@ impl Frontier {
         scope: Scope,
         will_be_fetched: bool,
     ) -> Admission {
-        if let Some(&id) = self.ids.get(url) {
-            let entry = &mut self.entries[id as usize];
-            // `referrers-of-unproven`
-            if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
-                entry.referrers.extend(from);
-            }
+        if let Some(id) = self.cite(url, from) {
             return Admission::Known(id);
         }
         let hash = address_hash(url);
@@ -118,18 +128,19 @@ impl Frontier {
         }
         self.over_max_pages.remove(&hash);
         self.admitted += usize::from(will_be_fetched);
+        let id = self.insert(url, depth, scope);
+        self.entries[id as usize].referrers.extend(from);
+        Admission::New(id)
+    }
+
+    /// Adds an address that has no entry yet, whatever the limits are.
+    pub(crate) fn insert(&mut self, url: &str, depth: u16, scope: Scope) -> PageId {
         let id = PageId::try_from(self.entries.len()).expect("four billion addresses do not fit into memory");
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
-        self.entries.push(Entry {
-            url,
-            depth,
-            scope,
-            state: PageState::Pending,
-            referrers: from.into_iter().collect(),
-        });
-        Admission::New(id)
+        self.entries.push(Entry { url, depth, scope, state: PageState::Pending, referrers: Vec::new() });
+        id
     }
 
     /// Counts an address that cannot be fetched.

@@ -2,8 +2,11 @@
 //!
 //! Made by `fetch` and `crawl`, kept by `frontier`, read by the reports. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::decode;
 
@@ -11,7 +14,7 @@ use crate::decode;
 pub(crate) type PageId = u32;
 
 /// Whether the links of a page are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Scope {
     /// On the origin of a start: its body is read and its links are followed.
     Inside,
@@ -44,7 +47,7 @@ pub(crate) enum PageState {
 }
 
 /// The content of a good page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
@@ -55,7 +58,7 @@ pub(crate) struct Content {
 }
 
 /// Why a page is broken, and the status of the response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// None if there was no response, or none in time.
@@ -75,7 +78,7 @@ impl Failure {
 }
 
 /// Why a page is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reason {
     Status(u16),
     /// The server asks for a longer wait before the next request than `--max-wait` allows.
@@ -91,7 +94,7 @@ pub(crate) enum Reason {
     CutShort(String),
     BodyTooLarge(usize),
     UnknownEncoding(String),
-    DamagedEncoding(&'static str, String),
+    DamagedEncoding(Cow<'static, str>, String),
     EndlessRedirect(String),
     BadRedirect(String),
     Internal(String),

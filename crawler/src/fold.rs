@@ -1,0 +1,211 @@
+//! How records become what a crawl knows: the pages that are to be fetched, and the state of each.
+//!
+//! Called by `work`. Pure: what it holds is a function of the settings, the starts and the records in their order. A crawl
+//! that runs, one that continues from a store and a report from another machine all come to the same result.
+
+use std::mem::take;
+
+use url::Url;
+
+use crate::frontier::{Admission, Frontier, Limits};
+use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
+use crate::record::{Answer, PageRecord};
+
+/// The settings that decide which pages belong to a crawl.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    pub(crate) limits: Limits,
+    pub(crate) same_origin: bool,
+}
+
+/// All that is known after some records.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    selection: Selection,
+    frontier: Frontier,
+    /// Of all good pages.
+    bytes: u64,
+    effects: Effects,
+}
+
+/// What a record changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Effects {
+    /// Addresses whose state was decided.
+    pub(crate) settled: Vec<PageId>,
+    /// Pages that are to be fetched.
+    pub(crate) queued: Vec<PageId>,
+}
+
+impl Fold {
+    /// The state before the first record.
+    pub(crate) fn new(selection: Selection) -> Self {
+        Self { frontier: Frontier::new(selection.limits), selection, bytes: 0, effects: Effects::default() }
+    }
+
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    pub(crate) fn into_frontier(self) -> Frontier {
+        self.frontier
+    }
+
+    /// The size of all good pages.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Starts from `url`, whose origin is crawled from now on.
+    pub(crate) fn add_start(&mut self, url: &Url) -> Effects {
+        self.frontier.add_start_origin(url.origin().ascii_serialization());
+        self.add_link(url.as_str(), None, 0);
+        take(&mut self.effects)
+    }
+
+    /// Takes in what became of an address. A second record of an address changes nothing.
+    pub(crate) fn apply(&mut self, record: &PageRecord) -> Effects {
+        let page = self.page_of(record);
+        if matches!(self.frontier.entry(page).state, PageState::Pending) {
+            self.settle(page, record);
+        }
+        take(&mut self.effects)
+    }
+
+    /// The entry of the address. It is usually there, because a link led to it.
+    fn page_of(&mut self, record: &PageRecord) -> PageId {
+        self.frontier.find(&record.url).unwrap_or_else(|| self.frontier.insert(&record.url, record.depth, record.scope))
+    }
+
+    fn settle(&mut self, page: PageId, record: &PageRecord) {
+        match &record.answer {
+            Answer::Good(content) => {
+                self.bytes += content.bytes;
+                self.set_state(page, PageState::Good(content.clone()));
+            }
+            Answer::Broken(failure) => self.set_state(page, PageState::Broken(failure.clone())),
+            Answer::Forbidden(reason) => self.set_state(page, PageState::Skipped(Skipped::Robots(reason.clone()))),
+            Answer::Redirect { status, to } => self.redirect(page, *status, to),
+        }
+        let depth = self.frontier.entry(page).depth.saturating_add(1);
+        for link in &record.links {
+            self.add_link(&link.url, Some(page), depth);
+        }
+        for (scheme, hash) in &record.ignored {
+            self.frontier.ignore(scheme, *hash);
+        }
+        for (text, why) in &record.unusable {
+            self.add_unusable(text, why, page, depth);
+        }
+    }
+
+    fn redirect(&mut self, page: PageId, status: u16, to: &str) {
+        if let Some(reason) = self.frontier.too_many_redirects(page) {
+            return self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
+        }
+        let depth = self.frontier.entry(page).depth;
+        // If a start redirects to another origin, that origin is crawled.
+        if depth == 0 {
+            if let Ok(to) = Url::parse(to) {
+                self.frontier.add_start_origin(to.origin().ascii_serialization());
+            }
+        }
+        match self.add_link(to, Some(page), depth) {
+            Some(target) => match self.frontier.redirect(page, status, target) {
+                cycle if cycle.is_empty() => self.effects.settled.push(page),
+                cycle => self.effects.settled.extend(cycle),
+            },
+            None => {
+                let reason = Reason::BadRedirect("its target is left out by --max-pages".into());
+                self.set_state(page, PageState::Broken(Failure::with_status(status, reason)));
+            }
+        }
+    }
+
+    /// Notes a link, and queues its page if it is new. Returns None if a limit excludes it, or if it is no address.
+    fn add_link(&mut self, link: &str, from: Option<PageId>, depth: u16) -> Option<PageId> {
+        if let Some(known) = self.frontier.cite(link, from) {
+            return Some(known);
+        }
+        let scope = self.frontier.scope_of(&Url::parse(link).ok()?.origin().ascii_serialization());
+        let will_be_fetched = !self.selection.same_origin || scope == Scope::Inside;
+        match self.frontier.add_link(link, from, depth, scope, will_be_fetched) {
+            Admission::New(page) => {
+                if will_be_fetched {
+                    self.effects.queued.push(page);
+                } else {
+                    self.set_state(page, PageState::Skipped(Skipped::Outside));
+                }
+                Some(page)
+            }
+            Admission::Known(page) => Some(page),
+            Admission::Refused => None,
+        }
+    }
+
+    fn add_unusable(&mut self, text: &str, why: &str, from: PageId, depth: u16) {
+        if let Admission::New(page) = self.frontier.add_link(text, Some(from), depth, Scope::Outside, false) {
+            self.set_state(page, PageState::Broken(Failure::without_status(Reason::UnusableUrl(why.to_owned()))));
+        }
+    }
+
+    fn set_state(&mut self, page: PageId, state: PageState) {
+        self.frontier.set_state(page, state);
+        self.effects.settled.push(page);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::page::Content;
+    use crate::record::Link;
+
+    fn fold() -> Fold {
+        let mut fold = Fold::new(Selection { limits: Limits { depth: None, pages: 100 }, same_origin: true });
+        let effects = fold.add_start(&Url::parse("http://a/").unwrap());
+        assert_eq!(effects.queued, [0]);
+        fold
+    }
+
+    fn good(url: &str, depth: u16, links: &[&str]) -> PageRecord {
+        let content = Content { status: 200, bytes: 5, sha256: None, note: None };
+        let mut record = PageRecord::without_links(url, depth, Scope::Inside, Answer::Good(content));
+        record.links = links.iter().map(|&url| Link { url: url.into() }).collect();
+        record
+    }
+
+    #[test]
+    fn a_page_queues_its_links_once() {
+        let mut fold = fold();
+        let effects = fold.apply(&good("http://a/", 0, &["http://a/1", "http://b/", "http://a/1"]));
+        assert_eq!(effects, Effects { settled: vec![0, 2], queued: vec![1] });
+        assert!(fold.apply(&good("http://a/1", 1, &["http://a/"])).queued.is_empty());
+        assert_eq!((fold.bytes(), fold.frontier().entry(1).depth), (10, 1));
+    }
+
+    #[test]
+    fn a_second_record_of_an_address_changes_nothing() {
+        let mut fold = fold();
+        fold.apply(&good("http://a/", 0, &["http://a/1"]));
+        assert_eq!(fold.apply(&good("http://a/", 0, &["http://a/2"])), Effects::default());
+        assert_eq!(fold.bytes(), 5);
+    }
+
+    #[test]
+    fn a_record_of_an_address_that_no_link_leads_to_is_kept() {
+        let mut fold = fold();
+        fold.apply(&good("http://a/lost", 4, &[]));
+        assert_eq!(fold.frontier().entry(1).depth, 4);
+        assert!(matches!(fold.frontier().entry(1).state, PageState::Good(_)));
+    }
+
+    #[test]
+    fn the_target_of_a_start_is_inside() {
+        let mut fold = fold();
+        let answer = Answer::Redirect { status: 301, to: "http://b/".into() };
+        let effects = fold.apply(&PageRecord::without_links("http://a/", 0, Scope::Inside, answer));
+        assert_eq!(effects, Effects { settled: vec![0], queued: vec![1] });
+        assert_eq!(fold.frontier().entry(1).scope, Scope::Inside);
+    }
+}
