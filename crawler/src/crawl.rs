@@ -101,6 +101,7 @@ pub(crate) async fn crawl(
         retries: settings.retries,
         wait_max: settings.wait_max,
         body_max: settings.body_max,
+        has_fragments: false,
         idle_max: settings.per_host,
     };
     let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };

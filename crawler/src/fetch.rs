@@ -16,7 +16,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use url::Url;
 
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
-use crate::body::{self, BodyHeaders};
+use crate::body::{self, BodyHeaders, ReadSettings};
 use crate::decode::{self, DecodeError};
 use crate::links::Links;
 use crate::page::{Content, Failure, Reason, Scope};
@@ -81,6 +81,8 @@ pub(crate) struct FetchSettings {
     pub(crate) wait_max: Duration,
     /// The largest body in bytes, as received and decoded.
     pub(crate) body_max: usize,
+    /// Whether links to parts of pages are checked.
+    pub(crate) has_fragments: bool,
     /// How many idle connections are kept for each host.
     pub(crate) idle_max: usize,
 }
@@ -199,7 +201,8 @@ impl Fetcher {
         }
         // `off-the-workers`
         let url = url.clone();
-        match spawn_blocking(move || body::read(body, &headers, body_max, &url, status)).await {
+        let settings = ReadSettings { limit: body_max, has_fragments: self.settings.has_fragments };
+        match spawn_blocking(move || body::read(body, &headers, settings, &url, status)).await {
             Ok(Ok(read)) => Ok(read),
             Ok(Err(DecodeError::TooLarge)) => Err(Reason::BodyTooLarge(body_max)),
             Ok(Err(DecodeError::UnknownEncoding(name))) => Err(Reason::UnknownEncoding(name)),

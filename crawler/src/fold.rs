@@ -7,6 +7,7 @@ use std::mem::take;
 
 use url::Url;
 
+use crate::fragments::{Fragments, Reference};
 use crate::frontier::{Admission, Frontier, Limits};
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
@@ -25,6 +26,7 @@ pub(crate) struct Fold {
     frontier: Frontier,
     /// Of all good pages.
     bytes: u64,
+    fragments: Fragments,
     effects: Effects,
 }
 
@@ -40,7 +42,13 @@ pub(crate) struct Effects {
 impl Fold {
     /// The state before the first record.
     pub(crate) fn new(selection: Selection) -> Self {
-        Self { frontier: Frontier::new(selection.limits), selection, bytes: 0, effects: Effects::default() }
+        Self {
+            frontier: Frontier::new(selection.limits),
+            selection,
+            bytes: 0,
+            fragments: Fragments::default(),
+            effects: Effects::default(),
+        }
     }
 
     pub(crate) fn frontier(&self) -> &Frontier {
@@ -87,9 +95,19 @@ impl Fold {
             Answer::Forbidden(reason) => self.set_state(page, PageState::Skipped(Skipped::Robots(reason.clone()))),
             Answer::Redirect { status, to } => self.redirect(page, *status, to),
         }
+        if !matches!(self.frontier.entry(page).state, PageState::Redirect { .. }) {
+            let missing = self.fragments.settle(page, record.ids.as_deref());
+            missing.iter().for_each(|reference| self.add_missing(reference));
+        }
         let depth = self.frontier.entry(page).depth.saturating_add(1);
         for link in &record.links {
-            self.add_link(&link.url, Some(page), depth);
+            let cited = self.add_link(&link.url, Some(page), depth);
+            if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
+                let reference = Reference { from: page, cited, fragment: fragment.clone() };
+                if let Some(missing) = self.fragments.add(reference) {
+                    self.add_missing(&missing);
+                }
+            }
         }
         for (scheme, hash) in &record.ignored {
             self.frontier.ignore(scheme, *hash);
@@ -112,7 +130,11 @@ impl Fold {
         }
         match self.add_link(to, Some(page), depth) {
             Some(target) => match self.frontier.redirect(page, status, target) {
-                cycle if cycle.is_empty() => self.effects.settled.push(page),
+                cycle if cycle.is_empty() => {
+                    self.effects.settled.push(page);
+                    let missing = self.fragments.redirect(page, target);
+                    missing.iter().for_each(|reference| self.add_missing(reference));
+                }
                 cycle => self.effects.settled.extend(cycle),
             },
             None => {
@@ -149,6 +171,16 @@ impl Fold {
         }
     }
 
+    /// A link to a part that its page does not have is a broken address of its own.
+    fn add_missing(&mut self, Reference { from, cited, fragment }: &Reference) {
+        let entry = self.frontier.entry(*cited);
+        let (url, depth, scope) = (format!("{}#{fragment}", entry.url), entry.depth, entry.scope);
+        if let Admission::New(id) = self.frontier.add_link(&url, Some(*from), depth, scope, false) {
+            let reason = Reason::MissingFragment(fragment.clone());
+            self.set_state(id, PageState::Broken(Failure::without_status(reason)));
+        }
+    }
+
     fn set_state(&mut self, page: PageId, state: PageState) {
         self.frontier.set_state(page, state);
         self.effects.settled.push(page);
@@ -158,8 +190,8 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::links::{Link, LinkKind};
     use crate::page::Content;
-    use crate::record::Link;
 
     fn fold() -> Fold {
         let mut fold = Fold::new(Selection { limits: Limits { depth: None, pages: 100 }, same_origin: true });
@@ -168,10 +200,15 @@ mod tests {
         fold
     }
 
+    fn link(text: &str) -> Link {
+        let (url, fragment) = text.split_once('#').map_or((text, None), |(url, part)| (url, Some(part.to_owned())));
+        Link { url: url.into(), fragment, kind: LinkKind::Anchor, line: 1 }
+    }
+
     fn good(url: &str, depth: u16, links: &[&str]) -> PageRecord {
         let content = Content { status: 200, bytes: 5, sha256: None, note: None };
         let mut record = PageRecord::without_links(url, depth, Scope::Inside, Answer::Good(content));
-        record.links = links.iter().map(|&url| Link { url: url.into() }).collect();
+        record.links = links.iter().map(|&text| link(text)).collect();
         record
     }
 
@@ -198,6 +235,23 @@ mod tests {
         fold.apply(&good("http://a/lost", 4, &[]));
         assert_eq!(fold.frontier().entry(1).depth, 4);
         assert!(matches!(fold.frontier().entry(1).state, PageState::Good(_)));
+    }
+
+    #[test]
+    fn a_missing_part_is_a_broken_address_that_all_its_citers_cite() {
+        let mut fold = fold();
+        let with_ids = |mut record: PageRecord, ids: &[&str]| {
+            record.ids = Some(ids.iter().map(|&id| id.to_owned()).collect());
+            record
+        };
+        fold.apply(&with_ids(good("http://a/", 0, &["http://a/1", "http://a/1#here", "http://a/1#gone"]), &[]));
+        let effects = fold.apply(&with_ids(good("http://a/1", 1, &["http://a/1#gone", "http://a/#gone"]), &["here"]));
+        assert_eq!(effects, Effects { settled: vec![1, 2, 3], queued: vec![] });
+        let gone = fold.frontier().entry(2);
+        assert_eq!((&*gone.url, gone.depth, gone.scope), ("http://a/1#gone", 1, Scope::Inside));
+        assert!(matches!(&gone.state, PageState::Broken(Failure { reason: Reason::MissingFragment(_), .. })));
+        assert_eq!(fold.frontier().referrers(2), [("http://a/", None), ("http://a/1", None)]);
+        assert_eq!(&*fold.frontier().entry(3).url, "http://a/#gone");
     }
 
     #[test]

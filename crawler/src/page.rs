@@ -97,6 +97,8 @@ pub(crate) enum Reason {
     DamagedEncoding(Cow<'static, str>, String),
     EndlessRedirect(String),
     BadRedirect(String),
+    /// The page is there, and has no part of this name.
+    MissingFragment(String),
     Internal(String),
 }
 
@@ -114,6 +116,7 @@ impl Reason {
             | Self::DamagedEncoding(..)
             | Self::EndlessRedirect(_)
             | Self::BadRedirect(_)
+            | Self::MissingFragment(_)
             | Self::Internal(_) => false,
         }
     }
@@ -147,6 +150,10 @@ impl fmt::Display for Reason {
             }
             Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
             Self::BadRedirect(why) => write!(f, "unusable redirect: {why}"),
+            Self::MissingFragment(name) => write!(
+                f,
+                "the page has no element with the id `{name}` (--fragments): correct the link, or give the element its id back"
+            ),
             Self::Internal(why) => write!(f, "internal error: {why}"),
         }
     }

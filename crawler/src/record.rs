@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::address::{AddressHash, Credentials, redact, take_credentials};
-use crate::links::Links;
+use crate::links::{Link, Links};
 use crate::page::{Content, Failure, Scope};
 
 /// What is known of an address that was dealt with.
@@ -29,6 +29,9 @@ pub(crate) struct PageRecord {
     /// The links on the page, in their order. Empty unless it is good and inside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) links: Vec<Link>,
+    /// See [`Links`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ids: Option<Vec<String>>,
     /// Text that is not an address, and what is wrong with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unusable: Vec<(String, String)>,
@@ -51,13 +54,6 @@ pub(crate) enum Answer {
     Forbidden(String),
 }
 
-/// A link on a page.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link {
-    /// The address, without its fragment.
-    pub(crate) url: String,
-}
-
 /// The credentials that stood in addresses of a page, by address. They are never stored.
 pub(crate) type Secrets = Vec<(String, Credentials)>;
 
@@ -72,17 +68,27 @@ pub(crate) fn without_secrets(mut url: Url, secrets: &mut Secrets) -> String {
 impl PageRecord {
     /// A record of an address on which no links were found.
     pub(crate) fn without_links(url: &str, depth: u16, scope: Scope, answer: Answer) -> Self {
-        Self { url: url.to_owned(), depth, scope, answer, links: Vec::new(), unusable: Vec::new(), ignored: Vec::new() }
+        Self {
+            url: url.to_owned(),
+            depth,
+            scope,
+            answer,
+            links: Vec::new(),
+            ids: None,
+            unusable: Vec::new(),
+            ignored: Vec::new(),
+        }
     }
 
     /// The same record with what was found on the page, and the credentials of its links.
     pub(crate) fn with_links(mut self, links: Links) -> (Self, Secrets) {
         let mut secrets = Secrets::new();
         for link in links.found {
-            if let Ok(url) = Url::parse(&link) {
-                self.links.push(Link { url: without_secrets(url, &mut secrets) });
+            if let Ok(url) = Url::parse(&link.url) {
+                self.links.push(Link { url: without_secrets(url, &mut secrets), ..link });
             }
         }
+        self.ids = links.ids;
         self.unusable = links.unusable.into_iter().map(|(text, why)| (redact(&text), why)).collect();
         self.ignored = links.ignored;
         (self, secrets)
@@ -108,7 +114,12 @@ impl PageRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::links::LinkKind;
     use crate::page::Reason;
+
+    fn link(url: &str, fragment: Option<&str>) -> Link {
+        Link { url: url.into(), fragment: fragment.map(str::to_owned), kind: LinkKind::Anchor, line: 3 }
+    }
 
     #[test]
     fn a_record_is_read_back_as_it_was_written() {
@@ -124,7 +135,8 @@ mod tests {
         ];
         for answer in answers {
             let links = Links {
-                found: vec!["http://a/1".into()],
+                found: vec![link("http://a/1", None), link("http://a/1", Some("x"))],
+                ids: Some(vec!["y".into()]),
                 unusable: vec![("http://[x".into(), "bad".into())],
                 ignored: vec![("mailto".into(), u64::MAX)],
             };
@@ -137,7 +149,8 @@ mod tests {
     #[test]
     fn passwords_of_links_are_handed_over_and_not_recorded() {
         let links = Links {
-            found: vec!["http://me:secret@a/1".into()],
+            found: vec![link("http://me:secret@a/1", None)],
+            ids: None,
             unusable: vec![("http://me:secret@[x".into(), "bad".into())],
             ignored: Vec::new(),
         };
