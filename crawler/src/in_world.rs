@@ -23,8 +23,8 @@ fn crawl(seed: u64) -> (ExitStatus, Report) {
     let inside = Arc::clone(&status);
     let world = World::new(seed).record(true).limit(Duration::from_secs(3600)).service("site", site);
     let world = world.host("crawler", move || {
-        let arguments = ["--quiet", "--timeout", "5s", "http://site/"];
-        let Ok(Request::Crawl(arguments)) = arguments::parse(lexopt::Parser::from_args(arguments)) else {
+        let arguments = ["redd-crawl", "--quiet", "--timeout", "5s", "http://site/"];
+        let Ok(Request::Crawl(arguments)) = arguments::parse(arguments.map(Into::into)) else {
             panic!("the arguments are right")
         };
         let status = run(*arguments).unwrap_or_else(|stop| panic!("{}", stop.message));

@@ -16,6 +16,7 @@ mod fetch;
 mod fold;
 mod fragments;
 mod frontier;
+mod help;
 mod host_queues;
 mod html;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod interrupt;
 mod lines;
 mod links;
 mod mailto;
+mod options;
 mod outcome;
 mod output;
 mod page;
@@ -35,6 +37,7 @@ mod robots;
 mod sitemap;
 mod snapshot;
 mod srcset;
+mod values;
 mod work;
 
 use std::collections::BTreeSet;
@@ -55,9 +58,9 @@ use crate::progress::{Progress, Verbosity};
 use crate::snapshot::{Difference, Snapshot};
 
 fn main() -> ExitCode {
-    let result = match arguments::parse(lexopt::Parser::from_env()) {
+    let result = match arguments::parse(std::env::args_os()) {
         Ok(Request::Crawl(arguments)) => run(*arguments),
-        Ok(Request::Print(text)) => print(text).map(|()| ExitStatus::Clean),
+        Ok(Request::Print(text)) => print(&text).map(|()| ExitStatus::Clean),
         Err(message) => Err(EarlyExit::usage(message)),
     };
     let exit = result.unwrap_or_else(|stop| {
@@ -179,7 +182,7 @@ async fn show_report(
     }
     // A pipe that is full and not read must not make the program deaf to signals.
     let printed = redd::select! {
-        printed = spawn_blocking(move || print(&text)) => {
+        printed = spawn_blocking(move || print(text.as_bytes())) => {
             printed.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the report was not printed: {error}"))))
         }
         () = interrupts.recv() => Err(EarlyExit::incomplete("interrupted: the report was not printed".to_owned())),
@@ -235,8 +238,8 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
 
 /// # Errors
 /// If standard output cannot be written, for example because it is a closed pipe.
-fn print(text: &str) -> Result<(), EarlyExit> {
-    write_to_standard_output(text.as_bytes())
+fn print(text: &[u8]) -> Result<(), EarlyExit> {
+    write_to_standard_output(text)
         .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
 }
 
