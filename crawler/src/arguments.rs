@@ -44,7 +44,6 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
     /// When a progress bar is shown.
     pub(crate) progress: When,
-    pub(crate) fragments: bool,
     pub(crate) sitemap: bool,
     pub(crate) base_url: Option<String>,
     pub(crate) root_dir: Option<PathBuf>,
@@ -145,6 +144,7 @@ impl Arguments {
                 body_max: pace.max_body,
                 deadline: reach.deadline,
                 same_origin: reach.same_origin,
+                has_fragments: checks.fragments,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,
@@ -161,7 +161,6 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            fragments: checks.fragments,
             sitemap: reach.sitemap,
             base_url: checks.base_url,
             root_dir: checks.root_dir,
@@ -181,7 +180,6 @@ impl Arguments {
     fn refuse_what_is_not_built_in(&self) -> Result<(), String> {
         refuse(&[
             // Links.
-            ("--fragments", self.fragments),
             ("--sitemap", self.sitemap),
             ("--base-url", self.base_url.is_some()),
             ("--root-dir", self.root_dir.is_some()),
