@@ -7,11 +7,13 @@
 //! - `slot-until-recorded`: at most `--concurrency` pages are between their start and the time when their record is safe. So
 //!   that bounds the tasks, the bodies and the results in memory.
 //! - `recorded-once`: a page that was started has one record. If its task is aborted it has none, and stays pending.
+//! - `one-way-out`: a signal and the deadline start a shutdown in phases. The loop ends when the phase of the requests is over
+//!   and their records are safe, however the crawl ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use redd::group::{TaskError, TaskGroup};
+use redd::group::{Phases, TaskError, TaskGroup};
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
@@ -50,6 +52,12 @@ pub(crate) struct Settings {
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
 const REMOTE_RATE: f64 = 10.0;
+
+/// The phase of the shutdown in which requests that are in flight are finished, and the group of their tasks.
+const REQUESTS: &str = "requests";
+
+/// What a request may take after its time: its page is read on a blocking thread.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A task that completed.
 #[derive(Debug)]
@@ -117,6 +125,8 @@ pub(crate) async fn crawl(
         idle_max: settings.per_host,
     };
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
+    // A request that is in flight has ended by then.
+    let phases = Phases::new().then(REQUESTS, settings.timeout.saturating_add(GRACE));
     let mut crawl = Crawl {
         fetcher: Fetcher::new(fetch_settings)?,
         fetch_settings,
@@ -128,26 +138,27 @@ pub(crate) async fn crawl(
         tries: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
-        tasks: TaskGroup::builder().name("requests").start(),
+        tasks: TaskGroup::limit(settings.concurrency).name(REQUESTS).in_phase(&phases, REQUESTS).start(),
         slots_taken: 0,
         began: Instant::now(),
         settings,
         progress,
     };
-    let end = crawl.run(interrupts).await;
+    let end = crawl.run(&phases, interrupts).await;
     crawl.progress.finish();
     let fold = crawl.work.finish();
     Ok(Outcome { end, bytes: fold.bytes(), elapsed: crawl.began.elapsed(), frontier: fold.into_frontier() })
 }
 
 impl Crawl<'_> {
-    async fn run(&mut self, interrupts: &mut Interrupts) -> End {
+    async fn run(&mut self, phases: &Phases, interrupts: &mut Interrupts) -> End {
         let deadline = self.settings.deadline.map(|limit| self.began + limit);
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut end = End::Complete;
         loop {
             let wake = if end == End::Complete { self.start_tasks() } else { None };
+            // `one-way-out`
             if self.slots_taken == 0 && wake.is_none() && self.work.is_idle() {
                 return end;
             }
@@ -155,38 +166,25 @@ impl Crawl<'_> {
                 Some(ended) = self.tasks.next() => self.handle_completion(ended),
                 changes = self.work.next() => self.handle_changes(changes),
                 () = sleep_until(wake.unwrap_or(self.began)), if wake.is_some() => {}
-                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
+                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() && end != End::Deadline => {
                     self.progress.line("the deadline has passed: finished pages are kept, the rest is aborted");
-                    self.abort("the deadline has passed").await;
-                    return End::Deadline;
+                    phases.end_now("the deadline has passed");
+                    end = End::Deadline;
                 }
                 () = interrupts.recv() => {
-                    if end == End::Interrupted {
-                        self.abort("interrupted twice").await;
-                        return End::Interrupted;
+                    if phases.is_started() {
+                        phases.end_now("interrupted again");
+                    } else {
+                        let in_flight = count(self.slots_taken, "request");
+                        self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
+                        phases.start("interrupted");
+                        end = End::Interrupted;
                     }
-                    let in_flight = count(self.slots_taken, "request");
-                    self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
-                    end = End::Interrupted;
                 }
                 _ = tick.tick() => {
                     self.progress.tick(self.host_queues.waiting(), self.slots_taken, self.work.bytes());
                 }
             }
-        }
-    }
-
-    /// Records the results of completed tasks and aborts the others.
-    async fn abort(&mut self, reason: &'static str) {
-        self.tasks.cancel(reason);
-        while let Some(ended) = self.tasks.next().await {
-            if !ended.as_ref().is_err_and(TaskError::is_cancelled) {
-                self.handle_completion(ended);
-            }
-        }
-        while !self.work.is_idle() {
-            let changes = self.work.next().await;
-            self.handle_changes(changes);
         }
     }
 
@@ -247,7 +245,10 @@ impl Crawl<'_> {
             Ok(completed) => completed,
             Err(error) => {
                 self.slots_taken -= 1;
-                return self.progress.line(&format!("a task of the crawler failed: {error}"));
+                if !error.is_cancelled() {
+                    self.progress.line(&format!("a task of the crawler failed: {error}"));
+                }
+                return;
             }
         };
         match completed.result {

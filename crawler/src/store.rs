@@ -112,7 +112,7 @@ impl Store {
             }
             None => {
                 let began = now();
-                (store_file::create(path, |database| Ok(describe(database, identity, began)?))?, began, 0)
+                (store_file::create(path, |database| describe(database, identity, began))?, began, 0)
             }
         };
         Ok(Self { database: Arc::new(database), path: path.into(), began, kept })
@@ -143,9 +143,9 @@ impl Store {
 
     fn read_records(&self, mut each: impl FnMut(PageRecord)) -> Result<(), StoreError> {
         let ignored = self.without_their_secrets()?;
-        let read = || -> Result<_, redb::Error> { Ok(self.database.begin_read()?.open_table(RECORDS)?) };
-        for row in read()?.iter().map_err(redb::Error::from)? {
-            let (number, bytes) = row.map_err(redb::Error::from)?;
+        let records = self.database.begin_read()?.open_table(RECORDS)?;
+        for row in records.iter()? {
+            let (number, bytes) = row?;
             if !ignored.contains(&number.value()) {
                 each(record(bytes.value())?);
             }
@@ -155,15 +155,12 @@ impl Store {
 
     /// The records that do not count (`secrets-are-found-again`).
     fn without_their_secrets(&self) -> Result<HashSet<u64>, StoreError> {
-        let read = || -> Result<_, redb::Error> {
-            let transaction = self.database.begin_read()?;
-            Ok((transaction.open_table(RECORDS)?, transaction.open_table(WITH_SECRETS)?))
-        };
-        let (records, with_secrets) = read()?;
+        let transaction = self.database.begin_read()?;
+        let (records, with_secrets) = (transaction.open_table(RECORDS)?, transaction.open_table(WITH_SECRETS)?);
         let mut candidates = Vec::new();
-        for row in with_secrets.iter().map_err(redb::Error::from)? {
-            let number = row.map_err(redb::Error::from)?.0.value();
-            if let Some(bytes) = records.get(number).map_err(redb::Error::from)? {
+        for row in with_secrets.iter()? {
+            let number = row?.0.value();
+            if let Some(bytes) = records.get(number)? {
                 candidates.push((number, record(bytes.value())?));
             }
         }
@@ -172,8 +169,8 @@ impl Store {
             return Ok(ignored);
         }
         let mut done = HashSet::new();
-        for row in records.iter().map_err(redb::Error::from)? {
-            done.insert(record(row.map_err(redb::Error::from)?.1.value())?.url);
+        for row in records.iter()? {
+            done.insert(record(row?.1.value())?.url);
         }
         // A page that does not count may be what another page waits for.
         while let Some(at) =
@@ -192,7 +189,7 @@ impl Store {
     /// If the file cannot be written, for example because the disk is full.
     pub(crate) fn append(&self, records: &[PageRecord]) -> Result<(), String> {
         let bytes: Vec<Vec<u8>> = records.iter().map(PageRecord::to_bytes).collect();
-        let append = || -> Result<(), redb::Error> {
+        let append = || -> Result<(), StoreError> {
             let transaction = self.database.begin_write()?;
             {
                 let mut table = transaction.open_table(RECORDS)?;
@@ -227,7 +224,7 @@ fn record(bytes: &[u8]) -> Result<PageRecord, StoreError> {
 }
 
 /// Writes what is known of a new crawl.
-fn describe(database: &Database, identity: &str, began: u64) -> Result<(), redb::Error> {
+fn describe(database: &Database, identity: &str, began: u64) -> Result<(), StoreError> {
     let transaction = database.begin_write()?;
     {
         let mut about = transaction.open_table(ABOUT)?;
@@ -245,13 +242,11 @@ fn describe(database: &Database, identity: &str, began: u64) -> Result<(), redb:
 /// # Errors
 /// If it is of another version or for another crawl, or damaged.
 fn look_into(database: &Database, identity: &str) -> Result<(u64, u64), StoreError> {
-    let read = || -> Result<_, redb::Error> {
-        let transaction = database.begin_read()?;
-        let about = transaction.open_table(ABOUT)?;
-        let get = |key| -> Result<_, redb::Error> { Ok(about.get(key)?.map(|value| value.value().to_owned())) };
-        Ok((get("format")?, get("identity")?, get("began")?, transaction.open_table(RECORDS)?.len()?))
-    };
-    let (format, theirs, began, kept) = read()?;
+    let transaction = database.begin_read()?;
+    let about = transaction.open_table(ABOUT)?;
+    let get = |key| -> Result<_, StoreError> { Ok(about.get(key)?.map(|value| value.value().to_owned())) };
+    let (format, theirs, began) = (get("format")?, get("identity")?, get("began")?);
+    let kept = transaction.open_table(RECORDS)?.len()?;
     if format.as_deref() != Some(&*FORMAT.to_string()) {
         let format = format.unwrap_or_else(|| "unknown".to_owned());
         return Err(StoreError::Other(format!("it has the format {format}, and this version has {FORMAT}")));

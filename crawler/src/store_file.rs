@@ -6,13 +6,14 @@
 //! - `locked-inode`: whoever uses a store holds the lock of the file that has the store's name. A lock ends with its process.
 //! - `whole-store`: a new store is made beside its place and renamed to it. So a `kill -9` during that leaves no half of one.
 
+use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, StorageBackend};
+use redb::{Database, StorageBackend};
 use sha2::{Digest as _, Sha256};
 
 /// How a file of the database begins.
@@ -50,21 +51,45 @@ impl From<io::Error> for StoreError {
 
 impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
-        match error {
-            redb::Error::DatabaseAlreadyOpen => Self::InUse,
-            redb::Error::Io(error) => match error.kind() {
-                // What the database says of files that are not its own, or are cut short.
-                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => Self::Damaged(error.to_string()),
-                _ => Self::Io(error),
-            },
-            error => Self::Damaged(error.to_string()),
+        if matches!(error, redb::Error::DatabaseAlreadyOpen) {
+            return Self::InUse;
         }
+        if let redb::Error::Io(error) = error {
+            // What the database says of files that are not its own, or are cut short.
+            let is_damage = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+            return if is_damage { Self::Damaged(error.to_string()) } else { Self::Io(error) };
+        }
+        Self::Damaged(error.to_string())
     }
 }
 
-impl From<DatabaseError> for StoreError {
-    fn from(error: DatabaseError) -> Self {
-        redb::Error::from(error).into()
+/// The errors of the database are large, and there is one for each kind of call.
+macro_rules! from_errors_of_calls {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                redb::Error::from(error).into()
+            }
+        })*
+    };
+}
+
+from_errors_of_calls!(
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError
+);
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("it is in use by another redd-crawl"),
+            Self::Other(why) => write!(f, "it cannot be continued: {why}"),
+            Self::Damaged(why) => write!(f, "it is damaged: {why}"),
+            Self::Io(error) => error.fmt(f),
+        }
     }
 }
 
@@ -150,7 +175,10 @@ fn database(backend: Unsynced) -> Result<Database, StoreError> {
     builder.set_cache_size(CACHE).create_with_file_format_v3(true);
     // A file that is damaged may make it panic.
     let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.create_with_backend(backend)));
-    Ok(opened.unwrap_or_else(|_| Err(DatabaseError::Storage(redb::StorageError::Corrupted("see above".to_owned()))))?)
+    match opened {
+        Ok(opened) => Ok(opened?),
+        Err(_panic) => Err(StoreError::Damaged("the database cannot read it, see above".to_owned())),
+    }
 }
 
 /// Whether `path` leads to this file.

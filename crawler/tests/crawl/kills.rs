@@ -1,6 +1,6 @@
 //! Crawls that are killed at random moments, and go on with the same command.
 //!
-//! The lane `crawl-kill` runs more of it: `REDD_CRAWL_KILLS` is the number of kills.
+//! The lane `crawl-kill` runs more of it: `REDD_CRAWL_KILLS` is the number of kills, which may take `REDD_CRAWL_KILLS_SECONDS`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,11 +18,12 @@ use crate::state::{Requests, StoreFile, findings};
 const GONE_EVERY: usize = 40;
 const MOVED_EVERY: usize = 50;
 
-/// How often a crawl is killed, and how many addresses the site has.
-fn extent() -> (u32, usize) {
-    match std::env::var("REDD_CRAWL_KILLS") {
-        Ok(kills) => (kills.parse().expect("REDD_CRAWL_KILLS is a number"), 2000),
-        Err(_) => (8, 200),
+/// How often a crawl is killed, how many addresses the site has, and how long all of it may take.
+fn extent() -> (u32, usize, Duration) {
+    let number = |name| Some(std::env::var(name).ok()?.parse::<u32>().expect("the variable is a number"));
+    match number("REDD_CRAWL_KILLS") {
+        Some(kills) => (kills, 2000, Duration::from_secs(number("REDD_CRAWL_KILLS_SECONDS").unwrap_or(3600).into())),
+        None => (8, 200, Duration::from_secs(300)),
     }
 }
 
@@ -97,7 +98,7 @@ async fn complete(arguments: &[&str]) -> Value {
 async fn a_crawl_that_is_killed_goes_on_and_fetches_nothing_twice_that_it_has_stored() {
     let requests = Requests::default();
     let counted = requests.clone();
-    let (kills, addresses) = extent();
+    let (kills, addresses, limit) = extent();
     let site = Site::new(addresses);
     let home = serve_requests(move |request| {
         counted.count(&request.path);
@@ -114,6 +115,7 @@ async fn a_crawl_that_is_killed_goes_on_and_fetches_nothing_twice_that_it_has_st
     let arguments = ["--quiet", "--store", store.name(), "--json", "-", &home];
     let (mut random, mut killed, mut crawls, mut stored_at_kills) = (Random(7), 0, 0, 0);
     while killed < kills {
+        assert!(began.elapsed() < limit, "{killed} kills took too long");
         crawls += 1;
         let mut stored = BTreeSet::new();
         let mut then = requests.all();
