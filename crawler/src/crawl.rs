@@ -17,6 +17,7 @@ use url::{Host, Url};
 
 use crate::address::{Credentials, Start};
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
+use crate::filters::Filters;
 use crate::fold::Selection;
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
@@ -43,6 +44,9 @@ pub(crate) struct Settings {
     pub(crate) body_max: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) same_origin: bool,
+    /// See [`Selection`].
+    pub(crate) only_folders: bool,
+    pub(crate) filters: Filters,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -104,7 +108,12 @@ pub(crate) async fn crawl(
         has_fragments: false,
         idle_max: settings.per_host,
     };
-    let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };
+    let selection = Selection {
+        limits: settings.limits,
+        same_origin: settings.same_origin,
+        only_folders: settings.only_folders,
+        filters: settings.filters.clone(),
+    };
     let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
     let mut crawl = Crawl {
