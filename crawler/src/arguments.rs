@@ -44,7 +44,6 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
     /// When a progress bar is shown.
     pub(crate) progress: When,
-    pub(crate) fragments: bool,
     pub(crate) sitemap: bool,
     pub(crate) base_url: Option<String>,
     pub(crate) root_dir: Option<PathBuf>,
@@ -144,6 +143,7 @@ impl Arguments {
                 same_origin: reach.same_origin,
                 only_folders: reach.no_parent,
                 filters: Filters::new(&reach.include, &reach.exclude)?,
+                has_fragments: checks.fragments,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,
@@ -160,7 +160,6 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            fragments: checks.fragments,
             sitemap: reach.sitemap,
             base_url: checks.base_url,
             root_dir: checks.root_dir,
@@ -181,7 +180,6 @@ impl Arguments {
             ("--no-store", self.no_store),
             ("--fresh", self.fresh),
             // Links.
-            ("--fragments", self.fragments),
             ("--sitemap", self.sitemap),
             ("--base-url", self.base_url.is_some()),
             ("--root-dir", self.root_dir.is_some()),

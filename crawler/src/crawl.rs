@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     /// See [`Selection`].
     pub(crate) only_folders: bool,
     pub(crate) filters: Filters,
+    /// Whether links to parts of pages are checked.
+    pub(crate) has_fragments: bool,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -105,7 +107,7 @@ pub(crate) async fn crawl(
         retries: settings.retries,
         wait_max: settings.wait_max,
         body_max: settings.body_max,
-        has_fragments: false,
+        has_fragments: settings.has_fragments,
         idle_max: settings.per_host,
     };
     let selection = Selection {
