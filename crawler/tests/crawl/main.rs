@@ -9,6 +9,7 @@ mod hostile;
 mod outputs;
 mod pace;
 mod reports;
+mod requests;
 mod runs;
 mod selection;
 mod server;
