@@ -6,6 +6,7 @@ mod addresses;
 mod encodings;
 mod exit_codes;
 mod hostile;
+mod links;
 mod outputs;
 mod pace;
 mod reports;
