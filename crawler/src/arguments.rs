@@ -43,7 +43,6 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
     /// When a progress bar is shown.
     pub(crate) progress: When,
-    pub(crate) sitemap: bool,
     pub(crate) base_url: Option<String>,
     pub(crate) root_dir: Option<PathBuf>,
     pub(crate) store: Option<PathBuf>,
@@ -144,6 +143,7 @@ impl Arguments {
                 deadline: reach.deadline,
                 same_origin: reach.same_origin,
                 has_fragments: checks.fragments,
+                has_sitemaps: reach.sitemap,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,
@@ -160,7 +160,6 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            sitemap: reach.sitemap,
             base_url: checks.base_url,
             root_dir: checks.root_dir,
             store: memory.store,
@@ -180,7 +179,6 @@ impl Arguments {
             ("--no-store", self.no_store),
             ("--fresh", self.fresh),
             // Links.
-            ("--sitemap", self.sitemap),
             ("--base-url", self.base_url.is_some()),
             ("--root-dir", self.root_dir.is_some()),
             // Outputs.

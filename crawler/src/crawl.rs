@@ -8,7 +8,7 @@
 //!   that bounds the tasks, the bodies and the results in memory.
 //! - `recorded-once`: a page that was started has one record. If its task is aborted it has none, and stays pending.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use redd::group::{TaskError, TaskGroup};
@@ -21,8 +21,9 @@ use crate::fold::Selection;
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::interrupt::Interrupts;
+use crate::links::{LinkCollector, LinkKind};
 use crate::outcome::{End, Outcome};
-use crate::page::{Failure, PageId, Reason};
+use crate::page::{Content, Failure, PageId, Reason, Scope};
 use crate::plural::count;
 use crate::progress::Progress;
 use crate::record::{Answer, PageRecord, Secrets, without_secrets};
@@ -45,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) same_origin: bool,
     /// Whether links to parts of pages are checked.
     pub(crate) has_fragments: bool,
+    /// Whether the sitemaps of the starts' hosts are crawled.
+    pub(crate) has_sitemaps: bool,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -82,6 +85,8 @@ struct Crawl<'a> {
     tries: HashMap<PageId, u32>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
+    /// The hosts whose pages are searched for links.
+    inside: HashSet<HostId>,
     tasks: TaskGroup<Completed>,
     /// See `slot-until-recorded`.
     slots_taken: usize,
@@ -120,6 +125,7 @@ pub(crate) async fn crawl(
         tries: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
+        inside: HashSet::new(),
         tasks: TaskGroup::builder().name("requests").start(),
         slots_taken: 0,
         began: Instant::now(),
@@ -251,6 +257,9 @@ impl Crawl<'_> {
                 self.slots_taken -= 1;
                 self.host_queues.open(completed.host, rules.delay());
                 self.pause(completed.host, retry_after);
+                if self.settings.has_sitemaps && self.inside.contains(&completed.host) {
+                    self.add_sitemaps(completed.host, &rules);
+                }
                 self.robots.insert(completed.host, rules);
             }
             TaskResult::Answered(page, record, secrets) => {
@@ -265,6 +274,26 @@ impl Crawl<'_> {
                 self.retry_or_give_up(page, completed.host, failed);
             }
         }
+    }
+
+    /// Crawls the sitemaps that the robots.txt of `host` names. If it names none, there should be one at the usual place.
+    fn add_sitemaps(&mut self, host: HostId, rules: &Rules) {
+        let Ok(robots) = Url::parse(self.host_queues.origin(host)).and_then(|origin| origin.join("/robots.txt")) else {
+            return;
+        };
+        if rules.sitemaps().is_empty() {
+            if let Ok(usual) = robots.join("/sitemap.xml") {
+                self.work.add_start(&usual);
+            }
+            return;
+        }
+        let mut collector = LinkCollector::new(&robots, false);
+        rules.sitemaps().iter().for_each(|address| collector.add(address, LinkKind::Sitemap, 0));
+        let content = Content { status: 200, bytes: 0, sha256: None, note: None };
+        let record = PageRecord::without_links(robots.as_str(), 0, Scope::Inside, Answer::Good(content));
+        // The slot of the request is free when this record is safe.
+        self.slots_taken += 1;
+        self.work.submit(record.with_links(collector.finish()).0);
     }
 
     /// Hands over the record of a page (`recorded-once`). Its slot is free when the record is safe.
@@ -290,6 +319,9 @@ impl Crawl<'_> {
         let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&url));
         if is_new {
             self.robots_wanted.push_back(host);
+        }
+        if item.scope == Scope::Inside {
+            self.inside.insert(host);
         }
         self.host_queues.push(host, item.id);
         self.items.insert(item.id, item);

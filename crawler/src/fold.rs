@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::fragments::{Fragments, Reference};
 use crate::frontier::{Admission, Frontier, Limits};
+use crate::links::LinkKind;
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
 
@@ -101,6 +102,8 @@ impl Fold {
         }
         let depth = self.frontier.entry(page).depth.saturating_add(1);
         for link in &record.links {
+            // What sitemaps list is one click from a start, also if a sitemap lists other ones.
+            let depth = if link.kind == LinkKind::Sitemap { depth.min(1) } else { depth };
             let cited = self.add_link(&link.url, Some(page), depth);
             if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
                 let reference = Reference { from: page, cited, fragment: fragment.clone() };
@@ -190,7 +193,7 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::links::{Link, LinkKind};
+    use crate::links::Link;
     use crate::page::Content;
 
     fn fold() -> Fold {

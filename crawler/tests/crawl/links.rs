@@ -124,3 +124,46 @@ async fn a_sitemap_is_searched_also_if_it_is_an_index_and_packed() {
     assert!(find_page(&value, &format!("{home}/leaf?a=1&b=2")).is_some(), "{value:#}");
     assert_eq!(broken(&value, &format!("{home}/gone"))["cited_by"][0], format!("{home}/packed.xml.gz"));
 }
+
+#[redd::test]
+async fn the_sitemaps_that_robots_txt_names_are_crawled_if_that_is_asked_for() {
+    let home = serve(|path| match path {
+        "/" => page("no links"),
+        "/robots.txt" => {
+            answer("200 OK", "", "User-agent: *\nDisallow: /secret\nSitemap: /one.xml\nSitemap: /gone.xml\n")
+        }
+        "/one.xml" => answer("200 OK", "Content-Type: text/xml\r\n", "<urlset><url><loc>/leaf</loc></url></urlset>"),
+        "/leaf" => page("<a href=deep>1</a>"),
+        "/deep" => page(""),
+        "/sitemap.xml" => panic!("robots.txt names others"),
+        _ => missing(),
+    })
+    .await;
+    let (value, output) = crawl(&home, &["--sitemap", "--depth", "1"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(find_page(&value, &format!("{home}/leaf")).is_some(), "{value:#}");
+    assert!(find_page(&value, &format!("{home}/deep")).is_none(), "{value:#}");
+    assert_eq!(broken(&value, &format!("{home}/gone.xml"))["cited_by"][0], format!("{home}/robots.txt"));
+    let (value, output) = crawl(&home, &[]).await;
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(value["counts"]["found"], 1, "{value:#}");
+}
+
+#[redd::test]
+async fn a_host_that_names_no_sitemap_has_one_at_the_usual_place() {
+    let elsewhere = serve(|path| if path == "/sitemap.xml" { panic!("it is outside") } else { missing() }).await;
+    let home = serve(move |path| match path {
+        "/" => page(&format!("<a href={elsewhere}/>x</a>")),
+        "/sitemap.xml" => answer("200 OK", "", "<urlset><url><loc>/leaf</loc></url></urlset>"),
+        "/leaf" => page(""),
+        _ => missing(),
+    })
+    .await;
+    let (value, _) = crawl(&home, &["--sitemap"]).await;
+    assert!(find_page(&value, &format!("{home}/leaf")).is_some(), "{value:#}");
+
+    let bare = serve(|path| if path == "/" { page("") } else { missing() }).await;
+    let (value, output) = crawl(&bare, &["--sitemap"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(reason(&value, &format!("{bare}/sitemap.xml")).contains("404"));
+}
