@@ -11,6 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::address::{Start, redact_message};
 use crate::crawl::Settings;
+use crate::filters::Filters;
 use crate::frontier::Limits;
 use crate::help;
 use crate::options::{CommandWord, Format, Options, OutsideMethod, Secret, When};
@@ -111,9 +112,6 @@ impl Arguments {
     fn new(options: Options) -> Result<Self, String> {
         let Options { urls, reach, checks, pace, requests, output, memory, cluster, .. } = options;
         let not_built_in = [
-            ("--no-parent", reach.no_parent),
-            ("--include", !reach.include.is_empty()),
-            ("--exclude", !reach.exclude.is_empty()),
             ("--accept", checks.accept.is_some()),
             ("--header", !requests.header.is_empty()),
             ("--basic-auth", !requests.basic_auth.is_empty()),
@@ -144,6 +142,8 @@ impl Arguments {
                 same_origin: reach.same_origin,
                 has_fragments: checks.fragments,
                 has_sitemaps: reach.sitemap,
+                only_folders: reach.no_parent,
+                filters: Filters::new(&reach.include, &reach.exclude)?,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,

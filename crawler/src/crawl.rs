@@ -17,6 +17,7 @@ use url::{Host, Url};
 
 use crate::address::{Credentials, Start};
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
+use crate::filters::Filters;
 use crate::fold::Selection;
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
@@ -48,6 +49,9 @@ pub(crate) struct Settings {
     pub(crate) has_fragments: bool,
     /// Whether the sitemaps of the starts' hosts are crawled.
     pub(crate) has_sitemaps: bool,
+    /// See [`Selection`].
+    pub(crate) only_folders: bool,
+    pub(crate) filters: Filters,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -111,7 +115,12 @@ pub(crate) async fn crawl(
         has_fragments: settings.has_fragments,
         idle_max: settings.per_host,
     };
-    let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };
+    let selection = Selection {
+        limits: settings.limits,
+        same_origin: settings.same_origin,
+        only_folders: settings.only_folders,
+        filters: settings.filters.clone(),
+    };
     let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
     let mut crawl = Crawl {

@@ -13,6 +13,7 @@ mod demo_site;
 mod exit;
 mod export;
 mod fetch;
+mod filters;
 mod fold;
 mod fragments;
 mod frontier;

@@ -27,6 +27,8 @@ pub(crate) enum Scope {
 pub(crate) enum Skipped {
     /// It is on another origin, and `--same-origin` was given.
     Outside,
+    /// `--include` or `--exclude` leaves it out.
+    Excluded,
     /// The robots.txt of its host forbids it, with the reason.
     Robots(String),
 }

@@ -11,4 +11,5 @@ mod outputs;
 mod pace;
 mod reports;
 mod runs;
+mod selection;
 mod server;
