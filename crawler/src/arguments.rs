@@ -4,16 +4,18 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::address::{Start, redact_message};
+use crate::address::redact_message;
 use crate::crawl::Settings;
 use crate::filters::Filters;
 use crate::frontier::Limits;
 use crate::help;
+use crate::inputs::{Input, Publication};
 use crate::options::{CommandWord, Format, Options, OutsideMethod, Secret, When};
 use crate::progress::Verbosity;
 
@@ -28,7 +30,8 @@ pub(crate) enum Request {
 /// What the command line says about a crawl.
 #[derive(Debug)]
 pub(crate) struct Arguments {
-    pub(crate) starts: Vec<Start>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) publication: Publication,
     pub(crate) has_checksums: bool,
     pub(crate) settings: Settings,
     pub(crate) verbosity: Verbosity,
@@ -44,8 +47,6 @@ pub(crate) struct Arguments {
     pub(crate) format: Format,
     /// When a progress bar is shown.
     pub(crate) progress: When,
-    pub(crate) base_url: Option<String>,
-    pub(crate) root_dir: Option<PathBuf>,
     pub(crate) store: Option<PathBuf>,
     pub(crate) no_store: bool,
     pub(crate) fresh: bool,
@@ -127,7 +128,8 @@ impl Arguments {
         ];
         refuse(&not_built_in)?;
         let arguments = Self {
-            starts: urls.iter().map(|url| Start::parse(url)).collect::<Result<_, _>>()?,
+            inputs: urls.iter().map(|url| Input::parse(url)).collect::<Result<_, _>>()?,
+            publication: Publication { root: checks.root_dir, base: checks.base_url },
             has_checksums: output.checksums,
             settings: Settings {
                 concurrency: pace.concurrency,
@@ -142,6 +144,7 @@ impl Arguments {
                 same_origin: reach.same_origin,
                 has_fragments: checks.fragments,
                 has_sitemaps: reach.sitemap,
+                site: Arc::default(),
                 only_folders: reach.no_parent,
                 filters: Filters::new(&reach.include, &reach.exclude)?,
             },
@@ -160,8 +163,6 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            base_url: checks.base_url,
-            root_dir: checks.root_dir,
             store: memory.store,
             no_store: memory.no_store,
             fresh: memory.fresh,
@@ -179,8 +180,6 @@ impl Arguments {
             ("--no-store", self.no_store),
             ("--fresh", self.fresh),
             // Links.
-            ("--base-url", self.base_url.is_some()),
-            ("--root-dir", self.root_dir.is_some()),
             // Outputs.
             ("--junit", self.junit.is_some()),
             ("--markdown", self.markdown.is_some()),
@@ -216,7 +215,7 @@ mod tests {
     fn arguments_are_read_and_wrong_ones_refused() {
         let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]).unwrap();
         assert_eq!(fine.settings.limits.depth, Some(2));
-        assert_eq!(fine.starts, [Start::parse("http://a/").unwrap()]);
+        assert_eq!(fine.inputs, [Input::parse("http://a/").unwrap()]);
         assert_eq!(fine.verbosity, Verbosity::Quiet);
         assert!(read(&["--colour"]).is_err());
         assert!(read(&["--concurrency", "0"]).is_err());
@@ -233,7 +232,8 @@ mod tests {
     #[test]
     fn a_command_word_is_one_only_where_it_stands_first() {
         let is_host = |words: &[&str], host: &str| {
-            read(words).is_ok_and(|arguments| arguments.starts.iter().any(|start| start.url.host_str() == Some(host)))
+            let is_at = |input: &Input| matches!(input, Input::Web(start) if start.url.host_str() == Some(host));
+            read(words).is_ok_and(|arguments| arguments.inputs.iter().any(is_at))
         };
         assert!(is_host(&["http://report/"], "report"));
         assert!(is_host(&["--", "report"], "report"));

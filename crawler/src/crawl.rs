@@ -9,6 +9,7 @@
 //! - `recorded-once`: a page that was started has one record. If its task is aborted it has none, and stays pending.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redd::group::{TaskError, TaskGroup};
@@ -16,13 +17,16 @@ use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
 use crate::address::{Credentials, Start};
+use crate::body::ReadSettings;
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
+use crate::files;
 use crate::filters::Filters;
 use crate::fold::Selection;
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::interrupt::Interrupts;
 use crate::links::{LinkCollector, LinkKind};
+use crate::local_site::{self, LocalSite};
 use crate::outcome::{End, Outcome};
 use crate::page::{Content, Failure, PageId, Reason, Scope};
 use crate::plural::count;
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     /// See [`Selection`].
     pub(crate) only_folders: bool,
     pub(crate) filters: Filters,
+    /// The files that were given.
+    pub(crate) site: Arc<LocalSite>,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -120,6 +126,7 @@ pub(crate) async fn crawl(
         same_origin: settings.same_origin,
         only_folders: settings.only_folders,
         filters: settings.filters.clone(),
+        given_files: settings.site.given.clone(),
     };
     let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
@@ -229,8 +236,12 @@ impl Crawl<'_> {
             }
             let of_origin = || self.credentials.get(self.host_queues.origin(host));
             let credentials = self.link_credentials.get(&*address).or_else(of_origin).cloned();
+            let site = Arc::clone(&self.settings.site);
+            let read_settings =
+                ReadSettings { limit: self.settings.body_max, has_fragments: self.settings.has_fragments };
             self.tasks.spawn(async move {
                 let fetched = match Url::parse(&address) {
+                    Ok(url) if local_site::is_file(&url) => files::page(&url, scope, read_settings, &site).await,
                     Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
                     Err(error) => {
                         FetchResult::Failed(Failure::without_status(Reason::UnusableUrl(error.to_string())).into())
@@ -326,7 +337,9 @@ impl Crawl<'_> {
         let Ok(url) = Url::parse(&item.url) else { return };
         let origin = url.origin().ascii_serialization();
         let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&url));
-        if is_new {
+        if is_new && local_site::is_file(&url) {
+            self.host_queues.open(host, None);
+        } else if is_new {
             self.robots_wanted.push_back(host);
         }
         if item.scope == Scope::Inside {
@@ -363,6 +376,9 @@ impl Crawl<'_> {
 
     /// The time between two requests to the host of `link`.
     fn request_interval(&self, link: &Url) -> Duration {
+        if local_site::is_file(link) {
+            return Duration::ZERO;
+        }
         let is_this_machine = match link.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),

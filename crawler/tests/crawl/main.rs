@@ -5,6 +5,7 @@
 mod addresses;
 mod encodings;
 mod exit_codes;
+mod files;
 mod hostile;
 mod links;
 mod outputs;
