@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use regex::RegexSet;
 use url::Url;
 
+use crate::local_site;
 use crate::page::Scope;
 
 /// The expressions of `--include` and `--exclude`.
@@ -50,15 +51,20 @@ pub(crate) struct SearchedPlaces {
     only_folders: bool,
     /// The folders of the starts, by origin.
     folders: BTreeMap<String, Vec<String>>,
+    /// The files and folders of this machine that were given.
+    given_files: Vec<String>,
 }
 
 impl SearchedPlaces {
-    pub(crate) fn new(only_folders: bool) -> Self {
-        Self { only_folders, folders: BTreeMap::new() }
+    pub(crate) fn new(only_folders: bool, given_files: Vec<String>) -> Self {
+        Self { only_folders, folders: BTreeMap::new(), given_files }
     }
 
     /// From now on, the pages around `start` are searched.
     pub(crate) fn add_start(&mut self, start: &Url) {
+        if local_site::is_file(start) {
+            return;
+        }
         let folders = self.folders.entry(start.origin().ascii_serialization()).or_default();
         let folder = folder(start.path());
         if !folders.iter().any(|known| folder.starts_with(&**known)) {
@@ -67,6 +73,9 @@ impl SearchedPlaces {
     }
 
     pub(crate) fn scope_of(&self, url: &Url) -> Scope {
+        if local_site::is_file(url) {
+            return local_site::scope_of(&self.given_files, url);
+        }
         let is_inside = self.folders.get(&url.origin().ascii_serialization()).is_some_and(|folders| {
             !self.only_folders || folders.iter().any(|folder| url.path().starts_with(&**folder))
         });
@@ -113,7 +122,7 @@ mod tests {
     fn only_the_folders_of_the_starts_are_searched_if_that_is_asked_for() {
         let url = |text: &str| Url::parse(text).unwrap();
         let scopes = |only_folders, urls: &[&str]| {
-            let mut places = SearchedPlaces::new(only_folders);
+            let mut places = SearchedPlaces::new(only_folders, Vec::new());
             places.add_start(&url("http://a/docs/index.html?x=/y/"));
             places.add_start(&url("http://b"));
             urls.iter().map(|text| places.scope_of(&url(text))).collect::<Vec<_>>()

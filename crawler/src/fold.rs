@@ -10,6 +10,8 @@ use url::Url;
 use crate::filters::{Filters, SearchedPlaces};
 use crate::fragments::{Fragments, Reference};
 use crate::frontier::{Admission, Frontier, Limits};
+use crate::links::LinkKind;
+use crate::local_site;
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
 
@@ -21,6 +23,8 @@ pub(crate) struct Selection {
     /// Whether only the folders of the starts are searched for links (`--no-parent`).
     pub(crate) only_folders: bool,
     pub(crate) filters: Filters,
+    /// The files and folders that were given. See [`local_site::scope_of`].
+    pub(crate) given_files: Vec<String>,
 }
 
 /// All that is known after some records.
@@ -49,7 +53,7 @@ impl Fold {
     pub(crate) fn new(selection: Selection) -> Self {
         Self {
             frontier: Frontier::new(selection.limits),
-            places: SearchedPlaces::new(selection.only_folders),
+            places: SearchedPlaces::new(selection.only_folders, selection.given_files.clone()),
             selection,
             bytes: 0,
             fragments: Fragments::default(),
@@ -107,6 +111,8 @@ impl Fold {
         }
         let depth = self.frontier.entry(page).depth.saturating_add(1);
         for link in &record.links {
+            // What sitemaps list is one click from a start, also if a sitemap lists other ones.
+            let depth = if link.kind == LinkKind::Sitemap { depth.min(1) } else { depth };
             let cited = self.add_link(&link.url, Some(page), depth);
             if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
                 let reference = Reference { from: page, cited, fragment: fragment.clone() };
@@ -155,12 +161,15 @@ impl Fold {
         if let Some(known) = self.frontier.cite(link, from) {
             return Some(known);
         }
-        let scope = self.places.scope_of(&Url::parse(link).ok()?);
+        let url = Url::parse(link).ok()?;
+        let scope = self.places.scope_of(&url);
         // A start, and where one redirects to, is never left out.
         let skipped = if depth > 0 && self.selection.filters.excludes(link) {
             Some(Skipped::Excluded)
         } else {
-            (self.selection.same_origin && scope == Scope::Outside).then_some(Skipped::Outside)
+            // Looking at a file asks no server.
+            let is_elsewhere = scope == Scope::Outside && !local_site::is_file(&url);
+            (self.selection.same_origin && is_elsewhere).then_some(Skipped::Outside)
         };
         let will_be_fetched = skipped.is_none();
         match self.frontier.add_link(link, from, depth, scope, will_be_fetched) {
@@ -201,12 +210,18 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::links::{Link, LinkKind};
+    use crate::links::Link;
     use crate::page::Content;
 
     fn selection() -> Selection {
         let limits = Limits { depth: None, pages: 100 };
-        Selection { limits, same_origin: true, only_folders: false, filters: Filters::default() }
+        Selection {
+            limits,
+            same_origin: true,
+            only_folders: false,
+            filters: Filters::default(),
+            given_files: Vec::new(),
+        }
     }
 
     fn fold() -> Fold {

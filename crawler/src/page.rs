@@ -103,6 +103,8 @@ pub(crate) enum Reason {
     BadRedirect(String),
     /// The page is there, and has no part of this name.
     MissingFragment(String),
+    /// A file of this machine.
+    UnreadableFile(String),
     Internal(String),
 }
 
@@ -122,6 +124,7 @@ impl Reason {
             | Self::EndlessRedirect(_)
             | Self::BadRedirect(_)
             | Self::MissingFragment(_)
+            | Self::UnreadableFile(_)
             | Self::Internal(_) => false,
         }
     }
@@ -158,6 +161,7 @@ impl fmt::Display for Reason {
             }
             Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
             Self::BadRedirect(why) => write!(f, "unusable redirect: {why}"),
+            Self::UnreadableFile(why) => f.write_str(why),
             Self::MissingFragment(name) => write!(
                 f,
                 "the page has no element with the id `{name}` (--fragments): correct the link, or give the element its id back"

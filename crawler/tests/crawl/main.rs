@@ -5,7 +5,9 @@
 mod addresses;
 mod encodings;
 mod exit_codes;
+mod files;
 mod hostile;
+mod links;
 mod outputs;
 mod pace;
 mod reports;
