@@ -32,7 +32,7 @@ fn counts(counts: &Counts) -> Value {
     json!({
         "found": counts.found(), "checked": counts.checked(), "checked_outside": counts.checked_outside,
         "good": counts.good, "broken": counts.broken, "redirects": counts.redirects,
-        "skipped": counts.skipped, "outside": counts.outside, "too_deep": counts.too_deep,
+        "skipped": counts.skipped, "outside": counts.outside, "excluded": counts.excluded, "too_deep": counts.too_deep,
         "over_max_pages": counts.over_max_pages, "not_reached": counts.not_reached,
         "ignored": counts.ignored(), "ignored_schemes": counts.ignored,
     })
@@ -54,7 +54,7 @@ fn pages(outcome: &Outcome) -> Vec<Value> {
             PageState::Skipped(Skipped::Robots(reason)) => {
                 pages.push(json!({ "url": &*entry.url, "left_alone": reason }))
             }
-            PageState::Pending | PageState::Broken(_) | PageState::Skipped(Skipped::Outside) => {}
+            PageState::Pending | PageState::Broken(_) | PageState::Skipped(Skipped::Outside | Skipped::Excluded) => {}
         }
     }
     pages
@@ -107,7 +107,7 @@ pub(crate) fn to_csv(outcome: &Outcome) -> Result<Vec<u8>, csv::Error> {
                 ["left alone".into(), none(), none(), none(), reason.clone(), none()]
             }
             PageState::Pending => ["not reached".into(), none(), none(), none(), none(), none()],
-            PageState::Skipped(Skipped::Outside) => continue,
+            PageState::Skipped(Skipped::Outside | Skipped::Excluded) => continue,
         };
         writer.write_record(std::iter::once(entry.url.to_string()).chain(row))?;
     }

@@ -8,22 +8,45 @@ use std::mem::take;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::filters::{Filters, SearchedPlaces};
 use crate::fragments::{Fragments, Reference};
 use crate::frontier::{Admission, Frontier, Limits};
+use crate::links::LinkKind;
+use crate::local_site;
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
+use crate::statuses::Statuses;
 
 /// What a crawl starts from, and what belongs to it. Two crawls with the same plan are the same crawl.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) starts: Vec<String>,
     pub(crate) selection: Selection,
+    /// What decides which links a page has, and which pages are good.
+    pub(crate) reading: Reading,
+}
+
+/// The settings that decide what is recorded of a page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reading {
+    pub(crate) has_fragments: bool,
+    pub(crate) has_sitemaps: bool,
+    /// See `LocalSite`.
+    pub(crate) root: Option<String>,
+    pub(crate) base: Option<String>,
+    /// The statuses of good pages.
+    pub(crate) accept: Statuses,
 }
 
 impl Plan {
     /// The plan as text, by which it can be told from others.
     pub(crate) fn identity(&self) -> String {
         serde_json::to_string(self).expect("its maps have text as keys")
+    }
+
+    /// Whether all starts are files of this machine.
+    pub(crate) fn has_only_files(&self) -> bool {
+        self.starts.iter().all(|start| Url::parse(start).is_ok_and(|start| local_site::is_file(&start)))
     }
 }
 
@@ -32,6 +55,11 @@ impl Plan {
 pub(crate) struct Selection {
     pub(crate) limits: Limits,
     pub(crate) same_origin: bool,
+    /// Whether only the folders of the starts are searched for links (`--no-parent`).
+    pub(crate) only_folders: bool,
+    pub(crate) filters: Filters,
+    /// The files and folders that were given. See [`local_site::scope_of`].
+    pub(crate) given_files: Vec<String>,
 }
 
 /// All that is known after some records.
@@ -39,6 +67,7 @@ pub(crate) struct Selection {
 pub(crate) struct Fold {
     selection: Selection,
     frontier: Frontier,
+    places: SearchedPlaces,
     /// Of all good pages.
     bytes: u64,
     fragments: Fragments,
@@ -59,6 +88,7 @@ impl Fold {
     fn new(selection: Selection) -> Self {
         Self {
             frontier: Frontier::new(selection.limits),
+            places: SearchedPlaces::new(selection.only_folders, selection.given_files.clone()),
             selection,
             bytes: 0,
             fragments: Fragments::default(),
@@ -82,8 +112,14 @@ impl Fold {
     /// The state before the first record: the starts are pending.
     pub(crate) fn of_plan(plan: &Plan) -> Self {
         let mut fold = Self::new(plan.selection.clone());
-        plan.starts.iter().for_each(|start| drop(fold.add_start(start)));
+        plan.starts.iter().filter_map(|start| Url::parse(start).ok()).for_each(|start| drop(fold.add_start(&start)));
         fold
+    }
+
+    /// Whether no record of this address was taken in.
+    pub(crate) fn is_pending(&self, url: &str) -> bool {
+        let id = self.frontier.find(url);
+        id.is_none_or(|id| matches!(self.frontier.entry(id).state, PageState::Pending))
     }
 
     /// The pages that are to be fetched, in the order of their discovery.
@@ -92,12 +128,10 @@ impl Fold {
         entries.filter(|(_, entry)| matches!(entry.state, PageState::Pending)).map(|(id, _)| id).collect()
     }
 
-    /// Starts from `url`, whose origin is crawled from now on.
-    fn add_start(&mut self, url: &str) -> Effects {
-        if let Ok(parsed) = Url::parse(url) {
-            self.frontier.add_start_origin(parsed.origin().ascii_serialization());
-        }
-        self.add_link(url, None, 0);
+    /// Starts from `url`, whose origin is crawled from now on. No filter leaves out a start.
+    pub(crate) fn add_start(&mut self, url: &Url) -> Effects {
+        self.places.add_start(url);
+        self.add_link(url.as_str(), None, 0);
         take(&mut self.effects)
     }
 
@@ -131,6 +165,8 @@ impl Fold {
         }
         let depth = self.frontier.entry(page).depth.saturating_add(1);
         for link in &record.links {
+            // What sitemaps list is one click from a start, also if a sitemap lists other ones.
+            let depth = if link.kind == LinkKind::Sitemap { depth.min(1) } else { depth };
             let cited = self.add_link(&link.url, Some(page), depth);
             if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
                 let reference = Reference { from: page, cited, fragment: fragment.clone() };
@@ -155,7 +191,7 @@ impl Fold {
         // If a start redirects to another origin, that origin is crawled.
         if depth == 0 {
             if let Ok(to) = Url::parse(to) {
-                self.frontier.add_start_origin(to.origin().ascii_serialization());
+                self.places.add_start(&to);
             }
         }
         match self.add_link(to, Some(page), depth) {
@@ -179,14 +215,22 @@ impl Fold {
         if let Some(known) = self.frontier.cite(link, from) {
             return Some(known);
         }
-        let scope = self.frontier.scope_of(&Url::parse(link).ok()?.origin().ascii_serialization());
-        let will_be_fetched = !self.selection.same_origin || scope == Scope::Inside;
+        let url = Url::parse(link).ok()?;
+        let scope = self.places.scope_of(&url);
+        // A start, and where one redirects to, is never left out.
+        let skipped = if depth > 0 && self.selection.filters.excludes(link) {
+            Some(Skipped::Excluded)
+        } else {
+            // Looking at a file asks no server.
+            let is_elsewhere = scope == Scope::Outside && !local_site::is_file(&url);
+            (self.selection.same_origin && is_elsewhere).then_some(Skipped::Outside)
+        };
+        let will_be_fetched = skipped.is_none();
         match self.frontier.add_link(link, from, depth, scope, will_be_fetched) {
             Admission::New(page) => {
-                if will_be_fetched {
-                    self.effects.queued.push(page);
-                } else {
-                    self.set_state(page, PageState::Skipped(Skipped::Outside));
+                match skipped {
+                    None => self.effects.queued.push(page),
+                    Some(skipped) => self.set_state(page, PageState::Skipped(skipped)),
                 }
                 Some(page)
             }
@@ -220,12 +264,23 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::links::{Link, LinkKind};
+    use crate::links::Link;
     use crate::page::Content;
 
+    fn selection() -> Selection {
+        let limits = Limits { depth: None, pages: 100 };
+        Selection {
+            limits,
+            same_origin: true,
+            only_folders: false,
+            filters: Filters::default(),
+            given_files: Vec::new(),
+        }
+    }
+
     fn fold() -> Fold {
-        let mut fold = Fold::new(Selection { limits: Limits { depth: None, pages: 100 }, same_origin: true });
-        let effects = fold.add_start("http://a/");
+        let mut fold = Fold::new(selection());
+        let effects = fold.add_start(&Url::parse("http://a/").unwrap());
         assert_eq!(effects.queued, [0]);
         fold
     }
@@ -282,6 +337,24 @@ mod tests {
         assert!(matches!(&gone.state, PageState::Broken(Failure { reason: Reason::MissingFragment(_), .. })));
         assert_eq!(fold.frontier().referrers(2), [("http://a/", None), ("http://a/1", None)]);
         assert_eq!(&*fold.frontier().entry(3).url, "http://a/#gone");
+    }
+
+    #[test]
+    fn a_filter_leaves_out_links_and_no_start() {
+        let filters = Filters::new(&[], &["a/".into()]).unwrap();
+        let mut fold = Fold::new(Selection { filters, ..selection() });
+        assert_eq!(fold.add_start(&Url::parse("http://a/").unwrap()).queued, [0]);
+        let effects = fold.apply(&good("http://a/", 0, &["http://a/1"]));
+        assert_eq!(effects, Effects { settled: vec![0, 1], queued: vec![] });
+        assert!(matches!(fold.frontier().entry(1).state, PageState::Skipped(Skipped::Excluded)));
+    }
+
+    #[test]
+    fn above_the_folder_of_a_start_pages_are_checked_only() {
+        let mut fold = Fold::new(Selection { same_origin: false, only_folders: true, ..selection() });
+        fold.add_start(&Url::parse("http://a/docs/").unwrap());
+        fold.apply(&good("http://a/docs/", 0, &["http://a/docs/1", "http://a/2"]));
+        assert_eq!([1, 2].map(|id| fold.frontier().entry(id).scope), [Scope::Inside, Scope::Outside]);
     }
 
     #[test]

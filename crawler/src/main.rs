@@ -6,6 +6,7 @@
 mod address;
 mod arguments;
 mod body;
+mod cookies;
 mod crawl;
 mod css;
 mod decode;
@@ -13,6 +14,8 @@ mod demo_site;
 mod exit;
 mod export;
 mod fetch;
+mod files;
+mod filters;
 mod fold;
 mod fragments;
 mod frontier;
@@ -21,10 +24,13 @@ mod host_queues;
 mod html;
 #[cfg(test)]
 mod in_world;
+mod inputs;
 mod interrupt;
 mod lines;
 mod links;
+mod local_site;
 mod mailto;
+mod markdown;
 mod options;
 mod outcome;
 mod output;
@@ -33,10 +39,12 @@ mod plural;
 mod progress;
 mod record;
 mod report;
+mod request_settings;
 mod robots;
 mod sitemap;
 mod snapshot;
 mod srcset;
+mod statuses;
 mod store;
 mod store_file;
 mod values;
@@ -47,14 +55,15 @@ mod work_local;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redd::task::spawn_blocking;
 
-use crate::address::Start;
 use crate::arguments::{Arguments, Request};
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::fold::Plan;
+use crate::inputs::Input;
 use crate::interrupt::Interrupts;
 use crate::outcome::Outcome;
 use crate::output::{Output, write_to_standard_output};
@@ -84,10 +93,10 @@ fn run(arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
     let runtime =
         runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
     let result = runtime.block_on(async {
-        if arguments.starts.is_empty() {
+        if arguments.inputs.is_empty() {
             demonstrate(arguments).await
         } else {
-            crawl(&arguments).await.map(|finished| finished.exit)
+            crawl(arguments).await.map(|finished| finished.exit)
         }
     });
     // A name lookup may still run on a blocking thread. Its result is of no use any more.
@@ -103,7 +112,7 @@ struct Finished {
 }
 
 /// Crawls the given addresses and writes what was asked for.
-async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
+async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     // A wrong file is noticed now, not after an hour of crawling.
     let old = match &arguments.compare {
         Some(path) => Some(Snapshot::load(path).await.map_err(EarlyExit::usage)?),
@@ -111,20 +120,21 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
     };
     let mut interrupts = Interrupts::listen()
         .map_err(|error| EarlyExit::incomplete(format!("the signals cannot be listened to: {error}")))?;
+    let inputs = inputs::read(&arguments.inputs, &arguments.publication, &mut interrupts).await?;
+    arguments.settings.site = Arc::new(inputs.site);
     let wanted = [("--save", &arguments.save), ("--json", &arguments.json), ("--csv", &arguments.csv)];
     let wanted = wanted.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
     let outputs = output::open_all(wanted, &mut interrupts).await?;
 
     let mut progress = Progress::new(arguments.verbosity);
-    for start in
-        arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
+    for start in inputs.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let plan = crawl::plan(&arguments.settings, &arguments.starts);
-    let (local, store) = open_work(arguments, &plan, &mut progress).await?;
+    let plan = crawl::plan(&arguments.settings, &inputs.starts);
+    let (local, store) = open_work(&arguments, &plan, &mut progress).await?;
     let work = Work::Local(Box::new(local));
-    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, work, &mut progress, &mut interrupts).await;
+    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
     let difference = old.map(|old| snapshot.since(&old));
@@ -135,7 +145,7 @@ async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
         is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress, &mut interrupts).await;
     }
     is_written &=
-        show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken, &mut interrupts).await;
+        show_report(&arguments, &outcome, difference.as_ref(), is_standard_output_taken, &mut interrupts).await;
     if let Some(store) = store {
         close_store(store, outcome.has_reached_all() && is_written, arguments.verbosity);
     }
@@ -149,7 +159,12 @@ async fn open_work(
     plan: &Plan,
     progress: &mut Progress,
 ) -> Result<(Local, Option<Store>), EarlyExit> {
-    let (place, identity, is_fresh) = (arguments.store.clone(), plan.identity(), arguments.fresh);
+    // Files are read in no time, and are edited between two runs.
+    let place = match &arguments.store {
+        StorePlace::Automatic if plan.has_only_files() => StorePlace::Off,
+        place => place.clone(),
+    };
+    let (identity, is_fresh) = (plan.identity(), arguments.fresh);
     let opening = spawn_blocking(move || store::open(&place, &identity, is_fresh));
     let opened = opening.await;
     let opened = opened.map_err(|error| EarlyExit::incomplete(format!("the store was not opened: {error}")))?;
@@ -253,14 +268,14 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     print_to_stderr(&format!(
         "No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"
     ));
-    arguments.starts.push(Start::parse(&home).map_err(EarlyExit::usage)?);
+    arguments.inputs.push(Input::parse(&home).map_err(EarlyExit::usage)?);
     arguments.verbosity = Verbosity::Verbose;
     // Its port is another one each time.
     arguments.store = StorePlace::Off;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
-    let Finished { outcome, exit } = crawl(&arguments).await?;
+    let Finished { outcome, exit } = crawl(arguments).await?;
     server.abort();
 
     let found: BTreeSet<&str> = outcome.broken().iter().map(|broken| broken.url).collect();

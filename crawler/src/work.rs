@@ -2,6 +2,8 @@
 //!
 //! Called by `crawl`, which fetches the pages. A page is handed out once; its record is submitted once.
 
+use url::Url;
+
 use crate::fold::Fold;
 use crate::frontier::Entry;
 use crate::page::PageId;
@@ -17,6 +19,13 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// Crawls from `url`, too.
+    pub(crate) fn add_start(&mut self, url: &Url) {
+        match self {
+            Self::Local(local) => local.add_start(url),
+        }
+    }
+
     /// Hands over what became of an item. Never waits: [`Changes::recorded`] says when the record is safe.
     pub(crate) fn submit(&mut self, record: PageRecord) {
         match self {

@@ -12,6 +12,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use redd::task::{JoinHandle, spawn_blocking};
+use url::Url;
 
 use crate::exit::EarlyExit;
 use crate::fold::{Effects, Fold, Plan};
@@ -76,8 +77,14 @@ impl Local {
         self.fold
     }
 
+    pub(crate) fn add_start(&mut self, url: &Url) {
+        let effects = self.fold.add_start(url);
+        self.note(effects);
+    }
+
     pub(crate) fn submit(&mut self, record: PageRecord) {
-        if self.store.is_some() {
+        // An earlier run of this crawl may have stored what is found out in each run.
+        if self.store.is_some() && self.fold.is_pending(&record.url) {
             self.waiting.push(record);
             self.start_writing();
         } else {

@@ -5,12 +5,16 @@
 mod addresses;
 mod encodings;
 mod exit_codes;
+mod files;
 mod hostile;
 mod kills;
+mod links;
 mod outputs;
 mod pace;
 mod reports;
+mod requests;
 mod resume;
 mod runs;
+mod selection;
 mod server;
 mod state;
