@@ -126,21 +126,23 @@ fn suggestion(name: &str, command: &Command) -> String {
 fn words(name: &str, argument: &Arg, value: &Spanned<DeValue<'_>>) -> Result<Vec<OsString>, String> {
     let value = value.get_ref();
     let word = |text: &dyn Display| OsString::from(format!("--{name}={text}"));
-    match argument.get_action() {
-        ArgAction::SetTrue => match value.as_bool() {
+    if matches!(argument.get_action(), ArgAction::SetTrue) {
+        return match value.as_bool() {
             Some(true) => Ok(vec![format!("--{name}").into()]),
             Some(false) => Ok(Vec::new()),
             None => Err("needs true or false".to_owned()),
-        },
-        ArgAction::Append => Ok(texts(value)?.iter().map(|text| word(text)).collect()),
-        _ => match value {
-            DeValue::String(text) => Ok(vec![word(text)]),
-            DeValue::Integer(number) if number.radix() == 10 => Ok(vec![word(&number.as_str())]),
-            DeValue::Float(number) => Ok(vec![word(&number.as_str())]),
-            other => {
-                Err(format!("needs a string or a decimal number, and has a value of the type {}", other.type_str()))
-            }
-        },
+        };
+    }
+    if matches!(argument.get_action(), ArgAction::Append) {
+        return Ok(texts(value)?.iter().map(|text| word(text)).collect());
+    }
+    match value {
+        DeValue::String(text) => Ok(vec![word(text)]),
+        DeValue::Integer(number) if number.radix() == 10 => Ok(vec![word(&number.as_str())]),
+        DeValue::Float(number) => Ok(vec![word(&number.as_str())]),
+        DeValue::Integer(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
+            Err(format!("needs a string or a decimal number, and has a value of the type {}", value.type_str()))
+        }
     }
 }
 
