@@ -16,3 +16,4 @@ mod requests;
 mod runs;
 mod selection;
 mod server;
+mod tls;
