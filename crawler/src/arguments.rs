@@ -16,8 +16,9 @@ use crate::filters::Filters;
 use crate::frontier::Limits;
 use crate::help;
 use crate::inputs::{Input, Publication};
-use crate::options::{CommandWord, Format, Options, OutsideMethod, Secret, When};
+use crate::options::{CommandWord, Format, Options, Secret, When};
 use crate::progress::Verbosity;
+use crate::request_settings::RequestSettings;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -113,15 +114,6 @@ impl Arguments {
     fn new(options: Options) -> Result<Self, String> {
         let Options { urls, reach, checks, pace, requests, output, memory, cluster, .. } = options;
         let not_built_in = [
-            ("--accept", checks.accept.is_some()),
-            ("--header", !requests.header.is_empty()),
-            ("--basic-auth", !requests.basic_auth.is_empty()),
-            ("--cookies", requests.cookies),
-            ("--cookie-file", requests.cookie_file.is_some()),
-            ("--user-agent", requests.user_agent.is_some()),
-            ("--proxy", requests.proxy.is_some()),
-            ("--insecure", requests.insecure),
-            ("--method", requests.method != OutsideMethod::Head),
             ("--cache", memory.cache.is_some()),
             ("--max-age", memory.max_age != Duration::from_secs(86400)),
             ("--config", memory.config.is_some()),
@@ -142,11 +134,12 @@ impl Arguments {
                 body_max: pace.max_body,
                 deadline: reach.deadline,
                 same_origin: reach.same_origin,
+                only_folders: reach.no_parent,
+                filters: Filters::new(&reach.include, &reach.exclude)?,
+                requests: RequestSettings::new(&requests, checks.accept.as_deref())?,
                 has_fragments: checks.fragments,
                 has_sitemaps: reach.sitemap,
                 site: Arc::default(),
-                only_folders: reach.no_parent,
-                filters: Filters::new(&reach.include, &reach.exclude)?,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,

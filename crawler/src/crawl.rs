@@ -32,6 +32,7 @@ use crate::page::{Content, Failure, PageId, Reason, Scope};
 use crate::plural::count;
 use crate::progress::Progress;
 use crate::record::{Answer, PageRecord, Secrets, without_secrets};
+use crate::request_settings::RequestSettings;
 use crate::robots::Rules;
 use crate::work::{Changes, Item, Work};
 
@@ -49,13 +50,14 @@ pub(crate) struct Settings {
     pub(crate) body_max: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) same_origin: bool,
+    /// See [`Selection`].
+    pub(crate) only_folders: bool,
+    pub(crate) filters: Filters,
+    pub(crate) requests: RequestSettings,
     /// Whether links to parts of pages are checked.
     pub(crate) has_fragments: bool,
     /// Whether the sitemaps of the starts' hosts are crawled.
     pub(crate) has_sitemaps: bool,
-    /// See [`Selection`].
-    pub(crate) only_folders: bool,
-    pub(crate) filters: Filters,
     /// The files that were given.
     pub(crate) site: Arc<LocalSite>,
 }
@@ -131,7 +133,7 @@ pub(crate) async fn crawl(
     let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
     let mut crawl = Crawl {
-        fetcher: Fetcher::new(fetch_settings)?,
+        fetcher: Fetcher::new(fetch_settings, settings.requests.clone(), &addresses)?,
         fetch_settings,
         work: Work::local(selection, &addresses),
         host_queues: HostQueues::new(settings.per_host),

@@ -6,6 +6,7 @@
 mod address;
 mod arguments;
 mod body;
+mod cookies;
 mod crawl;
 mod css;
 mod decode;
@@ -38,10 +39,12 @@ mod plural;
 mod progress;
 mod record;
 mod report;
+mod request_settings;
 mod robots;
 mod sitemap;
 mod snapshot;
 mod srcset;
+mod statuses;
 mod values;
 mod work;
 

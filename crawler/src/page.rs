@@ -83,6 +83,8 @@ impl Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reason {
     Status(u16),
+    /// A status of success that `--accept` does not list.
+    NotAccepted(u16),
     /// The server asks for a longer wait before the next request than `--max-wait` allows.
     AskedToWait {
         status: u16,
@@ -112,7 +114,8 @@ impl Reason {
         match self {
             Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
-            Self::AskedToWait { .. }
+            Self::NotAccepted(_)
+            | Self::AskedToWait { .. }
             | Self::UnusableUrl(_)
             | Self::Tls(_)
             | Self::BodyTooLarge(_)
@@ -131,6 +134,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => f.write_str(&status_line(*status)),
+            Self::NotAccepted(status) => {
+                write!(f, "{}: --accept does not list this status", status_line(*status))
+            }
             Self::AskedToWait { status, wait, wait_max } => write!(
                 f,
                 "{}: the server asks to wait {} s (Retry-After), longer than the {} s of --max-wait: not asked again",

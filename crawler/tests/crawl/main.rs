@@ -11,6 +11,7 @@ mod links;
 mod outputs;
 mod pace;
 mod reports;
+mod requests;
 mod runs;
 mod selection;
 mod server;
