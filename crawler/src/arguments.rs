@@ -13,7 +13,7 @@ use crate::address::{Start, redact_message};
 use crate::crawl::Settings;
 use crate::frontier::Limits;
 use crate::help;
-use crate::options::{CommandWord, Format, Options, OutsideMethod, Secret, When};
+use crate::options::{CommandWord, Format, Options, OutsideMethod, ProgressKind, Secret};
 use crate::progress::Verbosity;
 
 /// What the command line asks for.
@@ -41,8 +41,7 @@ pub(crate) struct Arguments {
     pub(crate) html: Option<PathBuf>,
     /// What standard output is.
     pub(crate) format: Format,
-    /// When a progress bar is shown.
-    pub(crate) progress: When,
+    pub(crate) progress: ProgressKind,
     pub(crate) fragments: bool,
     pub(crate) sitemap: bool,
     pub(crate) base_url: Option<String>,
@@ -185,13 +184,6 @@ impl Arguments {
             ("--sitemap", self.sitemap),
             ("--base-url", self.base_url.is_some()),
             ("--root-dir", self.root_dir.is_some()),
-            // Outputs.
-            ("--junit", self.junit.is_some()),
-            ("--markdown", self.markdown.is_some()),
-            ("--sarif", self.sarif.is_some()),
-            ("--html", self.html.is_some()),
-            ("--format", self.format != Format::Text),
-            ("--progress", self.progress != When::Auto),
             // JetStream.
             ("--frontier", self.frontier.is_some()),
         ])

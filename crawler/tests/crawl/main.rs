@@ -5,9 +5,11 @@
 mod addresses;
 mod encodings;
 mod exit_codes;
+mod formats;
 mod hostile;
 mod outputs;
 mod pace;
+mod progress;
 mod reports;
 mod runs;
 mod server;
