@@ -42,7 +42,6 @@ pub(crate) struct Arguments {
     /// What standard output is.
     pub(crate) format: Format,
     pub(crate) progress: ProgressKind,
-    pub(crate) fragments: bool,
     pub(crate) sitemap: bool,
     pub(crate) base_url: Option<String>,
     pub(crate) root_dir: Option<PathBuf>,
@@ -143,6 +142,7 @@ impl Arguments {
                 body_max: pace.max_body,
                 deadline: reach.deadline,
                 same_origin: reach.same_origin,
+                has_fragments: checks.fragments,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,
@@ -159,7 +159,6 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            fragments: checks.fragments,
             sitemap: reach.sitemap,
             base_url: checks.base_url,
             root_dir: checks.root_dir,
@@ -180,7 +179,6 @@ impl Arguments {
             ("--no-store", self.no_store),
             ("--fresh", self.fresh),
             // Links.
-            ("--fragments", self.fragments),
             ("--sitemap", self.sitemap),
             ("--base-url", self.base_url.is_some()),
             ("--root-dir", self.root_dir.is_some()),

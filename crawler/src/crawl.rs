@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) body_max: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) same_origin: bool,
+    /// Whether links to parts of pages are checked.
+    pub(crate) has_fragments: bool,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -101,7 +103,7 @@ pub(crate) async fn crawl(
         retries: settings.retries,
         wait_max: settings.wait_max,
         body_max: settings.body_max,
-        has_fragments: false,
+        has_fragments: settings.has_fragments,
         idle_max: settings.per_host,
     };
     let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };
