@@ -4,17 +4,21 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::address::{Start, redact_message};
+use crate::address::redact_message;
 use crate::crawl::Settings;
+use crate::filters::Filters;
 use crate::frontier::Limits;
 use crate::help;
-use crate::options::{CommandWord, Format, Options, OutsideMethod, ProgressKind, Secret};
+use crate::inputs::{Input, Publication};
+use crate::options::{CommandWord, Format, Options, ProgressKind, Secret};
 use crate::progress::Verbosity;
+use crate::request_settings::RequestSettings;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ pub(crate) enum Request {
 /// What the command line says about a crawl.
 #[derive(Debug)]
 pub(crate) struct Arguments {
-    pub(crate) starts: Vec<Start>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) publication: Publication,
     pub(crate) has_checksums: bool,
     pub(crate) settings: Settings,
     pub(crate) verbosity: Verbosity,
@@ -42,9 +47,6 @@ pub(crate) struct Arguments {
     /// What standard output is.
     pub(crate) format: Format,
     pub(crate) progress: ProgressKind,
-    pub(crate) sitemap: bool,
-    pub(crate) base_url: Option<String>,
-    pub(crate) root_dir: Option<PathBuf>,
     pub(crate) store: Option<PathBuf>,
     pub(crate) no_store: bool,
     pub(crate) fresh: bool,
@@ -111,25 +113,14 @@ impl Arguments {
     fn new(options: Options) -> Result<Self, String> {
         let Options { urls, reach, checks, pace, requests, output, memory, cluster, .. } = options;
         let not_built_in = [
-            ("--no-parent", reach.no_parent),
-            ("--include", !reach.include.is_empty()),
-            ("--exclude", !reach.exclude.is_empty()),
-            ("--accept", checks.accept.is_some()),
-            ("--header", !requests.header.is_empty()),
-            ("--basic-auth", !requests.basic_auth.is_empty()),
-            ("--cookies", requests.cookies),
-            ("--cookie-file", requests.cookie_file.is_some()),
-            ("--user-agent", requests.user_agent.is_some()),
-            ("--proxy", requests.proxy.is_some()),
-            ("--insecure", requests.insecure),
-            ("--method", requests.method != OutsideMethod::Head),
             ("--cache", memory.cache.is_some()),
             ("--max-age", memory.max_age != Duration::from_secs(86400)),
             ("--config", memory.config.is_some()),
         ];
         refuse(&not_built_in)?;
         let arguments = Self {
-            starts: urls.iter().map(|url| Start::parse(url)).collect::<Result<_, _>>()?,
+            inputs: urls.iter().map(|url| Input::parse(url)).collect::<Result<_, _>>()?,
+            publication: Publication { root: checks.root_dir, base: checks.base_url },
             has_checksums: output.checksums,
             settings: Settings {
                 concurrency: pace.concurrency,
@@ -142,7 +133,12 @@ impl Arguments {
                 body_max: pace.max_body,
                 deadline: reach.deadline,
                 same_origin: reach.same_origin,
+                only_folders: reach.no_parent,
+                filters: Filters::new(&reach.include, &reach.exclude)?,
+                requests: RequestSettings::new(&requests, checks.accept.as_deref())?,
                 has_fragments: checks.fragments,
+                has_sitemaps: reach.sitemap,
+                site: Arc::default(),
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,
@@ -159,9 +155,6 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            sitemap: reach.sitemap,
-            base_url: checks.base_url,
-            root_dir: checks.root_dir,
             store: memory.store,
             no_store: memory.no_store,
             fresh: memory.fresh,
@@ -178,10 +171,6 @@ impl Arguments {
             ("--store", self.store.is_some()),
             ("--no-store", self.no_store),
             ("--fresh", self.fresh),
-            // Links.
-            ("--sitemap", self.sitemap),
-            ("--base-url", self.base_url.is_some()),
-            ("--root-dir", self.root_dir.is_some()),
             // JetStream.
             ("--frontier", self.frontier.is_some()),
         ])
@@ -210,7 +199,7 @@ mod tests {
     fn arguments_are_read_and_wrong_ones_refused() {
         let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]).unwrap();
         assert_eq!(fine.settings.limits.depth, Some(2));
-        assert_eq!(fine.starts, [Start::parse("http://a/").unwrap()]);
+        assert_eq!(fine.inputs, [Input::parse("http://a/").unwrap()]);
         assert_eq!(fine.verbosity, Verbosity::Quiet);
         assert!(read(&["--colour"]).is_err());
         assert!(read(&["--concurrency", "0"]).is_err());
@@ -227,7 +216,8 @@ mod tests {
     #[test]
     fn a_command_word_is_one_only_where_it_stands_first() {
         let is_host = |words: &[&str], host: &str| {
-            read(words).is_ok_and(|arguments| arguments.starts.iter().any(|start| start.url.host_str() == Some(host)))
+            let is_at = |input: &Input| matches!(input, Input::Web(start) if start.url.host_str() == Some(host));
+            read(words).is_ok_and(|arguments| arguments.inputs.iter().any(is_at))
         };
         assert!(is_host(&["http://report/"], "report"));
         assert!(is_host(&["--", "report"], "report"));

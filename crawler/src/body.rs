@@ -12,6 +12,7 @@ use crate::css;
 use crate::decode::{self, DecodeError};
 use crate::html;
 use crate::links::{LinkCollector, Links};
+use crate::markdown;
 use crate::page::Content;
 use crate::sitemap;
 
@@ -38,14 +39,30 @@ pub(crate) struct ReadSettings {
 enum Format {
     Html,
     Css,
+    Markdown,
     Sitemap,
 }
 
-/// Decodes a body, hashes it and, if it is HTML, a style sheet or a sitemap, finds its links.
+/// Decodes a body, hashes it and, if it is HTML, a style sheet, Markdown or a sitemap, finds its links.
 ///
 /// # Errors
 /// If the body cannot be decoded to at most `settings.limit` bytes.
 pub(crate) fn read(
+    body: Vec<u8>,
+    headers: &BodyHeaders,
+    settings: ReadSettings,
+    url: &Url,
+    status: u16,
+) -> Result<(Content, Links), DecodeError> {
+    read_into(LinkCollector::new(url, settings.has_fragments), body, headers, settings, url, status)
+}
+
+/// Like [`read`], with a collector that may resolve links in its own way.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_into(
+    mut collector: LinkCollector,
     body: Vec<u8>,
     headers: &BodyHeaders,
     settings: ReadSettings,
@@ -60,6 +77,7 @@ pub(crate) fn read(
     let format = match media_type(&headers.content_type) {
         Some("text/html" | "application/xhtml+xml") => Format::Html,
         Some("text/css") => Format::Css,
+        Some("text/markdown" | "text/x-markdown") => Format::Markdown,
         // Servers name many types for a packed one.
         _ if may_be_sitemap(url, &headers.content_type) && sitemap::is_sitemap(&String::from_utf8_lossy(&body)) => {
             Format::Sitemap
@@ -72,13 +90,16 @@ pub(crate) fn read(
     };
     let (text, note) = text(&body, &headers.content_type, format);
     notes.extend(note);
-    let mut collector = LinkCollector::new(url, settings.has_fragments);
     match format {
         Format::Html => {
             collector.expect_ids();
             html::collect(&text, 1, &mut collector);
         }
         Format::Css => css::collect(&text, 1, &mut collector),
+        Format::Markdown => {
+            collector.expect_ids();
+            markdown::collect(&text, &mut collector);
+        }
         Format::Sitemap => notes.extend(sitemap::collect(&text, &mut collector)),
     }
     content.note = (!notes.is_empty()).then(|| notes.join("; ").into());
@@ -111,6 +132,7 @@ fn text<'a>(body: &'a [u8], content_type: &str, format: Format) -> (Cow<'a, str>
     let in_body = || match format {
         Format::Html => label_in(head, b"charset="),
         Format::Sitemap => label_in(head, b"encoding="),
+        Format::Markdown => None,
         Format::Css => head.starts_with(b"@charset \"").then(|| label_in(head, b"@charset "))?,
     };
     let label = label_in(content_type.as_bytes(), b"charset=").or_else(in_body);

@@ -8,7 +8,8 @@
 //!   that bounds the tasks, the bodies and the results in memory.
 //! - `recorded-once`: a page that was started has one record. If its task is aborted it has none, and stays pending.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redd::group::{TaskError, TaskGroup};
@@ -16,16 +17,22 @@ use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
 use crate::address::{Credentials, Start};
+use crate::body::ReadSettings;
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
+use crate::files;
+use crate::filters::Filters;
 use crate::fold::Selection;
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::interrupt::Interrupts;
+use crate::links::{LinkCollector, LinkKind};
+use crate::local_site::{self, LocalSite};
 use crate::outcome::{End, Outcome};
-use crate::page::{Failure, PageId, Reason};
+use crate::page::{Content, Failure, PageId, Reason, Scope};
 use crate::plural::count;
 use crate::progress::Progress;
 use crate::record::{Answer, PageRecord, Secrets, without_secrets};
+use crate::request_settings::RequestSettings;
 use crate::robots::Rules;
 use crate::work::{Changes, Item, Work};
 
@@ -43,8 +50,16 @@ pub(crate) struct Settings {
     pub(crate) body_max: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) same_origin: bool,
+    /// See [`Selection`].
+    pub(crate) only_folders: bool,
+    pub(crate) filters: Filters,
+    pub(crate) requests: RequestSettings,
     /// Whether links to parts of pages are checked.
     pub(crate) has_fragments: bool,
+    /// Whether the sitemaps of the starts' hosts are crawled.
+    pub(crate) has_sitemaps: bool,
+    /// The files that were given.
+    pub(crate) site: Arc<LocalSite>,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -82,6 +97,8 @@ struct Crawl<'a> {
     tries: HashMap<PageId, u32>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
+    /// The hosts whose pages are searched for links.
+    inside: HashSet<HostId>,
     tasks: TaskGroup<Completed>,
     /// See `slot-until-recorded`.
     slots_taken: usize,
@@ -106,11 +123,17 @@ pub(crate) async fn crawl(
         has_fragments: settings.has_fragments,
         idle_max: settings.per_host,
     };
-    let selection = Selection { limits: settings.limits, same_origin: settings.same_origin };
+    let selection = Selection {
+        limits: settings.limits,
+        same_origin: settings.same_origin,
+        only_folders: settings.only_folders,
+        filters: settings.filters.clone(),
+        given_files: settings.site.given.clone(),
+    };
     let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
     let mut crawl = Crawl {
-        fetcher: Fetcher::new(fetch_settings)?,
+        fetcher: Fetcher::new(fetch_settings, settings.requests.clone(), &addresses)?,
         fetch_settings,
         work: Work::local(selection, &addresses),
         host_queues: HostQueues::new(settings.per_host),
@@ -120,6 +143,7 @@ pub(crate) async fn crawl(
         tries: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
+        inside: HashSet::new(),
         tasks: TaskGroup::builder().name("requests").start(),
         slots_taken: 0,
         began: Instant::now(),
@@ -214,8 +238,12 @@ impl Crawl<'_> {
             }
             let of_origin = || self.credentials.get(self.host_queues.origin(host));
             let credentials = self.link_credentials.get(&*address).or_else(of_origin).cloned();
+            let site = Arc::clone(&self.settings.site);
+            let read_settings =
+                ReadSettings { limit: self.settings.body_max, has_fragments: self.settings.has_fragments };
             self.tasks.spawn(async move {
                 let fetched = match Url::parse(&address) {
+                    Ok(url) if local_site::is_file(&url) => files::page(&url, scope, read_settings, &site).await,
                     Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
                     Err(error) => {
                         FetchResult::Failed(Failure::without_status(Reason::UnusableUrl(error.to_string())).into())
@@ -251,6 +279,9 @@ impl Crawl<'_> {
                 self.slots_taken -= 1;
                 self.host_queues.open(completed.host, rules.delay());
                 self.pause(completed.host, retry_after);
+                if self.settings.has_sitemaps && self.inside.contains(&completed.host) {
+                    self.add_sitemaps(completed.host, &rules);
+                }
                 self.robots.insert(completed.host, rules);
             }
             TaskResult::Answered(page, record, secrets) => {
@@ -265,6 +296,26 @@ impl Crawl<'_> {
                 self.retry_or_give_up(page, completed.host, failed);
             }
         }
+    }
+
+    /// Crawls the sitemaps that the robots.txt of `host` names. If it names none, there should be one at the usual place.
+    fn add_sitemaps(&mut self, host: HostId, rules: &Rules) {
+        let Ok(robots) = Url::parse(self.host_queues.origin(host)).and_then(|origin| origin.join("/robots.txt")) else {
+            return;
+        };
+        if rules.sitemaps().is_empty() {
+            if let Ok(usual) = robots.join("/sitemap.xml") {
+                self.work.add_start(&usual);
+            }
+            return;
+        }
+        let mut collector = LinkCollector::new(&robots, false);
+        rules.sitemaps().iter().for_each(|address| collector.add(address, LinkKind::Sitemap, 0));
+        let content = Content { status: 200, bytes: 0, sha256: None, note: None };
+        let record = PageRecord::without_links(robots.as_str(), 0, Scope::Inside, Answer::Good(content));
+        // The slot of the request is free when this record is safe.
+        self.slots_taken += 1;
+        self.work.submit(record.with_links(collector.finish()).0);
     }
 
     /// Hands over the record of a page (`recorded-once`). Its slot is free when the record is safe.
@@ -288,8 +339,13 @@ impl Crawl<'_> {
         let Ok(url) = Url::parse(&item.url) else { return };
         let origin = url.origin().ascii_serialization();
         let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&url));
-        if is_new {
+        if is_new && local_site::is_file(&url) {
+            self.host_queues.open(host, None);
+        } else if is_new {
             self.robots_wanted.push_back(host);
+        }
+        if item.scope == Scope::Inside {
+            self.inside.insert(host);
         }
         self.host_queues.push(host, item.id);
         self.items.insert(item.id, item);
@@ -322,6 +378,9 @@ impl Crawl<'_> {
 
     /// The time between two requests to the host of `link`.
     fn request_interval(&self, link: &Url) -> Duration {
+        if local_site::is_file(link) {
+            return Duration::ZERO;
+        }
         let is_this_machine = match link.host() {
             Some(Host::Domain(name)) => name == "localhost",
             Some(Host::Ipv4(address)) => address.is_loopback(),

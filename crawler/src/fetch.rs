@@ -7,19 +7,25 @@
 //! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, run on blocking threads.
 
 use std::error::Error as _;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use redd::task::spawn_blocking;
 use redd::time::timeout;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response};
-use url::Url;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION,
+    RETRY_AFTER, SET_COOKIE, USER_AGENT,
+};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
+use url::{Origin, Url};
 
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
 use crate::body::{self, BodyHeaders, ReadSettings};
+use crate::cookies::Cookies;
 use crate::decode::{self, DecodeError};
 use crate::links::Links;
 use crate::page::{Content, Failure, Reason, Scope};
+use crate::request_settings::{Proxy, RequestSettings};
 use crate::robots::{AGENT, Rules};
 
 /// A robots.txt that is larger, in bytes, is cut, as RFC 9309 allows.
@@ -92,18 +98,33 @@ pub(crate) struct FetchSettings {
 pub(crate) struct Fetcher {
     client: Client,
     settings: FetchSettings,
+    carried: Arc<Carried>,
+}
+
+/// What requests carry.
+#[derive(Debug)]
+struct Carried {
+    settings: RequestSettings,
+    /// Headers and log-ins without a host are for these.
+    start_origins: Vec<Origin>,
+    cookies: Option<Mutex<Cookies>>,
 }
 
 impl Fetcher {
     /// # Errors
-    /// If TLS cannot be set up.
-    pub(crate) fn new(settings: FetchSettings) -> Result<Self, String> {
+    /// If TLS or the proxy cannot be set up.
+    pub(crate) fn new(settings: FetchSettings, requests: RequestSettings, starts: &[Url]) -> Result<Self, String> {
         // Fails only if a provider is installed already. That one works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let own_name = HeaderValue::from_str(&format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")));
+        let own_name = own_name.unwrap_or(HeaderValue::from_static(AGENT));
+        let user_agent = requests.user_agent.clone().unwrap_or(own_name);
+        let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED)), (USER_AGENT, user_agent)];
+        let headers = HeaderMap::from_iter(headers);
         let builder = || {
-            Client::builder()
-                .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
-                .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED))]))
+            with_proxy(Client::builder(), &requests.proxy)
+                .default_headers(headers.clone())
+                .tls_danger_accept_invalid_certs(requests.is_insecure)
                 // A redirect is a page of its own: robots.txt and the request rate apply to each hop.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -115,7 +136,9 @@ impl Fetcher {
             // A machine without root certificates can still crawl http pages.
             .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(|error| format!("the HTTP client could not be set up: {}", root_cause(&error)))?;
-        Ok(Self { client, settings })
+        let start_origins = starts.iter().map(Url::origin).collect();
+        let cookies = requests.cookies.clone().map(Mutex::new);
+        Ok(Self { client, settings, carried: Arc::new(Carried { settings: requests, start_origins, cookies }) })
     }
 
     /// Fetches a page, in one try.
@@ -136,15 +159,20 @@ impl Fetcher {
         credentials: Option<&Credentials>,
     ) -> Result<FetchResult, FailedTry> {
         let response = self.send(url, scope, credentials).await;
-        let response = response.map_err(|error| Failure::without_status(reason_of(&error)))?;
+        let response = response.map_err(|error| Failure::without_status(self.reason_of(&error)))?;
         let status = response.status().as_u16();
+        let is_accepted = self.carried.settings.accept.contains(status);
         match location(&response, url) {
             Some(Ok(to)) => return Ok(FetchResult::Redirect { status, to: without_fragment(to) }),
-            Some(Err(why)) => return Err(Failure::with_status(status, Reason::BadRedirect(why)).into()),
-            None => {}
+            Some(Err(why)) if !is_accepted => {
+                return Err(Failure::with_status(status, Reason::BadRedirect(why)).into());
+            }
+            Some(Err(_)) | None => {}
         }
-        if !response.status().is_success() {
-            let failure = Failure::with_status(status, Reason::Status(status));
+        if !is_accepted {
+            let is_success = response.status().is_success();
+            let reason = if is_success { Reason::NotAccepted(status) } else { Reason::Status(status) };
+            let failure = Failure::with_status(status, reason);
             return Err(FailedTry { failure, retry_after: retry_after(&response) });
         }
         if scope == Scope::Outside {
@@ -162,24 +190,76 @@ impl Fetcher {
         scope: Scope,
         credentials: Option<&Credentials>,
     ) -> Result<Response, reqwest::Error> {
-        let send = |method| self.request(method, url, credentials).send();
-        match scope {
-            Scope::Inside => send(Method::GET).await,
-            // A server that refuses HEAD gets a GET, whose body is not read. A server that asks for a pause gets none.
-            Scope::Outside => match send(Method::HEAD).await {
-                Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
-                    send(Method::GET).await
-                }
-                other => other,
-            },
+        let settings = &self.carried.settings;
+        let send = |method| self.exchange(method, url, credentials);
+        if scope == Scope::Inside || settings.is_outside_get {
+            return send(Method::GET).await;
+        }
+        // A server that refuses HEAD gets a GET, whose body is not read. A server that asks for a pause gets none.
+        let is_refusal = |status: u16| status >= 400 && !settings.accept.contains(status);
+        match send(Method::HEAD).await {
+            Ok(response) if is_refusal(response.status().as_u16()) && !asks_for_pause(&response) => {
+                send(Method::GET).await
+            }
+            other => other,
         }
     }
 
+    /// Sends a request, and keeps the cookies of the response.
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        credentials: Option<&Credentials>,
+    ) -> Result<Response, reqwest::Error> {
+        let response = self.request(method, url, credentials).send().await?;
+        if let Some(cookies) = &self.carried.cookies {
+            let mut cookies = cookies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let headers = response.headers().get_all(SET_COOKIE).iter();
+            for cookie in headers.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()) {
+                cookies.set(url, cookie, now());
+            }
+        }
+        Ok(response)
+    }
+
+    /// A request with all that it carries. The credentials of an address come before a header, and that before a log-in.
     fn request(&self, method: Method, url: &Url, credentials: Option<&Credentials>) -> RequestBuilder {
-        let request = self.client.request(method, url.clone());
+        let Carried { settings, start_origins, cookies } = &*self.carried;
+        let is_start_origin = start_origins.contains(&url.origin());
+        let mut headers = settings.headers(url, is_start_origin);
+        let credentials = match credentials {
+            Some(own) => {
+                headers.remove(AUTHORIZATION);
+                Some(own)
+            }
+            None if headers.contains_key(AUTHORIZATION) => None,
+            None => settings.log_in(url, is_start_origin),
+        };
+        if let Some(cookies) = cookies {
+            let cookies = cookies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).header(url, now());
+            // A request has one such header at most.
+            let all = [headers.get(COOKIE).map(HeaderValue::as_bytes), cookies.as_deref().map(str::as_bytes)];
+            let all = all.into_iter().flatten().collect::<Vec<_>>().join(&b"; "[..]);
+            if let (false, Ok(mut value)) = (all.is_empty(), HeaderValue::from_bytes(&all)) {
+                value.set_sensitive(true);
+                headers.insert(COOKIE, value);
+            }
+        }
+        let request = self.client.request(method, url.clone()).headers(headers);
         match credentials {
             Some(Credentials { user, password }) => request.basic_auth(user, password.as_ref()),
             None => request,
+        }
+    }
+
+    /// Translates an error of the client. If there is a proxy, that may be what cannot be reached.
+    fn reason_of(&self, error: &reqwest::Error) -> Reason {
+        match (reason_of(error), &self.carried.settings.proxy) {
+            (Reason::Unreachable(why), Proxy::Url(..)) => {
+                Reason::Unreachable(format!("{why} (through the proxy of --proxy)"))
+            }
+            (reason, _) => reason,
         }
     }
 
@@ -193,7 +273,7 @@ impl Fetcher {
             return Err(Reason::BodyTooLarge(body_max));
         }
         let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response.chunk().await.map_err(|error| reason_of(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.reason_of(&error))? {
             if body.len() + chunk.len() > body_max {
                 return Err(Reason::BodyTooLarge(body_max));
             }
@@ -236,7 +316,7 @@ impl Fetcher {
         for _ in 0..=ROBOTS_REDIRECTS_MAX {
             take_credentials(&mut url);
             let credentials = credentials.filter(|_| url.origin() == home);
-            let mut response = self.request(Method::GET, &url, credentials).send().await.ok()?;
+            let mut response = self.exchange(Method::GET, &url, credentials).await.ok()?;
             if let Some(to) = location(&response, &url).and_then(Result::ok) {
                 url = to;
                 continue;
@@ -291,9 +371,29 @@ fn asks_for_pause(response: &Response) -> bool {
     response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS || retry_after(response).is_some()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the date in the header is a time of the wall clock")]
 fn retry_after(response: &Response) -> Option<Duration> {
-    parse_retry_after(header(response, RETRY_AFTER)?, SystemTime::now())
+    parse_retry_after(header(response, RETRY_AFTER)?, now())
+}
+
+#[expect(clippy::disallowed_methods, reason = "dates in headers are times of the wall clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The builder of a client that uses this proxy.
+fn with_proxy(builder: ClientBuilder, proxy: &Proxy) -> ClientBuilder {
+    match proxy {
+        Proxy::Environment => builder,
+        Proxy::None => builder.no_proxy(),
+        Proxy::Url(address, credentials) => match reqwest::Proxy::all(address.clone()) {
+            Ok(proxy) => builder.proxy(match credentials {
+                Some(Credentials { user, password }) => proxy.basic_auth(user, password.as_deref().unwrap_or_default()),
+                None => proxy,
+            }),
+            // `request_settings` has checked it.
+            Err(_) => builder,
+        },
+    }
 }
 
 /// The wait in a `Retry-After` header: a number of seconds, or a date.

@@ -7,8 +7,11 @@ use std::mem::take;
 
 use url::Url;
 
+use crate::filters::{Filters, SearchedPlaces};
 use crate::fragments::{Fragments, Reference};
 use crate::frontier::{Admission, Frontier, Limits};
+use crate::links::LinkKind;
+use crate::local_site;
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
 
@@ -17,6 +20,11 @@ use crate::record::{Answer, PageRecord};
 pub(crate) struct Selection {
     pub(crate) limits: Limits,
     pub(crate) same_origin: bool,
+    /// Whether only the folders of the starts are searched for links (`--no-parent`).
+    pub(crate) only_folders: bool,
+    pub(crate) filters: Filters,
+    /// The files and folders that were given. See [`local_site::scope_of`].
+    pub(crate) given_files: Vec<String>,
 }
 
 /// All that is known after some records.
@@ -24,6 +32,7 @@ pub(crate) struct Selection {
 pub(crate) struct Fold {
     selection: Selection,
     frontier: Frontier,
+    places: SearchedPlaces,
     /// Of all good pages.
     bytes: u64,
     fragments: Fragments,
@@ -44,6 +53,7 @@ impl Fold {
     pub(crate) fn new(selection: Selection) -> Self {
         Self {
             frontier: Frontier::new(selection.limits),
+            places: SearchedPlaces::new(selection.only_folders, selection.given_files.clone()),
             selection,
             bytes: 0,
             fragments: Fragments::default(),
@@ -64,9 +74,9 @@ impl Fold {
         self.bytes
     }
 
-    /// Starts from `url`, whose origin is crawled from now on.
+    /// Starts from `url`, whose origin is crawled from now on. No filter leaves out a start.
     pub(crate) fn add_start(&mut self, url: &Url) -> Effects {
-        self.frontier.add_start_origin(url.origin().ascii_serialization());
+        self.places.add_start(url);
         self.add_link(url.as_str(), None, 0);
         take(&mut self.effects)
     }
@@ -101,6 +111,8 @@ impl Fold {
         }
         let depth = self.frontier.entry(page).depth.saturating_add(1);
         for link in &record.links {
+            // What sitemaps list is one click from a start, also if a sitemap lists other ones.
+            let depth = if link.kind == LinkKind::Sitemap { depth.min(1) } else { depth };
             let cited = self.add_link(&link.url, Some(page), depth);
             if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
                 let reference = Reference { from: page, cited, fragment: fragment.clone() };
@@ -125,7 +137,7 @@ impl Fold {
         // If a start redirects to another origin, that origin is crawled.
         if depth == 0 {
             if let Ok(to) = Url::parse(to) {
-                self.frontier.add_start_origin(to.origin().ascii_serialization());
+                self.places.add_start(&to);
             }
         }
         match self.add_link(to, Some(page), depth) {
@@ -149,14 +161,22 @@ impl Fold {
         if let Some(known) = self.frontier.cite(link, from) {
             return Some(known);
         }
-        let scope = self.frontier.scope_of(&Url::parse(link).ok()?.origin().ascii_serialization());
-        let will_be_fetched = !self.selection.same_origin || scope == Scope::Inside;
+        let url = Url::parse(link).ok()?;
+        let scope = self.places.scope_of(&url);
+        // A start, and where one redirects to, is never left out.
+        let skipped = if depth > 0 && self.selection.filters.excludes(link) {
+            Some(Skipped::Excluded)
+        } else {
+            // Looking at a file asks no server.
+            let is_elsewhere = scope == Scope::Outside && !local_site::is_file(&url);
+            (self.selection.same_origin && is_elsewhere).then_some(Skipped::Outside)
+        };
+        let will_be_fetched = skipped.is_none();
         match self.frontier.add_link(link, from, depth, scope, will_be_fetched) {
             Admission::New(page) => {
-                if will_be_fetched {
-                    self.effects.queued.push(page);
-                } else {
-                    self.set_state(page, PageState::Skipped(Skipped::Outside));
+                match skipped {
+                    None => self.effects.queued.push(page),
+                    Some(skipped) => self.set_state(page, PageState::Skipped(skipped)),
                 }
                 Some(page)
             }
@@ -190,11 +210,22 @@ impl Fold {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::links::{Link, LinkKind};
+    use crate::links::Link;
     use crate::page::Content;
 
+    fn selection() -> Selection {
+        let limits = Limits { depth: None, pages: 100 };
+        Selection {
+            limits,
+            same_origin: true,
+            only_folders: false,
+            filters: Filters::default(),
+            given_files: Vec::new(),
+        }
+    }
+
     fn fold() -> Fold {
-        let mut fold = Fold::new(Selection { limits: Limits { depth: None, pages: 100 }, same_origin: true });
+        let mut fold = Fold::new(selection());
         let effects = fold.add_start(&Url::parse("http://a/").unwrap());
         assert_eq!(effects.queued, [0]);
         fold
@@ -252,6 +283,24 @@ mod tests {
         assert!(matches!(&gone.state, PageState::Broken(Failure { reason: Reason::MissingFragment(_), .. })));
         assert_eq!(fold.frontier().referrers(2), [("http://a/", None), ("http://a/1", None)]);
         assert_eq!(&*fold.frontier().entry(3).url, "http://a/#gone");
+    }
+
+    #[test]
+    fn a_filter_leaves_out_links_and_no_start() {
+        let filters = Filters::new(&[], &["a/".into()]).unwrap();
+        let mut fold = Fold::new(Selection { filters, ..selection() });
+        assert_eq!(fold.add_start(&Url::parse("http://a/").unwrap()).queued, [0]);
+        let effects = fold.apply(&good("http://a/", 0, &["http://a/1"]));
+        assert_eq!(effects, Effects { settled: vec![0, 1], queued: vec![] });
+        assert!(matches!(fold.frontier().entry(1).state, PageState::Skipped(Skipped::Excluded)));
+    }
+
+    #[test]
+    fn above_the_folder_of_a_start_pages_are_checked_only() {
+        let mut fold = Fold::new(Selection { same_origin: false, only_folders: true, ..selection() });
+        fold.add_start(&Url::parse("http://a/docs/").unwrap());
+        fold.apply(&good("http://a/docs/", 0, &["http://a/docs/1", "http://a/2"]));
+        assert_eq!([1, 2].map(|id| fold.frontier().entry(id).scope), [Scope::Inside, Scope::Outside]);
     }
 
     #[test]

@@ -53,7 +53,6 @@ pub(crate) struct Limits {
 pub(crate) struct Frontier {
     ids: HashMap<Arc<str>, PageId>,
     entries: Vec<Entry>,
-    start_origins: HashSet<String>,
     limits: Limits,
     admitted: usize,
     /// Addresses that `--depth` or `--max-pages` excludes. An address that is admitted later is removed.
@@ -68,22 +67,12 @@ impl Frontier {
         Self {
             ids: HashMap::new(),
             entries: Vec::new(),
-            start_origins: HashSet::new(),
             limits,
             admitted: 0,
             too_deep: HashSet::new(),
             over_max_pages: HashSet::new(),
             ignored: HashMap::new(),
         }
-    }
-
-    /// From now on, pages on `origin` are searched for links.
-    pub(crate) fn add_start_origin(&mut self, origin: String) {
-        self.start_origins.insert(origin);
-    }
-
-    pub(crate) fn scope_of(&self, origin: &str) -> Scope {
-        if self.start_origins.contains(origin) { Scope::Inside } else { Scope::Outside }
     }
 
     pub(crate) fn find(&self, url: &str) -> Option<PageId> {
@@ -355,13 +344,5 @@ mod tests {
         assert!(frontier.redirect(old, 301, new).is_empty());
         frontier.set_state(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
         assert_eq!(frontier.referrers(new), [("page", Some("old"))]);
-    }
-
-    #[test]
-    fn pages_on_a_start_origin_are_inside() {
-        let mut frontier = frontier();
-        frontier.add_start_origin("http://a".into());
-        assert_eq!(frontier.scope_of("http://a"), Scope::Inside);
-        assert_eq!(frontier.scope_of("http://b"), Scope::Outside);
     }
 }

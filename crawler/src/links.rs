@@ -4,11 +4,13 @@
 //! Called by those and by `body`. Pure.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::address::{AddressHash, address_hash, is_web};
+use crate::local_site::{self, LocalSite};
 use crate::mailto;
 
 /// What a link is for.
@@ -59,6 +61,8 @@ pub(crate) struct LinkCollector {
     base: Url,
     has_base: bool,
     has_fragments: bool,
+    /// If the page is a file.
+    site: Option<Arc<LocalSite>>,
     /// The links as they are written, since the last change of `base`.
     seen: HashSet<String>,
 }
@@ -66,7 +70,19 @@ pub(crate) struct LinkCollector {
 impl LinkCollector {
     /// A collector for the page at `page`. `has_fragments` says whether fragments are checked.
     pub(crate) fn new(page: &Url, has_fragments: bool) -> Self {
-        Self { links: Links::default(), base: page.clone(), has_base: false, has_fragments, seen: HashSet::new() }
+        Self {
+            links: Links::default(),
+            base: page.clone(),
+            has_base: false,
+            has_fragments,
+            site: None,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// The page is a file of `site`.
+    pub(crate) fn with_site(self, site: Arc<LocalSite>) -> Self {
+        Self { site: Some(site), ..self }
     }
 
     /// The page has fragments that are known. Without this call, links to its parts are not checked.
@@ -89,7 +105,7 @@ impl LinkCollector {
             return;
         }
         self.has_base = true;
-        if let Ok(base) = self.base.join(address.trim()) {
+        if let Ok(base) = self.resolve(address.trim()) {
             self.base = base;
             self.seen.clear();
         }
@@ -103,8 +119,8 @@ impl LinkCollector {
         if (address.is_empty() && fragment.is_none()) || !self.see(address, fragment) {
             return;
         }
-        match self.base.join(address) {
-            Ok(mut url) if is_web(&url) => {
+        match self.resolve(address) {
+            Ok(mut url) if is_web(&url) || (self.site.is_some() && local_site::is_file(&url)) => {
                 // An empty address is the base with its fragment.
                 url.set_fragment(None);
                 self.links.found.push(Link { url: url.into(), fragment: fragment.map(str::to_owned), kind, line });
@@ -113,7 +129,14 @@ impl LinkCollector {
                 Ok(()) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
                 Err(why) => self.links.unusable.push((address.to_owned(), why)),
             },
-            Err(error) => self.links.unusable.push((address.to_owned(), error.to_string())),
+            Err(why) => self.links.unusable.push((address.to_owned(), why)),
+        }
+    }
+
+    fn resolve(&self, address: &str) -> Result<Url, String> {
+        match &self.site {
+            Some(site) => site.resolve(&self.base, address),
+            None => self.base.join(address).map_err(|error| error.to_string()),
         }
     }
 
@@ -187,6 +210,18 @@ mod tests {
         assert_eq!(schemes, ["mailto", "tel", "javascript"]);
         let unusable: Vec<&str> = links.unusable.iter().map(|(text, _)| &**text).collect();
         assert_eq!(unusable, ["mailto:a", "http://[bad/"]);
+    }
+
+    #[test]
+    fn files_are_links_on_pages_that_are_files_only() {
+        let file = Url::parse("file:///site/page.html").unwrap();
+        let mut collector = LinkCollector::new(&file, true).with_site(Arc::default());
+        ["x.html#a", "/x.html", "http://a/", "#b"].iter().for_each(|text| collector.add(text, LinkKind::Anchor, 1));
+        let links = collector.finish();
+        let urls: Vec<&str> = links.found.iter().map(|link| &*link.url).collect();
+        assert_eq!(urls, ["file:///site/x.html", "http://a/", "file:///site/page.html"]);
+        assert_eq!(links.unusable[0].0, "/x.html");
+        assert_eq!(collect(true, &["file:///site/x.html"]).ignored[0].0, "file");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod address;
 mod arguments;
 mod body;
+mod cookies;
 mod crawl;
 mod css;
 mod decode;
@@ -13,6 +14,8 @@ mod delivery;
 mod demo_site;
 mod exit;
 mod fetch;
+mod files;
+mod filters;
 mod fold;
 mod formats;
 mod fragments;
@@ -22,10 +25,13 @@ mod host_queues;
 mod html;
 #[cfg(test)]
 mod in_world;
+mod inputs;
 mod interrupt;
 mod lines;
 mod links;
+mod local_site;
 mod mailto;
+mod markdown;
 mod options;
 mod outcome;
 mod output;
@@ -36,24 +42,28 @@ mod printable;
 mod progress;
 mod record;
 mod report;
+mod request_settings;
 mod results;
 mod robots;
 mod rules;
 mod sitemap;
 mod snapshot;
 mod srcset;
+mod statuses;
 mod values;
 mod work;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
 use crate::delivery::{Content, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
+use crate::inputs::Input;
 use crate::interrupt::Interrupts;
 use crate::options::Format;
 use crate::outcome::Outcome;
@@ -78,10 +88,10 @@ fn run(arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
     let runtime =
         runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
     let result = runtime.block_on(async {
-        if arguments.starts.is_empty() {
+        if arguments.inputs.is_empty() {
             demonstrate(arguments).await
         } else {
-            crawl(&arguments).await.map(|finished| finished.exit)
+            crawl(arguments).await.map(|finished| finished.exit)
         }
     });
     // A name lookup may still run on a blocking thread. Its result is of no use any more.
@@ -97,25 +107,26 @@ struct Finished {
 }
 
 /// Crawls the given addresses and writes what was asked for.
-async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
+async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     let mut interrupts = Interrupts::listen()
         .map_err(|error| EarlyExit::incomplete(format!("the signals cannot be listened to: {error}")))?;
-    let delivery = Delivery::prepare(order(arguments), &mut interrupts).await?;
+    let inputs = inputs::read(&arguments.inputs, &arguments.publication, &mut interrupts).await?;
+    arguments.settings.site = Arc::new(inputs.site);
+    let delivery = Delivery::prepare(order(&arguments, &inputs.starts), &mut interrupts).await?;
 
     let mut progress = Progress::new(arguments.verbosity, arguments.progress);
-    for start in
-        arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
+    for start in inputs.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, &mut progress, &mut interrupts).await;
+    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let exit = delivery.deliver(&outcome, &progress, &mut interrupts).await;
     Ok(Finished { outcome, exit })
 }
 
 /// What is to be delivered.
-fn order(arguments: &Arguments) -> Order {
+fn order(arguments: &Arguments, starts: &[Start]) -> Order {
     let files = [
         ("--save", Content::Snapshot, &arguments.save),
         ("--json", Content::Results(Format::Json), &arguments.json),
@@ -131,7 +142,7 @@ fn order(arguments: &Arguments) -> Order {
         format: arguments.format,
         has_checksums: arguments.has_checksums,
         compare: arguments.compare.clone(),
-        starts: arguments.starts.iter().map(|start| start.url.to_string()).collect(),
+        starts: starts.iter().map(|start| start.url.to_string()).collect(),
     }
 }
 
@@ -145,12 +156,12 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     print_to_stderr(&format!(
         "No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"
     ));
-    arguments.starts.push(Start::parse(&home).map_err(EarlyExit::usage)?);
+    arguments.inputs.push(Input::parse(&home).map_err(EarlyExit::usage)?);
     arguments.verbosity = Verbosity::Verbose;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
-    let Finished { outcome, exit } = crawl(&arguments).await?;
+    let Finished { outcome, exit } = crawl(arguments).await?;
     server.abort();
 
     let entries = outcome.frontier.entries().iter();

@@ -42,7 +42,8 @@ impl fmt::Debug for Secret {
     max_term_width = 80
 )]
 pub(crate) struct Options {
-    /// Where to start. An address without a scheme means http. None: crawl a small site of our own
+    /// Where to start: an address (without a scheme it means http), a file, a folder, or `-` for a list of these from
+    /// standard input. None: crawl a small site of our own
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
     #[command(flatten, next_help_heading = "How far")]
@@ -136,8 +137,11 @@ pub(crate) struct CheckOptions {
     /// `..` excludes its end, `..=` includes it. A redirect is followed in any case.
     #[arg(long, value_name = "CODES")]
     pub(crate) accept: Option<String>,
-    /// Of local files: where a link such as `/a` leads to
-    #[arg(long, value_name = "URL", conflicts_with = "root_dir")]
+    /// Of local files: the address of the published site
+    ///
+    /// Links to addresses below it lead to the files, and a link such as `/a` is one to its host. If `--root-dir` is not
+    /// given, the folder that was given is published there.
+    #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// Of local files: the folder in which a link such as `/a` is
     #[arg(long, value_name = "FOLDER")]

@@ -42,6 +42,8 @@ pub(crate) struct Counts {
     pub(crate) skipped: usize,
     /// Not checked because of `--same-origin`.
     pub(crate) outside: usize,
+    /// Not checked because of `--include` or `--exclude`.
+    pub(crate) excluded: usize,
     /// Not checked because of `--depth`.
     pub(crate) too_deep: usize,
     /// Not checked because of `--max-pages`.
@@ -67,6 +69,7 @@ impl Counts {
         self.checked()
             + self.skipped
             + self.outside
+            + self.excluded
             + self.too_deep
             + self.over_max_pages
             + self.not_reached
@@ -90,6 +93,7 @@ impl Outcome {
                 PageState::Redirect { .. } => counts.redirects += 1,
                 PageState::Skipped(Skipped::Robots(_)) => counts.skipped += 1,
                 PageState::Skipped(Skipped::Outside) => counts.outside += 1,
+                PageState::Skipped(Skipped::Excluded) => counts.excluded += 1,
                 PageState::Pending => counts.not_reached += 1,
             }
             counts.checked_outside += usize::from(match &entry.state {

@@ -27,6 +27,8 @@ pub(crate) enum Scope {
 pub(crate) enum Skipped {
     /// It is on another origin, and `--same-origin` was given.
     Outside,
+    /// `--include` or `--exclude` leaves it out.
+    Excluded,
     /// The robots.txt of its host forbids it, with the reason.
     Robots(String),
 }
@@ -81,6 +83,8 @@ impl Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reason {
     Status(u16),
+    /// A status of success that `--accept` does not list.
+    NotAccepted(u16),
     /// The server asks for a longer wait before the next request than `--max-wait` allows.
     AskedToWait {
         status: u16,
@@ -99,6 +103,8 @@ pub(crate) enum Reason {
     BadRedirect(String),
     /// The page is there, and has no part of this name.
     MissingFragment(String),
+    /// A file of this machine.
+    UnreadableFile(String),
     Internal(String),
 }
 
@@ -108,7 +114,8 @@ impl Reason {
         match self {
             Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
-            Self::AskedToWait { .. }
+            Self::NotAccepted(_)
+            | Self::AskedToWait { .. }
             | Self::UnusableUrl(_)
             | Self::Tls(_)
             | Self::BodyTooLarge(_)
@@ -117,6 +124,7 @@ impl Reason {
             | Self::EndlessRedirect(_)
             | Self::BadRedirect(_)
             | Self::MissingFragment(_)
+            | Self::UnreadableFile(_)
             | Self::Internal(_) => false,
         }
     }
@@ -126,6 +134,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => f.write_str(&status_line(*status)),
+            Self::NotAccepted(status) => {
+                write!(f, "{}: --accept does not list this status", status_line(*status))
+            }
             Self::AskedToWait { status, wait, wait_max } => write!(
                 f,
                 "{}: the server asks to wait {} s (Retry-After), longer than the {} s of --max-wait: not asked again",
@@ -150,6 +161,7 @@ impl fmt::Display for Reason {
             }
             Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
             Self::BadRedirect(why) => write!(f, "unusable redirect: {why}"),
+            Self::UnreadableFile(why) => f.write_str(why),
             Self::MissingFragment(name) => write!(
                 f,
                 "the page has no element with the id `{name}` (--fragments): correct the link, or give the element its id back"

@@ -73,7 +73,7 @@ impl Progress {
     }
 
     pub(crate) fn page_finished(&mut self, entry: &Entry) {
-        if matches!(entry.state, PageState::Skipped(Skipped::Outside)) {
+        if matches!(entry.state, PageState::Skipped(Skipped::Outside | Skipped::Excluded)) {
             return;
         }
         self.settled += 1;
@@ -130,6 +130,7 @@ fn state(state: &PageState) -> String {
         PageState::Redirect { status, .. } => format!("{status} redirect"),
         PageState::Broken(failure) => format!("BROKEN: {}", failure.reason),
         PageState::Skipped(Skipped::Outside) => "outside".to_owned(),
+        PageState::Skipped(Skipped::Excluded) => "left out by --include or --exclude".to_owned(),
         PageState::Skipped(Skipped::Robots(reason)) => format!("skipped: {reason}"),
     }
 }

@@ -123,6 +123,7 @@ pub(crate) fn parts(counts: &Counts) -> String {
     let others = [
         (counts.skipped, "skipped (robots.txt)".to_owned()),
         (counts.outside, "outside not checked (--same-origin)".to_owned()),
+        (counts.excluded, "left out (--include, --exclude)".to_owned()),
         (counts.ignored(), format!("ignored ({})", schemes(counts))),
         (counts.too_deep, "too deep (--depth)".to_owned()),
         (counts.over_max_pages, "left out (--max-pages)".to_owned()),

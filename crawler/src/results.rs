@@ -47,6 +47,7 @@ pub(crate) enum Fate<'a> {
     Broken { rule: &'static Rule, reason: String },
     Forbidden { reason: &'a str },
     Outside,
+    Excluded,
     NotReached,
 }
 
@@ -75,6 +76,7 @@ impl<'a> Results<'a> {
                 }
                 PageState::Skipped(Skipped::Robots(reason)) => (None, Fate::Forbidden { reason }),
                 PageState::Skipped(Skipped::Outside) => (None, Fate::Outside),
+                PageState::Skipped(Skipped::Excluded) => (None, Fate::Excluded),
                 PageState::Pending => (None, Fate::NotReached),
             };
             let citers = if matches!(fate, Fate::Broken { .. } | Fate::Redirect { .. }) {
@@ -102,9 +104,12 @@ impl<'a> Results<'a> {
     pub(crate) fn broken(&self) -> impl Iterator<Item = (&Row<'a>, &'static Rule, &str)> {
         self.rows.iter().filter_map(|row| match &row.fate {
             Fate::Broken { rule, reason } => Some((row, *rule, reason.as_str())),
-            Fate::Good { .. } | Fate::Redirect { .. } | Fate::Forbidden { .. } | Fate::Outside | Fate::NotReached => {
-                None
-            }
+            Fate::Good { .. }
+            | Fate::Redirect { .. }
+            | Fate::Forbidden { .. }
+            | Fate::Outside
+            | Fate::Excluded
+            | Fate::NotReached => None,
         })
     }
 
@@ -112,7 +117,12 @@ impl<'a> Results<'a> {
     pub(crate) fn redirects(&self) -> impl Iterator<Item = (&Row<'a>, &'a str)> {
         self.rows.iter().filter_map(|row| match row.fate {
             Fate::Redirect { to } => Some((row, to)),
-            Fate::Good { .. } | Fate::Broken { .. } | Fate::Forbidden { .. } | Fate::Outside | Fate::NotReached => None,
+            Fate::Good { .. }
+            | Fate::Broken { .. }
+            | Fate::Forbidden { .. }
+            | Fate::Outside
+            | Fate::Excluded
+            | Fate::NotReached => None,
         })
     }
 
@@ -153,6 +163,7 @@ impl Row<'_> {
             Fate::Broken { .. } => "broken",
             Fate::Forbidden { .. } => "skipped",
             Fate::Outside => "outside",
+            Fate::Excluded => "excluded",
             Fate::NotReached => "not reached",
         }
     }
@@ -171,7 +182,7 @@ impl Row<'_> {
             Fate::Redirect { to } => to,
             Fate::Broken { reason, .. } => reason,
             Fate::Forbidden { reason } => reason,
-            Fate::Outside | Fate::NotReached => "",
+            Fate::Outside | Fate::Excluded | Fate::NotReached => "",
         }
     }
 }
@@ -219,6 +230,7 @@ pub(crate) mod samples {
                 Fate::Broken { .. } => counts.broken += 1,
                 Fate::Forbidden { .. } => counts.skipped += 1,
                 Fate::Outside => counts.outside += 1,
+                Fate::Excluded => counts.excluded += 1,
                 Fate::NotReached => counts.not_reached += 1,
             }
         }
@@ -257,6 +269,7 @@ pub(crate) mod samples {
                 fate: Fate::Forbidden { reason: HOSTILE },
                 citers: Vec::new(),
             },
+            Row { url: "http://h/y", status: None, fate: Fate::Excluded, citers: Vec::new() },
             Row { url: "http://h/z", status: None, fate: Fate::NotReached, citers: Vec::new() },
         ]);
         results.end = End::Interrupted;

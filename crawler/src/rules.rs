@@ -25,6 +25,9 @@ rules! {
     ACCESS_DENIED = "access-denied", "The server denies access",
         "Link to a page that everybody can read, or give the crawler access.";
     HTTP_STATUS = "http-status", "The server answers with an error", "Look for the cause in the log of the server.";
+    NOT_ACCEPTED = "not-accepted", "The status is not among those that are accepted",
+        "Add the status to `--accept`, or correct the link.";
+    MISSING_FILE = "missing-file", "The file cannot be read", "Correct the link, or bring the file back.";
     ASKED_TO_WAIT = "asked-to-wait", "The server asks for a longer wait than is allowed",
         "Crawl more slowly (`--rate`), later, or with a larger `--max-wait`.";
     UNUSABLE_ADDRESS = "unusable-address", "The link is not an address", "Correct the link.";
@@ -56,6 +59,8 @@ impl Rule {
             Reason::Status(404 | 410) => &NOT_FOUND,
             Reason::Status(401 | 403 | 407 | 451) => &ACCESS_DENIED,
             Reason::Status(_) => &HTTP_STATUS,
+            Reason::NotAccepted(_) => &NOT_ACCEPTED,
+            Reason::UnreadableFile(_) => &MISSING_FILE,
             Reason::AskedToWait { .. } => &ASKED_TO_WAIT,
             Reason::UnusableUrl(_) => &UNUSABLE_ADDRESS,
             Reason::MissingFragment(_) => &MISSING_FRAGMENT,

@@ -47,6 +47,13 @@ impl Work {
         Self::Local(Box::new(Local::new(selection, starts)))
     }
 
+    /// Crawls from `url`, too.
+    pub(crate) fn add_start(&mut self, url: &Url) {
+        match self {
+            Self::Local(local) => local.add_start(url),
+        }
+    }
+
     /// Hands over what became of an [`Item`]. Never waits: [`Changes::recorded`] says when the record is safe.
     pub(crate) fn submit(&mut self, record: PageRecord) {
         match self {
@@ -105,10 +112,14 @@ impl Local {
     fn new(selection: Selection, starts: &[Url]) -> Self {
         let mut local = Self { fold: Fold::new(selection), changes: Changes::default(), has_changes: true };
         for start in starts {
-            let effects = local.fold.add_start(start);
-            local.note(effects);
+            local.add_start(start);
         }
         local
+    }
+
+    fn add_start(&mut self, url: &Url) {
+        let effects = self.fold.add_start(url);
+        self.note(effects);
     }
 
     fn submit(&mut self, record: &PageRecord) {

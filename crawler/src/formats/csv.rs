@@ -14,7 +14,7 @@ pub(super) fn render(results: &Results<'_>) -> String {
     for row in &results.rows {
         let (bytes, sha256) = match &row.fate {
             Fate::Good { bytes, sha256, .. } => (bytes.to_string(), sha256.as_deref().unwrap_or_default()),
-            Fate::Outside => continue,
+            Fate::Outside | Fate::Excluded => continue,
             Fate::Redirect { .. } | Fate::Broken { .. } | Fate::Forbidden { .. } | Fate::NotReached => {
                 (String::new(), "")
             }
@@ -37,7 +37,7 @@ mod tests {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap(), HEAD.as_slice());
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-        assert_eq!(rows.len(), 10, "all but the one outside");
+        assert_eq!(rows.len(), 10, "all but those that do not belong to the crawl");
         assert_eq!(rows[0], vec![HOSTILE, "broken", "404", "", "", HOSTILE, ODD_PAGE]);
         assert_eq!(rows[9], vec!["http://h/z", "not reached", "", "", "", "", ""]);
     }

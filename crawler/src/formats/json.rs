@@ -36,7 +36,7 @@ fn counts(counts: &Counts) -> Value {
     json!({
         "found": counts.found(), "checked": counts.checked(), "checked_outside": counts.checked_outside,
         "good": counts.good, "broken": counts.broken, "redirects": counts.redirects,
-        "skipped": counts.skipped, "outside": counts.outside, "too_deep": counts.too_deep,
+        "skipped": counts.skipped, "outside": counts.outside, "excluded": counts.excluded, "too_deep": counts.too_deep,
         "over_max_pages": counts.over_max_pages, "not_reached": counts.not_reached,
         "ignored": counts.ignored(), "ignored_schemes": counts.ignored,
     })
@@ -58,7 +58,7 @@ fn page(row: &Row<'_>) -> Option<Value> {
             "cited_by": row.pages(), "citations": citations(&row.citers),
         })),
         Fate::Forbidden { reason } => Some(json!({ "url": url, "skipped": reason })),
-        Fate::Outside | Fate::NotReached => None,
+        Fate::Outside | Fate::Excluded | Fate::NotReached => None,
     }
 }
 

@@ -108,6 +108,7 @@ fn case(row: &Row<'_>) -> Case {
         }
         Fate::Forbidden { reason } => skipped(reason),
         Fate::Outside => skipped("outside, not checked (--same-origin)"),
+        Fate::Excluded => skipped("left out by --include or --exclude"),
         Fate::NotReached => skipped("not reached"),
     };
     Case { name: row.url.to_owned(), verdict }
@@ -143,7 +144,8 @@ fn write_suite(text: &mut String, name: &str, cases: &[Case]) {
         let _ = match &case.verdict {
             Verdict::Passed => writeln!(text, "/>"),
             Verdict::Failed { kind, message, text: inside } => {
-                let (message, inside) = (escaped(message), escaped(inside));
+                // In text, unlike in an attribute, a new line may stand as it is.
+                let (message, inside) = (escaped(message), escaped(inside).replace("&#10;", "\n"));
                 let failure = format!("<failure type=\"{kind}\" message=\"{message}\">{inside}</failure>");
                 writeln!(text, ">\n      {failure}\n    </testcase>")
             }
@@ -245,7 +247,7 @@ mod tests {
             assert_eq!(of_suites, elements.last().unwrap().number(name), "{name}");
         }
         assert_eq!(all("testcase").count(), elements.last().unwrap().number("tests"));
-        assert_eq!((all("failure").count(), all("error").count(), all("skipped").count()), (3, 1, 3));
+        assert_eq!((all("failure").count(), all("error").count(), all("skipped").count()), (3, 1, 4));
         let names: Vec<&str> = all("testsuite").map(|suite| &*suite.attributes["name"]).collect();
         assert_eq!(names, [WHOLE, "http://elsewhere", "http://h", UNUSABLE]);
     }

@@ -5,11 +5,15 @@
 mod addresses;
 mod encodings;
 mod exit_codes;
+mod files;
 mod formats;
 mod hostile;
+mod links;
 mod outputs;
 mod pace;
 mod progress;
 mod reports;
+mod requests;
 mod runs;
+mod selection;
 mod server;

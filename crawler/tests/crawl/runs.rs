@@ -15,8 +15,17 @@ pub(crate) async fn run(arguments: &[&str]) -> Output {
 
 /// Like [`run`], with another standard output.
 pub(crate) async fn run_to(stdout: Stdio, arguments: &[&str]) -> Output {
+    run_with(arguments, |command| {
+        command.stdout(stdout);
+    })
+    .await
+}
+
+/// Like [`run`], with a command that was changed.
+pub(crate) async fn run_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redd-crawl"));
-    command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    change(&mut command);
     let child = command.spawn().unwrap();
     timeout(Duration::from_secs(60), child.wait_with_output()).await.expect("the crawl ends").unwrap()
 }

@@ -48,7 +48,7 @@ function citers(row) {
 }
 
 // The order of the fates: what needs work comes first.
-const FATES = ['broken', 'redirect', 'not reached', 'skipped', 'outside', 'good'];
+const FATES = ['broken', 'redirect', 'not reached', 'skipped', 'outside', 'excluded', 'good'];
 const COLUMNS = [
   {head: 'Outcome', key: row => FATES.indexOf(row.fate)},
   {head: 'Address', key: row => row.url},
