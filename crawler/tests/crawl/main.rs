@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod addresses;
+mod command_line;
 mod encodings;
 mod exit_codes;
 mod files;
+mod formats;
 mod hostile;
 mod kills;
 mod links;
 mod outputs;
 mod pace;
+mod progress;
 mod reports;
 mod requests;
 mod resume;
@@ -18,3 +21,4 @@ mod runs;
 mod selection;
 mod server;
 mod state;
+mod tls;
