@@ -52,6 +52,14 @@ pub(crate) struct Delivery {
     starts: Vec<String>,
 }
 
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) exit: ExitStatus,
+    /// Whether all outputs were written.
+    pub(crate) is_written: bool,
+}
+
 impl Delivery {
     /// Tries all outputs, and reads the snapshot to compare with.
     ///
@@ -86,7 +94,7 @@ impl Delivery {
         outcome: &Outcome,
         progress: &Progress,
         interrupts: &mut Interrupts,
-    ) -> ExitStatus {
+    ) -> Delivered {
         let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
         let difference = self.old.as_ref().map(|old| snapshot.since(old));
         let results = Results::of(outcome, &self.starts, difference.as_ref());
@@ -100,7 +108,8 @@ impl Delivery {
             text += &report::checksums(&results);
         }
         is_written &= show(text, is_standard_output_taken, &results.shortfalls, interrupts).await;
-        if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete }
+        let exit = if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
+        Delivered { exit, is_written }
     }
 }
 
