@@ -13,7 +13,7 @@ use crate::filters::Filters;
 use crate::frontier::Limits;
 use crate::help;
 use crate::inputs::{Input, Publication};
-use crate::options::{CommandWord, Format, Options, Secret, When};
+use crate::options::{CommandWord, Format, Options, ProgressKind, Secret};
 use crate::progress::Verbosity;
 use crate::request_settings::RequestSettings;
 
@@ -45,8 +45,7 @@ pub(crate) struct Arguments {
     pub(crate) html: Option<PathBuf>,
     /// What standard output is.
     pub(crate) format: Format,
-    /// When a progress bar is shown.
-    pub(crate) progress: When,
+    pub(crate) progress: ProgressKind,
     pub(crate) store: Option<PathBuf>,
     pub(crate) no_store: bool,
     pub(crate) fresh: bool,
@@ -135,14 +134,6 @@ impl Arguments {
             ("--store", self.store.is_some()),
             ("--no-store", self.no_store),
             ("--fresh", self.fresh),
-            // Links.
-            // Outputs.
-            ("--junit", self.junit.is_some()),
-            ("--markdown", self.markdown.is_some()),
-            ("--sarif", self.sarif.is_some()),
-            ("--html", self.html.is_some()),
-            ("--format", self.format != Format::Text),
-            ("--progress", self.progress != When::Auto),
             // JetStream.
             ("--frontier", self.frontier.is_some()),
         ])

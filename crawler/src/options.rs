@@ -263,9 +263,9 @@ pub(crate) struct OutputOptions {
     /// After the report, write a line per page with its SHA-256
     #[arg(long)]
     pub(crate) checksums: bool,
-    /// When a progress bar is shown
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
-    pub(crate) progress: When,
+    /// How the progress is shown: `auto` is a bar on a terminal
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = ProgressKind::Auto)]
+    pub(crate) progress: ProgressKind,
     /// No progress
     #[arg(long, short, overrides_with = "verbose")]
     pub(crate) quiet: bool,
@@ -331,12 +331,14 @@ pub(crate) enum Format {
     Html,
 }
 
-/// When a progress bar is shown.
+/// How the progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
-    /// On a terminal
+pub(crate) enum ProgressKind {
+    /// A bar on a terminal, a line every few seconds elsewhere
     Auto,
-    Always,
+    /// A line every few seconds
+    Lines,
+    /// Not at all
     Never,
 }
 
