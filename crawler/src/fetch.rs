@@ -201,6 +201,8 @@ impl Fetcher {
             Ok(response) if is_refusal(response.status().as_u16()) && !asks_for_pause(&response) => {
                 send(Method::GET).await
             }
+            // A server that does not know HEAD may end the connection.
+            Err(error) if matches!(reason_of(&error), Reason::CutShort(_)) => send(Method::GET).await,
             other => other,
         }
     }
