@@ -6,17 +6,20 @@
 mod address;
 mod arguments;
 mod body;
+mod command_line;
+mod config;
 mod cookies;
 mod crawl;
 mod css;
 mod decode;
+mod delivery;
 mod demo_site;
 mod exit;
-mod export;
 mod fetch;
 mod files;
 mod filters;
 mod fold;
+mod formats;
 mod fragments;
 mod frontier;
 mod help;
@@ -34,13 +37,17 @@ mod markdown;
 mod options;
 mod outcome;
 mod output;
+mod pace;
 mod page;
 mod plural;
+mod printable;
 mod progress;
 mod record;
 mod report;
 mod request_settings;
+mod results;
 mod robots;
+mod rules;
 mod sitemap;
 mod snapshot;
 mod srcset;
@@ -49,22 +56,21 @@ mod values;
 mod work;
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redd::task::spawn_blocking;
-
+use crate::address::Start;
 use crate::arguments::{Arguments, Request};
+use crate::delivery::{Content, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::inputs::Input;
 use crate::interrupt::Interrupts;
+use crate::options::Format;
 use crate::outcome::Outcome;
-use crate::output::{Output, write_to_standard_output};
-use crate::plural::count;
+use crate::page::PageState;
 use crate::progress::{Progress, Verbosity};
-use crate::snapshot::{Difference, Snapshot};
 
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
@@ -104,107 +110,45 @@ struct Finished {
 
 /// Crawls the given addresses and writes what was asked for.
 async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
-    // A wrong file is noticed now, not after an hour of crawling.
-    let old = match &arguments.compare {
-        Some(path) => Some(Snapshot::load(path).await.map_err(EarlyExit::usage)?),
-        None => None,
-    };
     let mut interrupts = Interrupts::listen()
         .map_err(|error| EarlyExit::incomplete(format!("the signals cannot be listened to: {error}")))?;
     let inputs = inputs::read(&arguments.inputs, &arguments.publication, &mut interrupts).await?;
     arguments.settings.site = Arc::new(inputs.site);
-    let wanted = [("--save", &arguments.save), ("--json", &arguments.json), ("--csv", &arguments.csv)];
-    let wanted = wanted.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
-    let outputs = output::open_all(wanted, &mut interrupts).await?;
+    let delivery = Delivery::prepare(order(&arguments, &inputs.starts), &mut interrupts).await?;
 
-    let mut progress = Progress::new(arguments.verbosity);
+    let mut progress = Progress::new(arguments.verbosity, arguments.progress);
+    if let (Some(file), true) = (&arguments.config, arguments.verbosity != Verbosity::Quiet) {
+        progress.line(&format!("Options are read from {}; --no-config ignores it", file.display()));
+    }
     for start in inputs.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
     let outcome = crawl::crawl(&arguments.settings, &inputs.starts, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
-    let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
-    let difference = old.map(|old| snapshot.since(&old));
-
-    let is_standard_output_taken = outputs.iter().any(Output::is_standard_output);
-    let mut is_written = true;
-    for output in outputs {
-        is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress, &mut interrupts).await;
-    }
-    is_written &=
-        show_report(&arguments, &outcome, difference.as_ref(), is_standard_output_taken, &mut interrupts).await;
-    let exit = if is_written { ExitStatus::of(&outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
+    let exit = delivery.deliver(&outcome, &progress, &mut interrupts).await;
     Ok(Finished { outcome, exit })
 }
 
-/// Writes one of the outputs, and says so if that fails.
-async fn write(
-    output: Output,
-    outcome: &Outcome,
-    snapshot: &Snapshot,
-    difference: Option<&Difference>,
-    progress: &Progress,
-    interrupts: &mut Interrupts,
-) -> bool {
-    let kind = if output.is_standard_output() { " (standard output)" } else { "" };
-    let name = format!("{} {}{kind}", output.option(), output.path().display());
-    let saved = (output.option() == "--save")
-        .then(|| format!("saved {} to {}", count(snapshot.pages.len(), "page"), output.path().display()));
-    let bytes = match output.option() {
-        "--save" => snapshot.to_bytes(),
-        "--json" => export::to_json(outcome, difference).into_bytes(),
-        _ => match export::to_csv(outcome) {
-            Ok(rows) => rows,
-            Err(error) => {
-                print_to_stderr(&format!("{name}: {error}"));
-                return false;
-            }
-        },
-    };
-    match output.write(bytes, interrupts).await {
-        Ok(()) => {
-            saved.iter().for_each(|line| progress.line(line));
-            true
-        }
-        Err(error) => {
-            print_to_stderr(&format!("{name}: was not written: {error}"));
-            false
-        }
+/// What is to be delivered.
+fn order(arguments: &Arguments, starts: &[Start]) -> Order {
+    let files = [
+        ("--save", Content::Snapshot, &arguments.save),
+        ("--json", Content::Results(Format::Json), &arguments.json),
+        ("--csv", Content::Results(Format::Csv), &arguments.csv),
+        ("--junit", Content::Results(Format::Junit), &arguments.junit),
+        ("--markdown", Content::Results(Format::Markdown), &arguments.markdown),
+        ("--sarif", Content::Results(Format::Sarif), &arguments.sarif),
+        ("--html", Content::Results(Format::Html), &arguments.html),
+    ];
+    let files = files.into_iter().filter_map(|(option, content, path)| Some((option, content, path.clone()?)));
+    Order {
+        files: files.collect(),
+        format: arguments.format,
+        has_checksums: arguments.has_checksums,
+        compare: arguments.compare.clone(),
+        starts: starts.iter().map(|start| start.url.to_string()).collect(),
     }
-}
-
-/// Shows the report for people, on standard error if another output has taken standard output.
-async fn show_report(
-    arguments: &Arguments,
-    outcome: &Outcome,
-    difference: Option<&Difference>,
-    is_taken: bool,
-    interrupts: &mut Interrupts,
-) -> bool {
-    let mut text = report::summary(outcome, difference);
-    if arguments.has_checksums {
-        text += &report::checksums(outcome);
-    }
-    if is_taken {
-        print_to_stderr(&text);
-        return true;
-    }
-    // A pipe that is full and not read must not make the program deaf to signals.
-    let printed = redd::select! {
-        printed = spawn_blocking(move || print(text.as_bytes())) => {
-            printed.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the report was not printed: {error}"))))
-        }
-        () = interrupts.recv() => Err(EarlyExit::incomplete("interrupted: the report was not printed".to_owned())),
-    };
-    if let Err(stop) = &printed {
-        print_to_stderr(&stop.message);
-    }
-    if printed.is_err() || !io::stdout().is_terminal() {
-        // The report says so too, but it may be in a file.
-        outcome.shortfalls().iter().for_each(|shortfall| print_to_stderr(&format!("incomplete: {shortfall}")));
-    }
-    printed.is_ok()
 }
 
 /// Serves the embedded site, crawls it, and says whether exactly what is planted there was found.
@@ -225,7 +169,9 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     let Finished { outcome, exit } = crawl(arguments).await?;
     server.abort();
 
-    let found: BTreeSet<&str> = outcome.broken().iter().map(|broken| broken.url).collect();
+    let entries = outcome.frontier.entries().iter();
+    let broken = entries.filter(|entry| matches!(entry.state, PageState::Broken(_)));
+    let found: BTreeSet<&str> = broken.map(|entry| &*entry.url).collect();
     let home = home.trim_end_matches('/');
     let planted: Vec<String> = demo_site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
     let counts = outcome.counts();
@@ -244,16 +190,4 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
         print_to_stderr("\nThis is not what is planted in the embedded site, unless limits were given.");
         Ok(ExitStatus::Findings)
     }
-}
-
-/// # Errors
-/// If standard output cannot be written, for example because it is a closed pipe.
-fn print(text: &[u8]) -> Result<(), EarlyExit> {
-    write_to_standard_output(text)
-        .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
-}
-
-/// Prints to standard error. If that is closed or full, there is no place left to say so.
-fn print_to_stderr(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
 }

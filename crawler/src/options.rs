@@ -77,9 +77,22 @@ pub(crate) enum CommandWord {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+        #[command(flatten)]
+        help: CommandHelp,
     },
     /// Prints the manual page, for `man -l -`
-    Man,
+    Man {
+        #[command(flatten)]
+        help: CommandHelp,
+    },
+}
+
+/// The help of a command.
+#[derive(Debug, Args)]
+pub(crate) struct CommandHelp {
+    /// This text
+    #[arg(long, short, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 /// Which crawl on many machines is meant.
@@ -91,6 +104,8 @@ pub(crate) struct FrontierOptions {
     /// What standard output is
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    help: CommandHelp,
 }
 
 #[derive(Debug, Args)]
@@ -248,9 +263,9 @@ pub(crate) struct OutputOptions {
     /// After the report, write a line per page with its SHA-256
     #[arg(long)]
     pub(crate) checksums: bool,
-    /// When a progress bar is shown
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
-    pub(crate) progress: When,
+    /// How the progress is shown: `auto` is a bar on a terminal
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = ProgressKind::Auto)]
+    pub(crate) progress: ProgressKind,
     /// No progress
     #[arg(long, short, overrides_with = "verbose")]
     pub(crate) quiet: bool,
@@ -316,12 +331,14 @@ pub(crate) enum Format {
     Html,
 }
 
-/// When a progress bar is shown.
+/// How the progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
-    /// On a terminal
+pub(crate) enum ProgressKind {
+    /// A bar on a terminal, a line every few seconds elsewhere
     Auto,
-    Always,
+    /// A line every few seconds
+    Lines,
+    /// Not at all
     Never,
 }
 

@@ -1,6 +1,6 @@
 //! What a crawl found: every address with what became of it, and how the crawl ended.
 //!
-//! Made by `crawl`; read by `report`, `export` and `main`.
+//! Made by `crawl`; read by `results`, `delivery` and `main`.
 //!
 //! # Invariants
 //! - `adds-up`: each address that a crawl found is in one of the parts of [`Counts`], and in one only.
@@ -28,25 +28,6 @@ pub(crate) struct Outcome {
     pub(crate) end: End,
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
-}
-
-/// A broken link and the pages that cite it.
-#[derive(Debug)]
-pub(crate) struct Broken<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) failure: &'a Failure,
-    /// The citing page, and the redirect through which it cites.
-    pub(crate) referrers: Vec<(&'a str, Option<&'a str>)>,
-}
-
-/// A redirect and the pages that cite it.
-#[derive(Debug)]
-pub(crate) struct Redirect<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) status: u16,
-    pub(crate) to: &'a str,
-    /// As in [`Broken`].
-    pub(crate) referrers: Vec<(&'a str, Option<&'a str>)>,
 }
 
 /// How many addresses had which fate (`adds-up`).
@@ -151,30 +132,6 @@ impl Outcome {
             }
         }
         shortfalls
-    }
-
-    /// The broken links, sorted.
-    pub(crate) fn broken(&self) -> Vec<Broken<'_>> {
-        let entries = self.sorted().into_iter();
-        let broken = entries.filter_map(|(id, entry)| match &entry.state {
-            PageState::Broken(failure) => {
-                Some(Broken { url: &entry.url, failure, referrers: self.frontier.referrers(id) })
-            }
-            PageState::Pending | PageState::Good(_) | PageState::Redirect { .. } | PageState::Skipped(_) => None,
-        });
-        broken.collect()
-    }
-
-    /// The redirects, sorted.
-    pub(crate) fn redirects(&self) -> Vec<Redirect<'_>> {
-        let entries = self.sorted().into_iter();
-        let redirects = entries.filter_map(|(id, entry)| match entry.state {
-            PageState::Redirect { status, to } => {
-                Some(Redirect { url: &entry.url, status, to: self.target(to), referrers: self.frontier.referrers(id) })
-            }
-            PageState::Pending | PageState::Good(_) | PageState::Broken(_) | PageState::Skipped(_) => None,
-        });
-        redirects.collect()
     }
 
     /// All addresses, sorted.

@@ -19,7 +19,7 @@ async fn without_arguments_it_finds_what_is_planted_in_its_own_site() {
     let output = run(&[]).await;
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
     assert!(stderr(&output).contains("all of them were found"));
-    assert!(stdout(&output).contains("/missing.html\n    404 Not Found\n    cited by"));
+    assert!(stdout(&output).contains("/missing.html  BROKEN: 404 Not Found\n    cited by"));
 }
 
 #[redd::test]
@@ -131,7 +131,7 @@ async fn an_incomplete_crawl_exits_3_even_if_it_found_broken_links() {
     .await;
     let output = run(&["--deadline", "2s", &home]).await;
     assert_eq!(output.status.code(), Some(3));
-    assert!(stdout(&output).contains("/gone\n    404 Not Found"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("/gone  BROKEN: 404 Not Found"), "{}", stdout(&output));
 }
 
 #[redd::test]

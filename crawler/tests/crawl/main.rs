@@ -3,15 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod addresses;
+mod command_line;
 mod encodings;
 mod exit_codes;
 mod files;
+mod formats;
 mod hostile;
 mod links;
 mod outputs;
 mod pace;
+mod progress;
 mod reports;
 mod requests;
 mod runs;
 mod selection;
 mod server;
+mod tls;
