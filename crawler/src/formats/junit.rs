@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-use crate::results::{Fate, Results, Row};
+use crate::results::{Fate, Results, Row, citation};
 use crate::rules::{INCOMPLETE, VANISHED};
 
 /// The suite of what concerns no single address.
@@ -98,7 +98,7 @@ fn case(row: &Row<'_>) -> Case {
         Fate::Broken { rule, reason } => {
             let mut text = format!("{} is broken: {reason}\n", row.url);
             for citer in &row.citers {
-                let _ = writeln!(text, "cited by {citer}");
+                let _ = writeln!(text, "{}", citation(citer));
             }
             if row.citers.is_empty() {
                 text.push_str("given on the command line\n");
