@@ -7,10 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory as _, FromArgMatches as _};
-
-use crate::address::redact_message;
+use crate::command_line::{self, CommandLine, with_hint};
 use crate::crawl::Settings;
 use crate::filters::Filters;
 use crate::frontier::Limits;
@@ -36,6 +33,8 @@ pub(crate) struct Arguments {
     pub(crate) has_checksums: bool,
     pub(crate) settings: Settings,
     pub(crate) verbosity: Verbosity,
+    /// The configuration file that was read.
+    pub(crate) config: Option<PathBuf>,
     pub(crate) save: Option<PathBuf>,
     pub(crate) compare: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
@@ -60,25 +59,13 @@ pub(crate) struct Arguments {
 /// If it is wrong. The message says how to fix it, and holds no password.
 pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let options = match read(&words) {
-        Ok(options) => options,
-        Err(error) => {
-            let kind = error.kind();
-            let text = error.to_string();
-            return if kind == ErrorKind::DisplayVersion || (kind == ErrorKind::DisplayHelp && is_command(words.get(1)))
-            {
-                Ok(Request::Print(text.into_bytes()))
-            } else if kind == ErrorKind::DisplayHelp {
-                let is_all = words.iter().any(|word| word == "--help-all");
-                Ok(Request::Print(if is_all { help::all() } else { help::short() }.into_bytes()))
-            } else {
-                Err(usage_message(&text))
-            };
-        }
+    let options = match command_line::read(&words)? {
+        CommandLine::Options(options) => *options,
+        CommandLine::Print(text) => return Ok(Request::Print(text)),
     };
     let request = match options.command {
-        Some(CommandWord::Completions { shell }) => Ok(Request::Print(help::completions(shell))),
-        Some(CommandWord::Man) => help::manual().map(Request::Print).map_err(|error| error.to_string()),
+        Some(CommandWord::Completions { shell, .. }) => Ok(Request::Print(help::completions(shell))),
+        Some(CommandWord::Man { .. }) => help::manual().map(Request::Print).map_err(|error| error.to_string()),
         Some(CommandWord::Report(of) | CommandWord::Status(of)) => {
             Err(format!("`report` and `status` are not built in ({:?}, {:?})", of.frontier, of.format))
         }
@@ -87,36 +74,11 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request
     request.map_err(|message| with_hint(&message))
 }
 
-fn read(words: &[OsString]) -> Result<Options, clap::Error> {
-    Options::command().try_get_matches_from(words).and_then(|matches| Options::from_arg_matches(&matches))
-}
-
-/// What clap says about a wrong option, without passwords.
-fn usage_message(text: &str) -> String {
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    // The usage and the hint are our own.
-    let text = text.split("\n\nUsage:").next().unwrap_or(text);
-    let text = text.split("\n\nFor more information").next().unwrap_or(text);
-    with_hint(text.trim_end())
-}
-
-fn with_hint(message: &str) -> String {
-    format!("{}\nTry `redd-crawl --help`.", redact_message(message))
-}
-
-/// Whether a word is the name of a command.
-fn is_command(word: Option<&OsString>) -> bool {
-    word.is_some_and(|word| Options::command().get_subcommands().any(|command| word == command.get_name()))
-}
-
 impl Arguments {
     fn new(options: Options) -> Result<Self, String> {
         let Options { urls, reach, checks, pace, requests, output, memory, cluster, .. } = options;
-        let not_built_in = [
-            ("--cache", memory.cache.is_some()),
-            ("--max-age", memory.max_age != Duration::from_secs(86400)),
-            ("--config", memory.config.is_some()),
-        ];
+        let not_built_in =
+            [("--cache", memory.cache.is_some()), ("--max-age", memory.max_age != Duration::from_secs(86400))];
         refuse(&not_built_in)?;
         let arguments = Self {
             inputs: urls.iter().map(|url| Input::parse(url)).collect::<Result<_, _>>()?,
@@ -145,6 +107,7 @@ impl Arguments {
                 (false, true) => Verbosity::Verbose,
                 (false, false) => Verbosity::Normal,
             },
+            config: memory.config,
             save: output.save,
             compare: output.compare,
             json: output.json,

@@ -270,6 +270,86 @@ mod tests {
     }
 
     #[test]
+    fn no_text_stops_the_search_and_each_link_has_a_line_of_it() {
+        // Pieces that begin, end and escape what the formats are made of, in random orders.
+        const PIECES: [&str; 48] = [
+            "<",
+            ">",
+            "</",
+            "/>",
+            "<a href=",
+            "<style>",
+            "</style>",
+            "<noscript>",
+            "</noscript>",
+            "<iframe srcdoc='",
+            " style=\"",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "<base href=",
+            "<meta http-equiv=refresh content='0;url=",
+            "srcset=",
+            "<img ",
+            "url(",
+            ")",
+            "(",
+            "@import ",
+            "image-set(",
+            "/*",
+            "*/",
+            "\\",
+            "\\e9 ",
+            "{",
+            "}",
+            ";",
+            ",",
+            "\"",
+            "'",
+            "\n",
+            "\r\n",
+            "[x](",
+            "[y]: ",
+            "](",
+            "# ",
+            "```",
+            "http://h/p",
+            "mailto:a@b",
+            "#é",
+            "é😀\u{0}",
+            "<urlset><loc>",
+            "</loc>",
+            "&amp;",
+        ];
+        let mut state = 1_u64;
+        let mut next = |below: usize| {
+            // The generator of Knuth's MMIX.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let mut found = 0;
+        for _ in 0..4000 {
+            let text: String = (0..next(40)).map(|_| PIECES[next(PIECES.len())]).collect();
+            let lines = 1 + text.matches('\n').count();
+            for (path, content_type) in
+                [("x", "text/html"), ("x", "text/css"), ("x", "text/markdown"), ("x.xml", "application/xml")]
+            {
+                let headers = BodyHeaders { content_type: content_type.into(), content_encoding: String::new() };
+                let settings = ReadSettings { limit: 1 << 20, has_fragments: true };
+                let url = Url::parse("http://a/").unwrap().join(path).unwrap();
+                let (_, links) = read(text.clone().into_bytes(), &headers, settings, &url, 200).unwrap();
+                for link in &links.found {
+                    assert!((1..=lines).contains(&(link.line as usize)), "{content_type} {link:?}: {text:?}");
+                    assert!(Url::parse(&link.url).unwrap().fragment().is_none(), "{link:?}");
+                }
+                found += links.found.len();
+            }
+        }
+        assert!(found > 1000, "{found}");
+    }
+
+    #[test]
     fn a_content_type_that_names_nothing_is_none() {
         for nothing in ["", "html", "/", "text/", "*/*", "unknown/unknown; charset=utf-8"] {
             assert_eq!(media_type(nothing), None, "{nothing}");

@@ -427,9 +427,8 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
 fn reason_of(error: &reqwest::Error) -> Reason {
     let mut cause = error.source();
     while let Some(at) = cause {
-        let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = at.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-            return Reason::Tls(redact_message(&tls.to_string()));
+        if let Some(tls) = tls_error(at) {
+            return Reason::Tls(tls_reason(tls));
         }
         cause = at.source();
     }
@@ -444,6 +443,39 @@ fn reason_of(error: &reqwest::Error) -> Reason {
     } else {
         Reason::CutShort(root)
     }
+}
+
+/// The error of rustls in an error. An error of I/O hides what it wraps from `source`, and may wrap another one.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref::<rustls::Error>(),
+    }
+}
+
+/// What is wrong with TLS, for people.
+fn tls_reason(error: &rustls::Error) -> String {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
+        UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return redact_message(&error.to_string());
+    };
+    let why = if matches!(why, Expired | ExpiredContext { .. }) {
+        "the certificate has expired".to_owned()
+    } else if matches!(why, NotValidYet | NotValidYetContext { .. }) {
+        "the certificate is not valid yet".to_owned()
+    } else if matches!(why, NotValidForName | NotValidForNameContext { .. }) {
+        "the certificate is for another host".to_owned()
+    } else if matches!(why, UnknownIssuer) {
+        "nobody that this machine trusts has signed the certificate".to_owned()
+    } else if matches!(why, Revoked) {
+        "the certificate has been revoked".to_owned()
+    } else {
+        format!("the certificate is wrong: {}", redact_message(&why.to_string()))
+    };
+    format!("{why}; --insecure accepts it")
 }
 
 /// The innermost cause. The outer ones only say that a request failed.

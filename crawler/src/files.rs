@@ -13,7 +13,7 @@ use url::Url;
 use crate::body::{self, BodyHeaders, ReadSettings};
 use crate::decode::DecodeError;
 use crate::fetch::FetchResult;
-use crate::links::{LinkCollector, Links};
+use crate::links::{LinkCollector, LinkKind, Links};
 use crate::local_site::LocalSite;
 use crate::page::{Content, Failure, Reason, Scope};
 
@@ -55,10 +55,9 @@ async fn try_page(
 ) -> Result<(Content, Links), Reason> {
     let path = url.to_file_path().map_err(|()| Reason::UnusableUrl("it names another machine".to_owned()))?;
     let unreadable = |error: io::Error| {
-        Reason::UnreadableFile(match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "there is no such file".to_owned(),
-            _ => format!("the file cannot be read: {error}"),
-        })
+        let is_missing = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        let why = format!("the file cannot be read: {error}");
+        Reason::UnreadableFile(if is_missing { "there is no such file".to_owned() } else { why })
     };
     let mut found = Found { path, url: url.clone(), bytes: 0 };
     let metadata = redd::fs::metadata(&found.path).await.map_err(unreadable)?;
@@ -97,7 +96,11 @@ async fn try_page(
     });
     match (read.await, scope) {
         (Ok(Ok(read)), Scope::Inside) => Ok(read),
-        (Ok(Ok((_, links))), Scope::Outside) => Ok((there(0, None), Links { ids: links.ids, ..Links::default() })),
+        (Ok(Ok((_, links))), Scope::Outside) => {
+            // A page that only leads to another one has the parts of that.
+            let found = links.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
+            Ok((there(0, None), Links { found, ids: links.ids, ..Links::default() }))
+        }
         (Ok(Err(DecodeError::TooLarge)), _) => Err(Reason::BodyTooLarge(settings.limit)),
         (Ok(Err(DecodeError::UnknownEncoding(name))), _) => Err(Reason::UnknownEncoding(name)),
         (Ok(Err(DecodeError::Damaged(name, why))), _) => Err(Reason::DamagedEncoding(name.into(), why)),

@@ -105,22 +105,26 @@ impl Fold {
             Answer::Forbidden(reason) => self.set_state(page, PageState::Skipped(Skipped::Robots(reason.clone()))),
             Answer::Redirect { status, to } => self.redirect(page, *status, to),
         }
-        if !matches!(self.frontier.entry(page).state, PageState::Redirect { .. }) {
-            let missing = self.fragments.settle(page, record.ids.as_deref());
-            missing.iter().for_each(|reference| self.add_missing(reference));
-        }
         let depth = self.frontier.entry(page).depth.saturating_add(1);
+        let mut refresh = None;
         for link in &record.links {
             // What sitemaps list is one click from a start, also if a sitemap lists other ones.
             let depth = if link.kind == LinkKind::Sitemap { depth.min(1) } else { depth };
             let from = Citation { page, line: link.line };
             let cited = self.add_link(&link.url, Some(from), depth);
+            if link.kind == LinkKind::Refresh {
+                refresh = refresh.or(cited);
+            }
             if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
                 let reference = Reference { from, cited, fragment: fragment.clone() };
                 if let Some(missing) = self.fragments.add(reference) {
                     self.add_missing(&missing);
                 }
             }
+        }
+        if !matches!(self.frontier.entry(page).state, PageState::Redirect { .. }) {
+            let missing = self.fragments.settle(page, record.ids.as_deref(), refresh);
+            missing.iter().for_each(|reference| self.add_missing(reference));
         }
         for (scheme, hash) in &record.ignored {
             self.frontier.ignore(scheme, *hash);
@@ -279,12 +283,12 @@ mod tests {
         fold.apply(&with_ids(good("http://a/", 0, &["http://a/1", "http://a/1#here", "http://a/1#gone"]), &[]));
         let effects = fold.apply(&with_ids(good("http://a/1", 1, &["http://a/1#gone", "http://a/#gone"]), &["here"]));
         assert_eq!(effects, Effects { settled: vec![1, 2, 3], queued: vec![] });
-        let gone = fold.frontier().entry(2);
+        let gone = fold.frontier().entry(3);
         assert_eq!((&*gone.url, gone.depth, gone.scope), ("http://a/1#gone", 1, Scope::Inside));
         assert!(matches!(&gone.state, PageState::Broken(Failure { reason: Reason::MissingFragment(_), .. })));
-        let pages: Vec<&str> = fold.frontier().referrers(2).iter().map(|referrer| referrer.page).collect();
+        let pages: Vec<&str> = fold.frontier().referrers(3).iter().map(|referrer| referrer.page).collect();
         assert_eq!(pages, ["http://a/", "http://a/1"]);
-        assert_eq!(&*fold.frontier().entry(3).url, "http://a/#gone");
+        assert_eq!(&*fold.frontier().entry(2).url, "http://a/#gone");
     }
 
     #[test]

@@ -38,8 +38,12 @@ enum Page {
     /// The links that wait for it.
     Unread(Vec<Reference>),
     Redirect(PageId),
-    /// Its parts, sorted (`hashes-only`).
-    Read(Box<[AddressHash]>),
+    Read {
+        /// Its parts, sorted (`hashes-only`).
+        ids: Box<[AddressHash]>,
+        /// The page that it shows instead of itself. Scripts beside a refresh keep the fragment.
+        refresh: Option<PageId>,
+    },
     /// It is broken, or of a format whose parts are not known.
     Unknown,
 }
@@ -47,57 +51,47 @@ enum Page {
 impl Fragments {
     /// Notes a link. Returns it if its page is known and does not have the part.
     pub(crate) fn add(&mut self, reference: Reference) -> Option<Reference> {
-        let page = self.target(reference.cited);
-        match self.pages.entry(page).or_insert_with(|| Page::Unread(Vec::new())) {
-            Page::Unread(waiting) => {
-                waiting.push(reference);
-                None
+        let mut at = reference.cited;
+        for _ in 0..HOPS_MAX {
+            match self.pages.entry(at).or_insert_with(|| Page::Unread(Vec::new())) {
+                Page::Unread(waiting) => {
+                    waiting.push(reference);
+                    return None;
+                }
+                Page::Read { ids, .. } if has_part(ids, &reference.fragment) => return None,
+                Page::Read { refresh: None, .. } => return Some(reference),
+                Page::Read { refresh: Some(to), .. } | Page::Redirect(to) => at = *to,
+                Page::Unknown => return None,
             }
-            Page::Read(ids) => (!has_part(ids, &reference.fragment)).then_some(reference),
-            Page::Redirect(_) | Page::Unknown => None,
         }
+        // A cycle of redirects is broken itself.
+        None
     }
 
-    /// `page` was dealt with. `ids` are its parts, None if they are not known. Returns the links to parts that it lacks.
-    pub(crate) fn settle(&mut self, page: PageId, ids: Option<&[String]>) -> Vec<Reference> {
-        let hashes = ids.map(|ids| {
-            let mut hashes: Vec<AddressHash> = ids.iter().map(|id| address_hash(id)).collect();
-            hashes.sort_unstable();
-            hashes.into_boxed_slice()
-        });
-        let waiting = self.take_waiting(page);
-        let missing = match &hashes {
-            Some(hashes) => waiting.into_iter().filter(|reference| !has_part(hashes, &reference.fragment)).collect(),
-            None => Vec::new(),
+    /// `page` was dealt with. `ids` are its parts, None if they are not known. `refresh` is the page that it shows instead of
+    /// itself. Returns the links to parts that it lacks.
+    pub(crate) fn settle(&mut self, page: PageId, ids: Option<&[String]>, refresh: Option<PageId>) -> Vec<Reference> {
+        let Some(ids) = ids else {
+            return self.set(page, Page::Unknown);
         };
-        self.pages.insert(page, hashes.map_or(Page::Unknown, Page::Read));
-        missing
+        let mut hashes: Vec<AddressHash> = ids.iter().map(|id| address_hash(id)).collect();
+        hashes.sort_unstable();
+        // A page may load itself again.
+        self.set(page, Page::Read { ids: hashes.into(), refresh: refresh.filter(|&to| to != page) })
     }
 
     /// `page` redirects to `to`. Returns the links to parts that `to` lacks, if it was read already.
     pub(crate) fn redirect(&mut self, page: PageId, to: PageId) -> Vec<Reference> {
-        let waiting = self.take_waiting(page);
-        self.pages.insert(page, Page::Redirect(to));
-        waiting.into_iter().filter_map(|reference| self.add(reference)).collect()
+        self.set(page, Page::Redirect(to))
     }
 
-    fn take_waiting(&mut self, page: PageId) -> Vec<Reference> {
-        match self.pages.remove(&page) {
+    /// Checks the links that have waited for the page.
+    fn set(&mut self, page: PageId, state: Page) -> Vec<Reference> {
+        let waiting = match self.pages.insert(page, state) {
             Some(Page::Unread(waiting)) => waiting,
-            Some(Page::Redirect(_) | Page::Read(_) | Page::Unknown) | None => Vec::new(),
-        }
-    }
-
-    /// The page to which `cited` leads. A cycle of redirects leads nowhere: one of its redirects is returned.
-    fn target(&self, cited: PageId) -> PageId {
-        let mut at = cited;
-        for _ in 0..HOPS_MAX {
-            match self.pages.get(&at) {
-                Some(&Page::Redirect(to)) => at = to,
-                Some(Page::Unread(_) | Page::Read(_) | Page::Unknown) | None => break,
-            }
-        }
-        at
+            Some(Page::Redirect(_) | Page::Read { .. } | Page::Unknown) | None => Vec::new(),
+        };
+        waiting.into_iter().filter_map(|reference| self.add(reference)).collect()
     }
 }
 
@@ -145,7 +139,7 @@ mod tests {
         let mut fragments = Fragments::default();
         assert_eq!(fragments.add(reference(0, 1, "here")), None);
         assert_eq!(fragments.add(reference(0, 1, "gone")), None);
-        assert_eq!(fragments.settle(1, Some(&ids(&["other", "here"]))), [reference(0, 1, "gone")]);
+        assert_eq!(fragments.settle(1, Some(&ids(&["other", "here"])), None), [reference(0, 1, "gone")]);
         assert_eq!(fragments.add(reference(2, 1, "gone")), Some(reference(2, 1, "gone")));
         assert_eq!(fragments.add(reference(2, 1, "other")), None);
     }
@@ -154,7 +148,7 @@ mod tests {
     fn a_page_whose_parts_are_not_known_lacks_none() {
         let mut fragments = Fragments::default();
         assert_eq!(fragments.add(reference(0, 1, "page=2")), None);
-        assert_eq!(fragments.settle(1, None), []);
+        assert_eq!(fragments.settle(1, None, None), []);
         assert_eq!(fragments.add(reference(0, 1, "page=3")), None);
     }
 
@@ -164,12 +158,22 @@ mod tests {
         assert_eq!(fragments.add(reference(0, 1, "gone")), None);
         assert_eq!(fragments.redirect(1, 2), []);
         assert_eq!(fragments.redirect(2, 3), []);
-        assert_eq!(fragments.settle(3, Some(&ids(&["here"]))), [reference(0, 1, "gone")]);
+        assert_eq!(fragments.settle(3, Some(&ids(&["here"])), None), [reference(0, 1, "gone")]);
         assert_eq!(fragments.add(reference(5, 1, "here")), None);
         assert_eq!(fragments.add(reference(5, 2, "gone")), Some(reference(5, 2, "gone")));
         // The page was read before the redirect to it was found.
         assert_eq!(fragments.add(reference(5, 4, "gone")), None);
         assert_eq!(fragments.redirect(4, 3), [reference(5, 4, "gone")]);
+    }
+
+    #[test]
+    fn a_page_that_shows_another_one_has_the_parts_of_both() {
+        let mut fragments = Fragments::default();
+        assert_eq!(fragments.add(reference(0, 1, "own")), None);
+        assert_eq!(fragments.add(reference(0, 1, "there")), None);
+        assert_eq!(fragments.add(reference(0, 1, "gone")), None);
+        assert_eq!(fragments.settle(1, Some(&ids(&["own"])), Some(2)), []);
+        assert_eq!(fragments.settle(2, Some(&ids(&["there"])), Some(2)), [reference(0, 1, "gone")]);
     }
 
     #[test]

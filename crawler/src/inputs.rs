@@ -26,8 +26,8 @@ pub(crate) enum Input {
     Web(Start),
     /// A file or a folder that exists.
     Path(PathBuf),
-    /// A list of the others, one on a line.
-    StandardInput,
+    /// Standard input, a list of the others.
+    List,
 }
 
 impl Input {
@@ -38,7 +38,7 @@ impl Input {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == STANDARD_INPUT {
-            return Ok(Self::StandardInput);
+            return Ok(Self::List);
         }
         let path = match Url::parse(text) {
             Ok(url) if url.scheme() == SCHEME => url
@@ -102,12 +102,12 @@ pub(crate) async fn read(
         match input {
             Input::Web(start) => read.starts.push(start.clone()),
             Input::Path(path) => read.add_path(path).await.map_err(EarlyExit::usage)?,
-            Input::StandardInput => {
+            Input::List => {
                 for input in read_list(interrupts).await? {
                     match input {
                         Input::Web(start) => read.starts.push(start),
                         Input::Path(path) => read.add_path(&path).await.map_err(EarlyExit::usage)?,
-                        Input::StandardInput => {}
+                        Input::List => {}
                     }
                 }
             }
@@ -210,7 +210,7 @@ fn parse_list(list: &str) -> Result<Vec<Input>, String> {
     let lines = (1..).zip(list.lines()).map(|(number, line)| (number, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let inputs = lines.map(|(number, line)| match Input::parse(line) {
-        Ok(Input::StandardInput) => Err(format!("standard input, line {number}: `-` cannot stand in a list")),
+        Ok(Input::List) => Err(format!("standard input, line {number}: `-` cannot stand in a list")),
         Ok(input) => Ok(input),
         Err(why) => Err(format!("standard input, line {number}: {why}")),
     });
@@ -229,7 +229,7 @@ mod tests {
         for address in ["http://host/", "host", "host:80/x", "//host/", "Cargo.toml:80"] {
             assert!(matches!(Input::parse(address), Ok(Input::Web(_))), "{address}");
         }
-        assert_eq!(Input::parse(" - "), Ok(Input::StandardInput));
+        assert_eq!(Input::parse(" - "), Ok(Input::List));
         for wrong in ["./none", "/none/none", "none.html", "file:///none", "file://host/x", "ftp://host/", ""] {
             assert!(Input::parse(wrong).is_err(), "{wrong}");
         }

@@ -107,7 +107,7 @@ mod tests {
     fn links_lead_to_files_beside_the_page_and_in_the_root() {
         let page = url("file:///site/a/page.html");
         let in_folder = site(&["file:///site/"], None, None);
-        let with_root = site(&["file:///site/"], Some("file:///root/"), None);
+        let with_root = site(&["file:///site/"], Some("file:///www/"), None);
         let single = site(&["file:///site/a/page.html"], None, None);
         let with_base = site(&["file:///site/"], None, Some("https://me.example/docs/"));
         let single_with_base = site(&["file:///site/a/page.html"], None, Some("https://me.example/docs/"));
@@ -117,7 +117,7 @@ mod tests {
             (&in_folder, "/x.html", "file:///site/x.html"),
             (&in_folder, "//host/x", "https://host/x"),
             (&in_folder, "http://host/x", "http://host/x"),
-            (&with_root, "/x.html", "file:///root/x.html"),
+            (&with_root, "/x.html", "file:///www/x.html"),
             (&with_root, "/../x.html", "file:///x.html"),
             (&single, "x.html", "file:///site/a/x.html"),
             (&with_base, "/docs/x.html?y", "file:///site/x.html?y"),

@@ -11,7 +11,7 @@ const LOCAL_MAX: usize = 64;
 const LABEL_MAX: usize = 63;
 
 /// # Errors
-/// If `url` does not name who gets the mail, or not in the right way. The message says how to write it.
+/// If `url` names no recipient, or a wrong one. The message says how to write it.
 pub(crate) fn check(url: &Url) -> Result<(), String> {
     let mut recipients: Vec<&str> = vec![url.path()];
     let fields = url.query().unwrap_or_default();

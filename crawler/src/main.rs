@@ -6,6 +6,8 @@
 mod address;
 mod arguments;
 mod body;
+mod command_line;
+mod config;
 mod cookies;
 mod crawl;
 mod css;
@@ -115,6 +117,9 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     let delivery = Delivery::prepare(order(&arguments, &inputs.starts), &mut interrupts).await?;
 
     let mut progress = Progress::new(arguments.verbosity, arguments.progress);
+    if let (Some(file), true) = (&arguments.config, arguments.verbosity != Verbosity::Quiet) {
+        progress.line(&format!("Options are read from {}; --no-config ignores it", file.display()));
+    }
     for start in inputs.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));

@@ -86,6 +86,7 @@ impl Scan<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser has many tags without an address")]
     fn open(&mut self, tag: &Tag<'_>, range: &Range<usize>) {
         match tag {
             Tag::Link { link_type, dest_url, .. } => {
@@ -114,6 +115,7 @@ impl Scan<'_> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser has many tags without an address")]
     fn close(&mut self, tag: TagEnd) {
         match tag {
             TagEnd::Link | TagEnd::Image | TagEnd::CodeBlock | TagEnd::MetadataBlock(_) => {

@@ -77,9 +77,22 @@ pub(crate) enum CommandWord {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+        #[command(flatten)]
+        help: CommandHelp,
     },
     /// Prints the manual page, for `man -l -`
-    Man,
+    Man {
+        #[command(flatten)]
+        help: CommandHelp,
+    },
+}
+
+/// The help of a command.
+#[derive(Debug, Args)]
+pub(crate) struct CommandHelp {
+    /// This text
+    #[arg(long, short, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
 }
 
 /// Which crawl on many machines is meant.
@@ -91,6 +104,8 @@ pub(crate) struct FrontierOptions {
     /// What standard output is
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    #[command(flatten)]
+    help: CommandHelp,
 }
 
 #[derive(Debug, Args)]

@@ -164,7 +164,7 @@ fn lines_of(source: &str, text: &str) -> Vec<(String, String)> {
 
 /// Reads `NAME: VALUE`, with or without `HOST=` before it.
 fn header(line: &str) -> Result<(Audience, HeaderName, HeaderValue), String> {
-    const EXAMPLE: &str = "Write it as `NAME: VALUE`, `HOST=NAME: VALUE` or `*=NAME: VALUE`";
+    const EXAMPLE: &str = "Write it as `N: V`, `HOST=N: V` or `*=N: V`, with N for the name and V for the value";
     // They say how the body is sent, which is the client's affair.
     const OWN: [HeaderName; 4] = [ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING];
     let (audience, line) = split_audience(line);

@@ -80,9 +80,14 @@ async fn of_a_single_file_the_links_are_checked_and_not_followed() {
     let (path, home) = folder(
         "single",
         &[
-            ("README.md", "[a](docs/a.md) [b](docs/a.md#two) [c](docs/b.md) [d](/root.md)"),
+            (
+                "README.md",
+                "[a](docs/a.md) [b](docs/a.md#two) [c](docs/b.md) [d](/root.md) [e](moved.html#two) [f](moved.html#ten)",
+            ),
             ("docs/a.md", "# One\n[x](no.md)"),
             ("root.md", ""),
+            ("moved.html", "<meta http-equiv=refresh content='0; url=docs/new.html'>"),
+            ("docs/new.html", "<a id=two>"),
         ],
     );
     let file = path.join("README.md");
@@ -90,7 +95,12 @@ async fn of_a_single_file_the_links_are_checked_and_not_followed() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         broken_urls(&value),
-        ["/root.md".to_owned(), format!("{home}/docs/a.md#two"), format!("{home}/docs/b.md")]
+        [
+            "/root.md".to_owned(),
+            format!("{home}/docs/a.md#two"),
+            format!("{home}/docs/b.md"),
+            format!("{home}/moved.html#ten")
+        ]
     );
     assert!(reason(&value, "/root.md").contains("--root-dir"));
 

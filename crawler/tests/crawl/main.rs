@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod addresses;
+mod command_line;
 mod encodings;
 mod exit_codes;
 mod files;
@@ -17,3 +18,4 @@ mod requests;
 mod runs;
 mod selection;
 mod server;
+mod tls;
