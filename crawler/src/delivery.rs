@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use redd::task::spawn_blocking;
+use url::Url;
 
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::formats::render;
@@ -97,7 +98,9 @@ impl Delivery {
     ) -> Delivered {
         let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
         let difference = self.old.as_ref().map(|old| snapshot.since(old));
-        let results = Results::of(outcome, &self.starts, difference.as_ref());
+        let folder = std::env::current_dir().ok().and_then(|folder| Url::from_directory_path(folder).ok());
+        let mut results = Results::of(outcome, &self.starts, difference.as_ref());
+        results.folder = folder.as_ref().map(Url::as_str);
         let is_standard_output_taken = self.files.iter().any(|(_, output)| output.is_standard_output());
         let mut is_written = true;
         for (content, output) in self.files {

@@ -378,7 +378,7 @@ mod tests {
     fn an_unusable_address_is_reported_and_not_followed() {
         let links = links("<a href='http://[bad/'>");
         assert!(links.found.is_empty());
-        assert_eq!(links.unusable[0].0, "http://[bad/");
+        assert_eq!(links.unusable[0].text, "http://[bad/");
     }
 
     #[test]

@@ -41,6 +41,16 @@ pub(crate) struct Link {
     pub(crate) line: u32,
 }
 
+/// Text that stands where an address should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unusable {
+    pub(crate) text: String,
+    /// What is wrong with it.
+    pub(crate) why: String,
+    /// As in [`Link`].
+    pub(crate) line: u32,
+}
+
 /// The links of a page: each address once. If fragments are checked: each address with each of its fragments once.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
@@ -48,8 +58,7 @@ pub(crate) struct Links {
     /// The fragments by which other pages can refer to parts of this one. None if fragments are not checked, or if the
     /// page has a format whose fragments are not known.
     pub(crate) ids: Option<Vec<String>>,
-    /// Text that is not an address, and what is wrong with it.
-    pub(crate) unusable: Vec<(String, String)>,
+    pub(crate) unusable: Vec<Unusable>,
     /// Addresses that cannot be fetched, such as `mailto:`: the scheme, and a hash of the address.
     pub(crate) ignored: Vec<(String, AddressHash)>,
 }
@@ -140,9 +149,9 @@ impl LinkCollector {
             }
             Ok(url) => match if url.scheme() == "mailto" { mailto::check(&url) } else { Ok(()) } {
                 Ok(()) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
-                Err(why) => self.links.unusable.push((address.to_owned(), why)),
+                Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line }),
             },
-            Err(why) => self.links.unusable.push((address.to_owned(), why)),
+            Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line }),
         }
     }
 
@@ -221,7 +230,7 @@ mod tests {
         let links = collect(false, &["mailto:a@b", "mailto:a", "tel:+1-2", "javascript:x()", "http://[bad/"]);
         let schemes: Vec<&str> = links.ignored.iter().map(|(scheme, _)| &**scheme).collect();
         assert_eq!(schemes, ["mailto", "tel", "javascript"]);
-        let unusable: Vec<&str> = links.unusable.iter().map(|(text, _)| &**text).collect();
+        let unusable: Vec<&str> = links.unusable.iter().map(|unusable| &*unusable.text).collect();
         assert_eq!(unusable, ["mailto:a", "http://[bad/"]);
     }
 
@@ -233,7 +242,7 @@ mod tests {
         let links = collector.finish();
         let urls: Vec<&str> = links.found.iter().map(|link| &*link.url).collect();
         assert_eq!(urls, ["file:///site/x.html", "http://a/", "file:///site/page.html"]);
-        assert_eq!(links.unusable[0].0, "/x.html");
+        assert_eq!(links.unusable[0].text, "/x.html");
         assert_eq!(collect(true, &["file:///site/x.html"]).ignored[0].0, "file");
     }
 
