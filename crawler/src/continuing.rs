@@ -6,9 +6,8 @@ use redd::task::spawn_blocking;
 
 use crate::arguments::Arguments;
 use crate::delivery::print_to_stderr;
-use crate::exit::{EarlyExit, ExitStatus};
+use crate::exit::EarlyExit;
 use crate::fold::Plan;
-use crate::outcome::Outcome;
 use crate::progress::{Progress, Verbosity};
 use crate::store::{self, Store};
 use crate::store_file::StorePlace;
@@ -42,11 +41,9 @@ pub(crate) async fn take_up(
     Ok((Work::Local(Box::new(local)), store))
 }
 
-/// Removes the store if the crawl needs it no more. Otherwise says how to continue.
-pub(crate) fn leave(store: Store, outcome: &Outcome, exit: ExitStatus, verbosity: Verbosity) {
-    // If nothing is missing and the exit says so nevertheless, an output was not written.
-    let is_written = exit != ExitStatus::Incomplete || !outcome.shortfalls().is_empty();
-    if !(outcome.has_reached_all() && is_written) {
+/// Removes the store of a crawl that needs it no more. Otherwise says how to continue.
+pub(crate) fn leave(store: Store, is_complete: bool, verbosity: Verbosity) {
+    if !is_complete {
         if verbosity != Verbosity::Quiet {
             print_to_stderr(store.farewell());
         }
