@@ -6,7 +6,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use redd::task::spawn_blocking;
-use url::Url;
 
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::formats::render;
@@ -53,14 +52,6 @@ pub(crate) struct Delivery {
     starts: Vec<String>,
 }
 
-/// How a delivery ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Delivered {
-    pub(crate) exit: ExitStatus,
-    /// Whether all outputs were written.
-    pub(crate) is_written: bool,
-}
-
 impl Delivery {
     /// Tries all outputs, and reads the snapshot to compare with.
     ///
@@ -95,12 +86,10 @@ impl Delivery {
         outcome: &Outcome,
         progress: &Progress,
         interrupts: &mut Interrupts,
-    ) -> Delivered {
+    ) -> ExitStatus {
         let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
         let difference = self.old.as_ref().map(|old| snapshot.since(old));
-        let folder = std::env::current_dir().ok().and_then(|folder| Url::from_directory_path(folder).ok());
-        let mut results = Results::of(outcome, &self.starts, difference.as_ref());
-        results.folder = folder.as_ref().map(Url::as_str);
+        let results = Results::of(outcome, &self.starts, difference.as_ref());
         let is_standard_output_taken = self.files.iter().any(|(_, output)| output.is_standard_output());
         let mut is_written = true;
         for (content, output) in self.files {
@@ -111,8 +100,7 @@ impl Delivery {
             text += &report::checksums(&results);
         }
         is_written &= show(text, is_standard_output_taken, &results.shortfalls, interrupts).await;
-        let exit = if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
-        Delivered { exit, is_written }
+        if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete }
     }
 }
 

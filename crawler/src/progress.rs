@@ -94,7 +94,8 @@ impl Progress {
     /// Counts what an earlier run of this crawl has settled, without a line for each.
     pub(crate) fn restore(&mut self, entries: &[Entry]) {
         for entry in entries {
-            let is_counted = !matches!(entry.state, PageState::Pending | PageState::Skipped(Skipped::Outside));
+            let is_counted =
+                !matches!(entry.state, PageState::Pending | PageState::Skipped(Skipped::Outside | Skipped::Excluded));
             self.settled += u64::from(is_counted);
             self.broken += u64::from(matches!(entry.state, PageState::Broken(_)));
         }
