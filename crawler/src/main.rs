@@ -8,6 +8,7 @@ mod arguments;
 mod body;
 mod command_line;
 mod config;
+mod continuing;
 mod cookies;
 mod crawl;
 mod css;
@@ -52,8 +53,12 @@ mod sitemap;
 mod snapshot;
 mod srcset;
 mod statuses;
+mod store;
+mod store_file;
 mod values;
 mod work;
+mod work_item;
+mod work_local;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -71,6 +76,7 @@ use crate::options::Format;
 use crate::outcome::Outcome;
 use crate::page::PageState;
 use crate::progress::{Progress, Verbosity};
+use crate::store_file::StorePlace;
 
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
@@ -124,9 +130,14 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, &mut progress, &mut interrupts).await;
+    let plan = crawl::plan(&arguments.settings, &inputs.starts);
+    let (work, store) = continuing::take_up(&arguments, &plan, &mut progress).await?;
+    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let exit = delivery.deliver(&outcome, &progress, &mut interrupts).await;
+    if let Some(store) = store {
+        continuing::leave(store, &outcome, exit, arguments.verbosity);
+    }
     Ok(Finished { outcome, exit })
 }
 
@@ -163,6 +174,8 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     ));
     arguments.inputs.push(Input::parse(&home).map_err(EarlyExit::usage)?);
     arguments.verbosity = Verbosity::Verbose;
+    // Its port is another one each time.
+    arguments.store = StorePlace::Off;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
