@@ -81,6 +81,7 @@ impl Cache {
             Some(database) => database,
             None => store_file::create(path, |_| Ok(()))?,
         };
+        // `same-question`
         let question: String = Sha256::digest(fingerprint)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         let (mut inside, mut outside) = (HashSet::new(), HashSet::new());
         let transaction = database.begin_write()?;

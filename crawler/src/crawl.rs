@@ -378,7 +378,7 @@ impl Crawl<'_> {
             return;
         }
         let mut collector = LinkCollector::new(&robots, false);
-        rules.sitemaps().iter().for_each(|address| collector.add(address, LinkKind::Sitemap, 0));
+        rules.sitemaps().iter().for_each(|address| collector.add(address, LinkKind::Sitemap, || 0));
         let content = Content { status: 200, bytes: 0, sha256: None, note: None };
         let record = PageRecord::without_links(robots.as_str(), 0, Scope::Inside, Answer::Good(content));
         // The slot of the request is free when this record is safe.

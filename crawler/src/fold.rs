@@ -10,8 +10,8 @@ use url::Url;
 
 use crate::filters::{Filters, SearchedPlaces};
 use crate::fragments::{Fragments, Reference};
-use crate::frontier::{Admission, Frontier, Limits};
-use crate::links::LinkKind;
+use crate::frontier::{Admission, Citation, Frontier, Limits};
+use crate::links::{LinkKind, Unusable};
 use crate::local_site;
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
@@ -164,12 +164,13 @@ impl Fold {
         for link in &record.links {
             // What sitemaps list is one click from a start, also if a sitemap lists other ones.
             let depth = if link.kind == LinkKind::Sitemap { depth.min(1) } else { depth };
-            let cited = self.add_link(&link.url, Some(page), depth);
+            let from = Citation { page, line: link.line };
+            let cited = self.add_link(&link.url, Some(from), depth);
             if link.kind == LinkKind::Refresh {
                 refresh = refresh.or(cited);
             }
             if let (Some(cited), Some(fragment)) = (cited, &link.fragment) {
-                let reference = Reference { from: page, cited, fragment: fragment.clone() };
+                let reference = Reference { from, cited, fragment: fragment.clone() };
                 if let Some(missing) = self.fragments.add(reference) {
                     self.add_missing(&missing);
                 }
@@ -182,8 +183,8 @@ impl Fold {
         for (scheme, hash) in &record.ignored {
             self.frontier.ignore(scheme, *hash);
         }
-        for (text, why) in &record.unusable {
-            self.add_unusable(text, why, page, depth);
+        for Unusable { text, why, line } in &record.unusable {
+            self.add_unusable(text, why, Citation { page, line: *line }, depth);
         }
     }
 
@@ -198,7 +199,7 @@ impl Fold {
                 self.places.add_start(&to);
             }
         }
-        match self.add_link(to, Some(page), depth) {
+        match self.add_link(to, Some(Citation { page, line: 0 }), depth) {
             Some(target) => match self.frontier.redirect(page, status, target) {
                 cycle if cycle.is_empty() => {
                     self.effects.settled.push(page);
@@ -215,7 +216,7 @@ impl Fold {
     }
 
     /// Notes a link, and queues its page if it is new. Returns None if a limit excludes it, or if it is no address.
-    fn add_link(&mut self, link: &str, from: Option<PageId>, depth: u16) -> Option<PageId> {
+    fn add_link(&mut self, link: &str, from: Option<Citation>, depth: u16) -> Option<PageId> {
         if let Some(known) = self.frontier.cite(link, from) {
             return Some(known);
         }
@@ -243,7 +244,7 @@ impl Fold {
         }
     }
 
-    fn add_unusable(&mut self, text: &str, why: &str, from: PageId, depth: u16) {
+    fn add_unusable(&mut self, text: &str, why: &str, from: Citation, depth: u16) {
         if let Admission::New(page) = self.frontier.add_link(text, Some(from), depth, Scope::Outside, false) {
             self.set_state(page, PageState::Broken(Failure::without_status(Reason::UnusableUrl(why.to_owned()))));
         }
@@ -339,7 +340,8 @@ mod tests {
         let gone = fold.frontier().entry(3);
         assert_eq!((&*gone.url, gone.depth, gone.scope), ("http://a/1#gone", 1, Scope::Inside));
         assert!(matches!(&gone.state, PageState::Broken(Failure { reason: Reason::MissingFragment(_), .. })));
-        assert_eq!(fold.frontier().referrers(3), [("http://a/", None), ("http://a/1", None)]);
+        let pages: Vec<&str> = fold.frontier().referrers(3).iter().map(|referrer| referrer.page).collect();
+        assert_eq!(pages, ["http://a/", "http://a/1"]);
         assert_eq!(&*fold.frontier().entry(2).url, "http://a/#gone");
     }
 

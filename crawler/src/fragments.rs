@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use percent_encoding::percent_decode_str;
 
 use crate::address::{AddressHash, address_hash};
+use crate::frontier::Citation;
 use crate::page::PageId;
 
 /// How many redirects are followed from a link to the page that has the part.
@@ -19,8 +20,7 @@ const HOPS_MAX: usize = 20;
 /// A link to a part of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reference {
-    /// The page with the link.
-    pub(crate) from: PageId,
+    pub(crate) from: Citation,
     /// The address that is linked to. It may redirect to the page.
     pub(crate) cited: PageId,
     /// As it is written.
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn reference(from: PageId, cited: PageId, fragment: &str) -> Reference {
-        Reference { from, cited, fragment: fragment.to_owned() }
+        Reference { from: Citation { page: from, line: 1 }, cited, fragment: fragment.to_owned() }
     }
 
     fn ids(ids: &[&str]) -> Vec<String> {

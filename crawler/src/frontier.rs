@@ -9,7 +9,7 @@
 //! - `short-chains`: a redirect is an entry that points to another entry. All redirects of a cycle are broken. A chain of
 //!   more than [`REDIRECTS_MAX`] redirects is broken at its end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,24 @@ use crate::page::{Failure, PageId, PageState, Reason, Scope};
 /// The longest chain of redirects that is followed. Chosen without measurement; browsers stop at 20.
 pub(crate) const REDIRECTS_MAX: usize = 10;
 
+/// A link, from the side of the page that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Citation {
+    pub(crate) page: PageId,
+    /// The line on which it stands, from 1 on. 0 if it stands on none, as the target of a redirect.
+    pub(crate) line: u32,
+}
+
+/// A page that links to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Referrer<'a> {
+    pub(crate) page: &'a str,
+    /// The redirect through which it links there.
+    pub(crate) through: Option<&'a str>,
+    /// The line of its first link there. None if that is not known.
+    pub(crate) line: Option<u32>,
+}
+
 /// An address.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -27,8 +45,8 @@ pub(crate) struct Entry {
     pub(crate) depth: u16,
     pub(crate) scope: Scope,
     pub(crate) state: PageState,
-    /// The pages that link to it (`referrers-of-unproven`). Empty for a start.
-    referrers: Vec<PageId>,
+    /// The links to it (`referrers-of-unproven`). Empty for a start.
+    referrers: Vec<Citation>,
 }
 
 /// What [`Frontier::add_link`] did with a link.
@@ -93,7 +111,7 @@ impl Frontier {
     }
 
     /// Records that `from` links to an address that has an entry. Returns None if it has none.
-    pub(crate) fn cite(&mut self, url: &str, from: Option<PageId>) -> Option<PageId> {
+    pub(crate) fn cite(&mut self, url: &str, from: Option<Citation>) -> Option<PageId> {
         let id = self.find(url)?;
         let entry = &mut self.entries[id as usize];
         // `referrers-of-unproven`
@@ -108,7 +126,7 @@ impl Frontier {
     pub(crate) fn add_link(
         &mut self,
         url: &str,
-        from: Option<PageId>,
+        from: Option<Citation>,
         depth: u16,
         scope: Scope,
         will_be_fetched: bool,
@@ -218,7 +236,8 @@ impl Frontier {
     pub(crate) fn too_many_redirects(&self, id: PageId) -> Option<Reason> {
         let mut at = id;
         for _ in 0..REDIRECTS_MAX {
-            at = self.entry(at).referrers.iter().copied().find(|&referrer| self.leads_to(referrer, at))?;
+            let mut pages = self.entry(at).referrers.iter().map(|citation| citation.page);
+            at = pages.find(|&page| self.leads_to(page, at))?;
         }
         Some(Reason::EndlessRedirect(format!("more than {REDIRECTS_MAX} hops")))
     }
@@ -229,22 +248,24 @@ impl Frontier {
 
     /// The pages that link to `id`, sorted. In place of a redirect to `id`: the pages that link to the redirect, with the
     /// address of the redirect.
-    pub(crate) fn referrers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
-        let mut found = BTreeSet::new();
+    pub(crate) fn referrers(&self, id: PageId) -> Vec<Referrer<'_>> {
+        let mut found: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
         let mut seen = HashSet::from([id]);
         let mut open: Vec<(PageId, Option<PageId>)> = vec![(id, None)];
         while let Some((at, through)) = open.pop() {
-            for &referrer in &self.entry(at).referrers {
-                if self.leads_to(referrer, at) {
-                    if seen.insert(referrer) {
-                        open.push((referrer, Some(through.unwrap_or(referrer))));
+            for &Citation { page, line } in &self.entry(at).referrers {
+                if self.leads_to(page, at) {
+                    if seen.insert(page) {
+                        open.push((page, Some(through.unwrap_or(page))));
                     }
                 } else {
-                    found.insert((&*self.entry(referrer).url, through.map(|id| &*self.entry(id).url)));
+                    let place = (&*self.entry(page).url, through.map(|id| &*self.entry(id).url));
+                    found.entry(place).and_modify(|first| *first = line.min(*first)).or_insert(line);
                 }
             }
         }
-        found.into_iter().collect()
+        let referrer = |((page, through), line)| Referrer { page, through, line: (line > 0).then_some(line) };
+        found.into_iter().map(referrer).collect()
     }
 }
 
@@ -258,6 +279,7 @@ mod tests {
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
+        let from = from.map(|page| Citation { page, line: 3 });
         match frontier.add_link(url, from, 0, Scope::Inside, true) {
             Admission::New(id) | Admission::Known(id) => id,
             Admission::Refused => panic!("refused {url}"),
@@ -319,7 +341,8 @@ mod tests {
         add(&mut frontier, "fine", Some(start));
         add(&mut frontier, "gone", Some(fine));
         assert!(frontier.referrers(fine).is_empty());
-        assert_eq!(frontier.referrers(gone), [("fine", None), ("start", None)]);
+        let from = |page| Referrer { page, through: None, line: Some(3) };
+        assert_eq!(frontier.referrers(gone), ["fine", "start"].map(from));
     }
 
     #[test]
@@ -356,6 +379,20 @@ mod tests {
         let new = add(&mut frontier, "new", Some(old));
         assert!(frontier.redirect(old, 301, new).is_empty());
         frontier.set_state(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
-        assert_eq!(frontier.referrers(new), [("page", Some("old"))]);
+        assert_eq!(frontier.referrers(new), [Referrer { page: "page", through: Some("old"), line: Some(3) }]);
+    }
+
+    #[test]
+    fn a_page_that_links_twice_is_one_referrer_with_its_first_line() {
+        let mut frontier = frontier();
+        let page = add(&mut frontier, "page", None);
+        let gone = add(&mut frontier, "gone", Some(page));
+        for line in [2, 9] {
+            assert_eq!(frontier.cite("gone", Some(Citation { page, line })), Some(gone));
+        }
+        assert_eq!(frontier.referrers(gone), [Referrer { page: "page", through: None, line: Some(2) }]);
+        let other = add(&mut frontier, "other", None);
+        assert_eq!(frontier.cite("gone", Some(Citation { page: other, line: 0 })), Some(gone));
+        assert_eq!(frontier.referrers(gone)[0], Referrer { page: "other", through: None, line: None });
     }
 }

@@ -37,7 +37,17 @@ pub(crate) struct Link {
     /// What follows `#`, as it is written. None if there is nothing to check.
     pub(crate) fragment: Option<String>,
     pub(crate) kind: LinkKind,
-    /// The line on which it stands, from 1 on.
+    /// The line on which it stands, from 1 on. 0 if it is unknown.
+    pub(crate) line: u32,
+}
+
+/// Text that stands where an address should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unusable {
+    pub(crate) text: String,
+    /// What is wrong with it.
+    pub(crate) why: String,
+    /// As in [`Link`].
     pub(crate) line: u32,
 }
 
@@ -48,10 +58,17 @@ pub(crate) struct Links {
     /// The fragments by which other pages can refer to parts of this one. None if fragments are not checked, or if the
     /// page has a format whose fragments are not known.
     pub(crate) ids: Option<Vec<String>>,
-    /// Text that is not an address, and what is wrong with it.
-    pub(crate) unusable: Vec<(String, String)>,
+    pub(crate) unusable: Vec<Unusable>,
     /// Addresses that cannot be fetched, such as `mailto:`: the scheme, and a hash of the address.
     pub(crate) ignored: Vec<(String, AddressHash)>,
+}
+
+impl Links {
+    /// What is kept of a page that is not searched: its ids. A page that only leads to another one has the ids of that.
+    pub(crate) fn only_ids(self) -> Self {
+        let found = self.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
+        Self { found, ids: self.ids, ..Self::default() }
+    }
 }
 
 /// Collects the links of one page.
@@ -111,8 +128,8 @@ impl LinkCollector {
         }
     }
 
-    /// Adds the link that is written as `text` on `line`.
-    pub(crate) fn add(&mut self, text: &str, kind: LinkKind, line: u32) {
+    /// Adds the link that is written as `text`. `line` is called if it is new: most links of a page repeat others.
+    pub(crate) fn add(&mut self, text: &str, kind: LinkKind, line: impl FnOnce() -> u32) {
         let text = text.trim_ascii();
         let (address, fragment) = text.split_once('#').map_or((text, None), |(address, rest)| (address, Some(rest)));
         let fragment = fragment.filter(|_| self.has_fragments).and_then(|fragment| fragment_to_check(fragment, kind));
@@ -123,13 +140,18 @@ impl LinkCollector {
             Ok(mut url) if is_web(&url) || (self.site.is_some() && local_site::is_file(&url)) => {
                 // An empty address is the base with its fragment.
                 url.set_fragment(None);
-                self.links.found.push(Link { url: url.into(), fragment: fragment.map(str::to_owned), kind, line });
+                self.links.found.push(Link {
+                    url: url.into(),
+                    fragment: fragment.map(str::to_owned),
+                    kind,
+                    line: line(),
+                });
             }
             Ok(url) => match if url.scheme() == "mailto" { mailto::check(&url) } else { Ok(()) } {
                 Ok(()) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
-                Err(why) => self.links.unusable.push((address.to_owned(), why)),
+                Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() }),
             },
-            Err(why) => self.links.unusable.push((address.to_owned(), why)),
+            Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() }),
         }
     }
 
@@ -176,7 +198,7 @@ mod tests {
 
     fn collect(has_fragments: bool, texts: &[&str]) -> Links {
         let mut collector = LinkCollector::new(&Url::parse("http://a/dir/page").unwrap(), has_fragments);
-        texts.iter().for_each(|text| collector.add(text, LinkKind::Anchor, 7));
+        texts.iter().for_each(|text| collector.add(text, LinkKind::Anchor, || 7));
         collector.finish()
     }
 
@@ -208,7 +230,7 @@ mod tests {
         let links = collect(false, &["mailto:a@b", "mailto:a", "tel:+1-2", "javascript:x()", "http://[bad/"]);
         let schemes: Vec<&str> = links.ignored.iter().map(|(scheme, _)| &**scheme).collect();
         assert_eq!(schemes, ["mailto", "tel", "javascript"]);
-        let unusable: Vec<&str> = links.unusable.iter().map(|(text, _)| &**text).collect();
+        let unusable: Vec<&str> = links.unusable.iter().map(|unusable| &*unusable.text).collect();
         assert_eq!(unusable, ["mailto:a", "http://[bad/"]);
     }
 
@@ -216,11 +238,11 @@ mod tests {
     fn files_are_links_on_pages_that_are_files_only() {
         let file = Url::parse("file:///site/page.html").unwrap();
         let mut collector = LinkCollector::new(&file, true).with_site(Arc::default());
-        ["x.html#a", "/x.html", "http://a/", "#b"].iter().for_each(|text| collector.add(text, LinkKind::Anchor, 1));
+        ["x.html#a", "/x.html", "http://a/", "#b"].iter().for_each(|text| collector.add(text, LinkKind::Anchor, || 1));
         let links = collector.finish();
         let urls: Vec<&str> = links.found.iter().map(|link| &*link.url).collect();
         assert_eq!(urls, ["file:///site/x.html", "http://a/", "file:///site/page.html"]);
-        assert_eq!(links.unusable[0].0, "/x.html");
+        assert_eq!(links.unusable[0].text, "/x.html");
         assert_eq!(collect(true, &["file:///site/x.html"]).ignored[0].0, "file");
     }
 

@@ -72,7 +72,7 @@ use redd::task::spawn_blocking;
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
 use crate::cache::Cache;
-use crate::delivery::{Content, Delivery, Order, print, print_to_stderr};
+use crate::delivery::{Content, Delivered, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::inputs::Input;
 use crate::interrupt::Interrupts;
@@ -139,9 +139,9 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     let (work, store) = continuing::take_up(&arguments, &plan, &mut progress).await?;
     let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
-    let exit = delivery.deliver(&outcome, &progress, &mut interrupts).await;
+    let Delivered { exit, is_written } = delivery.deliver(&outcome, &progress, &mut interrupts).await;
     if let Some(store) = store {
-        continuing::leave(store, &outcome, exit, arguments.verbosity);
+        continuing::leave(store, &outcome, is_written, arguments.verbosity);
     }
     Ok(Finished { outcome, exit })
 }

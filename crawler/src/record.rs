@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::address::{AddressHash, Credentials, redact, take_credentials};
-use crate::links::{Link, Links};
+use crate::links::{Link, Links, Unusable};
 use crate::page::{Content, Failure, Scope};
 
 /// What is known of an address that was dealt with.
@@ -33,9 +33,8 @@ pub(crate) struct PageRecord {
     /// See [`Links`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ids: Option<Vec<String>>,
-    /// Text that is not an address, and what is wrong with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) unusable: Vec<(String, String)>,
+    pub(crate) unusable: Vec<Unusable>,
     /// Addresses that cannot be fetched: the scheme, and a hash of the address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ignored: Vec<(String, AddressHash)>,
@@ -103,7 +102,8 @@ impl PageRecord {
             }
         }
         self.ids = links.ids;
-        self.unusable = links.unusable.into_iter().map(|(text, why)| (redact(&text), why)).collect();
+        self.unusable =
+            links.unusable.into_iter().map(|unusable| Unusable { text: redact(&unusable.text), ..unusable }).collect();
         self.ignored = links.ignored;
         self.note_secrets(&secrets);
         (self, secrets)
@@ -156,7 +156,7 @@ mod tests {
             let links = Links {
                 found: vec![link("http://a/1", None), link("http://a/1", Some("x"))],
                 ids: Some(vec!["y".into()]),
-                unusable: vec![("http://[x".into(), "bad".into())],
+                unusable: vec![Unusable { text: "http://[x".into(), why: "bad".into(), line: 3 }],
                 ignored: vec![("mailto".into(), u64::MAX)],
             };
             let (record, _) = PageRecord::without_links("http://a/", 3, Scope::Inside, answer).with_links(links);
@@ -170,7 +170,7 @@ mod tests {
         let links = Links {
             found: vec![link("http://me:hunter2@a/1", None)],
             ids: None,
-            unusable: vec![("http://me:hunter2@[x".into(), "bad".into())],
+            unusable: vec![Unusable { text: "http://me:hunter2@[x".into(), why: "bad".into(), line: 3 }],
             ignored: Vec::new(),
         };
         let content = Content { status: 200, bytes: 7, sha256: None, note: None };

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 
 use indicatif::HumanBytes;
 
+use crate::frontier::Referrer;
 use crate::outcome::Counts;
 use crate::plural::count;
 use crate::printable::printable;
-use crate::results::{Citer, Fate, Results};
+use crate::results::{Fate, Results, citation};
 use crate::snapshot::Difference;
 
 /// How many citing pages are shown for each broken link. The forms for programs have all.
@@ -71,9 +72,9 @@ fn write_redirects(text: &mut String, results: &Results<'_>) {
     }
 }
 
-fn write_citers(text: &mut String, citers: &[Citer<'_>], shown: usize) {
+fn write_citers(text: &mut String, citers: &[Referrer<'_>], shown: usize) {
     for citer in citers.iter().take(shown) {
-        let _ = writeln!(text, "    cited by {}", printable(&citer.to_string()));
+        let _ = writeln!(text, "    {}", printable(&citation(citer)));
     }
     match citers.len() {
         0 => text.push_str("    given on the command line\n"),
@@ -170,6 +171,6 @@ mod tests {
         let text = summary(&results(rows));
         assert!(text.contains("cited by 11 more pages (--html, --json and --csv list all)\n"), "{text}");
         assert!(text.contains("  and 1 more redirect (--html, --json and --csv list all)\n"), "{text}");
-        assert!(text.contains("http://h/19\n") && !text.contains("cited by http://h/20\n"), "{text}");
+        assert!(text.contains("cited by http://h/19, line 3\n") && !text.contains("cited by http://h/20,"), "{text}");
     }
 }

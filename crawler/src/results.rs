@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::frontier::Referrer;
 use crate::outcome::{Counts, End, Outcome, memory_max};
 use crate::page::{PageState, Skipped};
 use crate::plural::count;
@@ -15,6 +16,8 @@ use crate::snapshot::{Difference, hex};
 pub(crate) struct Results<'a> {
     /// The addresses that the crawl started from.
     pub(crate) starts: &'a [String],
+    /// The address of the working folder, with a slash at its end.
+    pub(crate) folder: Option<&'a str>,
     pub(crate) end: End,
     /// Why the crawl is incomplete, a sentence each.
     pub(crate) shortfalls: Vec<String>,
@@ -37,7 +40,7 @@ pub(crate) struct Row<'a> {
     pub(crate) status: Option<u16>,
     pub(crate) fate: Fate<'a>,
     /// The pages that cite a broken link or a redirect, sorted. Empty for a start.
-    pub(crate) citers: Vec<Citer<'a>>,
+    pub(crate) citers: Vec<Referrer<'a>>,
 }
 
 #[derive(Debug)]
@@ -49,14 +52,6 @@ pub(crate) enum Fate<'a> {
     Outside,
     Excluded,
     NotReached,
-}
-
-/// A page that cites an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Citer<'a> {
-    pub(crate) page: &'a str,
-    /// The redirect through which it cites.
-    pub(crate) through: Option<&'a str>,
 }
 
 impl<'a> Results<'a> {
@@ -80,8 +75,7 @@ impl<'a> Results<'a> {
                 PageState::Pending => (None, Fate::NotReached),
             };
             let citers = if matches!(fate, Fate::Broken { .. } | Fate::Redirect { .. }) {
-                let referrers = outcome.frontier.referrers(id).into_iter();
-                referrers.map(|(page, through)| Citer { page, through }).collect()
+                outcome.frontier.referrers(id)
             } else {
                 Vec::new()
             };
@@ -89,6 +83,7 @@ impl<'a> Results<'a> {
         }
         Self {
             starts,
+            folder: None,
             end: outcome.end,
             shortfalls: outcome.shortfalls(),
             counts: outcome.counts(),
@@ -187,11 +182,11 @@ impl Row<'_> {
     }
 }
 
-impl std::fmt::Display for Citer<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.page)?;
-        self.through.map_or(Ok(()), |redirect| write!(f, " through {redirect}"))
-    }
+/// How a page cites an address, in words.
+pub(crate) fn citation(citer: &Referrer<'_>) -> String {
+    let through = citer.through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
+    let line = citer.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("cited by {}{through}{line}", citer.page)
 }
 
 /// Results that are written down, for the tests of the forms of output.
@@ -213,12 +208,17 @@ pub(crate) mod samples {
 
     pub(crate) fn broken<'a>(url: &'a str, reason: &str, pages: &[&'a str]) -> Row<'a> {
         let fate = Fate::Broken { rule: &rules::NOT_FOUND, reason: reason.to_owned() };
-        let citers = pages.iter().map(|&page| Citer { page, through: None }).collect();
+        let citers = pages.iter().map(|&page| Referrer { page, through: None, line: Some(3) }).collect();
         Row { url, status: Some(404), fate, citers }
     }
 
     pub(crate) fn redirect<'a>(url: &'a str, status: u16, to: &'a str, page: &'a str) -> Row<'a> {
-        Row { url, status: Some(status), fate: Fate::Redirect { to }, citers: vec![Citer { page, through: None }] }
+        Row {
+            url,
+            status: Some(status),
+            fate: Fate::Redirect { to },
+            citers: vec![Referrer { page, through: None, line: None }],
+        }
     }
 
     pub(crate) fn results<'a>(rows: Vec<Row<'a>>) -> Results<'a> {
@@ -236,6 +236,7 @@ pub(crate) mod samples {
         }
         Results {
             starts: &[],
+            folder: None,
             end: End::Complete,
             shortfalls: Vec::new(),
             counts,
@@ -249,7 +250,7 @@ pub(crate) mod samples {
 
     /// A row of each fate, with hostile texts wherever a site chooses the text.
     pub(crate) fn hostile() -> Results<'static> {
-        let through = Citer { page: "http://h/", through: Some("http://h/old") };
+        let through = Referrer { page: "http://h/", through: Some("http://h/old"), line: None };
         let mut gone = broken("http://h/gone", "404 Not Found", &["http://h/", ODD_PAGE]);
         gone.citers.push(through);
         let note = Fate::Good { bytes: 1 << 40, sha256: None, note: Some(HOSTILE) };

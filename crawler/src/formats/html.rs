@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::plural::count;
 use crate::printable::printable;
 use crate::report::parts;
-use crate::results::{Fate, Results, Row};
+use crate::results::{Fate, Results, Row, citation};
 
 const TEMPLATE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
@@ -81,7 +81,7 @@ fn plain(results: &Results<'_>) -> String {
     for (row, _, reason) in results.broken() {
         let _ = write!(text, "<li>{}: {}<ul>", escaped(row.url), escaped(reason));
         for citer in &row.citers {
-            let _ = write!(text, "<li>cited by {}</li>", escaped(&citer.to_string()));
+            let _ = write!(text, "<li>{}</li>", escaped(&citation(citer)));
         }
         let start = if row.citers.is_empty() { "<li>given on the command line</li>" } else { "" };
         let _ = writeln!(text, "{start}</ul></li>");
@@ -94,7 +94,8 @@ fn data(results: &Results<'_>) -> Value {
     let row = |row: &Row<'_>| {
         let bytes = if let Fate::Good { bytes, .. } = row.fate { Some(bytes) } else { None };
         let advice = if let Fate::Broken { rule, .. } = &row.fate { rule.advice } else { "" };
-        let citers: Vec<[Option<&str>; 2]> = row.citers.iter().map(|citer| [Some(citer.page), citer.through]).collect();
+        let citers: Vec<Value> =
+            row.citers.iter().map(|citer| json!([citer.page, citer.through, citer.line])).collect();
         json!([row.word(), row.url, row.status, row.detail(), bytes, citers, advice])
     };
     json!({ "rows": results.rows.iter().map(row).collect::<Vec<_>>() })

@@ -4,8 +4,9 @@
 
 use serde_json::{Value, json};
 
+use crate::frontier::Referrer;
 use crate::outcome::{Counts, End};
-use crate::results::{Citer, Fate, Results, Row};
+use crate::results::{Fate, Results, Row};
 
 /// Everything.
 pub(super) fn render(results: &Results<'_>) -> String {
@@ -63,8 +64,9 @@ fn page(row: &Row<'_>) -> Option<Value> {
 }
 
 /// The citing pages, and how they cite.
-fn citations(citers: &[Citer<'_>]) -> Vec<Value> {
-    citers.iter().map(|citer| json!({ "page": citer.page, "through": citer.through })).collect()
+fn citations(citers: &[Referrer<'_>]) -> Vec<Value> {
+    let citation = |citer: &Referrer<'_>| json!({ "page": citer.page, "line": citer.line, "through": citer.through });
+    citers.iter().map(citation).collect()
 }
 
 #[cfg(test)]
@@ -77,7 +79,11 @@ mod tests {
         let value: Value = serde_json::from_str(&render(&hostile())).unwrap();
         let broken = &value["broken"][0];
         assert_eq!((&broken["url"], &broken["reason"]), (&json!(HOSTILE), &json!(HOSTILE)));
-        assert_eq!(value["broken"][1]["citations"][2], json!({ "page": "http://h/", "through": "http://h/old" }));
+        assert_eq!(
+            value["broken"][1]["citations"][2],
+            json!({ "page": "http://h/", "line": null, "through": "http://h/old" })
+        );
+        assert_eq!(broken["citations"][0]["line"], 3);
         assert_eq!(value["pages"].as_array().unwrap().len(), 6);
         assert_eq!(value["complete"], false);
     }

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use url::Url;
 
-use crate::results::{Fate, Results, Row};
+use crate::results::{Fate, Results, Row, citation};
 use crate::rules::{INCOMPLETE, VANISHED};
 
 /// The suite of what concerns no single address.
@@ -64,7 +64,9 @@ impl Numbers {
 pub(super) fn render(results: &Results<'_>) -> String {
     let mut suites: BTreeMap<String, Vec<Case>> = BTreeMap::new();
     for row in &results.rows {
-        suites.entry(origin(row.url)).or_default().push(case(row));
+        if let Some(case) = case(row) {
+            suites.entry(origin(row.url)).or_default().push(case);
+        }
     }
     let whole = (WHOLE.to_owned(), whole_cases(results));
     let suites: Vec<(String, Vec<Case>)> = std::iter::once(whole).chain(suites).collect();
@@ -91,14 +93,15 @@ fn origin(url: &str) -> String {
     }
 }
 
-fn case(row: &Row<'_>) -> Case {
+/// The case of an address that belongs to the crawl.
+fn case(row: &Row<'_>) -> Option<Case> {
     let skipped = |message: &str| Verdict::Skipped { message: message.to_owned() };
     let verdict = match &row.fate {
         Fate::Good { .. } | Fate::Redirect { .. } => Verdict::Passed,
         Fate::Broken { rule, reason } => {
             let mut text = format!("{} is broken: {reason}\n", row.url);
             for citer in &row.citers {
-                let _ = writeln!(text, "cited by {citer}");
+                let _ = writeln!(text, "{}", citation(citer));
             }
             if row.citers.is_empty() {
                 text.push_str("given on the command line\n");
@@ -107,11 +110,10 @@ fn case(row: &Row<'_>) -> Case {
             Verdict::Failed { kind: rule.id, message: reason.clone(), text }
         }
         Fate::Forbidden { reason } => skipped(reason),
-        Fate::Outside => skipped("outside, not checked (--same-origin)"),
-        Fate::Excluded => skipped("left out by --include or --exclude"),
         Fate::NotReached => skipped("not reached"),
+        Fate::Outside | Fate::Excluded => return None,
     };
-    Case { name: row.url.to_owned(), verdict }
+    Some(Case { name: row.url.to_owned(), verdict })
 }
 
 /// The cases that concern the crawl as a whole.
@@ -247,9 +249,9 @@ mod tests {
             assert_eq!(of_suites, elements.last().unwrap().number(name), "{name}");
         }
         assert_eq!(all("testcase").count(), elements.last().unwrap().number("tests"));
-        assert_eq!((all("failure").count(), all("error").count(), all("skipped").count()), (3, 1, 4));
+        assert_eq!((all("failure").count(), all("error").count(), all("skipped").count()), (3, 1, 2));
         let names: Vec<&str> = all("testsuite").map(|suite| &*suite.attributes["name"]).collect();
-        assert_eq!(names, [WHOLE, "http://elsewhere", "http://h", UNUSABLE]);
+        assert_eq!(names, [WHOLE, "http://h", UNUSABLE]);
     }
 
     #[test]

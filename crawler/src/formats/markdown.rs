@@ -7,10 +7,11 @@
 
 use std::fmt::Write as _;
 
+use crate::frontier::Referrer;
 use crate::plural::count;
 use crate::printable::printable;
 use crate::report::{CITERS_OF_BROKEN_SHOWN, CITERS_OF_REDIRECT_SHOWN, REDIRECTS_SHOWN, parts};
-use crate::results::{Citer, Results};
+use crate::results::Results;
 
 /// The document.
 pub(super) fn render(results: &Results<'_>) -> String {
@@ -70,11 +71,12 @@ fn write_redirects(text: &mut String, results: &Results<'_>) {
 }
 
 /// An inner list of the pages that cite an address.
-fn citers(citers: &[Citer<'_>], shown: usize) -> String {
+fn citers(citers: &[Referrer<'_>], shown: usize) -> String {
     let mut text = String::new();
     for citer in citers.iter().take(shown) {
         let through = citer.through.map(|redirect| format!(" through {}", link(redirect))).unwrap_or_default();
-        let _ = writeln!(text, "  - cited by {}{through}", link(citer.page));
+        let line = citer.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        let _ = writeln!(text, "  - cited by {}{through}{line}", link(citer.page));
     }
     match citers.len() {
         0 => text.push_str("  - given on the command line\n"),
@@ -153,7 +155,7 @@ mod tests {
         rows.extend(pages.iter().map(|page| redirect(page, 301, "http://h/", "http://h/")));
         rows.push(redirect("http://h/more", 301, "http://h/", "http://h/"));
         let text = render(&results(rows));
-        assert!(text.contains("  - cited by <http://h/19>\n  - cited by 10 more pages\n"), "{text}");
+        assert!(text.contains("  - cited by <http://h/19>, line 3\n  - cited by 10 more pages\n"), "{text}");
         assert!(text.ends_with("- and 1 more redirect\n"), "{text}");
     }
 }

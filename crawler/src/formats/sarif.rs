@@ -8,7 +8,8 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::results::{Citer, Results};
+use crate::frontier::Referrer;
+use crate::results::Results;
 use crate::rules::{self, MOVED, Rule, VANISHED};
 use crate::snapshot::hex;
 
@@ -23,22 +24,28 @@ pub(super) fn render(results: &Results<'_>) -> String {
     for (row, rule, reason) in results.broken() {
         let text = format!("The link to {} is broken: {reason}", row.url);
         for citer in &row.citers {
-            found.push(result(rule, "error", &through(&text, citer), citer.page, citer.through.unwrap_or(row.url)));
+            found.push(result(rule, "error", &through(&text, citer), &Place::of(citer, row.url, results)));
         }
         if row.citers.is_empty() {
-            found.push(result(rule, "error", &format!("{} is broken: {reason}", row.url), row.url, row.url));
+            found.push(result(
+                rule,
+                "error",
+                &format!("{} is broken: {reason}", row.url),
+                &Place::of_page(row.url, results),
+            ));
         }
     }
     for (row, to) in results.redirects() {
         if row.status.is_some_and(|status| PERMANENT.contains(&status)) {
             let text = format!("{} has moved to {to}", row.url);
-            found.extend(row.citers.iter().map(|citer| {
-                result(&MOVED, "note", &through(&text, citer), citer.page, citer.through.unwrap_or(row.url))
-            }));
+            for citer in &row.citers {
+                found.push(result(&MOVED, "note", &through(&text, citer), &Place::of(citer, row.url, results)));
+            }
         }
     }
     for url in results.vanished() {
-        found.push(result(&VANISHED, "error", &format!("{url} is in the snapshot and was not found"), url, url));
+        let text = format!("{url} is in the snapshot and was not found");
+        found.push(result(&VANISHED, "error", &text, &Place::of_page(url, results)));
     }
     let notifications: Vec<Value> =
         results.shortfalls.iter().map(|why| json!({ "level": "error", "message": message(why) })).collect();
@@ -72,23 +79,60 @@ fn description(rule: &Rule) -> Value {
 }
 
 /// A text with the redirect through which a page cites an address.
-fn through(text: &str, citer: &Citer<'_>) -> String {
+fn through(text: &str, citer: &Referrer<'_>) -> String {
     citer
         .through
         .map_or_else(|| text.to_owned(), |redirect| format!("{text} (cited as {redirect}, which redirects to it)"))
 }
 
-/// One thing to change: what `page` says is the address `cited`.
-fn result(rule: &Rule, level: &str, text: &str, page: &str, cited: &str) -> Value {
+/// What has to be changed.
+#[derive(Debug)]
+struct Place<'a> {
+    page: &'a str,
+    line: Option<u32>,
+    /// The address that stands there.
+    cited: &'a str,
+    /// See [`Results::folder`].
+    folder: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// The link of a page to `url`, or to a redirect that leads there.
+    fn of(citer: &Referrer<'a>, url: &'a str, results: &Results<'a>) -> Self {
+        Self { page: citer.page, line: citer.line, cited: citer.through.unwrap_or(url), folder: results.folder }
+    }
+
+    /// A page itself.
+    fn of_page(url: &'a str, results: &Results<'a>) -> Self {
+        Self { page: url, line: None, cited: url, folder: results.folder }
+    }
+
+    fn location(&self) -> Value {
+        // A code host knows a file by its path within the repository.
+        let artifact = match self.folder.and_then(|folder| self.page.strip_prefix(folder)) {
+            Some(path) => json!({ "uri": path_uri(path), "uriBaseId": "%SRCROOT%" }),
+            None => json!({ "uri": uri(self.page) }),
+        };
+        match self.line {
+            Some(line) => {
+                json!({ "physicalLocation": { "artifactLocation": artifact, "region": { "startLine": line } } })
+            }
+            None => json!({ "physicalLocation": { "artifactLocation": artifact } }),
+        }
+    }
+}
+
+/// One thing to change.
+fn result(rule: &Rule, level: &str, text: &str, place: &Place<'_>) -> Value {
     let index = rules::ALL.iter().position(|other| other.id == rule.id);
-    // The same finding of the next crawl has the same fingerprint, whatever the server says then.
-    let fingerprint = Sha256::digest(format!("{level}\n{page}\n{cited}"));
+    // The same finding of the next crawl has the same fingerprint, whatever the server says then, and on whatever line.
+    let fingerprint = Sha256::digest(format!("{level}\n{}\n{}", place.page, place.cited));
     json!({
         "ruleId": rule.id,
         "ruleIndex": index,
         "level": level,
         "message": message(text),
-        "locations": [{ "physicalLocation": { "artifactLocation": { "uri": uri(page) } } }],
+        "locations": [place.location()],
         "partialFingerprints": { "citation/v1": hex(&fingerprint) },
     })
 }
@@ -104,8 +148,13 @@ fn message(text: &str) -> Value {
 /// An address as RFC 3986 allows it. URLs allow more characters.
 fn uri(url: &str) -> String {
     let path_at = url.find("://").map_or(0, |at| url[at + 3..].find('/').map_or(url.len(), |slash| at + 3 + slash));
-    let mut out = url[..path_at].to_owned();
-    for byte in url[path_at..].bytes() {
+    format!("{}{}", &url[..path_at], path_uri(&url[path_at..]))
+}
+
+/// The same for what follows the host.
+fn path_uri(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:/?#@!$&'()*+,;=%".contains(&byte) {
             out.push(char::from(byte));
         } else {
@@ -119,7 +168,7 @@ fn uri(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::{ODD_PAGE, hostile, results};
+    use crate::results::samples::{ODD_PAGE, broken, hostile, results};
     use crate::snapshot::Difference;
 
     /// Fails unless `value` is an object that has no other properties than `allowed`, and has the `required`.
@@ -177,7 +226,13 @@ mod tests {
                 for location in result["locations"].as_array().unwrap() {
                     assert_object(location, &["physicalLocation"], &[]);
                     assert_object(&location["physicalLocation"], &["artifactLocation"], &["region"]);
-                    let uri = location["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
+                    let artifact = &location["physicalLocation"]["artifactLocation"];
+                    assert_object(artifact, &["uri"], &["uriBaseId"]);
+                    let uri = artifact["uri"].as_str().unwrap();
+                    if let Some(region) = location["physicalLocation"].get("region") {
+                        assert_object(region, &["startLine"], &[]);
+                        assert!(region["startLine"].as_u64().unwrap() > 0);
+                    }
                     assert!(
                         uri.is_ascii() && !uri.contains(['[', ']', '{', '}', '|', '^', '`', ' ', '"', '<', '>', '\\'])
                     );
@@ -211,6 +266,20 @@ mod tests {
         assert_eq!(uri("http://[::1]:80/[a]|?{b}#^`"), "http://[::1]:80/%5Ba%5D%7C?%7Bb%7D#%5E%60");
         assert_eq!(uri("http://h"), "http://h");
         assert!(uri(ODD_PAGE).starts_with("http://h/a'(b)%5Bc%5D(d)%7Ce%5Ef%7Bg%7D%60*_~!$&;=@:,%20?q='%22%7C"));
+    }
+
+    #[test]
+    fn a_file_below_the_working_folder_has_a_path_and_each_link_its_line() {
+        let rows =
+            || vec![broken("http://h/gone", "404 Not Found", &["file:///src/docs/a%20b.md", "file:///other/c.md"])];
+        let document = render(&Results { folder: Some("file:///src/"), ..results(rows()) });
+        let document: Value = serde_json::from_str(&document).unwrap();
+        assert_is_sarif(&document);
+        let places = &document["runs"][0]["results"];
+        let place = |number: usize| &places[number]["locations"][0]["physicalLocation"];
+        assert_eq!(place(0)["artifactLocation"], json!({ "uri": "docs/a%20b.md", "uriBaseId": "%SRCROOT%" }));
+        assert_eq!(place(1)["artifactLocation"], json!({ "uri": "file:///other/c.md" }));
+        assert_eq!(place(0)["region"]["startLine"], 3);
     }
 
     #[test]

@@ -113,7 +113,7 @@ async fn an_incomplete_crawl_says_so_in_every_form() {
 async fn a_sarif_result_names_the_page_that_has_to_be_changed() {
     let home = serve(|path| match path {
         "/" => page("<a href=a>a</a>"),
-        "/a" => page("<a href=gone>g</a><a href=moved>m</a><a href=found>f</a>"),
+        "/a" => page("\n<a href=gone>g</a><a href=moved>m</a><a href=found>f</a>"),
         "/moved" => answer("308 Permanent Redirect", "Location: /\r\n", ""),
         "/found" => answer("302 Found", "Location: /\r\n", ""),
         _ => missing(),
@@ -125,8 +125,9 @@ async fn a_sarif_result_names_the_page_that_has_to_be_changed() {
     let rules: Vec<&str> = results.iter().map(|result| result["ruleId"].as_str().unwrap()).collect();
     assert_eq!(rules, ["not-found", "moved"], "a redirect for now is nothing to change");
     for result in results {
-        let place = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
-        assert_eq!(*place, format!("{home}/a"));
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], format!("{home}/a"));
+        assert_eq!(place["region"]["startLine"], 2);
     }
     let text = results[0]["message"]["text"].as_str().unwrap();
     assert_eq!(text, format!("The link to {home}/gone is broken: 404 Not Found"));

@@ -8,7 +8,7 @@ addEventListener('securitypolicyviolation', event => {
 const ROWS_AT_ONCE = 500;
 const at = id => document.getElementById(id);
 const rows = JSON.parse(at('data').textContent).rows.map(([fate, url, status, detail, bytes, citers, advice]) =>
-  ({fate, url, status, detail, bytes, citers, advice, text: [url, status, detail, ...citers.flat()].join('\n').toLowerCase()}));
+  ({fate, url, status, detail, bytes, citers, advice, text: [url, status, detail, ...citers.flatMap(([page, through]) => [page, through])].join('\n').toLowerCase()}));
 
 // Characters that show nothing, or that reorder what stands beside them, are shown as escapes.
 const shown = text => String(text).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/gu,
@@ -40,8 +40,8 @@ function details(row) {
 function citers(row) {
   if (row.fate !== 'broken' && row.fate !== 'redirect') return [];
   if (row.citers.length === 0) return ['given on the command line'];
-  const items = row.citers.map(([page, through]) =>
-    element('li', {}, link(page), ...(through === null ? [] : [' through ', link(through)])));
+  const items = row.citers.map(([page, through, line]) => element('li', {}, link(page),
+    ...(through === null ? [] : [' through ', link(through)]), line === null ? '' : `, line ${line}`));
   const list = element('ul', {}, ...items);
   if (items.length <= 3) return [list];
   return [element('details', {}, element('summary', {}, plural(items.length, 'page')), list)];

@@ -72,7 +72,7 @@ fn without_scripts_the_page_lists_the_broken_links() {
     let (_, rest) = page.split_once("<noscript>").unwrap();
     let plain = rest.split_once("</noscript>").unwrap().0;
     assert!(
-        plain.contains("<li>http://h/gone: 404 &lt;Not&gt; Found<ul><li>cited by http://h/?a&amp;b</li>"),
+        plain.contains("<li>http://h/gone: 404 &lt;Not&gt; Found<ul><li>cited by http://h/?a&amp;b, line 3</li>"),
         "{plain}"
     );
     assert!(page.contains("<h1>Links of the crawl: 1 broken link</h1>"));
