@@ -6,7 +6,7 @@ use redd::task::spawn_blocking;
 
 use crate::arguments::Arguments;
 use crate::delivery::print_to_stderr;
-use crate::exit::{EarlyExit, ExitStatus};
+use crate::exit::EarlyExit;
 use crate::fold::Plan;
 use crate::outcome::Outcome;
 use crate::progress::{Progress, Verbosity};
@@ -43,9 +43,7 @@ pub(crate) async fn take_up(
 }
 
 /// Removes the store if the crawl needs it no more. Otherwise says how to continue.
-pub(crate) fn leave(store: Store, outcome: &Outcome, exit: ExitStatus, verbosity: Verbosity) {
-    // If nothing is missing and the exit says so nevertheless, an output was not written.
-    let is_written = exit != ExitStatus::Incomplete || !outcome.shortfalls().is_empty();
+pub(crate) fn leave(store: Store, outcome: &Outcome, is_written: bool, verbosity: Verbosity) {
     if !(outcome.has_reached_all() && is_written) {
         if verbosity != Verbosity::Quiet {
             print_to_stderr(store.farewell());

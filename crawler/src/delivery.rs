@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use redd::task::spawn_blocking;
+use url::Url;
 
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::formats::render;
@@ -52,6 +53,14 @@ pub(crate) struct Delivery {
     starts: Vec<String>,
 }
 
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) exit: ExitStatus,
+    /// Whether all outputs were written.
+    pub(crate) is_written: bool,
+}
+
 impl Delivery {
     /// Tries all outputs, and reads the snapshot to compare with.
     ///
@@ -86,10 +95,12 @@ impl Delivery {
         outcome: &Outcome,
         progress: &Progress,
         interrupts: &mut Interrupts,
-    ) -> ExitStatus {
+    ) -> Delivered {
         let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
         let difference = self.old.as_ref().map(|old| snapshot.since(old));
-        let results = Results::of(outcome, &self.starts, difference.as_ref());
+        let folder = std::env::current_dir().ok().and_then(|folder| Url::from_directory_path(folder).ok());
+        let mut results = Results::of(outcome, &self.starts, difference.as_ref());
+        results.folder = folder.as_ref().map(Url::as_str);
         let is_standard_output_taken = self.files.iter().any(|(_, output)| output.is_standard_output());
         let mut is_written = true;
         for (content, output) in self.files {
@@ -100,7 +111,8 @@ impl Delivery {
             text += &report::checksums(&results);
         }
         is_written &= show(text, is_standard_output_taken, &results.shortfalls, interrupts).await;
-        if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete }
+        let exit = if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
+        Delivered { exit, is_written }
     }
 }
 
