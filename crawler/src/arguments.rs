@@ -16,6 +16,7 @@ use crate::inputs::{Input, Publication};
 use crate::options::{CommandWord, Format, Options, ProgressKind, Secret};
 use crate::progress::Verbosity;
 use crate::request_settings::RequestSettings;
+use crate::store_file::StorePlace;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ pub(crate) struct Arguments {
     /// What standard output is.
     pub(crate) format: Format,
     pub(crate) progress: ProgressKind,
-    pub(crate) store: Option<PathBuf>,
-    pub(crate) no_store: bool,
+    pub(crate) store: StorePlace,
+    /// Whether a store that is there is replaced.
     pub(crate) fresh: bool,
     /// An address that may have a password.
     pub(crate) frontier: Option<Secret>,
@@ -118,8 +119,11 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            store: memory.store,
-            no_store: memory.no_store,
+            store: match memory.store {
+                _ if memory.no_store => StorePlace::Off,
+                Some(path) => StorePlace::File(path),
+                None => StorePlace::Automatic,
+            },
             fresh: memory.fresh,
             frontier: cluster.frontier,
         };
@@ -130,10 +134,6 @@ impl Arguments {
     /// Each line goes when the option does something.
     fn refuse_what_is_not_built_in(&self) -> Result<(), String> {
         refuse(&[
-            // The store.
-            ("--store", self.store.is_some()),
-            ("--no-store", self.no_store),
-            ("--fresh", self.fresh),
             // JetStream.
             ("--frontier", self.frontier.is_some()),
         ])

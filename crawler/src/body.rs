@@ -41,6 +41,8 @@ enum Format {
     Css,
     Markdown,
     Sitemap,
+    /// A sitemap without XML.
+    List,
 }
 
 /// Decodes a body, hashes it and, if it is HTML, a style sheet, Markdown or a sitemap, finds its links.
@@ -74,19 +76,18 @@ pub(crate) fn read_into(
     let mut content = Content { status, bytes: body.len() as u64, sha256, note: None };
     let mut notes = Vec::new();
     let body = unpack_sitemap(body, url, settings.limit)?;
-    let format = match media_type(&headers.content_type) {
-        Some("text/html" | "application/xhtml+xml") => Format::Html,
-        Some("text/css") => Format::Css,
-        Some("text/markdown" | "text/x-markdown") => Format::Markdown,
+    let format = match format_of(&headers.content_type) {
+        Some(format) => format,
         // Servers name many types for a packed one.
-        _ if may_be_sitemap(url, &headers.content_type) && sitemap::is_sitemap(&String::from_utf8_lossy(&body)) => {
+        None if may_be_sitemap(url, &headers.content_type) && sitemap::is_sitemap(&String::from_utf8_lossy(&body)) => {
             Format::Sitemap
         }
-        None if looks_like_html(&body) => {
+        None if media_type(&headers.content_type).is_none() && looks_like_html(&body) => {
             notes.push("no content type; searched for links because it looks like HTML".to_owned());
             Format::Html
         }
-        Some(_) | None => return Ok((content, Links::default())),
+        None if is_named_text_sitemap(url) => Format::List,
+        None => return Ok((content, Links::default())),
     };
     let (text, note) = text(&body, &headers.content_type, format);
     notes.extend(note);
@@ -100,10 +101,26 @@ pub(crate) fn read_into(
             collector.expect_ids();
             markdown::collect(&text, &mut collector);
         }
+        Format::List => sitemap::collect_list(&text, &mut collector),
         Format::Sitemap => notes.extend(sitemap::collect(&text, &mut collector)),
     }
     content.note = (!notes.is_empty()).then(|| notes.join("; ").into());
     Ok((content, collector.finish()))
+}
+
+/// Whether a body is of a format whose ids are known.
+pub(crate) fn has_ids(headers: &BodyHeaders) -> bool {
+    matches!(format_of(&headers.content_type), Some(Format::Html | Format::Markdown))
+}
+
+/// The format that a content type names, if it is searched for links.
+fn format_of(content_type: &str) -> Option<Format> {
+    match media_type(content_type)? {
+        "text/html" | "application/xhtml+xml" => Some(Format::Html),
+        "text/css" => Some(Format::Css),
+        "text/markdown" | "text/x-markdown" => Some(Format::Markdown),
+        _ => None,
+    }
 }
 
 /// A sitemap may be a packed file: its encoding is a matter of the name, not of the response.
@@ -116,6 +133,12 @@ fn unpack_sitemap(body: Vec<u8>, url: &Url, limit: usize) -> Result<Vec<u8>, Dec
 fn may_be_sitemap(url: &Url, content_type: &str) -> bool {
     let is_named_so = url.path().ends_with(".xml") || url.path().ends_with(".xml.gz");
     is_named_so || matches!(media_type(content_type), Some("application/xml" | "text/xml"))
+}
+
+/// Whether it has the usual name of a sitemap that is a list, such as `sitemap.txt`.
+fn is_named_text_sitemap(url: &Url) -> bool {
+    let name = url.path().rsplit('/').next().unwrap_or_default();
+    name.starts_with("sitemap") && name.ends_with(".txt")
 }
 
 /// The media type without its parameters. None if the server names none, as the WHATWG's "MIME Sniffing" defines that.
@@ -132,7 +155,7 @@ fn text<'a>(body: &'a [u8], content_type: &str, format: Format) -> (Cow<'a, str>
     let in_body = || match format {
         Format::Html => label_in(head, b"charset="),
         Format::Sitemap => label_in(head, b"encoding="),
-        Format::Markdown => None,
+        Format::Markdown | Format::List => None,
         Format::Css => head.starts_with(b"@charset \"").then(|| label_in(head, b"@charset "))?,
     };
     let label = label_in(content_type.as_bytes(), b"charset=").or_else(in_body);
@@ -256,6 +279,7 @@ mod tests {
             ("map", "text/xml; charset=utf-8", xml),
             ("sitemap.xml.gz", "application/x-gzip", &packed),
             ("sitemap.xml.gz", "application/xml", xml),
+            ("sitemap-1.txt", "text/plain", b"http://a/1\r\n\n"),
         ] {
             let headers = BodyHeaders { content_type: content_type.into(), content_encoding: String::new() };
             let url = Url::parse("http://a/").unwrap().join(path).unwrap();

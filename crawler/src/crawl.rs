@@ -7,12 +7,14 @@
 //! - `slot-until-recorded`: at most `--concurrency` pages are between their start and the time when their record is safe. So
 //!   that bounds the tasks, the bodies and the results in memory.
 //! - `recorded-once`: a page that was started has one record. If its task is aborted it has none, and stays pending.
+//! - `one-way-out`: a signal and the deadline start a shutdown in phases. The loop ends when the phase of the requests is over
+//!   and their records are safe, however the crawl ends.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use redd::group::{TaskError, TaskGroup};
+use redd::group::{Phases, TaskError, TaskGroup};
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
@@ -21,7 +23,7 @@ use crate::body::ReadSettings;
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
 use crate::files;
 use crate::filters::Filters;
-use crate::fold::Selection;
+use crate::fold::{Plan, Reading, Selection};
 use crate::frontier::Limits;
 use crate::host_queues::{HostId, HostQueues, NextPage};
 use crate::interrupt::Interrupts;
@@ -31,10 +33,11 @@ use crate::outcome::{End, Outcome};
 use crate::page::{Content, Failure, PageId, Reason, Scope};
 use crate::plural::count;
 use crate::progress::Progress;
-use crate::record::{Answer, PageRecord, Secrets, without_secrets};
+use crate::record::{Answer, PageRecord, Secrets};
 use crate::request_settings::RequestSettings;
 use crate::robots::Rules;
-use crate::work::{Changes, Item, Work};
+use crate::work::Work;
+use crate::work_item::{Changes, Item};
 
 /// The settings of a crawl, from the command line.
 #[derive(Clone, Debug)]
@@ -64,6 +67,12 @@ pub(crate) struct Settings {
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
 const REMOTE_RATE: f64 = 10.0;
+
+/// The phase of the shutdown in which requests that are in flight are finished, and the group of their tasks.
+const REQUESTS: &str = "requests";
+
+/// What a request may take after its time: its page is read on a blocking thread.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// A task that completed.
 #[derive(Debug)]
@@ -105,13 +114,35 @@ struct Crawl<'a> {
     began: Instant,
 }
 
-/// Crawls from `starts`.
+/// What the records of a crawl from `starts` depend on, beside the records themselves.
+pub(crate) fn plan(settings: &Settings, starts: &[Start]) -> Plan {
+    Plan {
+        starts: starts.iter().map(|start| start.url.to_string()).collect(),
+        selection: Selection {
+            limits: settings.limits,
+            same_origin: settings.same_origin,
+            only_folders: settings.only_folders,
+            filters: settings.filters.clone(),
+            given_files: settings.site.given.clone(),
+        },
+        reading: Reading {
+            has_fragments: settings.has_fragments,
+            has_sitemaps: settings.has_sitemaps,
+            root: settings.site.root.as_ref().map(Url::to_string),
+            base: settings.site.base.as_ref().map(Url::to_string),
+            accept: settings.requests.accept.clone(),
+        },
+    }
+}
+
+/// Crawls from `starts`, with the `work` of their [`plan`].
 ///
 /// # Errors
 /// If the client cannot be set up. All later failures are part of the outcome.
 pub(crate) async fn crawl(
     settings: &Settings,
     starts: &[Start],
+    work: Work,
     progress: &mut Progress,
     interrupts: &mut Interrupts,
 ) -> Result<Outcome, String> {
@@ -123,19 +154,14 @@ pub(crate) async fn crawl(
         has_fragments: settings.has_fragments,
         idle_max: settings.per_host,
     };
-    let selection = Selection {
-        limits: settings.limits,
-        same_origin: settings.same_origin,
-        only_folders: settings.only_folders,
-        filters: settings.filters.clone(),
-        given_files: settings.site.given.clone(),
-    };
     let addresses: Vec<Url> = starts.iter().map(|start| start.url.clone()).collect();
     let of_start = |start: &Start| Some((start.url.origin().ascii_serialization(), start.credentials.clone()?));
+    // A request that is in flight has ended by then.
+    let phases = Phases::new().then(REQUESTS, settings.timeout.saturating_add(GRACE));
     let mut crawl = Crawl {
         fetcher: Fetcher::new(fetch_settings, settings.requests.clone(), &addresses)?,
         fetch_settings,
-        work: Work::local(selection, &addresses),
+        work,
         host_queues: HostQueues::new(settings.per_host),
         items: HashMap::new(),
         credentials: starts.iter().filter_map(of_start).collect(),
@@ -144,26 +170,33 @@ pub(crate) async fn crawl(
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
         inside: HashSet::new(),
-        tasks: TaskGroup::builder().name("requests").start(),
+        tasks: TaskGroup::limit(settings.concurrency).name(REQUESTS).in_phase(&phases, REQUESTS).start(),
         slots_taken: 0,
         began: Instant::now(),
         settings,
         progress,
     };
-    let end = crawl.run(interrupts).await;
+    if settings.has_sitemaps {
+        // Also if a crawl that is continued has fetched all pages that it knows of.
+        for start in &addresses {
+            crawl.add_host(start, Scope::Inside);
+        }
+    }
+    let end = crawl.run(&phases, interrupts).await;
     crawl.progress.finish();
     let fold = crawl.work.finish();
     Ok(Outcome { end, bytes: fold.bytes(), elapsed: crawl.began.elapsed(), frontier: fold.into_frontier() })
 }
 
 impl Crawl<'_> {
-    async fn run(&mut self, interrupts: &mut Interrupts) -> End {
+    async fn run(&mut self, phases: &Phases, interrupts: &mut Interrupts) -> End {
         let deadline = self.settings.deadline.map(|limit| self.began + limit);
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut end = End::Complete;
         loop {
             let wake = if end == End::Complete { self.start_tasks() } else { None };
+            // `one-way-out`
             if self.slots_taken == 0 && wake.is_none() && self.work.is_idle() {
                 return end;
             }
@@ -171,38 +204,25 @@ impl Crawl<'_> {
                 Some(ended) = self.tasks.next() => self.handle_completion(ended),
                 changes = self.work.next() => self.handle_changes(changes),
                 () = sleep_until(wake.unwrap_or(self.began)), if wake.is_some() => {}
-                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() => {
+                () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() && end != End::Deadline => {
                     self.progress.line("the deadline has passed: finished pages are kept, the rest is aborted");
-                    self.abort("the deadline has passed").await;
-                    return End::Deadline;
+                    phases.end_now("the deadline has passed");
+                    end = End::Deadline;
                 }
                 () = interrupts.recv() => {
-                    if end == End::Interrupted {
-                        self.abort("interrupted twice").await;
-                        return End::Interrupted;
+                    if phases.is_started() {
+                        phases.end_now("interrupted again");
+                    } else {
+                        let in_flight = count(self.slots_taken, "request");
+                        self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
+                        phases.start("interrupted");
+                        end = End::Interrupted;
                     }
-                    let in_flight = count(self.slots_taken, "request");
-                    self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
-                    end = End::Interrupted;
                 }
                 _ = tick.tick() => {
                     self.progress.tick(self.host_queues.waiting(), self.slots_taken, self.work.bytes());
                 }
             }
-        }
-    }
-
-    /// Records the results of completed tasks and aborts the others.
-    async fn abort(&mut self, reason: &'static str) {
-        self.tasks.cancel(reason);
-        while let Some(ended) = self.tasks.next().await {
-            if !ended.as_ref().is_err_and(TaskError::is_cancelled) {
-                self.handle_completion(ended);
-            }
-        }
-        while !self.work.is_idle() {
-            let changes = self.work.next().await;
-            self.handle_changes(changes);
         }
     }
 
@@ -252,11 +272,7 @@ impl Crawl<'_> {
                 let record = |answer| PageRecord::without_links(&address, depth, scope, answer);
                 let (record, secrets) = match fetched {
                     FetchResult::Good(content, links) => record(Answer::Good(content)).with_links(links),
-                    FetchResult::Redirect { status, to } => {
-                        let mut secrets = Secrets::new();
-                        let to = without_secrets(to, &mut secrets);
-                        (record(Answer::Redirect { status, to }), secrets)
-                    }
+                    FetchResult::Redirect { status, to } => PageRecord::of_redirect(&address, depth, scope, status, to),
                     FetchResult::Failed(failed) => {
                         return Completed { host, result: TaskResult::Failed(page, failed) };
                     }
@@ -271,7 +287,10 @@ impl Crawl<'_> {
             Ok(completed) => completed,
             Err(error) => {
                 self.slots_taken -= 1;
-                return self.progress.line(&format!("a task of the crawler failed: {error}"));
+                if !error.is_cancelled() {
+                    self.progress.line(&format!("a task of the crawler failed: {error}"));
+                }
+                return;
             }
         };
         match completed.result {
@@ -310,7 +329,7 @@ impl Crawl<'_> {
             return;
         }
         let mut collector = LinkCollector::new(&robots, false);
-        rules.sitemaps().iter().for_each(|address| collector.add(address, LinkKind::Sitemap, 0));
+        rules.sitemaps().iter().for_each(|address| collector.add(address, LinkKind::Sitemap, || 0));
         let content = Content { status: 200, bytes: 0, sha256: None, note: None };
         let record = PageRecord::without_links(robots.as_str(), 0, Scope::Inside, Answer::Good(content));
         // The slot of the request is free when this record is safe.
@@ -326,6 +345,7 @@ impl Crawl<'_> {
 
     fn handle_changes(&mut self, changes: Changes) {
         self.slots_taken -= changes.recorded;
+        changes.lines.iter().for_each(|line| self.progress.line(line));
         for page in changes.settled {
             self.progress.page_finished(self.work.entry(page));
         }
@@ -337,18 +357,24 @@ impl Crawl<'_> {
     fn queue(&mut self, item: Item) {
         // `fold` queues only what can be parsed.
         let Ok(url) = Url::parse(&item.url) else { return };
+        let host = self.add_host(&url, item.scope);
+        self.host_queues.push(host, item.id);
+        self.items.insert(item.id, item);
+    }
+
+    /// The host of an address. The robots.txt of a new one is asked for first.
+    fn add_host(&mut self, url: &Url, scope: Scope) -> HostId {
         let origin = url.origin().ascii_serialization();
-        let (host, is_new) = self.host_queues.host(&origin, self.request_interval(&url));
-        if is_new && local_site::is_file(&url) {
+        let (host, is_new) = self.host_queues.host(&origin, self.request_interval(url));
+        if is_new && local_site::is_file(url) {
             self.host_queues.open(host, None);
         } else if is_new {
             self.robots_wanted.push_back(host);
         }
-        if item.scope == Scope::Inside {
+        if scope == Scope::Inside {
             self.inside.insert(host);
         }
-        self.host_queues.push(host, item.id);
-        self.items.insert(item.id, item);
+        host
     }
 
     /// Queues a page again that may be fetched later, and makes its host wait if that asks for it.

@@ -10,8 +10,12 @@ use crate::links::{LinkCollector, LinkKind};
 
 /// Adds the addresses of `css`, whose first line is line `first_line` of the page.
 pub(crate) fn collect(css: &str, first_line: u32, collector: &mut LinkCollector) {
+    // Most `style` attributes have no address.
+    if !css.contains(['(', '@']) {
+        return;
+    }
     let mut lines = Lines::new(css, first_line);
-    for_each_address(css, |address, offset| collector.add(address, LinkKind::Style, lines.line_of(offset)));
+    for_each_address(css, |address, offset| collector.add(address, LinkKind::Style, || lines.line_of(offset)));
 }
 
 /// Calls `add` with each address of `css`, and with the offset in bytes at which its token begins.

@@ -53,6 +53,14 @@ pub(crate) struct Delivery {
     starts: Vec<String>,
 }
 
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) exit: ExitStatus,
+    /// Whether all outputs were written.
+    pub(crate) is_written: bool,
+}
+
 impl Delivery {
     /// Tries all outputs, and reads the snapshot to compare with.
     ///
@@ -87,7 +95,7 @@ impl Delivery {
         outcome: &Outcome,
         progress: &Progress,
         interrupts: &mut Interrupts,
-    ) -> ExitStatus {
+    ) -> Delivered {
         let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
         let difference = self.old.as_ref().map(|old| snapshot.since(old));
         let folder = std::env::current_dir().ok().and_then(|folder| Url::from_directory_path(folder).ok());
@@ -103,7 +111,8 @@ impl Delivery {
             text += &report::checksums(&results);
         }
         is_written &= show(text, is_standard_output_taken, &results.shortfalls, interrupts).await;
-        if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete }
+        let exit = if is_written { ExitStatus::of(outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
+        Delivered { exit, is_written }
     }
 }
 

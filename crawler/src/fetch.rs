@@ -177,7 +177,7 @@ impl Fetcher {
         }
         if scope == Scope::Outside {
             let content = Content { status, bytes: 0, sha256: None, note: None };
-            return Ok(FetchResult::Good(content, Links::default()));
+            return Ok(FetchResult::Good(content, self.read_ids(response, url).await));
         }
         let (content, links) = self.read(response, url).await.map_err(|reason| Failure::with_status(status, reason))?;
         Ok(FetchResult::Good(content, links))
@@ -201,6 +201,8 @@ impl Fetcher {
             Ok(response) if is_refusal(response.status().as_u16()) && !asks_for_pause(&response) => {
                 send(Method::GET).await
             }
+            // A server that does not know HEAD may end the connection.
+            Err(error) if matches!(reason_of(&error), Reason::CutShort(_)) => send(Method::GET).await,
             other => other,
         }
     }
@@ -261,6 +263,15 @@ impl Fetcher {
             }
             (reason, _) => reason,
         }
+    }
+
+    /// Reads the ids of a page outside, if that is asked for. That it cannot be read is no failure of the link to it.
+    async fn read_ids(&self, response: Response, url: &Url) -> Links {
+        let is_wanted = self.settings.has_fragments && self.carried.settings.is_outside_get;
+        if !is_wanted || !body::has_ids(&body_headers(&response)) {
+            return Links::default();
+        }
+        self.read(response, url).await.map(|(_, links)| links.only_ids()).unwrap_or_default()
     }
 
     /// Receives a body and reads it.

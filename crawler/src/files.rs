@@ -13,7 +13,7 @@ use url::Url;
 use crate::body::{self, BodyHeaders, ReadSettings};
 use crate::decode::DecodeError;
 use crate::fetch::FetchResult;
-use crate::links::{LinkCollector, LinkKind, Links};
+use crate::links::{LinkCollector, Links};
 use crate::local_site::LocalSite;
 use crate::page::{Content, Failure, Reason, Scope};
 
@@ -96,11 +96,7 @@ async fn try_page(
     });
     match (read.await, scope) {
         (Ok(Ok(read)), Scope::Inside) => Ok(read),
-        (Ok(Ok((_, links))), Scope::Outside) => {
-            // A page that only leads to another one has the parts of that.
-            let found = links.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
-            Ok((there(0, None), Links { found, ids: links.ids, ..Links::default() }))
-        }
+        (Ok(Ok((_, links))), Scope::Outside) => Ok((there(0, None), links.only_ids())),
         (Ok(Err(DecodeError::TooLarge)), _) => Err(Reason::BodyTooLarge(settings.limit)),
         (Ok(Err(DecodeError::UnknownEncoding(name))), _) => Err(Reason::UnknownEncoding(name)),
         (Ok(Err(DecodeError::Damaged(name, why))), _) => Err(Reason::DamagedEncoding(name.into(), why)),

@@ -5,17 +5,41 @@
 use std::collections::BTreeMap;
 
 use regex::RegexSet;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::local_site;
 use crate::page::Scope;
 
 /// The expressions of `--include` and `--exclude`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "FilterTexts", into = "FilterTexts")]
 pub(crate) struct Filters {
     /// If there is none, each address is included.
     include: Option<RegexSet>,
     exclude: RegexSet,
+}
+
+/// The expressions as they were given.
+#[derive(Serialize, Deserialize)]
+struct FilterTexts {
+    include: Vec<String>,
+    exclude: Vec<String>,
+}
+
+impl From<Filters> for FilterTexts {
+    fn from(filters: Filters) -> Self {
+        let include = filters.include.unwrap_or_default();
+        Self { include: include.patterns().to_vec(), exclude: filters.exclude.patterns().to_vec() }
+    }
+}
+
+impl TryFrom<FilterTexts> for Filters {
+    type Error = String;
+
+    fn try_from(texts: FilterTexts) -> Result<Self, String> {
+        Self::new(&texts.include, &texts.exclude)
+    }
 }
 
 impl Filters {
@@ -110,6 +134,18 @@ mod tests {
         assert!(filters.excludes("http://a/other"));
         assert!(filters.excludes("http://a/docs/old/x"));
         assert!(filters.excludes("http://a/draft.css"));
+    }
+
+    #[test]
+    fn expressions_are_read_back_as_they_were_written() {
+        for filters in [filters(&[], &[]), filters(&["a.b"], &["c", "d|e"])] {
+            let text = serde_json::to_string(&filters).unwrap();
+            let read: Filters = serde_json::from_str(&text).unwrap();
+            assert_eq!(serde_json::to_string(&read).unwrap(), text);
+            for url in ["http://a/", "http://axb/c", "http://axb/"] {
+                assert_eq!(read.excludes(url), filters.excludes(url), "{url}");
+            }
+        }
     }
 
     #[test]

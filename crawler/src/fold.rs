@@ -5,6 +5,7 @@
 
 use std::mem::take;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::filters::{Filters, SearchedPlaces};
@@ -14,9 +15,43 @@ use crate::links::{LinkKind, Unusable};
 use crate::local_site;
 use crate::page::{Failure, PageId, PageState, Reason, Scope, Skipped};
 use crate::record::{Answer, PageRecord};
+use crate::statuses::Statuses;
+
+/// What a crawl starts from, and what belongs to it. Two crawls with the same plan are the same crawl.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) starts: Vec<String>,
+    pub(crate) selection: Selection,
+    /// What decides which links a page has, and which pages are good.
+    pub(crate) reading: Reading,
+}
+
+/// The settings that decide what is recorded of a page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reading {
+    pub(crate) has_fragments: bool,
+    pub(crate) has_sitemaps: bool,
+    /// See `LocalSite`.
+    pub(crate) root: Option<String>,
+    pub(crate) base: Option<String>,
+    /// The statuses of good pages.
+    pub(crate) accept: Statuses,
+}
+
+impl Plan {
+    /// The plan as text, by which it can be told from others.
+    pub(crate) fn identity(&self) -> String {
+        serde_json::to_string(self).expect("its maps have text as keys")
+    }
+
+    /// Whether all starts are files of this machine.
+    pub(crate) fn has_only_files(&self) -> bool {
+        self.starts.iter().all(|start| Url::parse(start).is_ok_and(|start| local_site::is_file(&start)))
+    }
+}
 
 /// The settings that decide which pages belong to a crawl.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Selection {
     pub(crate) limits: Limits,
     pub(crate) same_origin: bool,
@@ -50,7 +85,7 @@ pub(crate) struct Effects {
 
 impl Fold {
     /// The state before the first record.
-    pub(crate) fn new(selection: Selection) -> Self {
+    fn new(selection: Selection) -> Self {
         Self {
             frontier: Frontier::new(selection.limits),
             places: SearchedPlaces::new(selection.only_folders, selection.given_files.clone()),
@@ -72,6 +107,25 @@ impl Fold {
     /// The size of all good pages.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The state before the first record: the starts are pending.
+    pub(crate) fn of_plan(plan: &Plan) -> Self {
+        let mut fold = Self::new(plan.selection.clone());
+        plan.starts.iter().filter_map(|start| Url::parse(start).ok()).for_each(|start| drop(fold.add_start(&start)));
+        fold
+    }
+
+    /// Whether no record of this address was taken in.
+    pub(crate) fn is_pending(&self, url: &str) -> bool {
+        let id = self.frontier.find(url);
+        id.is_none_or(|id| matches!(self.frontier.entry(id).state, PageState::Pending))
+    }
+
+    /// The pages that are to be fetched, in the order of their discovery.
+    pub(crate) fn pending(&self) -> Vec<PageId> {
+        let entries = (0..).zip(self.frontier.entries());
+        entries.filter(|(_, entry)| matches!(entry.state, PageState::Pending)).map(|(id, _)| id).collect()
     }
 
     /// Starts from `url`, whose origin is crawled from now on. No filter leaves out a start.

@@ -12,6 +12,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::address::{AddressHash, address_hash};
 use crate::page::{Failure, PageId, PageState, Reason, Scope};
 
@@ -60,10 +62,21 @@ pub(crate) enum Admission {
 }
 
 /// The limits of a crawl.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Limits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) depth: Option<u16>,
+    #[serde(default = "no_limit", skip_serializing_if = "is_no_limit")]
     pub(crate) pages: usize,
+}
+
+fn no_limit() -> usize {
+    usize::MAX
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_no_limit(pages: &usize) -> bool {
+    *pages == no_limit()
 }
 
 /// All addresses of a crawl.

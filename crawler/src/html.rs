@@ -3,7 +3,7 @@
 //! Called by `body` and `markdown`, on a blocking thread. Pure.
 
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
 
 use crate::css;
 use crate::lines::Lines;
@@ -36,7 +36,7 @@ fn collect_nested(html: &str, first_line: u32, nesting: Nesting, collector: &mut
     });
     // Inside `<script>` and `<style>` there are no tags.
     emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(html, emitter) {
+    for token in Tokenizer::new_with_emitter(html, WithoutErrors(emitter)) {
         let Ok(()) = token;
     }
 }
@@ -120,11 +120,27 @@ impl Role {
     }
 }
 
+/// An emitter that is not told what is wrong with the page: to find that out costs a quarter of the time.
+#[derive(Debug)]
+struct WithoutErrors<E>(E);
+
+impl<E: Emitter> ForwardingEmitter for WithoutErrors<E> {
+    type Token = E::Token;
+
+    fn inner(&mut self) -> &mut impl Emitter<Token = Self::Token> {
+        &mut self.0
+    }
+
+    fn should_emit_errors(&mut self) -> bool {
+        false
+    }
+}
+
 /// What is known of a tag that is not closed yet. Whether `link` and `meta` link to an address depends on all of it.
 #[derive(Debug, Default)]
 struct Held {
     address: Option<String>,
-    line: u32,
+    offset: usize,
     is_hint: bool,
     is_refresh: bool,
 }
@@ -163,15 +179,9 @@ impl Scan<'_> {
 
     fn handle_value(&mut self, value: &str, offset: usize) {
         match self.role {
-            Role::Address(kind) => {
-                let line = self.lines.line_of(offset);
-                self.collector.add(value, kind, line);
-            }
+            Role::Address(kind) => self.add(value, kind, offset),
             Role::AddressSet => {
-                let line = self.lines.line_of(offset);
-                for address in srcset::addresses(value) {
-                    self.collector.add(address, LinkKind::Resource, line);
-                }
+                srcset::addresses(value).into_iter().for_each(|address| self.add(address, LinkKind::Resource, offset));
             }
             Role::HeldAddress => self.hold(Some(value.to_owned()), offset),
             Role::Declarations => self.collect_style(value, offset),
@@ -194,18 +204,22 @@ impl Scan<'_> {
         }
     }
 
+    fn add(&mut self, address: &str, kind: LinkKind, offset: usize) {
+        self.collector.add(address, kind, || self.lines.line_of(offset));
+    }
+
     fn hold(&mut self, address: Option<String>, offset: usize) {
-        self.held.line = self.lines.line_of(offset);
+        self.held.offset = offset;
         self.held.address = address;
     }
 
     fn close_tag(&mut self) {
-        let Held { address: Some(address), line, is_hint, is_refresh } = std::mem::take(&mut self.held) else {
+        let Held { address: Some(address), offset, is_hint, is_refresh } = std::mem::take(&mut self.held) else {
             return;
         };
         match self.tag {
-            Tag::Link if !is_hint => self.collector.add(&address, LinkKind::Resource, line),
-            Tag::Meta if is_refresh => self.collector.add(&address, LinkKind::Refresh, line),
+            Tag::Link if !is_hint => self.add(&address, LinkKind::Resource, offset),
+            Tag::Meta if is_refresh => self.add(&address, LinkKind::Refresh, offset),
             Tag::Base => self.collector.set_base(&address),
             Tag::Link
             | Tag::Meta

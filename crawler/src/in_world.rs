@@ -23,7 +23,7 @@ fn crawl(seed: u64) -> (ExitStatus, Report) {
     let inside = Arc::clone(&status);
     let world = World::new(seed).record(true).limit(Duration::from_secs(3600)).service("site", site);
     let world = world.host("crawler", move || {
-        let arguments = ["redd-crawl", "--quiet", "--timeout", "5s", "http://site/"];
+        let arguments = ["redd-crawl", "--quiet", "--no-store", "--timeout", "5s", "http://site/"];
         let Ok(Request::Crawl(arguments)) = arguments::parse(arguments.map(Into::into)) else {
             panic!("the arguments are right")
         };

@@ -37,7 +37,7 @@ pub(crate) struct Link {
     /// What follows `#`, as it is written. None if there is nothing to check.
     pub(crate) fragment: Option<String>,
     pub(crate) kind: LinkKind,
-    /// The line on which it stands, from 1 on.
+    /// The line on which it stands, from 1 on. 0 if it is unknown.
     pub(crate) line: u32,
 }
 
@@ -61,6 +61,14 @@ pub(crate) struct Links {
     pub(crate) unusable: Vec<Unusable>,
     /// Addresses that cannot be fetched, such as `mailto:`: the scheme, and a hash of the address.
     pub(crate) ignored: Vec<(String, AddressHash)>,
+}
+
+impl Links {
+    /// What is kept of a page that is not searched: its ids. A page that only leads to another one has the ids of that.
+    pub(crate) fn only_ids(self) -> Self {
+        let found = self.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
+        Self { found, ids: self.ids, ..Self::default() }
+    }
 }
 
 /// Collects the links of one page.
@@ -120,8 +128,8 @@ impl LinkCollector {
         }
     }
 
-    /// Adds the link that is written as `text` on `line`.
-    pub(crate) fn add(&mut self, text: &str, kind: LinkKind, line: u32) {
+    /// Adds the link that is written as `text`. `line` is called if it is new: most links of a page repeat others.
+    pub(crate) fn add(&mut self, text: &str, kind: LinkKind, line: impl FnOnce() -> u32) {
         let text = text.trim_ascii();
         let (address, fragment) = text.split_once('#').map_or((text, None), |(address, rest)| (address, Some(rest)));
         let fragment = fragment.filter(|_| self.has_fragments).and_then(|fragment| fragment_to_check(fragment, kind));
@@ -132,7 +140,12 @@ impl LinkCollector {
             Ok(mut url) if is_web(&url) || (self.site.is_some() && local_site::is_file(&url)) => {
                 // An empty address is the base with its fragment.
                 url.set_fragment(None);
-                self.links.found.push(Link { url: url.into(), fragment: fragment.map(str::to_owned), kind, line });
+                self.links.found.push(Link {
+                    url: url.into(),
+                    fragment: fragment.map(str::to_owned),
+                    kind,
+                    line: line(),
+                });
             }
             Ok(url) => match if url.scheme() == "mailto" { mailto::check(&url) } else { Ok(()) } {
                 Ok(()) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
@@ -185,7 +198,7 @@ mod tests {
 
     fn collect(has_fragments: bool, texts: &[&str]) -> Links {
         let mut collector = LinkCollector::new(&Url::parse("http://a/dir/page").unwrap(), has_fragments);
-        texts.iter().for_each(|text| collector.add(text, LinkKind::Anchor, 7));
+        texts.iter().for_each(|text| collector.add(text, LinkKind::Anchor, || 7));
         collector.finish()
     }
 
@@ -225,7 +238,7 @@ mod tests {
     fn files_are_links_on_pages_that_are_files_only() {
         let file = Url::parse("file:///site/page.html").unwrap();
         let mut collector = LinkCollector::new(&file, true).with_site(Arc::default());
-        ["x.html#a", "/x.html", "http://a/", "#b"].iter().for_each(|text| collector.add(text, LinkKind::Anchor, 1));
+        ["x.html#a", "/x.html", "http://a/", "#b"].iter().for_each(|text| collector.add(text, LinkKind::Anchor, || 1));
         let links = collector.finish();
         let urls: Vec<&str> = links.found.iter().map(|link| &*link.url).collect();
         assert_eq!(urls, ["file:///site/x.html", "http://a/", "file:///site/page.html"]);

@@ -52,8 +52,12 @@ mod sitemap;
 mod snapshot;
 mod srcset;
 mod statuses;
+mod store;
+mod store_file;
 mod values;
 mod work;
+mod work_item;
+mod work_local;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -61,16 +65,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redd::task::spawn_blocking;
+
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
-use crate::delivery::{Content, Delivery, Order, print, print_to_stderr};
+use crate::delivery::{Content, Delivered, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
+use crate::fold::Plan;
 use crate::inputs::Input;
 use crate::interrupt::Interrupts;
 use crate::options::Format;
 use crate::outcome::Outcome;
 use crate::page::PageState;
 use crate::progress::{Progress, Verbosity};
+use crate::store::Store;
+use crate::store_file::StorePlace;
+use crate::work::Work;
+use crate::work_local::Local;
 
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
@@ -124,10 +135,52 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, &mut progress, &mut interrupts).await;
+    let plan = crawl::plan(&arguments.settings, &inputs.starts);
+    let (local, store) = open_work(&arguments, &plan, &mut progress).await?;
+    let work = Work::Local(Box::new(local));
+    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
-    let exit = delivery.deliver(&outcome, &progress, &mut interrupts).await;
+    let Delivered { exit, is_written } = delivery.deliver(&outcome, &progress, &mut interrupts).await;
+    if let Some(store) = store {
+        close_store(store, outcome.has_reached_all() && is_written, arguments.verbosity);
+    }
     Ok(Finished { outcome, exit })
+}
+
+/// Opens the store and reads what it holds.
+async fn open_work(
+    arguments: &Arguments,
+    plan: &Plan,
+    progress: &mut Progress,
+) -> Result<(Local, Option<Store>), EarlyExit> {
+    // Files are read in no time, and are edited between two runs.
+    let place = match &arguments.store {
+        StorePlace::Automatic if plan.has_only_files() => StorePlace::Off,
+        place => place.clone(),
+    };
+    let (identity, is_fresh) = (plan.identity(), arguments.fresh);
+    let opening = spawn_blocking(move || store::open(&place, &identity, is_fresh));
+    let opened = opening.await;
+    let opened = opened.map_err(|error| EarlyExit::incomplete(format!("the store was not opened: {error}")))?;
+    let (store, line) = opened?;
+    if arguments.verbosity != Verbosity::Quiet {
+        line.iter().for_each(|line| progress.line(line));
+    }
+    let Some(store) = store else { return Ok((Local::new(plan), None)) };
+    let local = Local::with_store(plan, store.clone()).await?;
+    progress.restore(local.fold().frontier().entries());
+    Ok((local, Some(store)))
+}
+
+/// Removes the store of a crawl that needs it no more. Otherwise says how to continue.
+fn close_store(store: Store, is_complete: bool, verbosity: Verbosity) {
+    if !is_complete {
+        if verbosity != Verbosity::Quiet {
+            print_to_stderr(store.farewell());
+        }
+    } else if let Err(line) = store.remove() {
+        print_to_stderr(&line);
+    }
 }
 
 /// What is to be delivered.
@@ -163,6 +216,8 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     ));
     arguments.inputs.push(Input::parse(&home).map_err(EarlyExit::usage)?);
     arguments.verbosity = Verbosity::Verbose;
+    // Its port is another one each time.
+    arguments.store = StorePlace::Off;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);

@@ -57,8 +57,10 @@ impl Scan<'_> {
                     heading.push_str(text);
                 }
                 if self.literal == 0 {
-                    let line = self.lines.line_of(range.start);
-                    bare_addresses(text, |address| self.collector.add(address, LinkKind::Anchor, line));
+                    let lines = &mut self.lines;
+                    bare_addresses(text, |address| {
+                        self.collector.add(address, LinkKind::Anchor, || lines.line_of(range.start));
+                    });
                 }
             }
             Event::Code(text) => {
@@ -91,7 +93,7 @@ impl Scan<'_> {
         match tag {
             Tag::Link { link_type, dest_url, .. } => {
                 self.literal += 1;
-                let line = self.lines.line_of(range.start);
+                let line = || self.lines.line_of(range.start);
                 if *link_type == LinkType::Email {
                     self.collector.add(&format!("mailto:{dest_url}"), LinkKind::Anchor, line);
                 } else {
@@ -100,8 +102,7 @@ impl Scan<'_> {
             }
             Tag::Image { dest_url, .. } => {
                 self.literal += 1;
-                let line = self.lines.line_of(range.start);
-                self.collector.add(dest_url, LinkKind::Resource, line);
+                self.collector.add(dest_url, LinkKind::Resource, || self.lines.line_of(range.start));
             }
             Tag::Heading { id, .. } => {
                 if let Some(id) = id {

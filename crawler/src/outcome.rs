@@ -106,6 +106,11 @@ impl Outcome {
         counts
     }
 
+    /// Whether the crawl ended by itself, with nothing left to fetch.
+    pub(crate) fn has_reached_all(&self) -> bool {
+        self.end == End::Complete && self.counts().not_reached == 0
+    }
+
     /// What the crawl did not do, a sentence each. Empty if it is complete.
     pub(crate) fn shortfalls(&self) -> Vec<String> {
         let counts = self.counts();

@@ -91,6 +91,15 @@ impl Progress {
         }
     }
 
+    /// Counts what an earlier run of this crawl has settled, without a line for each.
+    pub(crate) fn restore(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let is_counted = !matches!(entry.state, PageState::Pending | PageState::Skipped(Skipped::Outside));
+            self.settled += u64::from(is_counted);
+            self.broken += u64::from(matches!(entry.state, PageState::Broken(_)));
+        }
+    }
+
     /// Called once per second.
     pub(crate) fn tick(&mut self, waiting: usize, in_flight: usize, bytes: u64) {
         let (settled, broken, bytes) = (self.settled, self.broken, HumanBytes(bytes));

@@ -4,7 +4,8 @@
 //! `fold`). So they may come from a crawl that runs, from a store, or from another machine. Pure.
 //!
 //! # Invariants
-//! - `no-secrets`: a record holds no user name and no password. Those of its links are handed over beside it.
+//! - `no-secrets`: a record holds no user name and no password. Those of its links are handed over beside it, and the record
+//!   says which links had some.
 
 use std::io::{Read as _, Write as _};
 
@@ -37,6 +38,9 @@ pub(crate) struct PageRecord {
     /// Addresses that cannot be fetched: the scheme, and a hash of the address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ignored: Vec<(String, AddressHash)>,
+    /// The links that had credentials. See `no-secrets`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) secret_links: Vec<String>,
 }
 
 /// What became of an address.
@@ -57,7 +61,7 @@ pub(crate) enum Answer {
 pub(crate) type Secrets = Vec<(String, Credentials)>;
 
 /// An address with its credentials taken off (`no-secrets`).
-pub(crate) fn without_secrets(mut url: Url, secrets: &mut Secrets) -> String {
+fn without_secrets(mut url: Url, secrets: &mut Secrets) -> String {
     let credentials = take_credentials(&mut url);
     let url = String::from(url);
     secrets.extend(credentials.map(|credentials| (url.clone(), credentials)));
@@ -76,7 +80,17 @@ impl PageRecord {
             ids: None,
             unusable: Vec::new(),
             ignored: Vec::new(),
+            secret_links: Vec::new(),
         }
+    }
+
+    /// The record of a redirect, and the credentials of its target.
+    pub(crate) fn of_redirect(url: &str, depth: u16, scope: Scope, status: u16, to: Url) -> (Self, Secrets) {
+        let mut secrets = Secrets::new();
+        let to = without_secrets(to, &mut secrets);
+        let mut record = Self::without_links(url, depth, scope, Answer::Redirect { status, to });
+        record.note_secrets(&secrets);
+        (record, secrets)
     }
 
     /// The same record with what was found on the page, and the credentials of its links.
@@ -91,7 +105,12 @@ impl PageRecord {
         self.unusable =
             links.unusable.into_iter().map(|unusable| Unusable { text: redact(&unusable.text), ..unusable }).collect();
         self.ignored = links.ignored;
+        self.note_secrets(&secrets);
         (self, secrets)
+    }
+
+    fn note_secrets(&mut self, secrets: &Secrets) {
+        self.secret_links = secrets.iter().map(|(address, _)| address.clone()).collect();
     }
 
     /// The record as bytes: compressed JSON.
@@ -149,16 +168,16 @@ mod tests {
     #[test]
     fn passwords_of_links_are_handed_over_and_not_recorded() {
         let links = Links {
-            found: vec![link("http://me:secret@a/1", None)],
+            found: vec![link("http://me:hunter2@a/1", None)],
             ids: None,
-            unusable: vec![Unusable { text: "http://me:secret@[x".into(), why: "bad".into(), line: 3 }],
+            unusable: vec![Unusable { text: "http://me:hunter2@[x".into(), why: "bad".into(), line: 3 }],
             ignored: Vec::new(),
         };
         let content = Content { status: 200, bytes: 7, sha256: None, note: None };
         let record = PageRecord::without_links("http://a/", 0, Scope::Inside, Answer::Good(content));
         let (record, secrets) = record.with_links(links);
-        assert!(!format!("{record:?}").contains("secret"));
-        assert_eq!(secrets[0].0, "http://a/1");
-        assert_eq!(secrets[0].1.password.as_deref(), Some("secret"));
+        assert!(!format!("{record:?}").contains("hunter2"));
+        assert_eq!((&*secrets[0].0, &*record.secret_links), ("http://a/1", &["http://a/1".to_owned()][..]));
+        assert_eq!(secrets[0].1.password.as_deref(), Some("hunter2"));
     }
 }

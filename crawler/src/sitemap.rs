@@ -37,7 +37,7 @@ pub(crate) fn collect(xml: &str, collector: &mut LinkCollector) -> Option<String
             }
             Ok(Event::Start(element) | Event::Empty(element)) => {
                 if let Some(address) = alternate(&element) {
-                    collector.add(&address, LinkKind::Sitemap, lines.line_of(begin));
+                    collector.add(&address, LinkKind::Sitemap, || lines.line_of(begin));
                 }
             }
             Ok(Event::Text(text)) => push(&mut location, text.decode().ok().as_deref()),
@@ -46,7 +46,7 @@ pub(crate) fn collect(xml: &str, collector: &mut LinkCollector) -> Option<String
             Ok(Event::End(_)) => {
                 if let Some((address, begin)) = location.take() {
                     let space = address.len() - address.trim_start().len();
-                    collector.add(&address, LinkKind::Sitemap, lines.line_of(begin + space));
+                    collector.add(&address, LinkKind::Sitemap, || lines.line_of(begin + space));
                 }
             }
             Ok(Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_)) => {}
@@ -56,6 +56,13 @@ pub(crate) fn collect(xml: &str, collector: &mut LinkCollector) -> Option<String
                 return Some(format!("the sitemap is damaged on line {line}, what follows was not read: {error}"));
             }
         }
+    }
+}
+
+/// Adds the addresses of a sitemap that has one on each line, and no XML.
+pub(crate) fn collect_list(text: &str, collector: &mut LinkCollector) {
+    for (line, address) in (1..).zip(text.lines()) {
+        collector.add(address, LinkKind::Sitemap, || line);
     }
 }
 

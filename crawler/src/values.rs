@@ -12,11 +12,14 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// The least number of requests a second: about one in twelve days. The time between two requests must be one.
+const RATE_MIN: f64 = 0.000_001;
+
 /// A number of requests a second.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(rate) if rate > 0.0 => Ok(rate),
-        _ => Err("give a number above 0, such as 2 or 0.5".to_owned()),
+        Ok(rate) if rate >= RATE_MIN => Ok(rate),
+        _ => Err(format!("give a number from {RATE_MIN} on, such as 2 or 0.5")),
     }
 }
 
@@ -56,12 +59,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_sizes_have_units() {
+    fn times_and_sizes_have_units_and_a_rate_has_a_least_value() {
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(time("1d"), Ok(Duration::from_secs(86400)));
         assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
         assert!(time("5 parsecs").is_err() && time("0").is_err() && time("-1s").is_err());
+        for wrong in ["0", "-1", "1e-300", "nan", "fast"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(rate("0.5"), Ok(0.5));
         assert_eq!(size("64K"), Ok(65536));
         assert!(size("many").is_err() && size("1T").is_err());
     }

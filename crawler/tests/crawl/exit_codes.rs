@@ -11,7 +11,7 @@ use redd::process::Command;
 use redd::time::timeout;
 use serde_json::Value;
 
-use crate::runs::{run, run_to, scratch, stderr, stdout};
+use crate::runs::{program, run, run_to, scratch, stderr, stdout};
 use crate::server::{Act, answer, missing, page, serve};
 
 #[redd::test]
@@ -83,7 +83,7 @@ async fn an_interrupt_finishes_what_is_in_flight_saves_and_exits_3() {
     })
     .await;
     let (file, name) = scratch("interrupted.json");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_redd-crawl"))
+    let mut child = program()
         .args(["--verbose", "--rate", "20", "--save", &name, &home])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -1,7 +1,7 @@
 //! Which links are found on pages and in style sheets, and the parts of pages that links name.
 
 use crate::runs::{broken, crawl, find_page, reason};
-use crate::server::{answer, bytes, missing, page, serve};
+use crate::server::{answer, bytes, missing, page, serve, serve_requests};
 
 #[redd::test]
 async fn all_that_a_page_and_its_style_sheets_load_is_checked() {
@@ -78,6 +78,32 @@ async fn links_to_parts_are_checked_if_that_is_asked_for() {
 
     let (value, _) = crawl(&home, &[]).await;
     assert_eq!(value["counts"]["broken"], 1, "{value:#}");
+}
+
+#[redd::test]
+async fn parts_of_pages_outside_are_checked_if_these_are_asked_for_with_get() {
+    let outside = serve_requests(|request| match (&*request.method, &*request.path) {
+        ("GET", "/page") => page("<p id=here><a href=/never>x</a>"),
+        ("GET", "/film") => answer("200 OK", "Content-Type: video/mp4\r\n", ""),
+        ("GET", "/large") => page(&"x".repeat(5000)),
+        ("HEAD", "/page" | "/film" | "/large") => answer("200 OK", "Content-Type: text/html\r\n", ""),
+        (_, "/never") => panic!("pages outside are not searched"),
+        _ => missing(),
+    })
+    .await;
+    let there = outside.clone();
+    let home = serve(move |path| match path {
+        "/" => page(&format!(
+            "<a href={there}/page#here>1</a><a href={there}/page#gone>2</a><a href={there}/film#t=3>3</a><a href={there}/large#x>4</a>"
+        )),
+        _ => missing(),
+    })
+    .await;
+    let (value, _) = crawl(&home, &["--fragments"]).await;
+    assert_eq!(value["counts"]["broken"], 0, "{value:#}");
+    let (value, _) = crawl(&home, &["--fragments", "--method", "get", "--max-body", "4K"]).await;
+    assert_eq!(value["counts"]["broken"], 1, "{value:#}");
+    broken(&value, &format!("{outside}/page#gone"));
 }
 
 #[redd::test]

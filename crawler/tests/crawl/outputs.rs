@@ -11,7 +11,7 @@ use redd::net::unix::pipe;
 use redd::process::{Child, Command};
 use redd::time::timeout;
 
-use crate::runs::{run, run_to, scratch, stderr, stdout};
+use crate::runs::{program, run, run_to, scratch, state_folder, stderr, stdout};
 use crate::server::{Act, missing, page, serve};
 
 /// The options that write files.
@@ -126,6 +126,7 @@ async fn fifo(name: &str) -> String {
 async fn run_script(script: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_redd-crawl")]).args(arguments).kill_on_drop(true);
+    command.env("XDG_STATE_HOME", state_folder());
     timeout(Duration::from_secs(60), command.output()).await.expect("the crawl ends").unwrap()
 }
 
@@ -159,7 +160,7 @@ async fn a_full_disk_is_noticed_before_the_first_request() {
 
 /// Starts the binary with its standard error on a pipe.
 fn start(arguments: &[&str]) -> (Child, BufReader<redd::process::ChildStderr>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_redd-crawl"));
+    let mut command = program();
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let said = BufReader::new(child.stderr.take().unwrap());

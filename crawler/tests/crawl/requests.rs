@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::runs::{broken, crawl, find_page, reason, run, run_with, scratch, stderr, stdout};
-use crate::server::{Request, answer, missing, page, serve_requests};
+use crate::server::{Act, Request, answer, missing, page, serve_requests};
 
 /// The requests that a server has received.
 #[derive(Clone, Default)]
@@ -250,12 +250,13 @@ async fn outside_the_method_can_be_chosen_and_head_falls_back_to_get() {
     let outside = serve_requests(move |request| {
         log.push(request);
         match (&*request.path, &*request.method) {
-            ("/robots.txt", _) | (_, "HEAD") => missing(),
+            ("/page", "HEAD") | ("/robots.txt", _) => missing(),
+            (_, "HEAD") => Act::Reset,
             _ => page(""),
         }
     })
     .await;
-    let body = format!("<a href={outside}/page>x</a>");
+    let body = format!("<a href={outside}/page>x</a><a href={outside}/reset>r</a>");
     let home = serve_requests(move |request| {
         assert_eq!(request.method, "GET");
         if request.path == "/" { page(&body) } else { missing() }
@@ -267,6 +268,7 @@ async fn outside_the_method_can_be_chosen_and_head_falls_back_to_get() {
         let output = run(&[arguments, &[&home]].concat()).await;
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
         assert_eq!(seen.methods("/page"), methods);
+        assert_eq!(seen.methods("/reset"), methods);
         seen.0.lock().unwrap().clear();
     }
 }
