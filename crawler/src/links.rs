@@ -149,9 +149,9 @@ impl LinkCollector {
             }
             Ok(url) => match if url.scheme() == "mailto" { mailto::check(&url) } else { Ok(()) } {
                 Ok(()) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
-                Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line }),
+                Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() }),
             },
-            Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line }),
+            Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() }),
         }
     }
 
