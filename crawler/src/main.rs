@@ -156,7 +156,7 @@ async fn open_work(
     // Files are read in no time, and are edited between two runs.
     let place = match &arguments.store {
         StorePlace::Automatic if plan.has_only_files() => StorePlace::Off,
-        place => place.clone(),
+        place @ (StorePlace::Off | StorePlace::Automatic | StorePlace::File(_)) => place.clone(),
     };
     let (identity, is_fresh) = (plan.identity(), arguments.fresh);
     let opening = spawn_blocking(move || store::open(&place, &identity, is_fresh));
