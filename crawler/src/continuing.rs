@@ -8,6 +8,7 @@ use crate::arguments::Arguments;
 use crate::delivery::print_to_stderr;
 use crate::exit::EarlyExit;
 use crate::fold::Plan;
+use crate::outcome::Outcome;
 use crate::progress::{Progress, Verbosity};
 use crate::store::{self, Store};
 use crate::store_file::StorePlace;
@@ -41,9 +42,9 @@ pub(crate) async fn take_up(
     Ok((Work::Local(Box::new(local)), store))
 }
 
-/// Removes the store of a crawl that needs it no more. Otherwise says how to continue.
-pub(crate) fn leave(store: Store, is_complete: bool, verbosity: Verbosity) {
-    if !is_complete {
+/// Removes the store if the crawl needs it no more. Otherwise says how to continue.
+pub(crate) fn leave(store: Store, outcome: &Outcome, is_written: bool, verbosity: Verbosity) {
+    if !(outcome.has_reached_all() && is_written) {
         if verbosity != Verbosity::Quiet {
             print_to_stderr(store.farewell());
         }

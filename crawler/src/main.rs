@@ -6,6 +6,7 @@
 mod address;
 mod arguments;
 mod body;
+mod cache;
 mod command_line;
 mod config;
 mod continuing;
@@ -66,8 +67,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redd::task::spawn_blocking;
+
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
+use crate::cache::Cache;
 use crate::delivery::{Content, Delivered, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
 use crate::inputs::Input;
@@ -130,15 +134,28 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
+    arguments.settings.cache = open_cache(&arguments, &inputs.starts, &progress).await?;
     let plan = crawl::plan(&arguments.settings, &inputs.starts);
     let (work, store) = continuing::take_up(&arguments, &plan, &mut progress).await?;
     let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let Delivered { exit, is_written } = delivery.deliver(&outcome, &progress, &mut interrupts).await;
     if let Some(store) = store {
-        continuing::leave(store, outcome.has_reached_all() && is_written, arguments.verbosity);
+        continuing::leave(store, &outcome, is_written, arguments.verbosity);
     }
     Ok(Finished { outcome, exit })
+}
+
+/// Opens the cache if one is wanted, and says what it has.
+async fn open_cache(arguments: &Arguments, starts: &[Start], progress: &Progress) -> Result<Option<Cache>, EarlyExit> {
+    let Some(settings) = arguments.cache.clone() else { return Ok(None) };
+    let question = crawl::question(&arguments.settings, starts);
+    let opened = spawn_blocking(move || cache::open(&settings, &question)).await;
+    let cache = opened.map_err(|error| EarlyExit::incomplete(format!("the cache was not opened: {error}")))??;
+    if arguments.verbosity != Verbosity::Quiet {
+        cache.greeting().iter().for_each(|line| progress.line(line));
+    }
+    Ok(Some(cache))
 }
 
 /// What is to be delivered.
