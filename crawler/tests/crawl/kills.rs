@@ -125,6 +125,9 @@ async fn a_crawl_that_is_killed_goes_on_and_fetches_nothing_twice_that_it_has_st
             sleep(took.mul_f64(random.below(1200) as f64 / 1000.0)).await;
             child.kill().await.unwrap();
             killed += 1;
+            if killed % 50 == 0 {
+                println!("kills: {killed} so far, {stored_at_kills} addresses stored at them");
+            }
             // The requests for what was stored then had been answered.
             assert_eq!(requests.since(&then, &home, &stored), [""; 0], "stored, and fetched again");
             let now = store.addresses();

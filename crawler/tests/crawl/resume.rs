@@ -133,7 +133,9 @@ async fn a_store_of_another_crawl_is_refused_and_stays() {
     end_early(&folder, &["--store", store.name(), &home]).await;
     let output = run(&["--store", store.name(), "--same-origin", &home]).await;
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("another crawl") && stderr(&output).contains("--fresh"), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("another crawl: same_origin is false there and true here"), "{said}");
+    assert!(said.contains("--fresh"), "{said}");
     assert_eq!(store.addresses().len(), 4);
     site.assert_fetched(1);
 }
