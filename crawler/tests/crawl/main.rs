@@ -11,6 +11,7 @@ mod formats;
 mod hostile;
 mod kills;
 mod links;
+mod odd_site;
 mod outputs;
 mod pace;
 mod progress;
