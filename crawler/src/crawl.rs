@@ -142,6 +142,7 @@ pub(crate) fn plan(settings: &Settings, starts: &[Start]) -> Plan {
         },
         reading: Reading {
             has_fragments: settings.has_fragments,
+            has_outside_fragments: settings.has_fragments && settings.requests.is_outside_get,
             has_sitemaps: settings.has_sitemaps,
             root: settings.site.root.as_ref().map(Url::to_string),
             base: settings.site.base.as_ref().map(Url::to_string),

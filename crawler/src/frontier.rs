@@ -29,7 +29,7 @@ pub(crate) struct Citation {
 }
 
 /// A page that links to an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Referrer<'a> {
     pub(crate) page: &'a str,
     /// The redirect through which it links there.

@@ -73,7 +73,7 @@ impl Progress {
     }
 
     pub(crate) fn page_finished(&mut self, entry: &Entry) {
-        if matches!(entry.state, PageState::Skipped(Skipped::Outside | Skipped::Excluded)) {
+        if !is_counted(&entry.state) {
             return;
         }
         self.settled += 1;
@@ -94,9 +94,7 @@ impl Progress {
     /// Counts what an earlier run of this crawl has settled, without a line for each.
     pub(crate) fn restore(&mut self, entries: &[Entry]) {
         for entry in entries {
-            let is_counted =
-                !matches!(entry.state, PageState::Pending | PageState::Skipped(Skipped::Outside | Skipped::Excluded));
-            self.settled += u64::from(is_counted);
+            self.settled += u64::from(is_counted(&entry.state));
             self.broken += u64::from(matches!(entry.state, PageState::Broken(_)));
         }
     }
@@ -127,6 +125,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether a page was dealt with. What does not belong to the crawl is not counted.
+fn is_counted(state: &PageState) -> bool {
+    !matches!(state, PageState::Pending | PageState::Skipped(Skipped::Outside | Skipped::Excluded))
 }
 
 /// The state of a page in a few words.

@@ -9,7 +9,7 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::plural::count;
 use crate::printable::printable;
@@ -89,16 +89,29 @@ fn plain(results: &Results<'_>) -> String {
     text + "</ul>"
 }
 
-/// What the script shows: a list for each address.
-fn data(results: &Results<'_>) -> Value {
-    let row = |row: &Row<'_>| {
+/// What the script shows.
+#[derive(Debug, Serialize)]
+struct Data<'a> {
+    rows: Vec<DataRow<'a>>,
+}
+
+/// An address: its fate, itself, the status, the details, the size, the links to it and the advice. A list is shorter than an
+/// object, and there may be many.
+#[derive(Debug, Serialize)]
+struct DataRow<'a>(&'static str, &'a str, Option<u16>, &'a str, Option<u64>, Vec<DataLink<'a>>, &'static str);
+
+/// A link: the page, the redirect that it goes through, and the line.
+#[derive(Debug, Serialize)]
+struct DataLink<'a>(&'a str, Option<&'a str>, Option<u32>);
+
+fn data<'a>(results: &'a Results<'_>) -> Data<'a> {
+    let row = |row: &'a Row<'_>| {
         let bytes = if let Fate::Good { bytes, .. } = row.fate { Some(bytes) } else { None };
         let advice = if let Fate::Broken { rule, .. } = &row.fate { rule.advice } else { "" };
-        let citers: Vec<Value> =
-            row.citers.iter().map(|citer| json!([citer.page, citer.through, citer.line])).collect();
-        json!([row.word(), row.url, row.status, row.detail(), bytes, citers, advice])
+        let links = row.citers.iter().map(|citer| DataLink(citer.page, citer.through, citer.line)).collect();
+        DataRow(row.word(), row.url, row.status, row.detail(), bytes, links, advice)
     };
-    json!({ "rows": results.rows.iter().map(row).collect::<Vec<_>>() })
+    Data { rows: results.rows.iter().map(row).collect() }
 }
 
 /// Text as it may stand in an element (`only-text`).
@@ -118,11 +131,21 @@ fn escaped(text: &str) -> String {
 }
 
 /// A value as JSON that may stand in an element `script`: it has no mark that ends the element or begins a comment.
-fn quoted(value: &Value) -> String {
+fn quoted(value: &impl Serialize) -> String {
+    let json = serde_json::to_string(value).expect("it has no maps");
+    let mut out = String::with_capacity(json.len());
     // In JSON these occur only within strings.
-    let marks =
-        [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026"), ('\u{2028}', "\\u2028"), ('\u{2029}', "\\u2029")];
-    marks.iter().fold(value.to_string(), |text, (mark, escape)| text.replace(*mark, escape))
+    for part in json.split_inclusive(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        let mut characters = part.chars();
+        match characters.next_back() {
+            Some(mark @ ('<' | '>' | '&' | '\u{2028}' | '\u{2029}')) => {
+                out.push_str(characters.as_str());
+                let _ = write!(out, "\\u{:04x}", u32::from(mark));
+            }
+            Some(_) | None => out.push_str(part),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

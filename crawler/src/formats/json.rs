@@ -2,11 +2,81 @@
 //!
 //! Called by `formats`. Pure.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 
 use crate::frontier::Referrer;
 use crate::outcome::{Counts, End};
 use crate::results::{Fate, Results, Row};
+use crate::snapshot::Difference;
+
+/// The names of its fields are part of the program's interface: the README lists them.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    starts: &'a [String],
+    end: &'static str,
+    complete: bool,
+    incomplete_because: &'a [String],
+    counts: CountsObject<'a>,
+    broken: Vec<Page<'a>>,
+    pages: Vec<Page<'a>>,
+    bytes: u64,
+    seconds: f64,
+    memory_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<&'a Difference>,
+}
+
+#[derive(Debug, Serialize)]
+struct CountsObject<'a> {
+    found: usize,
+    checked: usize,
+    checked_outside: usize,
+    good: usize,
+    broken: usize,
+    redirects: usize,
+    skipped: usize,
+    outside: usize,
+    excluded: usize,
+    too_deep: usize,
+    over_max_pages: usize,
+    not_reached: usize,
+    ignored: usize,
+    ignored_schemes: &'a BTreeMap<String, usize>,
+}
+
+/// An address that was dealt with.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Page<'a> {
+    Good {
+        url: &'a str,
+        status: Option<u16>,
+        bytes: u64,
+        sha256: Option<&'a str>,
+        note: Option<&'a str>,
+    },
+    Redirect {
+        url: &'a str,
+        status: Option<u16>,
+        redirect_to: &'a str,
+        cited_by: Vec<&'a str>,
+        citations: &'a [Referrer<'a>],
+    },
+    Broken {
+        url: &'a str,
+        status: Option<u16>,
+        kind: &'static str,
+        reason: &'a str,
+        cited_by: Vec<&'a str>,
+        citations: &'a [Referrer<'a>],
+    },
+    Forbidden {
+        url: &'a str,
+        skipped: &'a str,
+    },
+}
 
 /// Everything.
 pub(super) fn render(results: &Results<'_>) -> String {
@@ -15,62 +85,63 @@ pub(super) fn render(results: &Results<'_>) -> String {
         End::Deadline => "deadline",
         End::Interrupted => "interrupted",
     };
-    let (pages, broken): (Vec<_>, Vec<_>) =
-        results.rows.iter().partition(|row| !matches!(row.fate, Fate::Broken { .. }));
-    let mut value = json!({
-        "starts": results.starts, "end": end, "complete": results.shortfalls.is_empty(),
-        "incomplete_because": results.shortfalls, "counts": counts(&results.counts),
-        "pages": pages.into_iter().filter_map(page).collect::<Vec<_>>(),
-        "broken": broken.into_iter().filter_map(page).collect::<Vec<_>>(),
-        "bytes": results.bytes, "seconds": results.elapsed.as_secs_f64(), "memory_max": results.memory_max,
-    });
-    if let Some(difference) = results.difference {
-        value["compared"] = json!({
-            "changed": difference.changed, "appeared": difference.appeared,
-            "vanished": difference.vanished, "not_reached": difference.not_reached,
-        });
+    let (broken, pages) = results.rows.iter().filter_map(page).partition(|page| matches!(page, Page::Broken { .. }));
+    let document = Document {
+        starts: results.starts,
+        end,
+        complete: results.shortfalls.is_empty(),
+        incomplete_because: &results.shortfalls,
+        counts: counts(&results.counts),
+        broken,
+        pages,
+        bytes: results.bytes,
+        seconds: results.elapsed.as_secs_f64(),
+        memory_max: results.memory_max,
+        compared: results.difference,
+    };
+    serde_json::to_string_pretty(&document).expect("its maps have text as keys") + "\n"
+}
+
+fn counts(counts: &Counts) -> CountsObject<'_> {
+    CountsObject {
+        found: counts.found(),
+        checked: counts.checked(),
+        checked_outside: counts.checked_outside,
+        good: counts.good,
+        broken: counts.broken,
+        redirects: counts.redirects,
+        skipped: counts.skipped,
+        outside: counts.outside,
+        excluded: counts.excluded,
+        too_deep: counts.too_deep,
+        over_max_pages: counts.over_max_pages,
+        not_reached: counts.not_reached,
+        ignored: counts.ignored(),
+        ignored_schemes: &counts.ignored,
     }
-    format!("{value:#}\n")
 }
 
-fn counts(counts: &Counts) -> Value {
-    json!({
-        "found": counts.found(), "checked": counts.checked(), "checked_outside": counts.checked_outside,
-        "good": counts.good, "broken": counts.broken, "redirects": counts.redirects,
-        "skipped": counts.skipped, "outside": counts.outside, "excluded": counts.excluded, "too_deep": counts.too_deep,
-        "over_max_pages": counts.over_max_pages, "not_reached": counts.not_reached,
-        "ignored": counts.ignored(), "ignored_schemes": counts.ignored,
-    })
-}
-
-/// An address that was dealt with.
-fn page(row: &Row<'_>) -> Option<Value> {
-    let (url, status) = (row.url, row.status);
+fn page<'a>(row: &'a Row<'_>) -> Option<Page<'a>> {
+    let (url, status, citations) = (row.url, row.status, &*row.citers);
     match &row.fate {
         Fate::Good { bytes, sha256, note } => {
-            Some(json!({ "url": url, "status": status, "bytes": bytes, "sha256": sha256, "note": note }))
+            Some(Page::Good { url, status, bytes: *bytes, sha256: sha256.as_deref(), note: *note })
         }
-        Fate::Redirect { to } => Some(json!({
-            "url": url, "status": status, "redirect_to": to,
-            "cited_by": row.pages(), "citations": citations(&row.citers),
-        })),
-        Fate::Broken { rule, reason } => Some(json!({
-            "url": url, "status": status, "kind": rule.id, "reason": reason,
-            "cited_by": row.pages(), "citations": citations(&row.citers),
-        })),
-        Fate::Forbidden { reason } => Some(json!({ "url": url, "skipped": reason })),
+        Fate::Redirect { to } => {
+            Some(Page::Redirect { url, status, redirect_to: to, cited_by: row.pages(), citations })
+        }
+        Fate::Broken { rule, reason } => {
+            Some(Page::Broken { url, status, kind: rule.id, reason, cited_by: row.pages(), citations })
+        }
+        Fate::Forbidden { reason } => Some(Page::Forbidden { url, skipped: reason }),
         Fate::Outside | Fate::Excluded | Fate::NotReached => None,
     }
 }
 
-/// The citing pages, and how they cite.
-fn citations(citers: &[Referrer<'_>]) -> Vec<Value> {
-    let citation = |citer: &Referrer<'_>| json!({ "page": citer.page, "line": citer.line, "through": citer.through });
-    citers.iter().map(citation).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::results::samples::{HOSTILE, hostile};
 

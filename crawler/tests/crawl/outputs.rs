@@ -14,6 +14,9 @@ use redd::time::timeout;
 use crate::runs::{program, run, run_to, scratch, state_folder, stderr, stdout};
 use crate::server::{Act, missing, page, serve};
 
+/// The options that write files.
+const OPTIONS: [&str; 7] = ["--json", "--csv", "--junit", "--markdown", "--sarif", "--html", "--save"];
+
 /// A site of one page, and the number of requests that it received.
 async fn counted_site() -> (String, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
@@ -29,7 +32,7 @@ async fn counted_site() -> (String, Arc<AtomicUsize>) {
 #[redd::test]
 async fn an_output_that_cannot_be_written_is_noticed_before_the_first_request() {
     let (home, requests) = counted_site().await;
-    for option in ["--json", "--csv", "--save"] {
+    for option in OPTIONS {
         for path in ["/no/such/folder/file", env!("CARGO_TARGET_TMPDIR")] {
             let output = run(&[option, path, &home]).await;
             assert_eq!(output.status.code(), Some(3), "{option} {path}");
@@ -131,7 +134,7 @@ async fn run_script(script: &str, arguments: &[&str]) -> Output {
 async fn a_full_device_is_noticed_before_the_first_request() {
     let (home, requests) = counted_site().await;
     // Through a descriptor: a crawler that replaced `/dev/full` would harm the machine.
-    for option in ["--json", "--csv", "--save"] {
+    for option in OPTIONS {
         let script = "exec \"$0\" \"$1\" /proc/self/fd/3 \"$2\" 3>/dev/full";
         let output = run_script(script, &[option, &home]).await;
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));

@@ -1,5 +1,7 @@
 //! The page. The lane `browser` opens those that are kept for it, and checks what each says that it drew.
 
+use serde_json::Value;
+
 use super::*;
 use crate::results::samples::{HOSTILE, ODD_PAGE, broken, good, hostile, results};
 use crate::snapshot::Difference;
