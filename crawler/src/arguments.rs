@@ -5,8 +5,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::cache::CacheSettings;
 use crate::command_line::{self, CommandLine, with_hint};
 use crate::crawl::Settings;
 use crate::filters::Filters;
@@ -34,6 +34,7 @@ pub(crate) struct Arguments {
     pub(crate) has_checksums: bool,
     pub(crate) settings: Settings,
     pub(crate) verbosity: Verbosity,
+    pub(crate) cache: Option<CacheSettings>,
     /// The configuration file that was read.
     pub(crate) config: Option<PathBuf>,
     pub(crate) save: Option<PathBuf>,
@@ -78,9 +79,6 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request
 impl Arguments {
     fn new(options: Options) -> Result<Self, String> {
         let Options { urls, reach, checks, pace, requests, output, memory, cluster, .. } = options;
-        let not_built_in =
-            [("--cache", memory.cache.is_some()), ("--max-age", memory.max_age != Duration::from_secs(86400))];
-        refuse(&not_built_in)?;
         let arguments = Self {
             inputs: urls.iter().map(|url| Input::parse(url)).collect::<Result<_, _>>()?,
             publication: Publication { root: checks.root_dir, base: checks.base_url },
@@ -102,12 +100,14 @@ impl Arguments {
                 has_fragments: checks.fragments,
                 has_sitemaps: reach.sitemap,
                 site: Arc::default(),
+                cache: None,
             },
             verbosity: match (output.quiet, output.verbose) {
                 (true, _) => Verbosity::Quiet,
                 (false, true) => Verbosity::Verbose,
                 (false, false) => Verbosity::Normal,
             },
+            cache: memory.cache.map(|path| CacheSettings { path, max_age: memory.max_age }),
             config: memory.config,
             save: output.save,
             compare: output.compare,
@@ -167,6 +167,14 @@ mod tests {
         assert!(read(&["--colour"]).is_err());
         assert!(read(&["--concurrency", "0"]).is_err());
         assert!(read(&["--rate", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_cache_has_an_age() {
+        let age = |words: &[&str]| read(words).unwrap().cache.map(|cache| cache.max_age.as_secs());
+        assert_eq!(age(&["--cache", "file", "--max-age", "2h"]), Some(7200));
+        assert_eq!(age(&["--cache", "file"]), Some(86400));
+        assert_eq!(age(&["--max-age", "2h"]), None);
     }
 
     #[test]

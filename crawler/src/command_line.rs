@@ -56,7 +56,10 @@ pub(crate) fn with_hint(message: &str) -> String {
 fn command() -> Command {
     Options::command().mut_args(|argument| {
         if !matches!(argument.get_action(), ArgAction::SetTrue) {
-            return argument;
+            // So that `--depth -1` is a wrong value, not an unknown option.
+            let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
+            let is_option = takes_value && !argument.is_positional();
+            return if is_option { argument.allow_negative_numbers(true) } else { argument };
         }
         let argument = argument.action(ArgAction::Set).value_parser(clap::value_parser!(bool));
         argument.num_args(0..=1).require_equals(true).default_missing_value("true").default_value("false")

@@ -15,11 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redd::group::{Phases, TaskError, TaskGroup};
+use redd::task::spawn_blocking;
 use redd::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use url::{Host, Url};
 
 use crate::address::{Credentials, Start};
 use crate::body::ReadSettings;
+use crate::cache::{Cache, Keeper};
 use crate::fetch::{FailedTry, FetchResult, FetchSettings, Fetcher};
 use crate::files;
 use crate::filters::Filters;
@@ -63,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) has_sitemaps: bool,
     /// The files that were given.
     pub(crate) site: Arc<LocalSite>,
+    /// The answers of earlier crawls.
+    pub(crate) cache: Option<Cache>,
 }
 
 /// Requests per second to a host that is not this machine, unless `--rate` is given.
@@ -74,7 +78,15 @@ const REQUESTS: &str = "requests";
 /// What a request may take after its time: its page is read on a blocking thread.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A task that completed.
+/// What a task returns.
+#[derive(Debug)]
+enum Ended {
+    OfHost(Completed),
+    /// The answer of an earlier crawl, if it could be read.
+    Cached(PageId, Option<Box<PageRecord>>),
+}
+
+/// A request that completed.
 #[derive(Debug)]
 struct Completed {
     host: HostId,
@@ -108,7 +120,10 @@ struct Crawl<'a> {
     robots_wanted: VecDeque<HostId>,
     /// The hosts whose pages are searched for links.
     inside: HashSet<HostId>,
-    tasks: TaskGroup<Completed>,
+    /// The pages that an earlier crawl has asked for.
+    in_cache: VecDeque<PageId>,
+    keeper: Option<Keeper>,
+    tasks: TaskGroup<Ended>,
     /// See `slot-until-recorded`.
     slots_taken: usize,
     began: Instant,
@@ -127,12 +142,19 @@ pub(crate) fn plan(settings: &Settings, starts: &[Start]) -> Plan {
         },
         reading: Reading {
             has_fragments: settings.has_fragments,
+            has_outside_fragments: settings.has_fragments && settings.requests.is_outside_get,
             has_sitemaps: settings.has_sitemaps,
             root: settings.site.root.as_ref().map(Url::to_string),
             base: settings.site.base.as_ref().map(Url::to_string),
             accept: settings.requests.accept.clone(),
         },
     }
+}
+
+/// What decides whether an answer of an earlier crawl can be used.
+pub(crate) fn question(settings: &Settings, starts: &[Start]) -> String {
+    let requests = settings.requests.fingerprint(starts);
+    format!("{requests} {} {}", settings.has_fragments, settings.body_max)
 }
 
 /// Crawls from `starts`, with the `work` of their [`plan`].
@@ -170,6 +192,8 @@ pub(crate) async fn crawl(
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
         inside: HashSet::new(),
+        in_cache: VecDeque::new(),
+        keeper: settings.cache.as_ref().map(Cache::keeper),
         tasks: TaskGroup::limit(settings.concurrency).name(REQUESTS).in_phase(&phases, REQUESTS).start(),
         slots_taken: 0,
         began: Instant::now(),
@@ -183,6 +207,9 @@ pub(crate) async fn crawl(
         }
     }
     let end = crawl.run(&phases, interrupts).await;
+    if let Some(keeper) = crawl.keeper.take() {
+        keeper.finish().await.iter().for_each(|line| crawl.progress.line(line));
+    }
     crawl.progress.finish();
     let fold = crawl.work.finish();
     Ok(Outcome { end, bytes: fold.bytes(), elapsed: crawl.began.elapsed(), frontier: fold.into_frontier() })
@@ -220,7 +247,7 @@ impl Crawl<'_> {
                     }
                 }
                 _ = tick.tick() => {
-                    self.progress.tick(self.host_queues.waiting(), self.slots_taken, self.work.bytes());
+                    self.progress.tick(self.host_queues.waiting() + self.in_cache.len(), self.slots_taken, self.work.bytes());
                 }
             }
         }
@@ -233,6 +260,10 @@ impl Crawl<'_> {
             if self.slots_taken >= self.settings.concurrency {
                 return None;
             }
+            if let Some(page) = self.in_cache.pop_front() {
+                self.read_from_cache(page);
+                continue;
+            }
             let fetcher = self.fetcher.clone();
             if let Some(host) = self.robots_wanted.pop_front() {
                 let origin = self.host_queues.origin(host).to_owned();
@@ -240,7 +271,7 @@ impl Crawl<'_> {
                 self.slots_taken += 1;
                 self.tasks.spawn(async move {
                     let (rules, retry_after) = fetcher.robots(&origin, credentials.as_ref()).await;
-                    Completed { host, result: TaskResult::Robots(rules, retry_after) }
+                    Ended::OfHost(Completed { host, result: TaskResult::Robots(rules, retry_after) })
                 });
                 continue;
             }
@@ -274,17 +305,33 @@ impl Crawl<'_> {
                     FetchResult::Good(content, links) => record(Answer::Good(content)).with_links(links),
                     FetchResult::Redirect { status, to } => PageRecord::of_redirect(&address, depth, scope, status, to),
                     FetchResult::Failed(failed) => {
-                        return Completed { host, result: TaskResult::Failed(page, failed) };
+                        return Ended::OfHost(Completed { host, result: TaskResult::Failed(page, failed) });
                     }
                 };
-                Completed { host, result: TaskResult::Answered(page, Box::new(record), secrets) }
+                Ended::OfHost(Completed { host, result: TaskResult::Answered(page, Box::new(record), secrets) })
             });
         }
     }
 
-    fn handle_completion(&mut self, ended: Result<Completed, TaskError>) {
+    /// Starts the task that reads the answer of an earlier crawl.
+    fn read_from_cache(&mut self, page: PageId) {
+        let Some(cache) = self.settings.cache.clone() else { return };
+        let Item { url, depth, scope, .. } = self.items[&page].clone();
+        self.slots_taken += 1;
+        self.tasks.spawn(async move {
+            let read = spawn_blocking(move || cache.get(&url, depth, scope));
+            Ended::Cached(page, read.await.ok().flatten().map(Box::new))
+        });
+    }
+
+    fn handle_completion(&mut self, ended: Result<Ended, TaskError>) {
         let completed = match ended {
-            Ok(completed) => completed,
+            Ok(Ended::OfHost(completed)) => completed,
+            Ok(Ended::Cached(page, Some(record))) => return self.submit(page, *record),
+            Ok(Ended::Cached(page, None)) => {
+                self.slots_taken -= 1;
+                return self.queue_at_host(page);
+            }
             Err(error) => {
                 self.slots_taken -= 1;
                 if !error.is_cancelled() {
@@ -307,6 +354,9 @@ impl Crawl<'_> {
                 self.host_queues.finish(completed.host);
                 for (address, credentials) in secrets {
                     self.link_credentials.entry(address).or_insert(credentials);
+                }
+                if let Some(keeper) = &self.keeper {
+                    keeper.keep(&record, self.link_credentials.contains_key(&record.url));
                 }
                 self.submit(page, *record);
             }
@@ -355,11 +405,23 @@ impl Crawl<'_> {
     }
 
     fn queue(&mut self, item: Item) {
+        let has_own_credentials = self.link_credentials.contains_key(&*item.url);
+        let cache = self.settings.cache.as_ref().filter(|_| !has_own_credentials);
+        let (id, is_cached) = (item.id, cache.is_some_and(|cache| cache.has(&item.url, item.scope)));
+        self.items.insert(id, item);
+        if is_cached {
+            self.in_cache.push_back(id);
+        } else {
+            self.queue_at_host(id);
+        }
+    }
+
+    fn queue_at_host(&mut self, page: PageId) {
+        let Item { url, scope, .. } = &self.items[&page];
         // `fold` queues only what can be parsed.
-        let Ok(url) = Url::parse(&item.url) else { return };
-        let host = self.add_host(&url, item.scope);
-        self.host_queues.push(host, item.id);
-        self.items.insert(item.id, item);
+        let (Ok(url), scope) = (Url::parse(url), *scope) else { return };
+        let host = self.add_host(&url, scope);
+        self.host_queues.push(host, page);
     }
 
     /// The host of an address. The robots.txt of a new one is asked for first.

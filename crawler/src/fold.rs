@@ -30,6 +30,8 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Reading {
     pub(crate) has_fragments: bool,
+    /// Whether parts of pages outside are checked, too.
+    pub(crate) has_outside_fragments: bool,
     pub(crate) has_sitemaps: bool,
     /// See `LocalSite`.
     pub(crate) root: Option<String>,

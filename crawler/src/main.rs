@@ -6,8 +6,10 @@
 mod address;
 mod arguments;
 mod body;
+mod cache;
 mod command_line;
 mod config;
+mod continuing;
 mod cookies;
 mod crawl;
 mod css;
@@ -69,19 +71,16 @@ use redd::task::spawn_blocking;
 
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
+use crate::cache::Cache;
 use crate::delivery::{Content, Delivered, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
-use crate::fold::Plan;
 use crate::inputs::Input;
 use crate::interrupt::Interrupts;
 use crate::options::Format;
 use crate::outcome::Outcome;
 use crate::page::PageState;
 use crate::progress::{Progress, Verbosity};
-use crate::store::Store;
 use crate::store_file::StorePlace;
-use crate::work::Work;
-use crate::work_local::Local;
 
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
@@ -135,52 +134,28 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
+    arguments.settings.cache = open_cache(&arguments, &inputs.starts, &progress).await?;
     let plan = crawl::plan(&arguments.settings, &inputs.starts);
-    let (local, store) = open_work(&arguments, &plan, &mut progress).await?;
-    let work = Work::Local(Box::new(local));
+    let (work, store) = continuing::take_up(&arguments, &plan, &mut progress).await?;
     let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let Delivered { exit, is_written } = delivery.deliver(&outcome, &progress, &mut interrupts).await;
     if let Some(store) = store {
-        close_store(store, outcome.has_reached_all() && is_written, arguments.verbosity);
+        continuing::leave(store, &outcome, is_written, arguments.verbosity);
     }
     Ok(Finished { outcome, exit })
 }
 
-/// Opens the store and reads what it holds.
-async fn open_work(
-    arguments: &Arguments,
-    plan: &Plan,
-    progress: &mut Progress,
-) -> Result<(Local, Option<Store>), EarlyExit> {
-    // Files are read in no time, and are edited between two runs.
-    let place = match &arguments.store {
-        StorePlace::Automatic if plan.has_only_files() => StorePlace::Off,
-        place @ (StorePlace::Off | StorePlace::Automatic | StorePlace::File(_)) => place.clone(),
-    };
-    let (identity, is_fresh) = (plan.identity(), arguments.fresh);
-    let opening = spawn_blocking(move || store::open(&place, &identity, is_fresh));
-    let opened = opening.await;
-    let opened = opened.map_err(|error| EarlyExit::incomplete(format!("the store was not opened: {error}")))?;
-    let (store, line) = opened?;
+/// Opens the cache if one is wanted, and says what it has.
+async fn open_cache(arguments: &Arguments, starts: &[Start], progress: &Progress) -> Result<Option<Cache>, EarlyExit> {
+    let Some(settings) = arguments.cache.clone() else { return Ok(None) };
+    let question = crawl::question(&arguments.settings, starts);
+    let opened = spawn_blocking(move || cache::open(&settings, &question)).await;
+    let cache = opened.map_err(|error| EarlyExit::incomplete(format!("the cache was not opened: {error}")))??;
     if arguments.verbosity != Verbosity::Quiet {
-        line.iter().for_each(|line| progress.line(line));
+        cache.greeting().iter().for_each(|line| progress.line(line));
     }
-    let Some(store) = store else { return Ok((Local::new(plan), None)) };
-    let local = Local::with_store(plan, store.clone()).await?;
-    progress.restore(local.fold().frontier().entries());
-    Ok((local, Some(store)))
-}
-
-/// Removes the store of a crawl that needs it no more. Otherwise says how to continue.
-fn close_store(store: Store, is_complete: bool, verbosity: Verbosity) {
-    if !is_complete {
-        if verbosity != Verbosity::Quiet {
-            print_to_stderr(store.farewell());
-        }
-    } else if let Err(line) = store.remove() {
-        print_to_stderr(&line);
-    }
+    Ok(Some(cache))
 }
 
 /// What is to be delivered.

@@ -6,6 +6,7 @@
 //! - `own-hosts`: a header or log-in without a host goes to the origins of the starts only, so that no secret leaves them.
 //! - `no-value-printed`: no message and no `Debug` output has the value of a header or a password.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use reqwest::header::{
@@ -13,7 +14,7 @@ use reqwest::header::{
 };
 use url::Url;
 
-use crate::address::{Credentials, is_web, redact, take_credentials};
+use crate::address::{Credentials, Start, is_web, redact, take_credentials};
 use crate::cookies::Cookies;
 use crate::options::{OutsideMethod, RequestOptions, Secret};
 use crate::statuses::Statuses;
@@ -131,6 +132,30 @@ impl RequestSettings {
     pub(crate) fn log_in(&self, url: &Url, is_start_origin: bool) -> Option<&Credentials> {
         let mut from_last = self.log_ins.iter().rev();
         from_last.find(|(audience, _)| audience.has(url, is_start_origin)).map(|(_, credentials)| credentials)
+    }
+}
+
+impl RequestSettings {
+    /// What decides whether an answer of another crawl can be used. It has no values (`no-value-printed`).
+    pub(crate) fn fingerprint(&self, starts: &[Start]) -> String {
+        let headers: Vec<_> = self.headers.iter().map(|(audience, name, _)| (audience, name.as_str())).collect();
+        let log_ins: Vec<_> = self.log_ins.iter().map(|(audience, _)| audience).collect();
+        // To whom the secrets for the starts go is of importance only if there are some.
+        let mut audiences = headers.iter().map(|(audience, _)| audience).chain(&log_ins);
+        let is_for_starts = audiences.any(|audience| **audience == Audience::Starts);
+        let receivers = starts.iter().filter(|start| is_for_starts || start.credentials.is_some());
+        let receivers: BTreeSet<String> = receivers.map(|start| start.url.origin().ascii_serialization()).collect();
+        let proxy = match &self.proxy {
+            Proxy::Environment => "environment",
+            Proxy::None => "none",
+            Proxy::Url(url, _) => url.as_str(),
+        };
+        let Self { user_agent, accept, is_insecure, is_outside_get, .. } = self;
+        let has_cookies = self.cookies.is_some();
+        format!(
+            "{headers:?} {log_ins:?} {receivers:?} {user_agent:?} {proxy} {accept:?} {is_insecure} {is_outside_get} \
+             {has_cookies}"
+        )
     }
 }
 
@@ -283,6 +308,22 @@ mod tests {
         assert_eq!(of("http://other/", false), ["x=2"]);
         assert_eq!(of("https://a/", false), ["x=2", "y=3"]);
         assert!(!format!("{settings:?}").contains("x=2"));
+    }
+
+    #[test]
+    fn the_fingerprint_depends_on_who_gets_secrets_and_has_none() {
+        let start = |text: &str| Start::parse(text).unwrap();
+        let of = |lines: &[&str], starts: &[Start]| {
+            let headers = lines.iter().map(|line| header(line).unwrap()).collect();
+            RequestSettings { headers, ..RequestSettings::default() }.fingerprint(starts)
+        };
+        let (one, other) = ([start("http://a/")], [start("http://b/")]);
+        assert_eq!(of(&[], &one), of(&[], &other));
+        assert_eq!(of(&["*=X: 1"], &one), of(&["*=X: topsecret"], &other));
+        assert_ne!(of(&["X: 1"], &one), of(&["X: 1"], &other));
+        assert_ne!(of(&["X: 1"], &one), of(&["Y: 1"], &one));
+        assert_ne!(of(&[], &one), of(&[], &[start("http://me:topsecret@a/")]));
+        assert!(!of(&["X: topsecret"], &[start("http://me:topsecret@a/")]).contains("topsecret"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Called by `store`, on a blocking thread.
 //!
 //! # Invariants
-//! - `locked-inode`: whoever uses a store holds the lock of the file that has the store's name. A lock ends with its process.
+//! - `locked-inode`: a process that uses a store holds the lock of the file that has the store's name. A lock ends with its process.
 //! - `whole-store`: a new store is made beside its place and renamed to it. So a `kill -9` during that leaves no half of one.
 
 use std::fmt;

@@ -58,6 +58,21 @@ async fn a_word_that_is_no_option_is_refused_with_the_nearest_one() {
 }
 
 #[redd::test]
+async fn a_wrong_value_is_named_with_its_option() {
+    for (arguments, why) in [
+        (["--depth", "-1"], "--depth"),
+        (["--rate", "1e-300"], "2 or 0.5"),
+        (["--format", "yaml"], "sarif"),
+        (["--max-body", "1T"], "64K"),
+    ] {
+        let output = run(&[&arguments[..], &["http://127.0.0.1:1/"]].concat()).await;
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = stderr(&output);
+        assert!(message.contains(arguments[0]) && message.contains(why), "{arguments:?}: {message}");
+    }
+}
+
+#[redd::test]
 async fn the_configuration_file_is_read_and_the_command_line_wins() {
     let home = serve(|path| match path {
         "/" => page("<a href=a>a</a><a href=gone>g</a>"),

@@ -66,7 +66,8 @@ async fn all_pages_of_a_folder_are_searched_and_links_between_files_are_checked_
     expected.sort_unstable();
     assert_eq!(broken_urls(&value), expected, "{value:#}");
     assert_eq!(reason(&value, &format!("{home}/gone.html")), "there is no such file");
-    assert_eq!(broken(&value, &format!("{home}/gone.md"))["cited_by"][0], format!("{home}/guide/deep.md"));
+    let citation = &broken(&value, &format!("{home}/gone.md"))["citations"][0];
+    assert_eq!((&citation["page"], &citation["line"]), (&format!("{home}/guide/deep.md").into(), &3.into()));
     assert!(reason(&value, &format!("{home}/guide/pipe")).contains("neither a file nor a folder"));
     let empty = find_page(&value, &format!("{home}/guide/empty/")).unwrap();
     assert!(empty["note"].as_str().unwrap().contains("without an index page"));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod addresses;
+mod cache;
 mod command_line;
 mod encodings;
 mod exit_codes;

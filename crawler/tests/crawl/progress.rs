@@ -6,7 +6,7 @@ use std::time::Duration;
 use redd::process::Command;
 use redd::time::timeout;
 
-use crate::runs::{run, stderr, stdout};
+use crate::runs::{run, state_folder, stderr, stdout};
 use crate::server::{missing, page, serve};
 
 /// A site of so many pages that a crawl with `--rate 5` takes longer than the time between two reports.
@@ -31,7 +31,12 @@ async fn without_a_terminal_there_are_plain_lines_with_the_rate_and_an_estimate(
 async fn on_terminal(arguments: &str) -> (Option<i32>, String) {
     let command = format!("stty cols 120; exec '{}' {arguments}", env!("CARGO_BIN_EXE_redd-crawl"));
     let mut script = Command::new("script");
-    script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::null()).kill_on_drop(true);
+    script
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .env("XDG_STATE_HOME", state_folder())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let output = timeout(Duration::from_secs(60), script.output()).await.expect("the crawl ends").unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
