@@ -16,6 +16,7 @@ mod css;
 mod decode;
 mod delivery;
 mod demo_site;
+mod engine;
 mod exit;
 mod fetch;
 mod files;
