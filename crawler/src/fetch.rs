@@ -6,6 +6,7 @@
 //! - `bounded-body`: at most `body_max` bytes of an encoded body are held, and as many after each decoding step.
 //! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, run on blocking threads.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -374,8 +375,9 @@ fn content_encoding(response: &Response) -> String {
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(", ")
 }
 
-fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
-    response.headers().get(name)?.to_str().ok()
+/// The value of a header. Servers send UTF-8 there, although the standard of HTTP knows ASCII only.
+fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<Cow<'_, str>> {
+    Some(String::from_utf8_lossy(response.headers().get(name)?.as_bytes()))
 }
 
 fn asks_for_pause(response: &Response) -> bool {
@@ -383,7 +385,7 @@ fn asks_for_pause(response: &Response) -> bool {
 }
 
 fn retry_after(response: &Response) -> Option<Duration> {
-    parse_retry_after(header(response, RETRY_AFTER)?, now())
+    parse_retry_after(&header(response, RETRY_AFTER)?, now())
 }
 
 #[expect(clippy::disallowed_methods, reason = "dates in headers are times of the wall clock")]
@@ -427,10 +429,10 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
     let Some(location) = header(response, LOCATION) else {
         return Some(Err("it names no usable location".to_owned()));
     };
-    Some(match url.join(location) {
+    Some(match url.join(&location) {
         Ok(to) if is_web(&to) => Ok(to),
         Ok(to) => Err(format!("`{}` is neither http nor https", redact(to.as_str()))),
-        Err(error) => Err(format!("`{}`: {error}", redact(location))),
+        Err(error) => Err(format!("`{}`: {error}", redact(&location))),
     })
 }
 
