@@ -9,11 +9,12 @@ use std::sync::Arc;
 use crate::cache::CacheSettings;
 use crate::command_line::{self, CommandLine, with_hint};
 use crate::crawl::Settings;
+use crate::engine::address::FrontierAddress;
 use crate::filters::Filters;
 use crate::frontier::Limits;
 use crate::help;
 use crate::inputs::{Input, Publication};
-use crate::options::{CommandWord, Format, Options, ProgressKind, Secret};
+use crate::options::{CommandWord, Format, Options, ProgressKind};
 use crate::progress::Verbosity;
 use crate::request_settings::RequestSettings;
 use crate::store_file::StorePlace;
@@ -22,6 +23,10 @@ use crate::store_file::StorePlace;
 #[derive(Debug)]
 pub(crate) enum Request {
     Crawl(Box<Arguments>),
+    /// What the processes of a crawl have found.
+    Report(FrontierAddress, Format),
+    /// Which processes work on a crawl, and on what.
+    Status(FrontierAddress, Format),
     /// The help, the version, the manual page or completions.
     Print(Vec<u8>),
 }
@@ -52,7 +57,7 @@ pub(crate) struct Arguments {
     /// Whether a store that is there is replaced.
     pub(crate) fresh: bool,
     /// An address that may have a password.
-    pub(crate) frontier: Option<Secret>,
+    pub(crate) frontier: Option<FrontierAddress>,
 }
 
 /// Reads the command line. The first word is the name of the program.
@@ -68,8 +73,11 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request
     let request = match options.command {
         Some(CommandWord::Completions { shell, .. }) => Ok(Request::Print(help::completions(shell))),
         Some(CommandWord::Man { .. }) => help::manual().map(Request::Print).map_err(|error| error.to_string()),
-        Some(CommandWord::Report(of) | CommandWord::Status(of)) => {
-            Err(format!("`report` and `status` are not built in ({:?}, {:?})", of.frontier, of.format))
+        Some(CommandWord::Report(of)) => {
+            FrontierAddress::parse(&of.frontier.0).map(|frontier| Request::Report(frontier, of.format))
+        }
+        Some(CommandWord::Status(of)) => {
+            FrontierAddress::parse(&of.frontier.0).map(|frontier| Request::Status(frontier, of.format))
         }
         None => Arguments::new(options).map(|arguments| Request::Crawl(Box::new(arguments))),
     };
@@ -119,31 +127,41 @@ impl Arguments {
             html: output.html,
             format: output.format,
             progress: output.progress,
-            store: match memory.store {
+            store: match memory.store.clone() {
                 _ if memory.no_store => StorePlace::Off,
                 Some(path) => StorePlace::File(path),
                 None => StorePlace::Automatic,
             },
             fresh: memory.fresh,
-            frontier: cluster.frontier,
+            frontier: cluster.frontier.map(|frontier| FrontierAddress::parse(&frontier.0)).transpose()?,
         };
-        arguments.refuse_what_is_not_built_in()?;
+        arguments.refuse_what_is_not_shared(reach.max_pages, memory.store.is_some())?;
         Ok(arguments)
     }
 
-    /// Each line goes when the option does something.
-    fn refuse_what_is_not_built_in(&self) -> Result<(), String> {
-        refuse(&[
-            // JetStream.
-            ("--frontier", self.frontier.is_some()),
-        ])
-    }
-}
-
-fn refuse(options: &[(&str, bool)]) -> Result<(), String> {
-    match options.iter().find(|(_, is_given)| *is_given) {
-        Some((option, _)) => Err(format!("{option} is not built in yet: leave it out")),
-        None => Ok(()),
+    /// What processes on many machines cannot share.
+    fn refuse_what_is_not_shared(&self, pages_max: Option<usize>, has_store: bool) -> Result<(), String> {
+        if self.frontier.is_none() {
+            return Ok(());
+        }
+        if pages_max.is_some() {
+            return Err(
+                "--max-pages cannot be used with --frontier: processes on many machines do not count together. \
+                        Limit the crawl with --depth, --include or --deadline"
+                    .to_owned(),
+            );
+        }
+        if has_store {
+            return Err(
+                "--store cannot be used with --frontier, which stores the crawl. Leave out one of them".to_owned()
+            );
+        }
+        if self.inputs.is_empty() {
+            return Err(
+                "--frontier needs a URL to start from. Each process of a crawl is given the same ones".to_owned()
+            );
+        }
+        Ok(())
     }
 }
 
@@ -155,6 +173,7 @@ mod tests {
         match parse(["redd-crawl"].iter().chain(words).map(OsString::from))? {
             Request::Crawl(arguments) => Ok(*arguments),
             Request::Print(text) => panic!("it prints {}", String::from_utf8_lossy(&text)),
+            Request::Report(..) | Request::Status(..) => panic!("it is another command"),
         }
     }
 

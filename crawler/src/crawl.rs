@@ -10,7 +10,7 @@
 //! - `one-way-out`: a signal and the deadline start a shutdown in phases. The loop ends when the phase of the requests is over
 //!   and their records are safe, however the crawl ends.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ use crate::record::{Answer, PageRecord, Secrets};
 use crate::request_settings::RequestSettings;
 use crate::robots::Rules;
 use crate::work::Work;
-use crate::work_item::{Changes, Item};
+use crate::work_item::{Changes, HostOpening, Item};
 
 /// The settings of a crawl, from the command line.
 #[derive(Clone, Debug)]
@@ -99,6 +99,8 @@ enum TaskResult {
     /// A page that was answered.
     Answered(PageId, Box<PageRecord>, Secrets),
     Failed(PageId, FailedTry),
+    /// Another process may send requests to the host.
+    Withdrawn(PageId),
 }
 
 struct Crawl<'a> {
@@ -118,6 +120,10 @@ struct Crawl<'a> {
     tries: HashMap<PageId, u32>,
     robots: HashMap<HostId, Rules>,
     robots_wanted: VecDeque<HostId>,
+    /// Hosts whose robots.txt is not asked for before that time.
+    robots_later: BTreeSet<(Instant, HostId)>,
+    /// Why the crawl cannot go on.
+    failure: Option<String>,
     /// The hosts whose pages are searched for links.
     inside: HashSet<HostId>,
     /// The pages that an earlier crawl has asked for.
@@ -160,7 +166,7 @@ pub(crate) fn question(settings: &Settings, starts: &[Start]) -> String {
 /// Crawls from `starts`, with the `work` of their [`plan`].
 ///
 /// # Errors
-/// If the client cannot be set up. All later failures are part of the outcome.
+/// If the client cannot be set up, or what many processes share cannot be read. All other failures are part of the outcome.
 pub(crate) async fn crawl(
     settings: &Settings,
     starts: &[Start],
@@ -191,6 +197,8 @@ pub(crate) async fn crawl(
         tries: HashMap::new(),
         robots: HashMap::new(),
         robots_wanted: VecDeque::new(),
+        robots_later: BTreeSet::new(),
+        failure: None,
         inside: HashSet::new(),
         in_cache: VecDeque::new(),
         keeper: settings.cache.as_ref().map(Cache::keeper),
@@ -200,7 +208,7 @@ pub(crate) async fn crawl(
         settings,
         progress,
     };
-    if settings.has_sitemaps {
+    if settings.has_sitemaps && !crawl.work.is_shared() {
         // Also if a crawl that is continued has fetched all pages that it knows of.
         for start in &addresses {
             crawl.add_host(start, Scope::Inside);
@@ -211,7 +219,10 @@ pub(crate) async fn crawl(
         keeper.finish().await.iter().for_each(|line| crawl.progress.line(line));
     }
     crawl.progress.finish();
-    let fold = crawl.work.finish();
+    let fold = crawl.work.finish().await?;
+    if let Some(why) = crawl.failure {
+        return Err(why);
+    }
     Ok(Outcome { end, bytes: fold.bytes(), elapsed: crawl.began.elapsed(), frontier: fold.into_frontier() })
 }
 
@@ -234,19 +245,23 @@ impl Crawl<'_> {
                 () = sleep_until(deadline.unwrap_or(self.began)), if deadline.is_some() && end != End::Deadline => {
                     self.progress.line("the deadline has passed: finished pages are kept, the rest is aborted");
                     phases.end_now("the deadline has passed");
+                    self.work.stop(true);
                     end = End::Deadline;
                 }
                 () = interrupts.recv() => {
                     if phases.is_started() {
                         phases.end_now("interrupted again");
+                        self.work.stop(true);
                     } else {
                         let in_flight = count(self.slots_taken, "request");
                         self.progress.line(&format!("interrupted: finishing {in_flight} in flight; another Ctrl-C aborts them"));
                         phases.start("interrupted");
+                        self.work.stop(false);
                         end = End::Interrupted;
                     }
                 }
                 _ = tick.tick() => {
+                    self.work.set_load(self.slots_taken, self.host_queues.waiting());
                     self.progress.tick(self.host_queues.waiting() + self.in_cache.len(), self.slots_taken, self.work.bytes());
                 }
             }
@@ -264,22 +279,22 @@ impl Crawl<'_> {
                 self.read_from_cache(page);
                 continue;
             }
-            let fetcher = self.fetcher.clone();
+            self.want_robots_that_waited();
             if let Some(host) = self.robots_wanted.pop_front() {
-                let origin = self.host_queues.origin(host).to_owned();
-                let credentials = self.credentials.get(&origin).cloned();
-                self.slots_taken += 1;
-                self.tasks.spawn(async move {
-                    let (rules, retry_after) = fetcher.robots(&origin, credentials.as_ref()).await;
-                    Ended::OfHost(Completed { host, result: TaskResult::Robots(rules, retry_after) })
-                });
+                self.start_robots(host);
                 continue;
             }
             let (page, host) = match self.host_queues.next(self.began.elapsed()) {
                 NextPage::Start(page, host) => (page, host),
-                NextPage::At(time) => return self.began.checked_add(time),
-                NextPage::AfterCompletion => return None,
+                NextPage::At(time) => return self.sooner(self.began.checked_add(time)),
+                NextPage::AfterCompletion => return self.sooner(None),
             };
+            let lease = self.work.lease(&self.items[&page].url);
+            if lease.as_ref().is_some_and(|lease| !lease.may_start()) {
+                self.host_queues.finish(host);
+                self.withdraw(page);
+                continue;
+            }
             self.slots_taken += 1;
             let Item { url: address, depth, scope, .. } = self.items[&page].clone();
             if let Some(reason) = self.robots.get(&host).and_then(|rules| rules.denial(&address)) {
@@ -289,16 +304,25 @@ impl Crawl<'_> {
             }
             let of_origin = || self.credentials.get(self.host_queues.origin(host));
             let credentials = self.link_credentials.get(&*address).or_else(of_origin).cloned();
-            let site = Arc::clone(&self.settings.site);
+            let (fetcher, site) = (self.fetcher.clone(), Arc::clone(&self.settings.site));
             let read_settings =
                 ReadSettings { limit: self.settings.body_max, has_fragments: self.settings.has_fragments };
             self.tasks.spawn(async move {
-                let fetched = match Url::parse(&address) {
-                    Ok(url) if local_site::is_file(&url) => files::page(&url, scope, read_settings, &site).await,
-                    Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
-                    Err(error) => {
-                        FetchResult::Failed(Failure::without_status(Reason::UnusableUrl(error.to_string())).into())
+                let fetch = async {
+                    match Url::parse(&address) {
+                        Ok(url) if local_site::is_file(&url) => files::page(&url, scope, read_settings, &site).await,
+                        Ok(url) => fetcher.page(&url, scope, credentials.as_ref()).await,
+                        Err(error) => {
+                            FetchResult::Failed(Failure::without_status(Reason::UnusableUrl(error.to_string())).into())
+                        }
                     }
+                };
+                let fetched = match lease {
+                    Some(lease) => redd::select! {
+                        fetched = fetch => fetched,
+                        () = lease.lost() => return Ended::OfHost(Completed { host, result: TaskResult::Withdrawn(page) }),
+                    },
+                    None => fetch.await,
                 };
                 let record = |answer| PageRecord::without_links(&address, depth, scope, answer);
                 let (record, secrets) = match fetched {
@@ -311,6 +335,20 @@ impl Crawl<'_> {
                 Ended::OfHost(Completed { host, result: TaskResult::Answered(page, Box::new(record), secrets) })
             });
         }
+    }
+
+    /// Asks for the robots.txt of a host.
+    fn start_robots(&mut self, host: HostId) {
+        let origin = self.host_queues.origin(host).to_owned();
+        if !self.work.may_ask(&origin) {
+            return;
+        }
+        let (fetcher, credentials) = (self.fetcher.clone(), self.credentials.get(&origin).cloned());
+        self.slots_taken += 1;
+        self.tasks.spawn(async move {
+            let (rules, retry_after) = fetcher.robots(&origin, credentials.as_ref()).await;
+            Ended::OfHost(Completed { host, result: TaskResult::Robots(rules, retry_after) })
+        });
     }
 
     /// Starts the task that reads the answer of an earlier crawl.
@@ -335,7 +373,13 @@ impl Crawl<'_> {
             Err(error) => {
                 self.slots_taken -= 1;
                 if !error.is_cancelled() {
-                    self.progress.line(&format!("a task of the crawler failed: {error}"));
+                    let line = format!("a task of the crawler failed: {error}");
+                    self.progress.line(&line);
+                    if self.work.is_shared() {
+                        // Its page is held until this process leaves.
+                        self.failure = Some(line);
+                        self.work.stop(false);
+                    }
                 }
                 return;
             }
@@ -345,6 +389,7 @@ impl Crawl<'_> {
                 self.slots_taken -= 1;
                 self.host_queues.open(completed.host, rules.delay());
                 self.pause(completed.host, retry_after);
+                self.share_robots(completed.host, &rules, retry_after);
                 if self.settings.has_sitemaps && self.inside.contains(&completed.host) {
                     self.add_sitemaps(completed.host, &rules);
                 }
@@ -364,7 +409,48 @@ impl Crawl<'_> {
                 self.host_queues.finish(completed.host);
                 self.retry_or_give_up(page, completed.host, failed);
             }
+            TaskResult::Withdrawn(page) => {
+                self.slots_taken -= 1;
+                self.host_queues.finish(completed.host);
+                self.withdraw(page);
+            }
         }
+    }
+
+    /// Gives a page back that another process is to fetch.
+    fn withdraw(&mut self, page: PageId) {
+        self.tries.remove(&page);
+        if let Some(item) = self.items.remove(&page) {
+            self.work.give_back(&item.url);
+        }
+    }
+
+    /// Tells the process that has the host next what it must know. The request for the robots.txt counts as one: where
+    /// processes take turns, it is not the only one.
+    fn share_robots(&mut self, host: HostId, rules: &Rules, retry_after: Option<Duration>) {
+        if self.work.is_shared() {
+            self.host_queues.pause(host, self.began.elapsed().saturating_add(self.host_queues.interval(host)));
+            let pause = retry_after.map(|wait| wait.min(self.settings.wait_max));
+            if rules.delay().is_some() || pause.is_some() {
+                self.work.store_host(self.host_queues.origin(host), rules.delay(), pause);
+            }
+        }
+    }
+
+    /// The robots.txt of hosts whose time has come are wanted now.
+    fn want_robots_that_waited(&mut self) {
+        while let Some(&(at, host)) = self.robots_later.first() {
+            if at > Instant::now() {
+                return;
+            }
+            self.robots_later.pop_first();
+            self.robots_wanted.push_back(host);
+        }
+    }
+
+    /// The sooner one of this time and that at which a robots.txt is wanted.
+    fn sooner(&self, at: Option<Instant>) -> Option<Instant> {
+        self.robots_later.first().map(|&(at, _)| at).into_iter().chain(at).min()
     }
 
     /// Crawls the sitemaps that the robots.txt of `host` names. If it names none, there should be one at the usual place.
@@ -399,8 +485,29 @@ impl Crawl<'_> {
         for page in changes.settled {
             self.progress.page_finished(self.work.entry(page));
         }
+        for host in changes.hosts {
+            self.open(host);
+        }
         for item in changes.queued {
             self.queue(item);
+        }
+        if !changes.withdrawn.is_empty() {
+            let withdrawn: HashSet<PageId> = changes.withdrawn.into_iter().collect();
+            let queued = self.host_queues.withdraw(|page| withdrawn.contains(&page));
+            queued.into_iter().for_each(|page| self.withdraw(page));
+        }
+        self.failure = changes.failure.or(self.failure.take());
+    }
+
+    /// This process may send requests to a host, from some time on.
+    fn open(&mut self, opening: HostOpening) {
+        let Ok(url) = Url::parse(&opening.origin) else { return };
+        let (host, _) = self.host_queues.host(&opening.origin, self.request_interval(&url));
+        self.host_queues.pause(host, opening.not_before.saturating_duration_since(self.began));
+        if self.host_queues.is_open(host) {
+            self.host_queues.open(host, opening.delay);
+        } else {
+            self.robots_later.insert((opening.not_before, host));
         }
     }
 
@@ -460,22 +567,29 @@ impl Crawl<'_> {
     /// Starts no request to `host` for as long as it asks, at most for `--max-wait`.
     fn pause(&mut self, host: HostId, retry_after: Option<Duration>) {
         if let Some(wait) = retry_after {
-            self.host_queues.pause(host, self.began.elapsed().saturating_add(wait.min(self.settings.wait_max)));
+            let wait = wait.min(self.settings.wait_max);
+            self.host_queues.pause(host, self.began.elapsed().saturating_add(wait));
+            let delay = self.robots.get(&host).and_then(Rules::delay);
+            self.work.store_host(self.host_queues.origin(host), delay, Some(wait));
         }
     }
 
-    /// The time between two requests to the host of `link`.
     fn request_interval(&self, link: &Url) -> Duration {
-        if local_site::is_file(link) {
-            return Duration::ZERO;
-        }
-        let is_this_machine = match link.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        };
-        let rate = self.settings.rate.unwrap_or(if is_this_machine { f64::INFINITY } else { REMOTE_RATE });
-        Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
+        request_interval(self.settings.rate, link)
     }
+}
+
+/// The time between two requests to the host of `link`.
+pub(crate) fn request_interval(rate: Option<f64>, link: &Url) -> Duration {
+    if local_site::is_file(link) {
+        return Duration::ZERO;
+    }
+    let is_this_machine = match link.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    let rate = rate.unwrap_or(if is_this_machine { f64::INFINITY } else { REMOTE_RATE });
+    Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default()
 }

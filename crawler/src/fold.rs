@@ -137,10 +137,19 @@ impl Fold {
         take(&mut self.effects)
     }
 
+    /// From now on, what is near `url` is searched for links: a start redirects there.
+    pub(crate) fn add_inside(&mut self, url: &str) {
+        if let Ok(parsed) = Url::parse(url) {
+            self.places.add_start(&parsed);
+        }
+    }
+
     /// Takes in what became of an address. A second record of an address changes nothing.
     pub(crate) fn apply(&mut self, record: &PageRecord) -> Effects {
         let page = self.page_of(record);
-        if matches!(self.frontier.entry(page).state, PageState::Pending) {
+        // Another process may have found it nearer to a start, or may have known earlier that it is inside.
+        if matches!(self.frontier.entry(page).state, PageState::Pending | PageState::Skipped(Skipped::Outside)) {
+            self.frontier.place(page, record.depth, record.scope);
             self.settle(page, record);
         }
         take(&mut self.effects)

@@ -163,6 +163,12 @@ impl Frontier {
         id
     }
 
+    /// Sets where an address is. Records that many processes made decide that.
+    pub(crate) fn place(&mut self, id: PageId, depth: u16, scope: Scope) {
+        let entry = &mut self.entries[id as usize];
+        (entry.depth, entry.scope) = (depth, scope);
+    }
+
     /// Counts an address that cannot be fetched.
     pub(crate) fn ignore(&mut self, scheme: &str, hash: AddressHash) {
         match self.ignored.get_mut(scheme) {

@@ -29,7 +29,15 @@ struct Nesting {
 
 fn collect_nested(html: &str, first_line: u32, nesting: Nesting, collector: &mut LinkCollector) {
     let lines = Lines::new(html, first_line);
-    let mut scan = Scan { collector, lines, nesting, tag: Tag::Other, role: Role::Nothing, held: Held::default() };
+    let mut scan = Scan {
+        collector,
+        lines,
+        nesting,
+        tag: Tag::Other,
+        role: Role::Nothing,
+        held: Held::default(),
+        attributes: Vec::new(),
+    };
     let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, span: Span<usize>| -> Option<()> {
         scan.handle_event(event, span.start);
         None
@@ -154,17 +162,36 @@ struct Scan<'a> {
     /// Of the attribute whose value comes next.
     role: Role,
     held: Held,
+    /// The names of the attributes of the current tag that have a role, each with a space behind it.
+    attributes: Vec<u8>,
 }
 
 impl Scan<'_> {
+    /// Whether this attribute stands in its tag for the first time. A browser ignores the others.
+    fn is_first(&mut self, name: &[u8]) -> bool {
+        // There are few. A name holds no space.
+        if self.attributes.split(|&byte| byte == b' ').any(|earlier| earlier == name) {
+            return false;
+        }
+        self.attributes.extend_from_slice(name);
+        self.attributes.push(b' ');
+        true
+    }
+
     fn handle_event(&mut self, event: CallbackEvent<'_>, offset: usize) {
         match event {
             CallbackEvent::OpenStartTag { name } => {
                 self.tag = Tag::of(name);
                 self.role = Role::Nothing;
                 self.held = Held::default();
+                self.attributes.clear();
             }
-            CallbackEvent::AttributeName { name } => self.role = Role::of(self.tag, name),
+            CallbackEvent::AttributeName { name } => {
+                self.role = Role::of(self.tag, name);
+                if self.role != Role::Nothing && !self.is_first(name) {
+                    self.role = Role::Nothing;
+                }
+            }
             CallbackEvent::AttributeValue { value } => {
                 if self.role != Role::Nothing {
                     self.handle_value(&String::from_utf8_lossy(value), offset);
@@ -367,6 +394,11 @@ mod tests {
         assert_eq!(found(html), ["yes.html"]);
         let ignored = links(html).ignored;
         assert_eq!(ignored.iter().map(|(scheme, _)| &**scheme).collect::<Vec<_>>(), ["mailto", "javascript"]);
+    }
+
+    #[test]
+    fn of_an_attribute_that_stands_twice_the_first_counts() {
+        assert_eq!(found("<a href=a href=b><img src=c src=d><a href href=e><a href=f>"), ["a", "c", "f"]);
     }
 
     #[test]

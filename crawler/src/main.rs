@@ -7,6 +7,8 @@ mod address;
 mod arguments;
 mod body;
 mod cache;
+mod cluster;
+mod cluster_report;
 mod command_line;
 mod config;
 mod continuing;
@@ -16,6 +18,7 @@ mod css;
 mod decode;
 mod delivery;
 mod demo_site;
+mod engine;
 mod exit;
 mod fetch;
 mod files;
@@ -56,6 +59,7 @@ mod srcset;
 mod statuses;
 mod store;
 mod store_file;
+mod together;
 mod values;
 mod work;
 mod work_item;
@@ -85,6 +89,8 @@ use crate::store_file::StorePlace;
 fn main() -> ExitCode {
     let result = match arguments::parse(std::env::args_os()) {
         Ok(Request::Crawl(arguments)) => run(*arguments),
+        Ok(Request::Report(address, format)) => block_on(together::report(address, format)),
+        Ok(Request::Status(address, format)) => block_on(together::status(address, format)),
         Ok(Request::Print(text)) => print(&text).map(|()| ExitStatus::Clean),
         Err(message) => Err(EarlyExit::usage(message)),
     };
@@ -96,16 +102,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
-    let runtime = redd::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
-    let result = runtime.block_on(async {
+    block_on(async {
         if arguments.inputs.is_empty() {
             demonstrate(arguments).await
         } else {
             crawl(arguments).await.map(|finished| finished.exit)
         }
-    });
+    })
+}
+
+fn block_on(future: impl Future<Output = Result<ExitStatus, EarlyExit>>) -> Result<ExitStatus, EarlyExit> {
+    let runtime = redd::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
+    let result = runtime.block_on(future);
     // A name lookup may still run on a blocking thread. Its result is of no use any more.
     runtime.shutdown_background();
     result
@@ -136,7 +146,10 @@ async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     }
     arguments.settings.cache = open_cache(&arguments, &inputs.starts, &progress).await?;
     let plan = crawl::plan(&arguments.settings, &inputs.starts);
-    let (work, store) = continuing::take_up(&arguments, &plan, &mut progress).await?;
+    let (work, store) = match &arguments.frontier {
+        Some(address) => (together::join(&arguments, address, &plan, &progress).await?, None),
+        None => continuing::take_up(&arguments, &plan, &mut progress).await?,
+    };
     let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
     let Delivered { exit, is_written } = delivery.deliver(&outcome, &progress, &mut interrupts).await;

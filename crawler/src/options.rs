@@ -263,7 +263,7 @@ pub(crate) struct OutputOptions {
     /// After the report, write a line per page with its SHA-256
     #[arg(long)]
     pub(crate) checksums: bool,
-    /// How the progress is shown: `auto` is a bar on a terminal
+    /// How progress is shown, a bar only on a terminal
     #[arg(long, value_name = "KIND", value_enum, default_value_t = ProgressKind::Auto)]
     pub(crate) progress: ProgressKind,
     /// No progress

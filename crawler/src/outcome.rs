@@ -19,6 +19,8 @@ pub(crate) enum End {
     Complete,
     Deadline,
     Interrupted,
+    /// Other processes work on it, or will.
+    Unfinished,
 }
 
 /// What a crawl found.
@@ -119,6 +121,9 @@ impl Outcome {
         match self.end {
             End::Deadline => shortfalls.push(format!("the time of --deadline is over, {not_reached}")),
             End::Interrupted => shortfalls.push(format!("the crawl was interrupted, {not_reached}")),
+            End::Unfinished => shortfalls.push(format!(
+                "the crawl is not finished, {not_reached}. `redd-crawl status --frontier` shows which processes work on it"
+            )),
             End::Complete if counts.not_reached > 0 => {
                 shortfalls.push(format!("a task of the crawler failed, {not_reached}"));
             }

@@ -10,6 +10,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
@@ -37,6 +38,8 @@ pub(crate) struct Store {
     /// When the crawl began, in seconds since 1970.
     began: u64,
     kept: u64,
+    /// Whether records are missing, because they could not be written.
+    is_incomplete: Arc<AtomicBool>,
 }
 
 /// Opens the store of the crawl that has this identity, or makes a new one. With `is_fresh`, the old one is replaced.
@@ -115,7 +118,8 @@ impl Store {
                 (store_file::create(path, |database| describe(database, identity, began))?, began, 0)
             }
         };
-        Ok(Self { database: Arc::new(database), path: path.into(), began, kept })
+        let is_incomplete = Arc::new(AtomicBool::new(false));
+        Ok(Self { database: Arc::new(database), path: path.into(), began, kept, is_incomplete })
     }
 
     /// Says that this crawl continues another one.
@@ -128,9 +132,12 @@ impl Store {
     }
 
     /// Says how this crawl can be continued.
-    #[expect(clippy::unused_self, reason = "without a store it is not true")]
     pub(crate) fn farewell(&self) -> &'static str {
-        "What was done is stored. The same command continues from there, and with --fresh it starts over."
+        if self.is_incomplete.load(Ordering::Relaxed) {
+            "Only a part of what was done is stored. The same command continues from there, and with --fresh it starts over."
+        } else {
+            "What was done is stored. The same command continues from there, and with --fresh it starts over."
+        }
     }
 
     /// Reads all records, in their order. Must be called on a blocking thread.
@@ -205,8 +212,10 @@ impl Store {
             Ok(transaction.commit()?)
         };
         append().map_err(|error| {
+            self.is_incomplete.store(true, Ordering::Relaxed);
             format!(
-                "The store {} cannot be written: {error}. The crawl goes on without it, and cannot be continued from here.",
+                "The store {} cannot be written: {error}. The crawl goes on, and what it finds from now on is not stored. \
+                 Make room on the disk before it is continued.",
                 self.path.display()
             )
         })

@@ -1,6 +1,9 @@
 //! What passes between `crawl` and the source of its pages, `work`.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use redd::time::Instant;
 
 use crate::page::{PageId, Scope};
 
@@ -25,4 +28,19 @@ pub(crate) struct Changes {
     pub(crate) queued: Vec<Item>,
     /// What the user is told.
     pub(crate) lines: Vec<String>,
+    /// Hosts of a crawl that is shared, each before its first page.
+    pub(crate) hosts: Vec<HostOpening>,
+    /// Pages that are not to be started any more, because another process takes them.
+    pub(crate) withdrawn: Vec<PageId>,
+    /// Why the crawl cannot go on.
+    pub(crate) failure: Option<String>,
+}
+
+/// A host to which this process may send requests from some time on.
+#[derive(Debug)]
+pub(crate) struct HostOpening {
+    pub(crate) origin: String,
+    pub(crate) not_before: Instant,
+    /// The `Crawl-delay` that another process has read.
+    pub(crate) delay: Option<Duration>,
 }

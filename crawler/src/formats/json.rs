@@ -84,6 +84,7 @@ pub(super) fn render(results: &Results<'_>) -> String {
         End::Complete => "complete",
         End::Deadline => "deadline",
         End::Interrupted => "interrupted",
+        End::Unfinished => "unfinished",
     };
     let (broken, pages) = results.rows.iter().filter_map(page).partition(|page| matches!(page, Page::Broken { .. }));
     let document = Document {

@@ -183,6 +183,41 @@ async fn a_store_that_cannot_be_made_is_an_error_if_it_was_asked_for() {
 }
 
 #[redd::test]
+async fn a_full_disk_ends_the_storing_and_not_the_crawl() {
+    let requests = Requests::default();
+    let counted = requests.clone();
+    let home = serve_requests(move |request| {
+        counted.count(&request.path);
+        match request.path.strip_prefix("/page/") {
+            None if request.path == "/" => {
+                page(&(0..20).map(|number| format!("<a href=/page/{number}>x</a>")).collect::<String>())
+            }
+            // The links are too deep to be followed. They do not compress well.
+            Some(number) => {
+                let mut state: u64 = number.parse().unwrap();
+                let link = |_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    format!("<a href=/{state:x}>x</a>")
+                };
+                page(&(0..4_000).map(link).collect::<String>())
+            }
+            None => missing(),
+        }
+    })
+    .await;
+    let store = StoreFile::new("full");
+    // A write beyond the limit of the shell fails, as on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 2000; exec \"$0\" --depth 1 --store \"$@\"";
+    let mut limited = Command::new("bash");
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_redd-crawl"), store.name(), &home]).kill_on_drop(true);
+    let output = timeout(Duration::from_secs(60), limited.output()).await.expect("the crawl ends").unwrap();
+    assert!(stderr(&output).contains("is not stored"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(requests.all().len(), 22, "{:?}", requests.all());
+    assert!(!store.path().exists());
+}
+
+#[redd::test]
 async fn a_crawl_whose_output_was_not_written_is_not_repeated_for_it() {
     let (folder, place) = (state_folder(), state_folder());
     let site = Site { vanishing: Some(place.clone()), ..Site::default() };

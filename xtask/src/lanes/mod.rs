@@ -15,6 +15,7 @@
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `browser` | the pages that `redd` writes, in a browser |
 //! | `kills` | crawls that are killed and continued |
+//! | `jetstream` | crawls that many processes share through nats-server |
 //!
 //! `outcome` is what a lane returns, and `commands` runs cargo for all of them. They import no lane.
 //!
@@ -24,6 +25,7 @@ mod browser;
 mod commands;
 mod compatibility;
 mod demos;
+mod jetstream;
 mod kills;
 mod machines;
 mod miri;
@@ -178,6 +180,11 @@ pub(crate) const DEEP: &[Lane] = &[
         name: "crawl-kill",
         purpose: "crawls of 2,000 addresses, killed 200 times at random moments and continued",
         run: kills::crawl_kill,
+    },
+    Lane {
+        name: "jetstream",
+        purpose: "crawls that processes share through nats-server, one killed each second, the server killed too",
+        run: jetstream::jetstream,
     },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
