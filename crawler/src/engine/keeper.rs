@@ -37,6 +37,8 @@ const TICK: Duration = Duration::from_secs(1);
 const RENEWED_EVERY: Duration = Duration::from_millis(2000);
 /// How long one request of the keeper may take. It must not delay the renewal of the leases.
 const REQUEST: Duration = Duration::from_secs(2);
+/// How long a renewal may take. One whose answer does not come may have been carried out, so it is waited for.
+const RENEWAL: Duration = Duration::from_secs(4);
 /// How long a process that leaves waits for the server.
 const LEAVE: Duration = Duration::from_secs(3);
 
@@ -106,7 +108,10 @@ impl Keeper {
         self.progress(standing).await;
         self.register(standing).await;
         self.give_up_released(standing).await;
-        if let Ok(view) = self.look().await {
+        let view = self.look().await;
+        // On a slow server the steps before may have taken seconds.
+        self.renew(standing).await;
+        if let Ok(view) = view {
             let mine = standing.owned.keys().copied().collect();
             self.carry_out(plan(&view, &self.me, &mine), standing).await;
         }
@@ -125,7 +130,7 @@ impl Keeper {
             let sent_at = Instant::now();
             let key = partition.to_string();
             let renewed =
-                timeout(REQUEST, self.layout.leases.update(&key, self.me.clone().into(), owned.revision)).await;
+                timeout(RENEWAL, self.layout.leases.update(&key, self.me.clone().into(), owned.revision)).await;
             match renewed {
                 Ok(Ok(revision)) => {
                     owned.revision = revision;
