@@ -1,216 +1,218 @@
-//! The command line.
+//! What the command line asks for.
 //!
-//! Called by `main`. Pure.
+//! Called by `main`. It checks the options that `options` has read, and translates them for the rest of the program.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
 
-use lexopt::prelude::*;
-
-use crate::address::{Start, redact_message};
+use crate::cache::CacheSettings;
+use crate::command_line::{self, CommandLine, with_hint};
 use crate::crawl::Settings;
+use crate::engine::address::FrontierAddress;
+use crate::filters::Filters;
 use crate::frontier::Limits;
+use crate::help;
+use crate::inputs::{Input, Publication};
+use crate::options::{CommandWord, Format, Options, ProgressKind};
 use crate::progress::Verbosity;
-
-const HELP: &str = "\
-Checks the links of a site and takes a snapshot of it.
-
-Usage: redd-crawl [OPTIONS] [URL]...
-
-Without a URL it serves a small site of its own on this machine and crawls that.
-Pages on the origins of the URLs are searched for links; links that lead elsewhere are checked only.
-
-How far:
-  --same-origin        do not check links that lead elsewhere
-  --depth N            follow links N clicks far at most
-  --max-pages N        fetch N pages at most
-  --deadline TIME      stop then: keep what is done, abort the rest
-How gently:
-  --concurrency N      requests at once (16)
-  --per-host N         requests at once to one host (8)
-  --rate N             requests a second to one host (10; no limit on this machine)
-  --timeout TIME       for one page, from the request to its last byte (30s)
-  --retries N          more tries after a passing failure, each after a longer wait (2)
-  --max-wait TIME      the longest wait that a host can ask for: no page of it is asked for meanwhile; if it asks for
-                       more, the page that said so is not asked for again (30s)
-  --max-body SIZE      the largest body that is read, after decompression (32M)
-What comes out:
-  --save FILE          write a snapshot; `-` is standard output, here and below
-  --compare FILE       say what differs from a snapshot
-  --json FILE          write everything as JSON
-  --csv FILE           write a row per address as CSV
-  --checksums          after the report, write a line per page with its SHA-256
-  -q, --quiet          no progress
-  -v, --verbose        a line a page
-  -h, --help           this text
-  -V, --version        the version
-
-A URL without a scheme means http. The user name and the password of a URL are sent to its own origin and never printed;
-queries are printed, because they tell pages apart.
-TIME is like 500ms, 10s or 2m; SIZE like 64K or 16M. robots.txt is honoured. Ctrl-C and SIGTERM finish what is in flight
-and report; a second one aborts what is in flight.
-
-ExitStatus code, the largest that applies:
-  0  all links were checked, and none is broken
-  1  there are broken links, or pages of the snapshot of --compare have vanished
-  2  usage: a wrong option, URL or snapshot; nothing was crawled
-  3  incomplete: interrupted, --deadline or --max-pages reached, robots.txt forbids a start, or an output was not written
-";
+use crate::request_settings::RequestSettings;
+use crate::store_file::StorePlace;
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
     Crawl(Box<Arguments>),
-    /// The help or the version.
-    Print(&'static str),
+    /// What the processes of a crawl have found.
+    Report(FrontierAddress, Format),
+    /// Which processes work on a crawl, and on what.
+    Status(FrontierAddress, Format),
+    /// The help, the version, the manual page or completions.
+    Print(Vec<u8>),
 }
 
-/// What the command line says.
+/// What the command line says about a crawl.
 #[derive(Debug)]
 pub(crate) struct Arguments {
-    pub(crate) starts: Vec<Start>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) publication: Publication,
     pub(crate) has_checksums: bool,
     pub(crate) settings: Settings,
     pub(crate) verbosity: Verbosity,
+    pub(crate) cache: Option<CacheSettings>,
+    /// The configuration file that was read.
+    pub(crate) config: Option<PathBuf>,
     pub(crate) save: Option<PathBuf>,
     pub(crate) compare: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) csv: Option<PathBuf>,
+    pub(crate) junit: Option<PathBuf>,
+    pub(crate) markdown: Option<PathBuf>,
+    pub(crate) sarif: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
+    /// What standard output is.
+    pub(crate) format: Format,
+    pub(crate) progress: ProgressKind,
+    pub(crate) store: StorePlace,
+    /// Whether a store that is there is replaced.
+    pub(crate) fresh: bool,
+    /// An address that may have a password.
+    pub(crate) frontier: Option<FrontierAddress>,
 }
 
-fn defaults() -> Arguments {
-    Arguments {
-        starts: Vec::new(),
-        has_checksums: false,
-        settings: Settings {
-            concurrency: 16,
-            per_host: 8,
-            rate: None,
-            limits: Limits { depth: None, pages: usize::MAX },
-            timeout: Duration::from_secs(30),
-            retries: 2,
-            wait_max: Duration::from_secs(30),
-            body_max: 32 << 20,
-            deadline: None,
-            same_origin: false,
-        },
-        verbosity: Verbosity::Normal,
-        save: None,
-        compare: None,
-        json: None,
-        csv: None,
-    }
-}
-
-/// Reads the command line.
+/// Reads the command line. The first word is the name of the program.
 ///
 /// # Errors
 /// If it is wrong. The message says how to fix it, and holds no password.
-pub(crate) fn parse(parser: lexopt::Parser) -> Result<Request, String> {
-    parse_options(parser).map_err(|error| format!("{}\nTry `redd-crawl --help`.", redact_message(&error.to_string())))
-}
-
-fn parse_options(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
-    let mut arguments = defaults();
-    let settings = &mut arguments.settings;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("same-origin") => settings.same_origin = true,
-            Long("depth") => settings.limits.depth = Some(parser.value()?.parse()?),
-            Long("max-pages") => settings.limits.pages = parser.value()?.parse_with(at_least_one)?,
-            Long("deadline") => settings.deadline = Some(parser.value()?.parse_with(time)?),
-            Long("concurrency") => settings.concurrency = parser.value()?.parse_with(at_least_one)?,
-            Long("per-host") => settings.per_host = parser.value()?.parse_with(at_least_one)?,
-            Long("rate") => settings.rate = Some(parser.value()?.parse_with(rate)?),
-            Long("timeout") => settings.timeout = parser.value()?.parse_with(time)?,
-            Long("retries") => settings.retries = parser.value()?.parse()?,
-            Long("max-wait") => settings.wait_max = parser.value()?.parse_with(time)?,
-            Long("max-body") => settings.body_max = parser.value()?.parse_with(size)?,
-            Long("save") => arguments.save = Some(parser.value()?.into()),
-            Long("compare") => arguments.compare = Some(parser.value()?.into()),
-            Long("json") => arguments.json = Some(parser.value()?.into()),
-            Long("csv") => arguments.csv = Some(parser.value()?.into()),
-            Long("checksums") => arguments.has_checksums = true,
-            Short('q') | Long("quiet") => arguments.verbosity = Verbosity::Quiet,
-            Short('v') | Long("verbose") => arguments.verbosity = Verbosity::Verbose,
-            Short('h') | Long("help") => return Ok(Request::Print(HELP)),
-            Short('V') | Long("version") => {
-                return Ok(Request::Print(concat!("redd-crawl ", env!("CARGO_PKG_VERSION"), "\n")));
-            }
-            Value(url) => arguments.starts.push(Start::parse(&url.string()?)?),
-            Short(_) | Long(_) => return Err(argument.unexpected()),
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Request, String> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    let options = match command_line::read(&words)? {
+        CommandLine::Options(options) => *options,
+        CommandLine::Print(text) => return Ok(Request::Print(text)),
+    };
+    let request = match options.command {
+        Some(CommandWord::Completions { shell, .. }) => Ok(Request::Print(help::completions(shell))),
+        Some(CommandWord::Man { .. }) => help::manual().map(Request::Print).map_err(|error| error.to_string()),
+        Some(CommandWord::Report(of)) => {
+            FrontierAddress::parse(&of.frontier.0).map(|frontier| Request::Report(frontier, of.format))
         }
-    }
-    Ok(Request::Crawl(Box::new(arguments)))
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("give a whole number from 1 on".to_owned()),
-    }
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 => Ok(rate),
-        _ => Err("give a number above 0, such as 2 or 0.5".to_owned()),
-    }
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => 0.0,
+        Some(CommandWord::Status(of)) => {
+            FrontierAddress::parse(&of.frontier.0).map(|frontier| Request::Status(frontier, of.format))
+        }
+        None => Arguments::new(options).map(|arguments| Request::Crawl(Box::new(arguments))),
     };
-    match digits.parse::<f64>().ok().and_then(|number| Duration::try_from_secs_f64(number * unit).ok()) {
-        Some(time) if !time.is_zero() => Ok(time),
-        _ => Err("give a time such as 500ms, 10s or 2m".to_owned()),
-    }
+    request.map_err(|message| with_hint(&message))
 }
 
-fn size(text: &str) -> Result<usize, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" => Some(1),
-        "K" | "k" => Some(1 << 10),
-        "M" => Some(1 << 20),
-        "G" => Some(1 << 30),
-        _ => None,
-    };
-    let size = unit.and_then(|unit: usize| digits.parse::<usize>().ok()?.checked_mul(unit));
-    size.ok_or_else(|| "give a size such as 65536, 64K or 16M".to_owned())
+impl Arguments {
+    fn new(options: Options) -> Result<Self, String> {
+        let Options { urls, reach, checks, pace, requests, output, memory, cluster, .. } = options;
+        let arguments = Self {
+            inputs: urls.iter().map(|url| Input::parse(url)).collect::<Result<_, _>>()?,
+            publication: Publication { root: checks.root_dir, base: checks.base_url },
+            has_checksums: output.checksums,
+            settings: Settings {
+                concurrency: pace.concurrency,
+                per_host: pace.per_host,
+                rate: pace.rate,
+                limits: Limits { depth: reach.depth, pages: reach.max_pages.unwrap_or(usize::MAX) },
+                timeout: pace.timeout,
+                retries: pace.retries,
+                wait_max: pace.max_wait,
+                body_max: pace.max_body,
+                deadline: reach.deadline,
+                same_origin: reach.same_origin,
+                only_folders: reach.no_parent,
+                filters: Filters::new(&reach.include, &reach.exclude)?,
+                requests: RequestSettings::new(&requests, checks.accept.as_deref())?,
+                has_fragments: checks.fragments,
+                has_sitemaps: reach.sitemap,
+                site: Arc::default(),
+                cache: None,
+            },
+            verbosity: match (output.quiet, output.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (false, true) => Verbosity::Verbose,
+                (false, false) => Verbosity::Normal,
+            },
+            cache: memory.cache.map(|path| CacheSettings { path, max_age: memory.max_age }),
+            config: memory.config,
+            save: output.save,
+            compare: output.compare,
+            json: output.json,
+            csv: output.csv,
+            junit: output.junit,
+            markdown: output.markdown,
+            sarif: output.sarif,
+            html: output.html,
+            format: output.format,
+            progress: output.progress,
+            store: match memory.store.clone() {
+                _ if memory.no_store => StorePlace::Off,
+                Some(path) => StorePlace::File(path),
+                None => StorePlace::Automatic,
+            },
+            fresh: memory.fresh,
+            frontier: cluster.frontier.map(|frontier| FrontierAddress::parse(&frontier.0)).transpose()?,
+        };
+        arguments.refuse_what_is_not_shared(reach.max_pages, memory.store.is_some())?;
+        Ok(arguments)
+    }
+
+    /// What processes on many machines cannot share.
+    fn refuse_what_is_not_shared(&self, pages_max: Option<usize>, has_store: bool) -> Result<(), String> {
+        if self.frontier.is_none() {
+            return Ok(());
+        }
+        if pages_max.is_some() {
+            return Err(
+                "--max-pages cannot be used with --frontier: processes on many machines do not count together. \
+                        Limit the crawl with --depth, --include or --deadline"
+                    .to_owned(),
+            );
+        }
+        if has_store {
+            return Err(
+                "--store cannot be used with --frontier, which stores the crawl. Leave out one of them".to_owned()
+            );
+        }
+        if self.inputs.is_empty() {
+            return Err(
+                "--frontier needs a URL to start from. Each process of a crawl is given the same ones".to_owned()
+            );
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn times_and_sizes_have_units() {
-        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
-        assert_eq!(time("1.5"), Ok(Duration::from_millis(1500)));
-        assert!(time("5 parsecs").is_err() && time("0").is_err() && time("-1s").is_err());
-        assert_eq!(size("64K"), Ok(65536));
-        assert!(size("many").is_err() && size("1T").is_err());
+    fn read(words: &[&str]) -> Result<Arguments, String> {
+        match parse(["redd-crawl"].iter().chain(words).map(OsString::from))? {
+            Request::Crawl(arguments) => Ok(*arguments),
+            Request::Print(text) => panic!("it prints {}", String::from_utf8_lossy(&text)),
+            Request::Report(..) | Request::Status(..) => panic!("it is another command"),
+        }
     }
 
     #[test]
     fn arguments_are_read_and_wrong_ones_refused() {
-        let read = |words: &[&str]| parse(lexopt::Parser::from_args(words));
-        let Ok(Request::Crawl(fine)) = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]) else {
-            panic!("a right command line was refused");
-        };
+        let fine = read(&["--depth", "2", "--rate=0.5", "http://a/", "-q"]).unwrap();
         assert_eq!(fine.settings.limits.depth, Some(2));
-        assert_eq!(fine.starts, [Start::parse("http://a/").unwrap()]);
+        assert_eq!(fine.inputs, [Input::parse("http://a/").unwrap()]);
         assert_eq!(fine.verbosity, Verbosity::Quiet);
         assert!(read(&["--colour"]).is_err());
         assert!(read(&["--concurrency", "0"]).is_err());
         assert!(read(&["--rate", "0"]).is_err());
+    }
+
+    #[test]
+    fn a_cache_has_an_age() {
+        let age = |words: &[&str]| read(words).unwrap().cache.map(|cache| cache.max_age.as_secs());
+        assert_eq!(age(&["--cache", "file", "--max-age", "2h"]), Some(7200));
+        assert_eq!(age(&["--cache", "file"]), Some(86400));
+        assert_eq!(age(&["--max-age", "2h"]), None);
+    }
+
+    #[test]
+    fn of_an_option_that_is_given_twice_the_later_counts() {
+        assert_eq!(read(&["--depth", "2", "--depth", "3"]).unwrap().settings.limits.depth, Some(3));
+        assert_eq!(read(&["-q", "-v"]).unwrap().verbosity, Verbosity::Verbose);
+        assert_eq!(read(&["-v", "-q"]).unwrap().verbosity, Verbosity::Quiet);
+    }
+
+    #[test]
+    fn a_command_word_is_one_only_where_it_stands_first() {
+        let is_host = |words: &[&str], host: &str| {
+            let is_at = |input: &Input| matches!(input, Input::Web(start) if start.url.host_str() == Some(host));
+            read(words).is_ok_and(|arguments| arguments.inputs.iter().any(is_at))
+        };
+        assert!(is_host(&["http://report/"], "report"));
+        assert!(is_host(&["--", "report"], "report"));
+        assert!(is_host(&["example.com", "man"], "man"));
+        assert!(is_host(&["--depth", "1", "status"], "status"));
+        assert!(read(&["report"]).is_err());
     }
 }

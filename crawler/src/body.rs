@@ -1,4 +1,4 @@
-//! The body of a page: decoding, checksum, character set, and whether it is HTML with links.
+//! The body of a page: decoding, checksum, character set, and its links if it has a format that can be searched.
 //!
 //! Called by `fetch` on a blocking thread: a large page takes longer than a task may keep its worker. Pure.
 
@@ -8,9 +8,13 @@ use encoding_rs::{Encoding, UTF_8};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::css;
 use crate::decode::{self, DecodeError};
-use crate::links::{self, Links};
+use crate::html;
+use crate::links::{LinkCollector, Links};
+use crate::markdown;
 use crate::page::Content;
+use crate::sitemap;
 
 /// What the headers of a response say about its body.
 #[derive(Clone, Debug)]
@@ -21,32 +25,120 @@ pub(crate) struct BodyHeaders {
     pub(crate) content_encoding: String,
 }
 
-/// Decodes a body, hashes it and, if it is HTML, finds its links.
+/// How a body is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadSettings {
+    /// The largest size in bytes, decoded.
+    pub(crate) limit: usize,
+    /// Whether links to parts of pages are checked.
+    pub(crate) has_fragments: bool,
+}
+
+/// The formats that are searched for links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Html,
+    Css,
+    Markdown,
+    Sitemap,
+    /// A sitemap without XML.
+    List,
+}
+
+/// Decodes a body, hashes it and, if it is HTML, a style sheet, Markdown or a sitemap, finds its links.
 ///
 /// # Errors
-/// If the body cannot be decoded to at most `limit` bytes.
+/// If the body cannot be decoded to at most `settings.limit` bytes.
 pub(crate) fn read(
     body: Vec<u8>,
     headers: &BodyHeaders,
-    limit: usize,
+    settings: ReadSettings,
     url: &Url,
     status: u16,
 ) -> Result<(Content, Links), DecodeError> {
-    let body = decode::decode(body, &headers.content_encoding, limit)?;
+    read_into(LinkCollector::new(url, settings.has_fragments), body, headers, settings, url, status)
+}
+
+/// Like [`read`], with a collector that may resolve links in its own way.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_into(
+    mut collector: LinkCollector,
+    body: Vec<u8>,
+    headers: &BodyHeaders,
+    settings: ReadSettings,
+    url: &Url,
+    status: u16,
+) -> Result<(Content, Links), DecodeError> {
+    let body = decode::decode(body, &headers.content_encoding, settings.limit)?;
     let sha256 = Some(Sha256::digest(&body).into());
     let mut content = Content { status, bytes: body.len() as u64, sha256, note: None };
     let mut notes = Vec::new();
-    match media_type(&headers.content_type) {
-        Some("text/html" | "application/xhtml+xml") => {}
-        None if looks_like_html(&body) => {
-            notes.push("no content type; searched for links because it looks like HTML".to_owned());
+    let body = unpack_sitemap(body, url, settings.limit)?;
+    let format = match format_of(&headers.content_type) {
+        Some(format) => format,
+        // Servers name many types for a packed one.
+        None if may_be_sitemap(url, &headers.content_type) && sitemap::is_sitemap(&String::from_utf8_lossy(&body)) => {
+            Format::Sitemap
         }
-        Some(_) | None => return Ok((content, Links::default())),
-    }
-    let (text, note) = text(&body, &headers.content_type);
+        None if media_type(&headers.content_type).is_none() && looks_like_html(&body) => {
+            notes.push("no content type; searched for links because it looks like HTML".to_owned());
+            Format::Html
+        }
+        None if is_named_text_sitemap(url) => Format::List,
+        None => return Ok((content, Links::default())),
+    };
+    let (text, note) = text(&body, &headers.content_type, format);
     notes.extend(note);
+    match format {
+        Format::Html => {
+            collector.expect_ids();
+            html::collect(&text, 1, &mut collector);
+        }
+        Format::Css => css::collect(&text, 1, &mut collector),
+        Format::Markdown => {
+            collector.expect_ids();
+            markdown::collect(&text, &mut collector);
+        }
+        Format::List => sitemap::collect_list(&text, &mut collector),
+        Format::Sitemap => notes.extend(sitemap::collect(&text, &mut collector)),
+    }
     content.note = (!notes.is_empty()).then(|| notes.join("; ").into());
-    Ok((content, links::links(&text, url)))
+    Ok((content, collector.finish()))
+}
+
+/// Whether a body is of a format whose ids are known.
+pub(crate) fn has_ids(headers: &BodyHeaders) -> bool {
+    matches!(format_of(&headers.content_type), Some(Format::Html | Format::Markdown))
+}
+
+/// The format that a content type names, if it is searched for links.
+fn format_of(content_type: &str) -> Option<Format> {
+    match media_type(content_type)? {
+        "text/html" | "application/xhtml+xml" => Some(Format::Html),
+        "text/css" => Some(Format::Css),
+        "text/markdown" | "text/x-markdown" => Some(Format::Markdown),
+        _ => None,
+    }
+}
+
+/// A sitemap may be a packed file: its encoding is a matter of the name, not of the response.
+fn unpack_sitemap(body: Vec<u8>, url: &Url, limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let is_packed = url.path().ends_with(".xml.gz") && body.starts_with(b"\x1f\x8b");
+    if is_packed { decode::decode(body, "gzip", limit) } else { Ok(body) }
+}
+
+/// Whether the body may be XML.
+fn may_be_sitemap(url: &Url, content_type: &str) -> bool {
+    let is_named_so = url.path().ends_with(".xml") || url.path().ends_with(".xml.gz");
+    is_named_so || matches!(media_type(content_type), Some("application/xml" | "text/xml"))
+}
+
+/// Whether it has the usual name of a sitemap that is a list, such as `sitemap.txt`.
+fn is_named_text_sitemap(url: &Url) -> bool {
+    let name = url.path().rsplit('/').next().unwrap_or_default();
+    name.starts_with("sitemap") && name.ends_with(".txt")
 }
 
 /// The media type without its parameters. None if the server names none, as the WHATWG's "MIME Sniffing" defines that.
@@ -58,8 +150,15 @@ fn media_type(content_type: &str) -> Option<&str> {
 }
 
 /// The text of `body`, and a note if its character set is unknown or wrong. Bytes that cannot be decoded become U+FFFD.
-fn text<'a>(body: &'a [u8], content_type: &str) -> (Cow<'a, str>, Option<String>) {
-    let label = label_in(content_type.as_bytes()).or_else(|| label_in(&body[..body.len().min(1024)]));
+fn text<'a>(body: &'a [u8], content_type: &str, format: Format) -> (Cow<'a, str>, Option<String>) {
+    let head = &body[..body.len().min(1024)];
+    let in_body = || match format {
+        Format::Html => label_in(head, b"charset="),
+        Format::Sitemap => label_in(head, b"encoding="),
+        Format::Markdown | Format::List => None,
+        Format::Css => head.starts_with(b"@charset \"").then(|| label_in(head, b"@charset "))?,
+    };
+    let label = label_in(content_type.as_bytes(), b"charset=").or_else(in_body);
     let mut note = None;
     let encoding = match &label {
         None => UTF_8,
@@ -107,11 +206,10 @@ fn looks_like_html(body: &[u8]) -> bool {
         })
 }
 
-/// What follows the first `charset=`.
-fn label_in(bytes: &[u8]) -> Option<String> {
-    const KEY: &[u8] = b"charset=";
-    let at = bytes.windows(KEY.len()).position(|window| window.eq_ignore_ascii_case(KEY))?;
-    let label: String = bytes[at + KEY.len()..]
+/// The name of a character set that follows the first `key`.
+fn label_in(bytes: &[u8], key: &[u8]) -> Option<String> {
+    let at = bytes.windows(key.len()).position(|window| window.eq_ignore_ascii_case(key))?;
+    let label: String = bytes[at + key.len()..]
         .iter()
         .map(|&byte| char::from(byte))
         .skip_while(|c| matches!(c, '"' | '\'' | ' '))
@@ -127,9 +225,9 @@ mod tests {
 
     #[test]
     fn a_character_set_is_taken_from_the_header_then_from_the_page() {
-        let (text_of, note) = text(b"caf\xe9", "text/html; charset=ISO-8859-1");
+        let (text_of, note) = text(b"caf\xe9", "text/html; charset=ISO-8859-1", Format::Html);
         assert_eq!((&*text_of, note), ("café", None));
-        let (text_of, note) = text(b"<meta charset=\"windows-1252\">\x80", "text/html");
+        let (text_of, note) = text(b"<meta charset=\"windows-1252\">\x80", "text/html", Format::Html);
         assert!(text_of.ends_with('€') && note.is_none());
     }
 
@@ -147,24 +245,132 @@ mod tests {
 
     #[test]
     fn an_unknown_character_set_is_noted_and_read_as_utf_8() {
-        let (text_of, note) = text(b"plain", "text/html; charset=klingon");
+        let (text_of, note) = text(b"plain", "text/html; charset=klingon", Format::Html);
         assert_eq!(text_of, "plain");
         assert!(note.unwrap().contains("klingon"));
-        let (_, note) = text(b"\xff\xff", "text/html");
+        let (_, note) = text(b"\xff\xff", "text/html", Format::Html);
         assert!(note.unwrap().contains("UTF-8"));
     }
 
     #[test]
-    fn only_html_is_searched_for_links() {
+    fn only_known_formats_are_searched_for_links() {
         let url = Url::parse("http://a/").unwrap();
         let read = |content_type: &str| {
             let headers = BodyHeaders { content_type: content_type.into(), content_encoding: String::new() };
-            read(b"<a href=x>".to_vec(), &headers, 100, &url, 200).unwrap()
+            let settings = ReadSettings { limit: 100, has_fragments: true };
+            let (content, links) = read(b"<a href=x>url(y)".to_vec(), &headers, settings, &url, 200).unwrap();
+            (content.bytes, links.found.into_iter().map(|link| link.url).collect::<Vec<_>>(), links.ids.is_some())
         };
-        assert_eq!(read("text/html; charset=utf-8").1.found, ["http://a/x"]);
-        let (content, links) = read("text/plain");
-        assert!(links.found.is_empty());
-        assert_eq!(content.bytes, 10);
+        assert_eq!(read("text/html; charset=utf-8"), (16, vec!["http://a/x".to_owned()], true));
+        assert_eq!(read("text/css"), (16, vec!["http://a/y".to_owned()], false));
+        assert_eq!(read("text/plain"), (16, vec![], false));
+    }
+
+    #[test]
+    fn a_sitemap_is_recognised_also_if_it_is_packed() {
+        use std::io::Write as _;
+        let xml = b"<urlset><url><loc>http://a/1</loc></url></urlset>";
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(xml).unwrap();
+        let packed = encoder.finish().unwrap();
+        for (path, content_type, body) in [
+            ("sitemap.xml", "application/xml", &xml[..]),
+            ("sitemap.xml", "", xml),
+            ("map", "text/xml; charset=utf-8", xml),
+            ("sitemap.xml.gz", "application/x-gzip", &packed),
+            ("sitemap.xml.gz", "application/xml", xml),
+            ("sitemap-1.txt", "text/plain", b"http://a/1\r\n\n"),
+        ] {
+            let headers = BodyHeaders { content_type: content_type.into(), content_encoding: String::new() };
+            let url = Url::parse("http://a/").unwrap().join(path).unwrap();
+            let settings = ReadSettings { limit: 1000, has_fragments: false };
+            let (_, links) = read(body.to_vec(), &headers, settings, &url, 200).unwrap();
+            assert_eq!(links.found.len(), 1, "{path} {content_type}");
+        }
+        let url = Url::parse("http://a/sitemap.xml.gz").unwrap();
+        let headers = BodyHeaders { content_type: String::new(), content_encoding: String::new() };
+        let settings = ReadSettings { limit: 20, has_fragments: false };
+        assert_eq!(read(packed, &headers, settings, &url, 200).unwrap_err(), DecodeError::TooLarge);
+    }
+
+    #[test]
+    fn no_text_stops_the_search_and_each_link_has_a_line_of_it() {
+        // Pieces that begin, end and escape what the formats are made of, in random orders.
+        const PIECES: [&str; 48] = [
+            "<",
+            ">",
+            "</",
+            "/>",
+            "<a href=",
+            "<style>",
+            "</style>",
+            "<noscript>",
+            "</noscript>",
+            "<iframe srcdoc='",
+            " style=\"",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "<base href=",
+            "<meta http-equiv=refresh content='0;url=",
+            "srcset=",
+            "<img ",
+            "url(",
+            ")",
+            "(",
+            "@import ",
+            "image-set(",
+            "/*",
+            "*/",
+            "\\",
+            "\\e9 ",
+            "{",
+            "}",
+            ";",
+            ",",
+            "\"",
+            "'",
+            "\n",
+            "\r\n",
+            "[x](",
+            "[y]: ",
+            "](",
+            "# ",
+            "```",
+            "http://h/p",
+            "mailto:a@b",
+            "#é",
+            "é😀\u{0}",
+            "<urlset><loc>",
+            "</loc>",
+            "&amp;",
+        ];
+        let mut state = 1_u64;
+        let mut next = |below: usize| {
+            // The generator of Knuth's MMIX.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(state >> 33).unwrap() % below
+        };
+        let mut found = 0;
+        for _ in 0..4000 {
+            let text: String = (0..next(40)).map(|_| PIECES[next(PIECES.len())]).collect();
+            let lines = 1 + text.matches('\n').count();
+            for (path, content_type) in
+                [("x", "text/html"), ("x", "text/css"), ("x", "text/markdown"), ("x.xml", "application/xml")]
+            {
+                let headers = BodyHeaders { content_type: content_type.into(), content_encoding: String::new() };
+                let settings = ReadSettings { limit: 1 << 20, has_fragments: true };
+                let url = Url::parse("http://a/").unwrap().join(path).unwrap();
+                let (_, links) = read(text.clone().into_bytes(), &headers, settings, &url, 200).unwrap();
+                for link in &links.found {
+                    assert!((1..=lines).contains(&(link.line as usize)), "{content_type} {link:?}: {text:?}");
+                    assert!(Url::parse(&link.url).unwrap().fragment().is_none(), "{link:?}");
+                }
+                found += links.found.len();
+            }
+        }
+        assert!(found > 1000, "{found}");
     }
 
     #[test]

@@ -6,20 +6,27 @@
 //! - `bounded-body`: at most `body_max` bytes of an encoded body are held, and as many after each decoding step.
 //! - `off-the-workers`: decoding, hashing and parsing, which may take milliseconds, run on blocking threads.
 
+use std::borrow::Cow;
 use std::error::Error as _;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use redd::task::spawn_blocking;
 use redd::time::timeout;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, Method, RequestBuilder, Response};
-use url::Url;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION,
+    RETRY_AFTER, SET_COOKIE, USER_AGENT,
+};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
+use url::{Origin, Url};
 
 use crate::address::{Credentials, is_web, redact, redact_message, take_credentials, without_fragment};
-use crate::body::{self, BodyHeaders};
+use crate::body::{self, BodyHeaders, ReadSettings};
+use crate::cookies::Cookies;
 use crate::decode::{self, DecodeError};
 use crate::links::Links;
 use crate::page::{Content, Failure, Reason, Scope};
+use crate::request_settings::{Proxy, RequestSettings};
 use crate::robots::{AGENT, Rules};
 
 /// A robots.txt that is larger, in bytes, is cut, as RFC 9309 allows.
@@ -81,6 +88,8 @@ pub(crate) struct FetchSettings {
     pub(crate) wait_max: Duration,
     /// The largest body in bytes, as received and decoded.
     pub(crate) body_max: usize,
+    /// Whether links to parts of pages are checked.
+    pub(crate) has_fragments: bool,
     /// How many idle connections are kept for each host.
     pub(crate) idle_max: usize,
 }
@@ -90,18 +99,33 @@ pub(crate) struct FetchSettings {
 pub(crate) struct Fetcher {
     client: Client,
     settings: FetchSettings,
+    carried: Arc<Carried>,
+}
+
+/// What requests carry.
+#[derive(Debug)]
+struct Carried {
+    settings: RequestSettings,
+    /// Headers and log-ins without a host are for these.
+    start_origins: Vec<Origin>,
+    cookies: Option<Mutex<Cookies>>,
 }
 
 impl Fetcher {
     /// # Errors
-    /// If TLS cannot be set up.
-    pub(crate) fn new(settings: FetchSettings) -> Result<Self, String> {
+    /// If TLS or the proxy cannot be set up.
+    pub(crate) fn new(settings: FetchSettings, requests: RequestSettings, starts: &[Url]) -> Result<Self, String> {
         // Fails only if a provider is installed already. That one works as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let own_name = HeaderValue::from_str(&format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")));
+        let own_name = own_name.unwrap_or(HeaderValue::from_static(AGENT));
+        let user_agent = requests.user_agent.clone().unwrap_or(own_name);
+        let headers = [(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED)), (USER_AGENT, user_agent)];
+        let headers = HeaderMap::from_iter(headers);
         let builder = || {
-            Client::builder()
-                .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
-                .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(decode::ACCEPTED))]))
+            with_proxy(Client::builder(), &requests.proxy)
+                .default_headers(headers.clone())
+                .tls_danger_accept_invalid_certs(requests.is_insecure)
                 // A redirect is a page of its own: robots.txt and the request rate apply to each hop.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -113,7 +137,9 @@ impl Fetcher {
             // A machine without root certificates can still crawl http pages.
             .or_else(|_| builder().tls_certs_only([]).build())
             .map_err(|error| format!("the HTTP client could not be set up: {}", root_cause(&error)))?;
-        Ok(Self { client, settings })
+        let start_origins = starts.iter().map(Url::origin).collect();
+        let cookies = requests.cookies.clone().map(Mutex::new);
+        Ok(Self { client, settings, carried: Arc::new(Carried { settings: requests, start_origins, cookies }) })
     }
 
     /// Fetches a page, in one try.
@@ -134,20 +160,25 @@ impl Fetcher {
         credentials: Option<&Credentials>,
     ) -> Result<FetchResult, FailedTry> {
         let response = self.send(url, scope, credentials).await;
-        let response = response.map_err(|error| Failure::without_status(reason_of(&error)))?;
+        let response = response.map_err(|error| Failure::without_status(self.reason_of(&error)))?;
         let status = response.status().as_u16();
+        let is_accepted = self.carried.settings.accept.contains(status);
         match location(&response, url) {
             Some(Ok(to)) => return Ok(FetchResult::Redirect { status, to: without_fragment(to) }),
-            Some(Err(why)) => return Err(Failure::with_status(status, Reason::BadRedirect(why)).into()),
-            None => {}
+            Some(Err(why)) if !is_accepted => {
+                return Err(Failure::with_status(status, Reason::BadRedirect(why)).into());
+            }
+            Some(Err(_)) | None => {}
         }
-        if !response.status().is_success() {
-            let failure = Failure::with_status(status, Reason::Status(status));
+        if !is_accepted {
+            let is_success = response.status().is_success();
+            let reason = if is_success { Reason::NotAccepted(status) } else { Reason::Status(status) };
+            let failure = Failure::with_status(status, reason);
             return Err(FailedTry { failure, retry_after: retry_after(&response) });
         }
         if scope == Scope::Outside {
             let content = Content { status, bytes: 0, sha256: None, note: None };
-            return Ok(FetchResult::Good(content, Links::default()));
+            return Ok(FetchResult::Good(content, self.read_ids(response, url).await));
         }
         let (content, links) = self.read(response, url).await.map_err(|reason| Failure::with_status(status, reason))?;
         Ok(FetchResult::Good(content, links))
@@ -160,25 +191,88 @@ impl Fetcher {
         scope: Scope,
         credentials: Option<&Credentials>,
     ) -> Result<Response, reqwest::Error> {
-        let send = |method| self.request(method, url, credentials).send();
-        match scope {
-            Scope::Inside => send(Method::GET).await,
-            // A server that refuses HEAD gets a GET, whose body is not read. A server that asks for a pause gets none.
-            Scope::Outside => match send(Method::HEAD).await {
-                Ok(response) if response.status().as_u16() >= 400 && !asks_for_pause(&response) => {
-                    send(Method::GET).await
-                }
-                other => other,
-            },
+        let settings = &self.carried.settings;
+        let send = |method| self.exchange(method, url, credentials);
+        if scope == Scope::Inside || settings.is_outside_get {
+            return send(Method::GET).await;
+        }
+        // A server that refuses HEAD gets a GET, whose body is not read. A server that asks for a pause gets none.
+        let is_refusal = |status: u16| status >= 400 && !settings.accept.contains(status);
+        match send(Method::HEAD).await {
+            Ok(response) if is_refusal(response.status().as_u16()) && !asks_for_pause(&response) => {
+                send(Method::GET).await
+            }
+            // A server that does not know HEAD may end the connection.
+            Err(error) if matches!(reason_of(&error), Reason::CutShort(_)) => send(Method::GET).await,
+            other => other,
         }
     }
 
+    /// Sends a request, and keeps the cookies of the response.
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &Url,
+        credentials: Option<&Credentials>,
+    ) -> Result<Response, reqwest::Error> {
+        let response = self.request(method, url, credentials).send().await?;
+        if let Some(cookies) = &self.carried.cookies {
+            let mut cookies = cookies.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let headers = response.headers().get_all(SET_COOKIE).iter();
+            for cookie in headers.filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()) {
+                cookies.set(url, cookie, now());
+            }
+        }
+        Ok(response)
+    }
+
+    /// A request with all that it carries. The credentials of an address come before a header, and that before a log-in.
     fn request(&self, method: Method, url: &Url, credentials: Option<&Credentials>) -> RequestBuilder {
-        let request = self.client.request(method, url.clone());
+        let Carried { settings, start_origins, cookies } = &*self.carried;
+        let is_start_origin = start_origins.contains(&url.origin());
+        let mut headers = settings.headers(url, is_start_origin);
+        let credentials = match credentials {
+            Some(own) => {
+                headers.remove(AUTHORIZATION);
+                Some(own)
+            }
+            None if headers.contains_key(AUTHORIZATION) => None,
+            None => settings.log_in(url, is_start_origin),
+        };
+        if let Some(cookies) = cookies {
+            let cookies = cookies.lock().unwrap_or_else(std::sync::PoisonError::into_inner).header(url, now());
+            // A request has one such header at most.
+            let all = [headers.get(COOKIE).map(HeaderValue::as_bytes), cookies.as_deref().map(str::as_bytes)];
+            let all = all.into_iter().flatten().collect::<Vec<_>>().join(&b"; "[..]);
+            if let (false, Ok(mut value)) = (all.is_empty(), HeaderValue::from_bytes(&all)) {
+                value.set_sensitive(true);
+                headers.insert(COOKIE, value);
+            }
+        }
+        let request = self.client.request(method, url.clone()).headers(headers);
         match credentials {
             Some(Credentials { user, password }) => request.basic_auth(user, password.as_ref()),
             None => request,
         }
+    }
+
+    /// Translates an error of the client. If there is a proxy, that may be what cannot be reached.
+    fn reason_of(&self, error: &reqwest::Error) -> Reason {
+        match (reason_of(error), &self.carried.settings.proxy) {
+            (Reason::Unreachable(why), Proxy::Url(..)) => {
+                Reason::Unreachable(format!("{why} (through the proxy of --proxy)"))
+            }
+            (reason, _) => reason,
+        }
+    }
+
+    /// Reads the ids of a page outside, if that is asked for. That it cannot be read is no failure of the link to it.
+    async fn read_ids(&self, response: Response, url: &Url) -> Links {
+        let is_wanted = self.settings.has_fragments && self.carried.settings.is_outside_get;
+        if !is_wanted || !body::has_ids(&body_headers(&response)) {
+            return Links::default();
+        }
+        self.read(response, url).await.map(|(_, links)| links.only_ids()).unwrap_or_default()
     }
 
     /// Receives a body and reads it.
@@ -191,7 +285,7 @@ impl Fetcher {
             return Err(Reason::BodyTooLarge(body_max));
         }
         let mut body = Vec::with_capacity(length);
-        while let Some(chunk) = response.chunk().await.map_err(|error| reason_of(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.reason_of(&error))? {
             if body.len() + chunk.len() > body_max {
                 return Err(Reason::BodyTooLarge(body_max));
             }
@@ -199,11 +293,12 @@ impl Fetcher {
         }
         // `off-the-workers`
         let url = url.clone();
-        match spawn_blocking(move || body::read(body, &headers, body_max, &url, status)).await {
+        let settings = ReadSettings { limit: body_max, has_fragments: self.settings.has_fragments };
+        match spawn_blocking(move || body::read(body, &headers, settings, &url, status)).await {
             Ok(Ok(read)) => Ok(read),
             Ok(Err(DecodeError::TooLarge)) => Err(Reason::BodyTooLarge(body_max)),
             Ok(Err(DecodeError::UnknownEncoding(name))) => Err(Reason::UnknownEncoding(name)),
-            Ok(Err(DecodeError::Damaged(name, why))) => Err(Reason::DamagedEncoding(name, why)),
+            Ok(Err(DecodeError::Damaged(name, why))) => Err(Reason::DamagedEncoding(name.into(), why)),
             Err(error) => Err(Reason::Internal(error.to_string())),
         }
     }
@@ -233,7 +328,7 @@ impl Fetcher {
         for _ in 0..=ROBOTS_REDIRECTS_MAX {
             take_credentials(&mut url);
             let credentials = credentials.filter(|_| url.origin() == home);
-            let mut response = self.request(Method::GET, &url, credentials).send().await.ok()?;
+            let mut response = self.exchange(Method::GET, &url, credentials).await.ok()?;
             if let Some(to) = location(&response, &url).and_then(Result::ok) {
                 url = to;
                 continue;
@@ -280,17 +375,38 @@ fn content_encoding(response: &Response) -> String {
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(", ")
 }
 
-fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<&str> {
-    response.headers().get(name)?.to_str().ok()
+/// The value of a header. Servers send UTF-8 there, although the standard of HTTP knows ASCII only.
+fn header(response: &Response, name: reqwest::header::HeaderName) -> Option<Cow<'_, str>> {
+    Some(String::from_utf8_lossy(response.headers().get(name)?.as_bytes()))
 }
 
 fn asks_for_pause(response: &Response) -> bool {
     response.status() == reqwest::StatusCode::TOO_MANY_REQUESTS || retry_after(response).is_some()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the date in the header is a time of the wall clock")]
 fn retry_after(response: &Response) -> Option<Duration> {
-    parse_retry_after(header(response, RETRY_AFTER)?, SystemTime::now())
+    parse_retry_after(&header(response, RETRY_AFTER)?, now())
+}
+
+#[expect(clippy::disallowed_methods, reason = "dates in headers are times of the wall clock")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// The builder of a client that uses this proxy.
+fn with_proxy(builder: ClientBuilder, proxy: &Proxy) -> ClientBuilder {
+    match proxy {
+        Proxy::Environment => builder,
+        Proxy::None => builder.no_proxy(),
+        Proxy::Url(address, credentials) => match reqwest::Proxy::all(address.clone()) {
+            Ok(proxy) => builder.proxy(match credentials {
+                Some(Credentials { user, password }) => proxy.basic_auth(user, password.as_deref().unwrap_or_default()),
+                None => proxy,
+            }),
+            // `request_settings` has checked it.
+            Err(_) => builder,
+        },
+    }
 }
 
 /// The wait in a `Retry-After` header: a number of seconds, or a date.
@@ -313,10 +429,10 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
     let Some(location) = header(response, LOCATION) else {
         return Some(Err("it names no usable location".to_owned()));
     };
-    Some(match url.join(location) {
+    Some(match url.join(&location) {
         Ok(to) if is_web(&to) => Ok(to),
         Ok(to) => Err(format!("`{}` is neither http nor https", redact(to.as_str()))),
-        Err(error) => Err(format!("`{}`: {error}", redact(location))),
+        Err(error) => Err(format!("`{}`: {error}", redact(&location))),
     })
 }
 
@@ -324,9 +440,8 @@ fn location(response: &Response, url: &Url) -> Option<Result<Url, String>> {
 fn reason_of(error: &reqwest::Error) -> Reason {
     let mut cause = error.source();
     while let Some(at) = cause {
-        let inner = at.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if let Some(tls) = at.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>()) {
-            return Reason::Tls(redact_message(&tls.to_string()));
+        if let Some(tls) = tls_error(at) {
+            return Reason::Tls(tls_reason(tls));
         }
         cause = at.source();
     }
@@ -341,6 +456,39 @@ fn reason_of(error: &reqwest::Error) -> Reason {
     } else {
         Reason::CutShort(root)
     }
+}
+
+/// The error of rustls in an error. An error of I/O hides what it wraps from `source`, and may wrap another one.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref::<rustls::Error>(),
+    }
+}
+
+/// What is wrong with TLS, for people.
+fn tls_reason(error: &rustls::Error) -> String {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Revoked,
+        UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(why) = error else {
+        return redact_message(&error.to_string());
+    };
+    let why = if matches!(why, Expired | ExpiredContext { .. }) {
+        "the certificate has expired".to_owned()
+    } else if matches!(why, NotValidYet | NotValidYetContext { .. }) {
+        "the certificate is not valid yet".to_owned()
+    } else if matches!(why, NotValidForName | NotValidForNameContext { .. }) {
+        "the certificate is for another host".to_owned()
+    } else if matches!(why, UnknownIssuer) {
+        "nobody that this machine trusts has signed the certificate".to_owned()
+    } else if matches!(why, Revoked) {
+        "the certificate has been revoked".to_owned()
+    } else {
+        format!("the certificate is wrong: {}", redact_message(&why.to_string()))
+    };
+    format!("{why}; --insecure accepts it")
 }
 
 /// The innermost cause. The outer ones only say that a request failed.

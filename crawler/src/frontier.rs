@@ -1,6 +1,6 @@
 //! Every address that a crawl has found: the pages that link to it, its distance from a start, and its state.
 //!
-//! Called by `crawl`, which adds links and sets states; read through `outcome`. Pure: no clock, no socket.
+//! Called by `fold`, which adds links and sets states; read through `outcome`. Pure: no clock, no socket.
 //!
 //! # Invariants
 //! - `one-entry`: an address has one entry, so it is fetched at most once.
@@ -9,14 +9,34 @@
 //! - `short-chains`: a redirect is an entry that points to another entry. All redirects of a cycle are broken. A chain of
 //!   more than [`REDIRECTS_MAX`] redirects is broken at its end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::address::{AddressHash, address_hash};
 use crate::page::{Failure, PageId, PageState, Reason, Scope};
 
 /// The longest chain of redirects that is followed. Chosen without measurement; browsers stop at 20.
 pub(crate) const REDIRECTS_MAX: usize = 10;
+
+/// A link, from the side of the page that has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Citation {
+    pub(crate) page: PageId,
+    /// The line on which it stands, from 1 on. 0 if it stands on none, as the target of a redirect.
+    pub(crate) line: u32,
+}
+
+/// A page that links to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Referrer<'a> {
+    pub(crate) page: &'a str,
+    /// The redirect through which it links there.
+    pub(crate) through: Option<&'a str>,
+    /// The line of its first link there. None if that is not known.
+    pub(crate) line: Option<u32>,
+}
 
 /// An address.
 #[derive(Debug)]
@@ -25,8 +45,8 @@ pub(crate) struct Entry {
     pub(crate) depth: u16,
     pub(crate) scope: Scope,
     pub(crate) state: PageState,
-    /// The pages that link to it (`referrers-of-unproven`). Empty for a start.
-    referrers: Vec<PageId>,
+    /// The links to it (`referrers-of-unproven`). Empty for a start.
+    referrers: Vec<Citation>,
 }
 
 /// What [`Frontier::add_link`] did with a link.
@@ -42,10 +62,21 @@ pub(crate) enum Admission {
 }
 
 /// The limits of a crawl.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Limits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) depth: Option<u16>,
+    #[serde(default = "no_limit", skip_serializing_if = "is_no_limit")]
     pub(crate) pages: usize,
+}
+
+fn no_limit() -> usize {
+    usize::MAX
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_no_limit(pages: &usize) -> bool {
+    *pages == no_limit()
 }
 
 /// All addresses of a crawl.
@@ -53,7 +84,6 @@ pub(crate) struct Limits {
 pub(crate) struct Frontier {
     ids: HashMap<Arc<str>, PageId>,
     entries: Vec<Entry>,
-    start_origins: HashSet<String>,
     limits: Limits,
     admitted: usize,
     /// Addresses that `--depth` or `--max-pages` excludes. An address that is admitted later is removed.
@@ -68,7 +98,6 @@ impl Frontier {
         Self {
             ids: HashMap::new(),
             entries: Vec::new(),
-            start_origins: HashSet::new(),
             limits,
             admitted: 0,
             too_deep: HashSet::new(),
@@ -77,13 +106,19 @@ impl Frontier {
         }
     }
 
-    /// From now on, pages on `origin` are searched for links.
-    pub(crate) fn add_start_origin(&mut self, origin: String) {
-        self.start_origins.insert(origin);
+    pub(crate) fn find(&self, url: &str) -> Option<PageId> {
+        self.ids.get(url).copied()
     }
 
-    pub(crate) fn scope_of(&self, origin: &str) -> Scope {
-        if self.start_origins.contains(origin) { Scope::Inside } else { Scope::Outside }
+    /// Records that `from` links to an address that has an entry. Returns None if it has none.
+    pub(crate) fn cite(&mut self, url: &str, from: Option<Citation>) -> Option<PageId> {
+        let id = self.find(url)?;
+        let entry = &mut self.entries[id as usize];
+        // `referrers-of-unproven`
+        if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
+            entry.referrers.extend(from);
+        }
+        Some(id)
     }
 
     /// Records that `from` (None for a start) links to `url`, `depth` clicks from a start. An address that will not be
@@ -91,17 +126,12 @@ impl Frontier {
     pub(crate) fn add_link(
         &mut self,
         url: &str,
-        from: Option<PageId>,
+        from: Option<Citation>,
         depth: u16,
         scope: Scope,
         will_be_fetched: bool,
     ) -> Admission {
-        if let Some(&id) = self.ids.get(url) {
-            let entry = &mut self.entries[id as usize];
-            // `referrers-of-unproven`
-            if !matches!(entry.state, PageState::Good(_) | PageState::Skipped(_)) {
-                entry.referrers.extend(from);
-            }
+        if let Some(id) = self.cite(url, from) {
             return Admission::Known(id);
         }
         let hash = address_hash(url);
@@ -118,18 +148,25 @@ impl Frontier {
         }
         self.over_max_pages.remove(&hash);
         self.admitted += usize::from(will_be_fetched);
+        let id = self.insert(url, depth, scope);
+        self.entries[id as usize].referrers.extend(from);
+        Admission::New(id)
+    }
+
+    /// Adds an address that has no entry yet, whatever the limits are.
+    pub(crate) fn insert(&mut self, url: &str, depth: u16, scope: Scope) -> PageId {
         let id = PageId::try_from(self.entries.len()).expect("four billion addresses do not fit into memory");
         let url: Arc<str> = url.into();
         // `one-entry`
         self.ids.insert(Arc::clone(&url), id);
-        self.entries.push(Entry {
-            url,
-            depth,
-            scope,
-            state: PageState::Pending,
-            referrers: from.into_iter().collect(),
-        });
-        Admission::New(id)
+        self.entries.push(Entry { url, depth, scope, state: PageState::Pending, referrers: Vec::new() });
+        id
+    }
+
+    /// Sets where an address is. Records that many processes made decide that.
+    pub(crate) fn place(&mut self, id: PageId, depth: u16, scope: Scope) {
+        let entry = &mut self.entries[id as usize];
+        (entry.depth, entry.scope) = (depth, scope);
     }
 
     /// Counts an address that cannot be fetched.
@@ -205,7 +242,8 @@ impl Frontier {
     pub(crate) fn too_many_redirects(&self, id: PageId) -> Option<Reason> {
         let mut at = id;
         for _ in 0..REDIRECTS_MAX {
-            at = self.entry(at).referrers.iter().copied().find(|&referrer| self.leads_to(referrer, at))?;
+            let mut pages = self.entry(at).referrers.iter().map(|citation| citation.page);
+            at = pages.find(|&page| self.leads_to(page, at))?;
         }
         Some(Reason::EndlessRedirect(format!("more than {REDIRECTS_MAX} hops")))
     }
@@ -216,22 +254,24 @@ impl Frontier {
 
     /// The pages that link to `id`, sorted. In place of a redirect to `id`: the pages that link to the redirect, with the
     /// address of the redirect.
-    pub(crate) fn referrers(&self, id: PageId) -> Vec<(&str, Option<&str>)> {
-        let mut found = BTreeSet::new();
+    pub(crate) fn referrers(&self, id: PageId) -> Vec<Referrer<'_>> {
+        let mut found: BTreeMap<(&str, Option<&str>), u32> = BTreeMap::new();
         let mut seen = HashSet::from([id]);
         let mut open: Vec<(PageId, Option<PageId>)> = vec![(id, None)];
         while let Some((at, through)) = open.pop() {
-            for &referrer in &self.entry(at).referrers {
-                if self.leads_to(referrer, at) {
-                    if seen.insert(referrer) {
-                        open.push((referrer, Some(through.unwrap_or(referrer))));
+            for &Citation { page, line } in &self.entry(at).referrers {
+                if self.leads_to(page, at) {
+                    if seen.insert(page) {
+                        open.push((page, Some(through.unwrap_or(page))));
                     }
                 } else {
-                    found.insert((&*self.entry(referrer).url, through.map(|id| &*self.entry(id).url)));
+                    let place = (&*self.entry(page).url, through.map(|id| &*self.entry(id).url));
+                    found.entry(place).and_modify(|first| *first = line.min(*first)).or_insert(line);
                 }
             }
         }
-        found.into_iter().collect()
+        let referrer = |((page, through), line)| Referrer { page, through, line: (line > 0).then_some(line) };
+        found.into_iter().map(referrer).collect()
     }
 }
 
@@ -245,6 +285,7 @@ mod tests {
     }
 
     fn add(frontier: &mut Frontier, url: &str, from: Option<PageId>) -> PageId {
+        let from = from.map(|page| Citation { page, line: 3 });
         match frontier.add_link(url, from, 0, Scope::Inside, true) {
             Admission::New(id) | Admission::Known(id) => id,
             Admission::Refused => panic!("refused {url}"),
@@ -306,7 +347,8 @@ mod tests {
         add(&mut frontier, "fine", Some(start));
         add(&mut frontier, "gone", Some(fine));
         assert!(frontier.referrers(fine).is_empty());
-        assert_eq!(frontier.referrers(gone), [("fine", None), ("start", None)]);
+        let from = |page| Referrer { page, through: None, line: Some(3) };
+        assert_eq!(frontier.referrers(gone), ["fine", "start"].map(from));
     }
 
     #[test]
@@ -343,14 +385,20 @@ mod tests {
         let new = add(&mut frontier, "new", Some(old));
         assert!(frontier.redirect(old, 301, new).is_empty());
         frontier.set_state(new, PageState::Broken(Failure::with_status(410, Reason::Status(410))));
-        assert_eq!(frontier.referrers(new), [("page", Some("old"))]);
+        assert_eq!(frontier.referrers(new), [Referrer { page: "page", through: Some("old"), line: Some(3) }]);
     }
 
     #[test]
-    fn pages_on_a_start_origin_are_inside() {
+    fn a_page_that_links_twice_is_one_referrer_with_its_first_line() {
         let mut frontier = frontier();
-        frontier.add_start_origin("http://a".into());
-        assert_eq!(frontier.scope_of("http://a"), Scope::Inside);
-        assert_eq!(frontier.scope_of("http://b"), Scope::Outside);
+        let page = add(&mut frontier, "page", None);
+        let gone = add(&mut frontier, "gone", Some(page));
+        for line in [2, 9] {
+            assert_eq!(frontier.cite("gone", Some(Citation { page, line })), Some(gone));
+        }
+        assert_eq!(frontier.referrers(gone), [Referrer { page: "page", through: None, line: Some(2) }]);
+        let other = add(&mut frontier, "other", None);
+        assert_eq!(frontier.cite("gone", Some(Citation { page: other, line: 0 })), Some(gone));
+        assert_eq!(frontier.referrers(gone)[0], Referrer { page: "other", through: None, line: None });
     }
 }

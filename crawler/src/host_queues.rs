@@ -111,6 +111,32 @@ impl HostQueues {
         host.paused_until = host.paused_until.max(until);
     }
 
+    /// Takes out the pages that `is_withdrawn` names, unless they are in flight. Returns those.
+    pub(crate) fn withdraw(&mut self, is_withdrawn: impl Fn(PageId) -> bool) -> Vec<PageId> {
+        let mut withdrawn = Vec::new();
+        let mut stays = |page: PageId| {
+            let stays = !is_withdrawn(page);
+            withdrawn.extend((!stays).then_some(page));
+            stays
+        };
+        for host in &mut self.hosts {
+            host.queue.retain(|&page| stays(page));
+            host.retries.retain(|&(_, page)| stays(page));
+        }
+        self.waiting -= withdrawn.len();
+        withdrawn
+    }
+
+    /// Whether the robots.txt of `host` is known.
+    pub(crate) fn is_open(&self, host: HostId) -> bool {
+        self.hosts[host].is_open
+    }
+
+    /// The time between two requests to `host`.
+    pub(crate) fn interval(&self, host: HostId) -> Duration {
+        self.hosts[host].interval
+    }
+
     /// The robots.txt of `host` is known and asks for `delay` between requests.
     pub(crate) fn open(&mut self, host: HostId, delay: Option<Duration>) {
         let host = &mut self.hosts[host];
@@ -244,6 +270,18 @@ mod tests {
         let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1)]);
         assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
         host_queues.pause(0, 600 * SECOND);
+        assert_eq!(host_queues.next(SECOND), NextPage::AfterCompletion);
+    }
+
+    #[test]
+    fn a_page_that_is_withdrawn_is_not_returned() {
+        let mut host_queues = host_queues(9, Duration::ZERO, &[("a", 1), ("a", 2), ("a", 3), ("b", 4)]);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
+        host_queues.finish(0);
+        host_queues.push_retry(0, 1, SECOND);
+        assert_eq!(host_queues.withdraw(|page| page != 3), [2, 1, 4]);
+        assert_eq!(host_queues.waiting(), 1);
+        assert_eq!(host_queues.next(SECOND), NextPage::Start(3, 0));
         assert_eq!(host_queues.next(SECOND), NextPage::AfterCompletion);
     }
 

@@ -1,247 +1,261 @@
-//! The links of an HTML page.
+//! The links of a page, as `html`, `css`, `markdown` and `sitemap` find them: resolved, each once, and sorted by what can
+//! be done with them.
 //!
-//! Called by `body` on a blocking thread. Pure.
+//! Called by those and by `body`. Pure.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::address::{AddressHash, address_hash, is_web, without_fragment};
+use crate::address::{AddressHash, address_hash, is_web};
+use crate::local_site::{self, LocalSite};
+use crate::mailto;
 
-/// The links of a page: each address once, without its fragment.
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LinkKind {
+    /// A reader follows it: `a`, `area`, `cite` and the links of Markdown.
+    Anchor,
+    /// A browser loads it with the page: images, scripts, style sheets, frames.
+    Resource,
+    /// `url()` or `@import` of a style sheet or a `style` attribute.
+    Style,
+    /// The target of `<meta http-equiv=refresh>`.
+    Refresh,
+    /// An address that a sitemap lists.
+    Sitemap,
+}
+
+/// A link to an address that can be fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    /// Without its fragment. It may hold a user name and a password.
+    pub(crate) url: String,
+    /// What follows `#`, as it is written. None if there is nothing to check.
+    pub(crate) fragment: Option<String>,
+    pub(crate) kind: LinkKind,
+    /// The line on which it stands, from 1 on. 0 if it is unknown.
+    pub(crate) line: u32,
+}
+
+/// Text that stands where an address should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unusable {
+    pub(crate) text: String,
+    /// What is wrong with it.
+    pub(crate) why: String,
+    /// As in [`Link`].
+    pub(crate) line: u32,
+}
+
+/// The links of a page: each address once. If fragments are checked: each address with each of its fragments once.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    pub(crate) found: Vec<String>,
-    /// Text that is not an address, and what is wrong with it.
-    pub(crate) unusable: Vec<(String, String)>,
+    pub(crate) found: Vec<Link>,
+    /// The fragments by which other pages can refer to parts of this one. None if fragments are not checked, or if the
+    /// page has a format whose fragments are not known.
+    pub(crate) ids: Option<Vec<String>>,
+    pub(crate) unusable: Vec<Unusable>,
     /// Addresses that cannot be fetched, such as `mailto:`: the scheme, and a hash of the address.
     pub(crate) ignored: Vec<(String, AddressHash)>,
 }
 
-/// Finds all links of `html`, which was fetched from `page`: to pages, images, scripts and style sheets.
-pub(crate) fn links(html: &str, page: &Url) -> Links {
-    let mut collector = Collector::new(page.clone());
-    let mut emitter = CallbackEmitter::new(|event: CallbackEvent<'_>, _span: Span<()>| -> Option<()> {
-        collector.handle_event(event);
-        None
-    });
-    // Inside `<script>` and `<style>` there are no tags.
-    emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(html, emitter) {
-        let Ok(()) = token;
+impl Links {
+    /// What is kept of a page that is not searched: its ids. A page that only leads to another one has the ids of that.
+    pub(crate) fn only_ids(self) -> Self {
+        let found = self.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
+        Self { found, ids: self.ids, ..Self::default() }
     }
-    collector.links
 }
 
-/// The attribute whose value comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attribute {
-    Address,
-    AddressSet,
-    Rel,
-    HttpEquiv,
-    Content,
-    Other,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
-    Base,
-    Link,
-    Meta,
-    /// `a`, `area`: `href`.
-    Anchor,
-    /// `img`, `script`, `iframe` and similar tags: `src`.
-    Embed,
-    Other,
-}
-
+/// Collects the links of one page.
 #[derive(Debug)]
-struct Collector {
+pub(crate) struct LinkCollector {
     links: Links,
     base: Url,
     has_base: bool,
+    has_fragments: bool,
+    /// If the page is a file.
+    site: Option<Arc<LocalSite>>,
+    /// The links as they are written, since the last change of `base`.
     seen: HashSet<String>,
-    tag: Tag,
-    attribute: Attribute,
-    /// The address of the current tag. Whether `link` and `meta` link to it depends on their other attributes.
-    address: Option<String>,
-    is_hint: bool,
-    is_refresh: bool,
 }
 
-impl Collector {
-    fn new(base: Url) -> Self {
+impl LinkCollector {
+    /// A collector for the page at `page`. `has_fragments` says whether fragments are checked.
+    pub(crate) fn new(page: &Url, has_fragments: bool) -> Self {
         Self {
             links: Links::default(),
-            base,
+            base: page.clone(),
             has_base: false,
+            has_fragments,
+            site: None,
             seen: HashSet::new(),
-            tag: Tag::Other,
-            attribute: Attribute::Other,
-            address: None,
-            is_hint: false,
-            is_refresh: false,
         }
     }
 
-    fn handle_event(&mut self, event: CallbackEvent<'_>) {
-        match event {
-            CallbackEvent::OpenStartTag { name } => {
-                self.tag = match name {
-                    b"a" | b"area" => Tag::Anchor,
-                    b"link" => Tag::Link,
-                    b"base" => Tag::Base,
-                    b"meta" => Tag::Meta,
-                    b"img" | b"script" | b"iframe" | b"frame" | b"source" | b"video" | b"audio" | b"track"
-                    | b"embed" => Tag::Embed,
-                    _ => Tag::Other,
-                };
-                self.attribute = Attribute::Other;
-                self.address = None;
-                self.is_hint = false;
-                self.is_refresh = false;
-            }
-            CallbackEvent::AttributeName { name } => {
-                self.attribute = match (self.tag, name) {
-                    (Tag::Anchor | Tag::Link | Tag::Base, b"href") | (Tag::Embed, b"src" | b"poster") => {
-                        Attribute::Address
-                    }
-                    (Tag::Embed, b"srcset") => Attribute::AddressSet,
-                    (Tag::Link, b"rel") => Attribute::Rel,
-                    (Tag::Meta, b"http-equiv") => Attribute::HttpEquiv,
-                    (Tag::Meta, b"content") => Attribute::Content,
-                    _ => Attribute::Other,
-                };
-            }
-            CallbackEvent::AttributeValue { value } => self.handle_value(value),
-            CallbackEvent::CloseStartTag { .. } => self.close_tag(),
-            CallbackEvent::EndTag { .. }
-            | CallbackEvent::String { .. }
-            | CallbackEvent::Comment { .. }
-            | CallbackEvent::Doctype { .. }
-            | CallbackEvent::Error(_) => {}
+    /// The page is a file of `site`.
+    pub(crate) fn with_site(self, site: Arc<LocalSite>) -> Self {
+        Self { site: Some(site), ..self }
+    }
+
+    /// The page has fragments that are known. Without this call, links to its parts are not checked.
+    pub(crate) fn expect_ids(&mut self) {
+        if self.has_fragments {
+            self.links.ids.get_or_insert_default();
         }
     }
 
-    fn handle_value(&mut self, value: &[u8]) {
-        if self.attribute == Attribute::Other {
+    /// Notes a fragment by which a part of the page can be referred to.
+    pub(crate) fn add_id(&mut self, id: &str) {
+        if self.has_fragments && !id.is_empty() {
+            self.links.ids.get_or_insert_default().push(id.to_owned());
+        }
+    }
+
+    /// Resolves the links that follow against `address`. Only the first call has an effect.
+    pub(crate) fn set_base(&mut self, address: &str) {
+        if self.has_base {
             return;
         }
-        let value = String::from_utf8_lossy(value);
-        match self.attribute {
-            Attribute::Address => match self.tag {
-                Tag::Anchor | Tag::Embed => self.add(&value),
-                Tag::Base | Tag::Link | Tag::Meta | Tag::Other => self.address = Some(value.into_owned()),
+        self.has_base = true;
+        if let Ok(base) = self.resolve(address.trim()) {
+            self.base = base;
+            self.seen.clear();
+        }
+    }
+
+    /// Adds the link that is written as `text`. `line` is called if it is new: most links of a page repeat others.
+    pub(crate) fn add(&mut self, text: &str, kind: LinkKind, line: impl FnOnce() -> u32) {
+        let text = text.trim_ascii();
+        let (address, fragment) = text.split_once('#').map_or((text, None), |(address, rest)| (address, Some(rest)));
+        let fragment = fragment.filter(|_| self.has_fragments).and_then(|fragment| fragment_to_check(fragment, kind));
+        if (address.is_empty() && fragment.is_none()) || !self.see(address, fragment) {
+            return;
+        }
+        match self.resolve(address) {
+            Ok(mut url) if is_web(&url) || (self.site.is_some() && local_site::is_file(&url)) => {
+                // An empty address is the base with its fragment.
+                url.set_fragment(None);
+                self.links.found.push(Link {
+                    url: url.into(),
+                    fragment: fragment.map(str::to_owned),
+                    kind,
+                    line: line(),
+                });
+            }
+            Ok(url) => match if url.scheme() == "mailto" { mailto::check(&url) } else { Ok(()) } {
+                Ok(()) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
+                Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() }),
             },
-            Attribute::AddressSet => {
-                for candidate in value.split(',') {
-                    if let Some(address) = candidate.split_ascii_whitespace().next() {
-                        self.add(address);
-                    }
-                }
-            }
-            // A hint names a host to connect to early, not a page.
-            Attribute::Rel => {
-                self.is_hint = value
-                    .split_ascii_whitespace()
-                    .any(|rel| rel.eq_ignore_ascii_case("preconnect") || rel.eq_ignore_ascii_case("dns-prefetch"));
-            }
-            Attribute::HttpEquiv => self.is_refresh = value.eq_ignore_ascii_case("refresh"),
-            Attribute::Content => self.address = refresh_address(&value),
-            Attribute::Other => {}
+            Err(why) => self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() }),
         }
     }
 
-    fn close_tag(&mut self) {
-        let Some(address) = self.address.take() else {
-            return;
+    fn resolve(&self, address: &str) -> Result<Url, String> {
+        match &self.site {
+            Some(site) => site.resolve(&self.base, address),
+            None => self.base.join(address).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Whether this is new on the page.
+    fn see(&mut self, address: &str, fragment: Option<&str>) -> bool {
+        let key = match fragment {
+            Some(fragment) => format!("{address}#{fragment}"),
+            None => address.to_owned(),
         };
-        match self.tag {
-            Tag::Link if !self.is_hint => self.add(&address),
-            Tag::Meta if self.is_refresh => self.add(&address),
-            // Only the first `base` applies.
-            Tag::Base if !self.has_base => {
-                self.has_base = true;
-                if let Ok(base) = self.base.join(address.trim()) {
-                    self.base = base;
-                    self.seen.clear();
-                }
-            }
-            Tag::Link | Tag::Meta | Tag::Base | Tag::Anchor | Tag::Embed | Tag::Other => {}
-        }
+        self.seen.insert(key)
     }
 
-    fn add(&mut self, raw: &str) {
-        let address = raw.trim_ascii();
-        let address = address.split_once('#').map_or(address, |(address, _)| address);
-        if address.is_empty() || self.seen.contains(address) {
-            return;
+    /// What was collected.
+    pub(crate) fn finish(mut self) -> Links {
+        if let Some(ids) = &mut self.links.ids {
+            ids.sort_unstable();
+            ids.dedup();
         }
-        self.seen.insert(address.to_owned());
-        match self.base.join(address) {
-            Ok(url) if is_web(&url) => {
-                self.links.found.push(without_fragment(url).into());
-            }
-            Ok(url) => self.links.ignored.push((url.scheme().to_owned(), address_hash(url.as_str()))),
-            Err(error) => self.links.unusable.push((address.to_owned(), error.to_string())),
-        }
+        self.links
     }
 }
 
-/// The address in the content of a refresh, such as `5; url=next.html`.
-fn refresh_address(content: &str) -> Option<String> {
-    let (_, rest) = content.split_once([';', ','])?;
-    let (name, address) = rest.split_once('=')?;
-    let address = address.trim().trim_matches(['"', '\'']);
-    name.trim().eq_ignore_ascii_case("url").then(|| address.to_owned())
+/// The part of a fragment that must be an id of the page. None if the fragment is right on each page: it is empty, `top`,
+/// or the beginning of a text to search for (`:~:text=`). What a style sheet or an image refers to is not checked.
+fn fragment_to_check(fragment: &str, kind: LinkKind) -> Option<&str> {
+    let is_followed = match kind {
+        LinkKind::Anchor | LinkKind::Refresh => true,
+        LinkKind::Resource | LinkKind::Style | LinkKind::Sitemap => false,
+    };
+    let id = fragment.split_once(":~:").map_or(fragment, |(id, _)| id);
+    (is_followed && !id.is_empty() && !id.eq_ignore_ascii_case("top")).then_some(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(html: &str) -> Vec<String> {
-        links(html, &Url::parse("http://a/dir/page.html").unwrap()).found
+    fn collect(has_fragments: bool, texts: &[&str]) -> Links {
+        let mut collector = LinkCollector::new(&Url::parse("http://a/dir/page").unwrap(), has_fragments);
+        texts.iter().for_each(|text| collector.add(text, LinkKind::Anchor, || 7));
+        collector.finish()
+    }
+
+    fn found(has_fragments: bool, texts: &[&str]) -> Vec<(String, Option<String>)> {
+        collect(has_fragments, texts).found.into_iter().map(|link| (link.url, link.fragment)).collect()
     }
 
     #[test]
-    fn links_are_resolved_and_each_is_found_once() {
-        let html =
-            r##"<a href="x.html">1</a><a href='x.html#part'>2</a><A HREF=/y?a=1&amp;b=2>3</A><a href="#top">4</a>"##;
-        assert_eq!(found(html), ["http://a/dir/x.html", "http://a/y?a=1&b=2"]);
+    fn without_fragments_an_address_is_found_once() {
+        assert_eq!(found(false, &["x", "x#1", " x#2\n", "#3", "", "#"]), [("http://a/dir/x".into(), None)]);
     }
 
     #[test]
-    fn images_scripts_styles_and_refreshes_are_links() {
-        let html = r#"<link rel=stylesheet href=s.css><script src="s.js"></script><img src=i.png srcset="j.png 1x, k.png 2x">
-            <meta http-equiv="refresh" content="0; url='next.html'"><meta name=x content="0; url=no.html">"#;
-        assert_eq!(
-            found(html),
-            ["s.css", "s.js", "i.png", "j.png", "k.png", "next.html"].map(|name| format!("http://a/dir/{name}"))
-        );
+    fn with_fragments_each_of_them_is_found_once() {
+        let found = found(true, &["x", "x#1", "x#1", "x#2", "#3", "#", "x#", "x#top", "x#TOP"]);
+        let (x, page) = ("http://a/dir/x".to_owned(), "http://a/dir/page".to_owned());
+        let fragment = |text: &str| Some(text.to_owned());
+        assert_eq!(found, [(x.clone(), None), (x.clone(), fragment("1")), (x, fragment("2")), (page, fragment("3"))]);
     }
 
     #[test]
-    fn hints_other_schemes_comments_and_scripts_are_no_links() {
-        let html = r#"<link rel="preconnect" href="http://cdn/"><a href="mailto:a@b">m</a><a href="javascript:x()">j</a>
-            <!-- <a href="old.html"> --><script>"<a href='no.html'>"</script><a href=yes.html>"#;
-        assert_eq!(found(html), ["http://a/dir/yes.html"]);
-        let ignored = links(html, &Url::parse("http://a/").unwrap()).ignored;
-        assert_eq!(ignored.iter().map(|(scheme, _)| &**scheme).collect::<Vec<_>>(), ["mailto", "javascript"]);
+    fn the_text_to_search_for_is_no_id() {
+        let found = found(true, &["x#:~:text=a%20b", "y#id:~:text=a"]);
+        assert_eq!(found, [("http://a/dir/x".into(), None), ("http://a/dir/y".into(), Some("id".to_owned()))]);
     }
 
     #[test]
-    fn a_base_changes_what_follows() {
-        assert_eq!(found("<base href='/b/'><base href='/c/'><a href=x>"), ["http://a/b/x"]);
+    fn a_right_mail_address_is_ignored_and_a_wrong_one_is_unusable() {
+        let links = collect(false, &["mailto:a@b", "mailto:a", "tel:+1-2", "javascript:x()", "http://[bad/"]);
+        let schemes: Vec<&str> = links.ignored.iter().map(|(scheme, _)| &**scheme).collect();
+        assert_eq!(schemes, ["mailto", "tel", "javascript"]);
+        let unusable: Vec<&str> = links.unusable.iter().map(|unusable| &*unusable.text).collect();
+        assert_eq!(unusable, ["mailto:a", "http://[bad/"]);
     }
 
     #[test]
-    fn an_unusable_address_is_reported_and_not_followed() {
-        let links = links("<a href='http://[bad/'>", &Url::parse("http://a/").unwrap());
-        assert!(links.found.is_empty());
-        assert_eq!(links.unusable[0].0, "http://[bad/");
+    fn files_are_links_on_pages_that_are_files_only() {
+        let file = Url::parse("file:///site/page.html").unwrap();
+        let mut collector = LinkCollector::new(&file, true).with_site(Arc::default());
+        ["x.html#a", "/x.html", "http://a/", "#b"].iter().for_each(|text| collector.add(text, LinkKind::Anchor, || 1));
+        let links = collector.finish();
+        let urls: Vec<&str> = links.found.iter().map(|link| &*link.url).collect();
+        assert_eq!(urls, ["file:///site/x.html", "http://a/", "file:///site/page.html"]);
+        assert_eq!(links.unusable[0].text, "/x.html");
+        assert_eq!(collect(true, &["file:///site/x.html"]).ignored[0].0, "file");
+    }
+
+    #[test]
+    fn ids_are_kept_only_if_fragments_are_checked() {
+        for has_fragments in [false, true] {
+            let mut collector = LinkCollector::new(&Url::parse("http://a/").unwrap(), has_fragments);
+            collector.expect_ids();
+            for id in ["b", "a", "b", ""] {
+                collector.add_id(id);
+            }
+            let expected = has_fragments.then(|| vec!["a".to_owned(), "b".to_owned()]);
+            assert_eq!(collector.finish().ids, expected);
+        }
     }
 }

@@ -6,48 +6,92 @@
 mod address;
 mod arguments;
 mod body;
+mod cache;
+mod cluster;
+mod cluster_report;
+mod command_line;
+mod config;
+mod continuing;
+mod cookies;
 mod crawl;
+mod css;
 mod decode;
+mod delivery;
 mod demo_site;
+mod engine;
 mod exit;
-mod export;
 mod fetch;
+mod files;
+mod filters;
+mod fold;
+mod formats;
+mod fragments;
 mod frontier;
+mod help;
 mod host_queues;
+mod html;
 #[cfg(test)]
 mod in_world;
+mod inputs;
 mod interrupt;
+mod lines;
 mod links;
+mod local_site;
+mod mailto;
+mod markdown;
+mod options;
 mod outcome;
 mod output;
+mod pace;
 mod page;
 mod plural;
+mod printable;
 mod progress;
+mod record;
 mod report;
+mod request_settings;
+mod results;
 mod robots;
+mod rules;
+mod sitemap;
 mod snapshot;
+mod srcset;
+mod statuses;
+mod store;
+mod store_file;
+mod together;
+mod values;
+mod work;
+mod work_item;
+mod work_local;
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redd::task::spawn_blocking;
 
 use crate::address::Start;
 use crate::arguments::{Arguments, Request};
+use crate::cache::Cache;
+use crate::delivery::{Content, Delivered, Delivery, Order, print, print_to_stderr};
 use crate::exit::{EarlyExit, ExitStatus};
+use crate::inputs::Input;
 use crate::interrupt::Interrupts;
+use crate::options::Format;
 use crate::outcome::Outcome;
-use crate::output::{Output, write_to_standard_output};
-use crate::plural::count;
+use crate::page::PageState;
 use crate::progress::{Progress, Verbosity};
-use crate::snapshot::{Difference, Snapshot};
+use crate::store_file::StorePlace;
 
 fn main() -> ExitCode {
-    let result = match arguments::parse(lexopt::Parser::from_env()) {
+    let result = match arguments::parse(std::env::args_os()) {
         Ok(Request::Crawl(arguments)) => run(*arguments),
-        Ok(Request::Print(text)) => print(text).map(|()| ExitStatus::Clean),
+        Ok(Request::Report(address, format)) => block_on(together::report(address, format)),
+        Ok(Request::Status(address, format)) => block_on(together::status(address, format)),
+        Ok(Request::Print(text)) => print(&text).map(|()| ExitStatus::Clean),
         Err(message) => Err(EarlyExit::usage(message)),
     };
     let exit = result.unwrap_or_else(|stop| {
@@ -58,16 +102,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitStatus, EarlyExit> {
+    block_on(async {
+        if arguments.inputs.is_empty() {
+            demonstrate(arguments).await
+        } else {
+            crawl(arguments).await.map(|finished| finished.exit)
+        }
+    })
+}
+
+fn block_on(future: impl Future<Output = Result<ExitStatus, EarlyExit>>) -> Result<ExitStatus, EarlyExit> {
     let runtime = redd::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| EarlyExit::incomplete(format!("the runtime could not be started: {error}")))?;
-    let result = runtime.block_on(async {
-        if arguments.starts.is_empty() {
-            demonstrate(arguments).await
-        } else {
-            crawl(&arguments).await.map(|finished| finished.exit)
-        }
-    });
+    let result = runtime.block_on(future);
     // A name lookup may still run on a blocking thread. Its result is of no use any more.
     runtime.shutdown_background();
     result
@@ -81,107 +129,67 @@ struct Finished {
 }
 
 /// Crawls the given addresses and writes what was asked for.
-async fn crawl(arguments: &Arguments) -> Result<Finished, EarlyExit> {
-    // A wrong file is noticed now, not after an hour of crawling.
-    let old = match &arguments.compare {
-        Some(path) => Some(Snapshot::load(path).await.map_err(EarlyExit::usage)?),
-        None => None,
-    };
+async fn crawl(mut arguments: Arguments) -> Result<Finished, EarlyExit> {
     let mut interrupts = Interrupts::listen()
         .map_err(|error| EarlyExit::incomplete(format!("the signals cannot be listened to: {error}")))?;
-    let wanted = [("--save", &arguments.save), ("--json", &arguments.json), ("--csv", &arguments.csv)];
-    let wanted = wanted.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect();
-    let outputs = output::open_all(wanted, &mut interrupts).await?;
+    let inputs = inputs::read(&arguments.inputs, &arguments.publication, &mut interrupts).await?;
+    arguments.settings.site = Arc::new(inputs.site);
+    let delivery = Delivery::prepare(order(&arguments, &inputs.starts), &mut interrupts).await?;
 
-    let mut progress = Progress::new(arguments.verbosity);
-    for start in
-        arguments.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
+    let mut progress = Progress::new(arguments.verbosity, arguments.progress);
+    if let (Some(file), true) = (&arguments.config, arguments.verbosity != Verbosity::Quiet) {
+        progress.line(&format!("Options are read from {}; --no-config ignores it", file.display()));
+    }
+    for start in inputs.starts.iter().filter(|start| start.is_scheme_assumed && arguments.verbosity != Verbosity::Quiet)
     {
         progress.line(&format!("An address without a scheme is taken as {}", start.url));
     }
-    let outcome = crawl::crawl(&arguments.settings, &arguments.starts, &mut progress, &mut interrupts).await;
+    arguments.settings.cache = open_cache(&arguments, &inputs.starts, &progress).await?;
+    let plan = crawl::plan(&arguments.settings, &inputs.starts);
+    let (work, store) = match &arguments.frontier {
+        Some(address) => (together::join(&arguments, address, &plan, &progress).await?, None),
+        None => continuing::take_up(&arguments, &plan, &mut progress).await?,
+    };
+    let outcome = crawl::crawl(&arguments.settings, &inputs.starts, work, &mut progress, &mut interrupts).await;
     let outcome = outcome.map_err(EarlyExit::incomplete)?;
-    let snapshot = Snapshot::of(&outcome.frontier, outcome.shortfalls().is_empty());
-    let difference = old.map(|old| snapshot.since(&old));
-
-    let is_standard_output_taken = outputs.iter().any(Output::is_standard_output);
-    let mut is_written = true;
-    for output in outputs {
-        is_written &= write(output, &outcome, &snapshot, difference.as_ref(), &progress, &mut interrupts).await;
+    let Delivered { exit, is_written } = delivery.deliver(&outcome, &progress, &mut interrupts).await;
+    if let Some(store) = store {
+        continuing::leave(store, &outcome, is_written, arguments.verbosity);
     }
-    is_written &=
-        show_report(arguments, &outcome, difference.as_ref(), is_standard_output_taken, &mut interrupts).await;
-    let exit = if is_written { ExitStatus::of(&outcome, difference.as_ref()) } else { ExitStatus::Incomplete };
     Ok(Finished { outcome, exit })
 }
 
-/// Writes one of the outputs, and says so if that fails.
-async fn write(
-    output: Output,
-    outcome: &Outcome,
-    snapshot: &Snapshot,
-    difference: Option<&Difference>,
-    progress: &Progress,
-    interrupts: &mut Interrupts,
-) -> bool {
-    let kind = if output.is_standard_output() { " (standard output)" } else { "" };
-    let name = format!("{} {}{kind}", output.option(), output.path().display());
-    let saved = (output.option() == "--save")
-        .then(|| format!("saved {} to {}", count(snapshot.pages.len(), "page"), output.path().display()));
-    let bytes = match output.option() {
-        "--save" => snapshot.to_bytes(),
-        "--json" => export::to_json(outcome, difference).into_bytes(),
-        _ => match export::to_csv(outcome) {
-            Ok(rows) => rows,
-            Err(error) => {
-                print_to_stderr(&format!("{name}: {error}"));
-                return false;
-            }
-        },
-    };
-    match output.write(bytes, interrupts).await {
-        Ok(()) => {
-            saved.iter().for_each(|line| progress.line(line));
-            true
-        }
-        Err(error) => {
-            print_to_stderr(&format!("{name}: was not written: {error}"));
-            false
-        }
+/// Opens the cache if one is wanted, and says what it has.
+async fn open_cache(arguments: &Arguments, starts: &[Start], progress: &Progress) -> Result<Option<Cache>, EarlyExit> {
+    let Some(settings) = arguments.cache.clone() else { return Ok(None) };
+    let question = crawl::question(&arguments.settings, starts);
+    let opened = spawn_blocking(move || cache::open(&settings, &question)).await;
+    let cache = opened.map_err(|error| EarlyExit::incomplete(format!("the cache was not opened: {error}")))??;
+    if arguments.verbosity != Verbosity::Quiet {
+        cache.greeting().iter().for_each(|line| progress.line(line));
     }
+    Ok(Some(cache))
 }
 
-/// Shows the report for people, on standard error if another output has taken standard output.
-async fn show_report(
-    arguments: &Arguments,
-    outcome: &Outcome,
-    difference: Option<&Difference>,
-    is_taken: bool,
-    interrupts: &mut Interrupts,
-) -> bool {
-    let mut text = report::summary(outcome, difference);
-    if arguments.has_checksums {
-        text += &report::checksums(outcome);
+/// What is to be delivered.
+fn order(arguments: &Arguments, starts: &[Start]) -> Order {
+    let files = [
+        ("--save", Content::Snapshot, &arguments.save),
+        ("--json", Content::Results(Format::Json), &arguments.json),
+        ("--csv", Content::Results(Format::Csv), &arguments.csv),
+        ("--junit", Content::Results(Format::Junit), &arguments.junit),
+        ("--markdown", Content::Results(Format::Markdown), &arguments.markdown),
+        ("--sarif", Content::Results(Format::Sarif), &arguments.sarif),
+        ("--html", Content::Results(Format::Html), &arguments.html),
+    ];
+    let files = files.into_iter().filter_map(|(option, content, path)| Some((option, content, path.clone()?)));
+    Order {
+        files: files.collect(),
+        format: arguments.format,
+        has_checksums: arguments.has_checksums,
+        compare: arguments.compare.clone(),
+        starts: starts.iter().map(|start| start.url.to_string()).collect(),
     }
-    if is_taken {
-        print_to_stderr(&text);
-        return true;
-    }
-    // A pipe that is full and not read must not make the program deaf to signals.
-    let printed = redd::select! {
-        printed = spawn_blocking(move || print(&text)) => {
-            printed.unwrap_or_else(|error| Err(EarlyExit::incomplete(format!("the report was not printed: {error}"))))
-        }
-        () = interrupts.recv() => Err(EarlyExit::incomplete("interrupted: the report was not printed".to_owned())),
-    };
-    if let Err(stop) = &printed {
-        print_to_stderr(&stop.message);
-    }
-    if printed.is_err() || !io::stdout().is_terminal() {
-        // The report says so too, but it may be in a file.
-        outcome.shortfalls().iter().for_each(|shortfall| print_to_stderr(&format!("incomplete: {shortfall}")));
-    }
-    printed.is_ok()
 }
 
 /// Serves the embedded site, crawls it, and says whether exactly what is planted there was found.
@@ -194,15 +202,19 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
     print_to_stderr(&format!(
         "No URL given: crawling a small site of our own at {home} (--help says how to crawl yours).\n"
     ));
-    arguments.starts.push(Start::parse(&home).map_err(EarlyExit::usage)?);
+    arguments.inputs.push(Input::parse(&home).map_err(EarlyExit::usage)?);
     arguments.verbosity = Verbosity::Verbose;
+    // Its port is another one each time.
+    arguments.store = StorePlace::Off;
     // The page that never answers must not take half a minute.
     arguments.settings.timeout = arguments.settings.timeout.min(Duration::from_secs(2));
     arguments.settings.retries = arguments.settings.retries.min(1);
-    let Finished { outcome, exit } = crawl(&arguments).await?;
+    let Finished { outcome, exit } = crawl(arguments).await?;
     server.abort();
 
-    let found: BTreeSet<&str> = outcome.broken().iter().map(|broken| broken.url).collect();
+    let entries = outcome.frontier.entries().iter();
+    let broken = entries.filter(|entry| matches!(entry.state, PageState::Broken(_)));
+    let found: BTreeSet<&str> = broken.map(|entry| &*entry.url).collect();
     let home = home.trim_end_matches('/');
     let planted: Vec<String> = demo_site::BROKEN.iter().map(|path| format!("{home}{path}")).collect();
     let counts = outcome.counts();
@@ -221,16 +233,4 @@ async fn demonstrate(mut arguments: Arguments) -> Result<ExitStatus, EarlyExit> 
         print_to_stderr("\nThis is not what is planted in the embedded site, unless limits were given.");
         Ok(ExitStatus::Findings)
     }
-}
-
-/// # Errors
-/// If standard output cannot be written, for example because it is a closed pipe.
-fn print(text: &str) -> Result<(), EarlyExit> {
-    write_to_standard_output(text.as_bytes())
-        .map_err(|error| EarlyExit::incomplete(format!("standard output cannot be written: {error}")))
-}
-
-/// Prints to standard error. If that is closed or full, there is no place left to say so.
-fn print_to_stderr(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
 }

@@ -1,6 +1,6 @@
 //! What a crawl found: every address with what became of it, and how the crawl ended.
 //!
-//! Made by `crawl`; read by `report`, `export` and `main`.
+//! Made by `crawl`; read by `results`, `delivery` and `main`.
 //!
 //! # Invariants
 //! - `adds-up`: each address that a crawl found is in one of the parts of [`Counts`], and in one only.
@@ -19,6 +19,8 @@ pub(crate) enum End {
     Complete,
     Deadline,
     Interrupted,
+    /// Other processes work on it, or will.
+    Unfinished,
 }
 
 /// What a crawl found.
@@ -28,25 +30,6 @@ pub(crate) struct Outcome {
     pub(crate) end: End,
     pub(crate) bytes: u64,
     pub(crate) elapsed: Duration,
-}
-
-/// A broken link and the pages that cite it.
-#[derive(Debug)]
-pub(crate) struct Broken<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) failure: &'a Failure,
-    /// The citing page, and the redirect through which it cites.
-    pub(crate) referrers: Vec<(&'a str, Option<&'a str>)>,
-}
-
-/// A redirect and the pages that cite it.
-#[derive(Debug)]
-pub(crate) struct Redirect<'a> {
-    pub(crate) url: &'a str,
-    pub(crate) status: u16,
-    pub(crate) to: &'a str,
-    /// As in [`Broken`].
-    pub(crate) referrers: Vec<(&'a str, Option<&'a str>)>,
 }
 
 /// How many addresses had which fate (`adds-up`).
@@ -61,6 +44,8 @@ pub(crate) struct Counts {
     pub(crate) skipped: usize,
     /// Not checked because of `--same-origin`.
     pub(crate) outside: usize,
+    /// Not checked because of `--include` or `--exclude`.
+    pub(crate) excluded: usize,
     /// Not checked because of `--depth`.
     pub(crate) too_deep: usize,
     /// Not checked because of `--max-pages`.
@@ -86,6 +71,7 @@ impl Counts {
         self.checked()
             + self.skipped
             + self.outside
+            + self.excluded
             + self.too_deep
             + self.over_max_pages
             + self.not_reached
@@ -109,6 +95,7 @@ impl Outcome {
                 PageState::Redirect { .. } => counts.redirects += 1,
                 PageState::Skipped(Skipped::Robots(_)) => counts.skipped += 1,
                 PageState::Skipped(Skipped::Outside) => counts.outside += 1,
+                PageState::Skipped(Skipped::Excluded) => counts.excluded += 1,
                 PageState::Pending => counts.not_reached += 1,
             }
             counts.checked_outside += usize::from(match &entry.state {
@@ -121,6 +108,11 @@ impl Outcome {
         counts
     }
 
+    /// Whether the crawl ended by itself, with nothing left to fetch.
+    pub(crate) fn has_reached_all(&self) -> bool {
+        self.end == End::Complete && self.counts().not_reached == 0
+    }
+
     /// What the crawl did not do, a sentence each. Empty if it is complete.
     pub(crate) fn shortfalls(&self) -> Vec<String> {
         let counts = self.counts();
@@ -129,6 +121,9 @@ impl Outcome {
         match self.end {
             End::Deadline => shortfalls.push(format!("the time of --deadline is over, {not_reached}")),
             End::Interrupted => shortfalls.push(format!("the crawl was interrupted, {not_reached}")),
+            End::Unfinished => shortfalls.push(format!(
+                "the crawl is not finished, {not_reached}. `redd-crawl status --frontier` shows which processes work on it"
+            )),
             End::Complete if counts.not_reached > 0 => {
                 shortfalls.push(format!("a task of the crawler failed, {not_reached}"));
             }
@@ -147,30 +142,6 @@ impl Outcome {
             }
         }
         shortfalls
-    }
-
-    /// The broken links, sorted.
-    pub(crate) fn broken(&self) -> Vec<Broken<'_>> {
-        let entries = self.sorted().into_iter();
-        let broken = entries.filter_map(|(id, entry)| match &entry.state {
-            PageState::Broken(failure) => {
-                Some(Broken { url: &entry.url, failure, referrers: self.frontier.referrers(id) })
-            }
-            PageState::Pending | PageState::Good(_) | PageState::Redirect { .. } | PageState::Skipped(_) => None,
-        });
-        broken.collect()
-    }
-
-    /// The redirects, sorted.
-    pub(crate) fn redirects(&self) -> Vec<Redirect<'_>> {
-        let entries = self.sorted().into_iter();
-        let redirects = entries.filter_map(|(id, entry)| match entry.state {
-            PageState::Redirect { status, to } => {
-                Some(Redirect { url: &entry.url, status, to: self.target(to), referrers: self.frontier.referrers(id) })
-            }
-            PageState::Pending | PageState::Good(_) | PageState::Broken(_) | PageState::Skipped(_) => None,
-        });
-        redirects.collect()
     }
 
     /// All addresses, sorted.

@@ -2,8 +2,11 @@
 //!
 //! Made by `fetch` and `crawl`, kept by `frontier`, read by the reports. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::decode;
 
@@ -11,7 +14,7 @@ use crate::decode;
 pub(crate) type PageId = u32;
 
 /// Whether the links of a page are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Scope {
     /// On the origin of a start: its body is read and its links are followed.
     Inside,
@@ -24,6 +27,8 @@ pub(crate) enum Scope {
 pub(crate) enum Skipped {
     /// It is on another origin, and `--same-origin` was given.
     Outside,
+    /// `--include` or `--exclude` leaves it out.
+    Excluded,
     /// The robots.txt of its host forbids it, with the reason.
     Robots(String),
 }
@@ -44,7 +49,7 @@ pub(crate) enum PageState {
 }
 
 /// The content of a good page.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Content {
     pub(crate) status: u16,
     pub(crate) bytes: u64,
@@ -55,7 +60,7 @@ pub(crate) struct Content {
 }
 
 /// Why a page is broken, and the status of the response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// None if there was no response, or none in time.
@@ -75,9 +80,11 @@ impl Failure {
 }
 
 /// Why a page is broken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reason {
     Status(u16),
+    /// A status of success that `--accept` does not list.
+    NotAccepted(u16),
     /// The server asks for a longer wait before the next request than `--max-wait` allows.
     AskedToWait {
         status: u16,
@@ -91,9 +98,13 @@ pub(crate) enum Reason {
     CutShort(String),
     BodyTooLarge(usize),
     UnknownEncoding(String),
-    DamagedEncoding(&'static str, String),
+    DamagedEncoding(Cow<'static, str>, String),
     EndlessRedirect(String),
     BadRedirect(String),
+    /// The page is there, and has no part of this name.
+    MissingFragment(String),
+    /// A file of this machine.
+    UnreadableFile(String),
     Internal(String),
 }
 
@@ -103,7 +114,8 @@ impl Reason {
         match self {
             Self::Status(status) => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             Self::Unreachable(_) | Self::TimedOut(_) | Self::CutShort(_) => true,
-            Self::AskedToWait { .. }
+            Self::NotAccepted(_)
+            | Self::AskedToWait { .. }
             | Self::UnusableUrl(_)
             | Self::Tls(_)
             | Self::BodyTooLarge(_)
@@ -111,6 +123,8 @@ impl Reason {
             | Self::DamagedEncoding(..)
             | Self::EndlessRedirect(_)
             | Self::BadRedirect(_)
+            | Self::MissingFragment(_)
+            | Self::UnreadableFile(_)
             | Self::Internal(_) => false,
         }
     }
@@ -120,6 +134,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => f.write_str(&status_line(*status)),
+            Self::NotAccepted(status) => {
+                write!(f, "{}: --accept does not list this status", status_line(*status))
+            }
             Self::AskedToWait { status, wait, wait_max } => write!(
                 f,
                 "{}: the server asks to wait {} s (Retry-After), longer than the {} s of --max-wait: not asked again",
@@ -144,6 +161,11 @@ impl fmt::Display for Reason {
             }
             Self::EndlessRedirect(why) => write!(f, "endless redirect: {why}"),
             Self::BadRedirect(why) => write!(f, "unusable redirect: {why}"),
+            Self::UnreadableFile(why) => f.write_str(why),
+            Self::MissingFragment(name) => write!(
+                f,
+                "the page has no element with the id `{name}` (--fragments): correct the link, or give the element its id back"
+            ),
             Self::Internal(why) => write!(f, "internal error: {why}"),
         }
     }

@@ -1,84 +1,85 @@
 //! The report for people, at the end of a crawl: the findings first, the counts last.
 //!
-//! Called by `main`. Pure.
+//! Called by `formats`; `formats` shares its limits and the parts of the counts. Pure.
 
 use std::fmt::Write as _;
 
 use indicatif::HumanBytes;
 
-use crate::outcome::{Counts, Outcome, memory_max};
-use crate::page::PageState;
+use crate::frontier::Referrer;
+use crate::outcome::Counts;
 use crate::plural::count;
-use crate::snapshot::{Difference, hex};
+use crate::printable::printable;
+use crate::results::{Fate, Results, citation};
+use crate::snapshot::Difference;
 
-/// How many citing pages are shown for each broken link. The JSON and CSV forms have all.
-const CITERS_OF_BROKEN_SHOWN: usize = 10;
+/// How many citing pages are shown for each broken link. The forms for programs have all.
+pub(crate) const CITERS_OF_BROKEN_SHOWN: usize = 10;
 /// How many citing pages are shown for each redirect.
-const CITERS_OF_REDIRECT_SHOWN: usize = 3;
+pub(crate) const CITERS_OF_REDIRECT_SHOWN: usize = 3;
 /// How many redirects are shown.
-const REDIRECTS_SHOWN: usize = 20;
+pub(crate) const REDIRECTS_SHOWN: usize = 20;
 /// How many schemes of ignored addresses are shown.
 const SCHEMES_SHOWN: usize = 5;
 
+/// Where all of a list is.
+const ALL_LISTED: &str = "(--html, --json and --csv list all)";
+
 /// `url -> checksum`, a line per page, sorted.
-pub(crate) fn checksums(outcome: &Outcome) -> String {
+pub(crate) fn checksums(results: &Results<'_>) -> String {
     let mut text = String::from("\nChecksums (SHA-256):\n");
-    for (_, entry) in outcome.sorted() {
-        if let PageState::Good(content) = &entry.state {
-            if let Some(sha256) = &content.sha256 {
-                let _ = writeln!(text, "{} -> {}", entry.url, hex(sha256));
-            }
+    for row in &results.rows {
+        if let Fate::Good { sha256: Some(sha256), .. } = &row.fate {
+            let _ = writeln!(text, "{} -> {sha256}", printable(row.url));
         }
     }
     text
 }
 
 /// The report.
-pub(crate) fn summary(outcome: &Outcome, difference: Option<&Difference>) -> String {
+pub(crate) fn summary(results: &Results<'_>) -> String {
     let mut text = String::new();
-    write_broken(&mut text, outcome);
-    write_redirects(&mut text, outcome);
-    if let Some(difference) = difference {
+    write_broken(&mut text, results);
+    write_redirects(&mut text, results);
+    if let Some(difference) = results.difference {
         write_difference(&mut text, difference);
     }
-    write_counts(&mut text, outcome);
+    write_counts(&mut text, results);
     text
 }
 
-fn write_broken(text: &mut String, outcome: &Outcome) {
-    let broken = outcome.broken();
-    if !broken.is_empty() {
+fn write_broken(text: &mut String, results: &Results<'_>) {
+    if results.counts.broken > 0 {
         text.push_str("\nBroken links:\n");
     }
-    for broken in &broken {
-        let _ = writeln!(text, "  {}\n    {}", broken.url, broken.failure.reason);
-        write_citers(text, &broken.referrers, CITERS_OF_BROKEN_SHOWN);
+    for (row, _, reason) in results.broken() {
+        let _ = writeln!(text, "  {}  BROKEN: {}", printable(row.url), printable(reason));
+        write_citers(text, &row.citers, CITERS_OF_BROKEN_SHOWN);
     }
 }
 
-fn write_redirects(text: &mut String, outcome: &Outcome) {
-    let redirects = outcome.redirects();
-    if !redirects.is_empty() {
+fn write_redirects(text: &mut String, results: &Results<'_>) {
+    if results.counts.redirects > 0 {
         text.push_str("\nRedirects:\n");
     }
-    for redirect in redirects.iter().take(REDIRECTS_SHOWN) {
-        let _ = writeln!(text, "  {} {} -> {}", redirect.status, redirect.url, redirect.to);
-        write_citers(text, &redirect.referrers, CITERS_OF_REDIRECT_SHOWN);
+    for (row, to) in results.redirects().take(REDIRECTS_SHOWN) {
+        let status = row.status.map(|status| format!("{status} ")).unwrap_or_default();
+        let _ = writeln!(text, "  {status}{} -> {}", printable(row.url), printable(to));
+        write_citers(text, &row.citers, CITERS_OF_REDIRECT_SHOWN);
     }
-    if let Some(rest @ 1..) = redirects.len().checked_sub(REDIRECTS_SHOWN) {
-        let _ = writeln!(text, "  and {} more (--json and --csv list all)", count(rest, "redirect"));
+    if let Some(rest @ 1..) = results.counts.redirects.checked_sub(REDIRECTS_SHOWN) {
+        let _ = writeln!(text, "  and {} {ALL_LISTED}", count(rest, "more redirect"));
     }
 }
 
-fn write_citers(text: &mut String, referrers: &[(&str, Option<&str>)], shown: usize) {
-    for (referrer, through) in referrers.iter().take(shown) {
-        let through = through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
-        let _ = writeln!(text, "    cited by {referrer}{through}");
+fn write_citers(text: &mut String, citers: &[Referrer<'_>], shown: usize) {
+    for citer in citers.iter().take(shown) {
+        let _ = writeln!(text, "    {}", printable(&citation(citer)));
     }
-    match referrers.len() {
+    match citers.len() {
         0 => text.push_str("    given on the command line\n"),
         number if number > shown => {
-            let _ = writeln!(text, "    cited by {} more (--json and --csv list all)", count(number - shown, "page"));
+            let _ = writeln!(text, "    cited by {} {ALL_LISTED}", count(number - shown, "more page"));
         }
         _ => {}
     }
@@ -97,25 +98,25 @@ fn write_difference(text: &mut String, difference: &Difference) {
     }
     for (word, urls) in lists {
         for url in urls {
-            let _ = writeln!(text, "  {word}: {url}");
+            let _ = writeln!(text, "  {word}: {}", printable(url));
         }
     }
 }
 
-fn write_counts(text: &mut String, outcome: &Outcome) {
-    let counts = outcome.counts();
-    let _ = writeln!(text, "\n{} found: {}", count(counts.found(), "address"), parts(&counts));
+fn write_counts(text: &mut String, results: &Results<'_>) {
+    let counts = &results.counts;
+    let _ = writeln!(text, "\n{} found: {}", count(counts.found(), "address"), parts(counts));
     let (good, broken) = (counts.good, counts.broken);
     let _ = writeln!(text, "Checked: {good} good, {broken} broken, {}", count(counts.redirects, "redirect"));
-    for shortfall in outcome.shortfalls() {
-        let _ = writeln!(text, "Incomplete: {shortfall}");
+    for shortfall in &results.shortfalls {
+        let _ = writeln!(text, "Incomplete: {}", printable(shortfall));
     }
-    let memory = memory_max().map(|bytes| format!(", {} memory at most", HumanBytes(bytes))).unwrap_or_default();
-    let _ = writeln!(text, "{} in {:.1} s{memory}", HumanBytes(outcome.bytes), outcome.elapsed.as_secs_f64());
+    let memory = results.memory_max.map(|bytes| format!(", {} memory at most", HumanBytes(bytes))).unwrap_or_default();
+    let _ = writeln!(text, "{} in {:.1} s{memory}", HumanBytes(results.bytes), results.elapsed.as_secs_f64());
 }
 
 /// What the number of addresses is made of. Parts that are zero are left out.
-fn parts(counts: &Counts) -> String {
+pub(crate) fn parts(counts: &Counts) -> String {
     let mut parts = vec![format!("{} checked", counts.checked())];
     if counts.checked_outside > 0 {
         parts[0] += &format!(" ({} of them outside)", counts.checked_outside);
@@ -123,6 +124,7 @@ fn parts(counts: &Counts) -> String {
     let others = [
         (counts.skipped, "skipped (robots.txt)".to_owned()),
         (counts.outside, "outside not checked (--same-origin)".to_owned()),
+        (counts.excluded, "left out (--include, --exclude)".to_owned()),
         (counts.ignored(), format!("ignored ({})", schemes(counts))),
         (counts.too_deep, "too deep (--depth)".to_owned()),
         (counts.over_max_pages, "left out (--max-pages)".to_owned()),
@@ -143,4 +145,32 @@ fn schemes(counts: &Counts) -> String {
         parts.push(format!("{others} others"));
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::samples::{HOSTILE, broken, hostile, redirect, results};
+
+    #[test]
+    fn no_text_of_a_site_begins_a_line_or_reaches_a_terminal_as_a_command() {
+        let text = summary(&hostile()) + &checksums(&hostile());
+        assert!(!text.contains(|character: char| character.is_control() && character != '\n'), "{text:?}");
+        let shown = printable(HOSTILE);
+        assert!(text.contains(&format!("  {shown}  BROKEN: {shown}\n    cited by http://h/a")), "{text}");
+        assert!(text.contains("    cited by http://h/ through http://h/old\n"), "{text}");
+        assert!(text.contains("    given on the command line\n"), "{text}");
+    }
+
+    #[test]
+    fn long_lists_are_cut_and_say_where_the_rest_is() {
+        let pages: Vec<String> = (10..31).map(|page| format!("http://h/{page}")).collect();
+        let pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+        let mut rows = vec![broken("http://h/gone", "404 Not Found", &pages)];
+        rows.extend(pages.iter().map(|page| redirect(page, 301, "http://h/", "http://h/")));
+        let text = summary(&results(rows));
+        assert!(text.contains("cited by 11 more pages (--html, --json and --csv list all)\n"), "{text}");
+        assert!(text.contains("  and 1 more redirect (--html, --json and --csv list all)\n"), "{text}");
+        assert!(text.contains("cited by http://h/19, line 3\n") && !text.contains("cited by http://h/20,"), "{text}");
+    }
 }

@@ -43,6 +43,14 @@ impl Rules {
         }
     }
 
+    /// The addresses of the sitemaps that the file names, as they are written there.
+    pub(crate) fn sitemaps(&self) -> &[String] {
+        match self {
+            Self::Everything | Self::Nothing(_) => &[],
+            Self::Listed(robot) => &robot.sitemaps,
+        }
+    }
+
     /// The time that the host asks for between requests.
     pub(crate) fn delay(&self) -> Option<Duration> {
         match self {
@@ -62,6 +70,14 @@ mod tests {
         assert!(rules.denial("http://a/private/x.html").is_some());
         assert!(rules.denial("http://a/public.html").is_none());
         assert_eq!(rules.delay(), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn sitemaps_are_named_for_all_agents() {
+        let rules =
+            Rules::from_response(200, b"User-agent: other\nDisallow: /\n\nSitemap: http://a/s.xml\nsitemap: /t.xml\n");
+        assert_eq!(rules.sitemaps(), ["http://a/s.xml", "/t.xml"]);
+        assert!(Rules::from_response(404, b"Sitemap: http://a/s.xml").sitemaps().is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::address::redact;
@@ -22,7 +23,7 @@ pub(crate) struct Snapshot {
 }
 
 /// How one snapshot differs from another.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Difference {
     pub(crate) changed: Vec<String>,
     pub(crate) appeared: Vec<String>,

@@ -41,6 +41,10 @@ fn main() -> ExitCode {
             }
         }
         ["soak", "--minutes", minutes] => lanes::run_soak(&root, minutes),
+        ["crawl-kill", "--runs", kills] => match kills.parse() {
+            Ok(kills) => lanes::run_crawl_kill(&root, kills),
+            Err(_) => usage(),
+        },
         ["fuzz", "--seconds", seconds] => match seconds.parse() {
             Ok(seconds) => lanes::run_fuzz(&root, seconds),
             Err(_) => usage(),
@@ -109,6 +113,7 @@ fn usage() -> bool {
         ("mutants FILE", "only the changes of that file, such as `task/state.rs`"),
         ("random --seeds N --from S", "as many random programs, from that seed"),
         ("soak --minutes N", "for so many minutes"),
+        ("crawl-kill --runs N", "as many kills"),
         ("api-diff --record", "write the record of Tokio's API again"),
         ("suites --runs N", "the tests of Tokio and its companions, so many times in a row"),
         (

@@ -11,7 +11,7 @@ use redd::process::Command;
 use redd::time::timeout;
 use serde_json::Value;
 
-use crate::runs::{run, run_to, scratch, stderr, stdout};
+use crate::runs::{program, run, run_to, scratch, stderr, stdout};
 use crate::server::{Act, answer, missing, page, serve};
 
 #[redd::test]
@@ -19,7 +19,7 @@ async fn without_arguments_it_finds_what_is_planted_in_its_own_site() {
     let output = run(&[]).await;
     assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
     assert!(stderr(&output).contains("all of them were found"));
-    assert!(stdout(&output).contains("/missing.html\n    404 Not Found\n    cited by"));
+    assert!(stdout(&output).contains("/missing.html  BROKEN: 404 Not Found\n    cited by"));
 }
 
 #[redd::test]
@@ -83,7 +83,7 @@ async fn an_interrupt_finishes_what_is_in_flight_saves_and_exits_3() {
     })
     .await;
     let (file, name) = scratch("interrupted.json");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_redd-crawl"))
+    let mut child = program()
         .args(["--verbose", "--rate", "20", "--save", &name, &home])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -131,7 +131,7 @@ async fn an_incomplete_crawl_exits_3_even_if_it_found_broken_links() {
     .await;
     let output = run(&["--deadline", "2s", &home]).await;
     assert_eq!(output.status.code(), Some(3));
-    assert!(stdout(&output).contains("/gone\n    404 Not Found"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("/gone  BROKEN: 404 Not Found"), "{}", stdout(&output));
 }
 
 #[redd::test]

@@ -11,8 +11,11 @@ use redd::net::unix::pipe;
 use redd::process::{Child, Command};
 use redd::time::timeout;
 
-use crate::runs::{run, run_to, scratch, stderr, stdout};
+use crate::runs::{program, run, run_to, scratch, state_folder, stderr, stdout};
 use crate::server::{Act, missing, page, serve};
+
+/// The options that write files.
+const OPTIONS: [&str; 7] = ["--json", "--csv", "--junit", "--markdown", "--sarif", "--html", "--save"];
 
 /// A site of one page, and the number of requests that it received.
 async fn counted_site() -> (String, Arc<AtomicUsize>) {
@@ -29,7 +32,7 @@ async fn counted_site() -> (String, Arc<AtomicUsize>) {
 #[redd::test]
 async fn an_output_that_cannot_be_written_is_noticed_before_the_first_request() {
     let (home, requests) = counted_site().await;
-    for option in ["--json", "--csv", "--save"] {
+    for option in OPTIONS {
         for path in ["/no/such/folder/file", env!("CARGO_TARGET_TMPDIR")] {
             let output = run(&[option, path, &home]).await;
             assert_eq!(output.status.code(), Some(3), "{option} {path}");
@@ -123,6 +126,7 @@ async fn fifo(name: &str) -> String {
 async fn run_script(script: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_redd-crawl")]).args(arguments).kill_on_drop(true);
+    command.env("XDG_STATE_HOME", state_folder());
     timeout(Duration::from_secs(60), command.output()).await.expect("the crawl ends").unwrap()
 }
 
@@ -130,7 +134,7 @@ async fn run_script(script: &str, arguments: &[&str]) -> Output {
 async fn a_full_device_is_noticed_before_the_first_request() {
     let (home, requests) = counted_site().await;
     // Through a descriptor: a crawler that replaced `/dev/full` would harm the machine.
-    for option in ["--json", "--csv", "--save"] {
+    for option in OPTIONS {
         let script = "exec \"$0\" \"$1\" /proc/self/fd/3 \"$2\" 3>/dev/full";
         let output = run_script(script, &[option, &home]).await;
         assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
@@ -156,7 +160,7 @@ async fn a_full_disk_is_noticed_before_the_first_request() {
 
 /// Starts the binary with its standard error on a pipe.
 fn start(arguments: &[&str]) -> (Child, BufReader<redd::process::ChildStderr>) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_redd-crawl"));
+    let mut command = program();
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().unwrap();
     let said = BufReader::new(child.stderr.take().unwrap());

@@ -79,7 +79,7 @@ async fn a_redirect_names_the_pages_that_cite_it() {
     let (value, output) = crawl(&home, &["--csv", &name]).await;
     assert_eq!(find_page(&value, &format!("{home}/old")).unwrap()["cited_by"][0], format!("{home}/"));
     let text = stderr(&output);
-    assert!(text.contains(&format!("301 {home}/old -> {home}/new\n    cited by {home}/\n")), "{text}");
+    assert!(text.contains(&format!("301 {home}/old -> {home}/new\n    cited by {home}/, line 1\n")), "{text}");
     let rows = std::fs::read_to_string(file).unwrap();
     assert!(rows.contains(&format!("{home}/old,redirect,301,,,{home}/new,{home}/\n")), "{rows}");
 }
@@ -133,5 +133,31 @@ async fn a_count_of_one_is_singular() {
     assert!(text.contains("1 good, 1 broken, 1 redirect\n"), "{text}");
     for wrong in ["1 pages", "1 links", "1 redirects", "1 hosts"] {
         assert!(!text.replace("11 ", "").contains(&format!(" {wrong}")), "{wrong} in:\n{text}");
+    }
+}
+
+#[redd::test]
+async fn each_citation_has_the_line_of_its_link() {
+    let home = serve(|path| match path {
+        "/" => page(
+            "\n<a href=gone>1</a>\n<a href='//[bad'>2</a>\n<a href=#nowhere>3</a>\n<a href=old>4</a><a href=gone>5</a>",
+        ),
+        "/old" => answer("301 Moved", "Location: /lost\r\n", ""),
+        _ => missing(),
+    })
+    .await;
+    let (value, output) = crawl(&home, &["--fragments"]).await;
+    for (url, line, through) in [
+        (format!("{home}/gone"), 2, None),
+        ("//[bad".to_owned(), 3, None),
+        (format!("{home}/#nowhere"), 4, None),
+        (format!("{home}/lost"), 5, Some(format!("{home}/old"))),
+    ] {
+        let citation = &broken(&value, &url)["citations"][0];
+        assert_eq!((&citation["line"], &citation["page"]), (&line.into(), &format!("{home}/").into()), "{url}");
+        assert_eq!(citation["through"].as_str(), through.as_deref(), "{url}");
+        let through = through.map(|redirect| format!(" through {redirect}")).unwrap_or_default();
+        let text = stderr(&output);
+        assert!(text.contains(&format!("    cited by {home}/{through}, line {line}\n")), "{url}: {text}");
     }
 }

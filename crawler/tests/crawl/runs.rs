@@ -1,12 +1,27 @@
 //! Runs of the binary.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use redd::process::Command;
 use redd::time::timeout;
 use serde_json::Value;
+
+/// A state directory that no other crawl uses.
+pub(crate) fn state_folder() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("state-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// The binary, with a state directory of its own.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_redd-crawl"));
+    command.env("XDG_STATE_HOME", state_folder());
+    command
+}
 
 /// Runs the binary. A run that does not end is a failure.
 pub(crate) async fn run(arguments: &[&str]) -> Output {
@@ -15,8 +30,17 @@ pub(crate) async fn run(arguments: &[&str]) -> Output {
 
 /// Like [`run`], with another standard output.
 pub(crate) async fn run_to(stdout: Stdio, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_redd-crawl"));
-    command.args(arguments).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).kill_on_drop(true);
+    run_with(arguments, |command| {
+        command.stdout(stdout);
+    })
+    .await
+}
+
+/// Like [`run`], with a command that was changed.
+pub(crate) async fn run_with(arguments: &[&str], change: impl FnOnce(&mut Command)) -> Output {
+    let mut command = program();
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    change(&mut command);
     let child = command.spawn().unwrap();
     timeout(Duration::from_secs(60), child.wait_with_output()).await.expect("the crawl ends").unwrap()
 }

@@ -1,8 +1,8 @@
-//! The pages that `redd` writes, in a browser.
+//! The pages that `redd` and `redd-crawl` write, in a browser.
 //!
 //! Called by `cargo xtask browser`.
 //!
-//! Two pages are of a program that runs: what it did, and its tasks. They have to draw something. The others are known exactly: tests of `redd-cli` write the pages, and beside each what it has to say that it drew. The browser has no network. A page fails if it
+//! Two pages are of a program that runs: what it did, and its tasks. They have to draw something. The others are known exactly: tests of `redd-cli` and of the crawler write the pages, and beside each what it has to say that it drew. The browser has no network. A page fails if it
 //! says something else, if a script fails or writes a message, or if the page's policy refuses what it asks for. Pages whose
 //! names begin with `wrong-` have such a mistake, and the text beside them is in the message with which this lane has to notice it.
 
@@ -24,6 +24,12 @@ const WRONG_DRAWN: &str = "x";
 
 /// The program that `redd` asks: a server that has answered fifty clients when it prints its first line.
 const ASKED: &str = "growing_set";
+
+/// The tests that write pages.
+const WRITERS: [[&str; 6]; 2] = [
+    ["test", "-p", "redd-cli", "--bin", "redd", "page"],
+    ["test", "-p", "redd-crawler", "--bin", "redd-crawl", "formats::html"],
+];
 
 /// The pages about it, with what each says that it drew at least so often.
 const LIVE: [(&str, &str, u64); 2] = [("live-timeline", "spans", 100), ("live-dump", "tasks", 1)];
@@ -63,10 +69,11 @@ fn check(root: &Path, browser: &Browser, writes: bool) -> Result<Outcome, String
     // What an earlier run has left may be of pages that there are no more.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).map_err(show)?;
-    let written =
-        run_tests(cargo(root, &["test", "-p", "redd-cli", "--bin", "redd", "page"]).env("REDD_PAGES", &folder));
-    if !written.succeeded {
-        return Err(format!("the tests that write the pages: {written}"));
+    for writer in WRITERS {
+        let written = run_tests(cargo(root, &writer).env("REDD_PAGES", &folder));
+        if !written.succeeded {
+            return Err(format!("the tests that write the pages: {written}"));
+        }
     }
     let mut pages: Vec<PathBuf> =
         std::fs::read_dir(&folder).map_err(show)?.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();

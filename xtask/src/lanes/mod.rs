@@ -14,6 +14,8 @@
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `browser` | the pages that `redd` writes, in a browser |
+//! | `kills` | crawls that are killed and continued |
+//! | `jetstream` | crawls that many processes share through nats-server |
 //!
 //! `outcome` is what a lane returns, and `commands` runs cargo for all of them. They import no lane.
 //!
@@ -23,6 +25,8 @@ mod browser;
 mod commands;
 mod compatibility;
 mod demos;
+mod jetstream;
+mod kills;
 mod machines;
 mod miri;
 mod mistakes;
@@ -35,6 +39,7 @@ mod worlds;
 pub(crate) use browser::write_pictures;
 pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
 pub(crate) use demos::write_demos;
+pub(crate) use kills::run_crawl_kill;
 pub(crate) use models::run_shuttle;
 
 use std::path::Path;
@@ -170,6 +175,16 @@ pub(crate) const DEEP: &[Lane] = &[
         name: "browser",
         purpose: "the pages that `redd` writes, in headless Chromium without a network",
         run: browser::browser,
+    },
+    Lane {
+        name: "crawl-kill",
+        purpose: "crawls of 2,000 addresses, killed 200 times at random moments and continued",
+        run: kills::crawl_kill,
+    },
+    Lane {
+        name: "jetstream",
+        purpose: "crawls that processes share through nats-server, one killed each second, the server killed too",
+        run: jetstream::jetstream,
     },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
