@@ -37,6 +37,22 @@ fn written_bytes_can_be_read_after_a_seek() {
 }
 
 #[test]
+fn a_file_that_is_a_mere_place_has_no_position() {
+    block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        std::fs::write(&path, "salmon").unwrap();
+        let mut file = File::options().read(true).custom_flags(libc::O_PATH).open(&path).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(file.read(&mut [0; 3]).await.unwrap_err().raw_os_error(), Some(libc::EBADF));
+            for position in [SeekFrom::Start(1), SeekFrom::Current(1), SeekFrom::End(0)] {
+                assert_eq!(file.seek(position).await.unwrap_err().raw_os_error(), Some(libc::EBADF));
+            }
+        }
+    });
+}
+
+#[test]
 fn the_next_operation_reports_the_error_of_a_write() {
     block_on(async {
         let dir = tempfile::tempdir().unwrap();

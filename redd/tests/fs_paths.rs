@@ -18,8 +18,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, mpsc};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use support::poll_once;
 use tempfile::TempDir;
 
@@ -114,9 +114,7 @@ fn the_path_lives_until_the_pool_is_done() {
         ("read", |path| Box::pin(async { drop(fs::read(path).await.unwrap()) })),
         ("read_to_string", |path| Box::pin(async { drop(fs::read_to_string(path).await.unwrap()) })),
         ("File::open", |path| Box::pin(async { drop(File::open(path).await.unwrap()) })),
-        ("OpenOptions::open", |path| {
-            Box::pin(async { drop(OpenOptions::new().read(true).open(path).await.unwrap()) })
-        }),
+        ("OpenOptions::open", |path| Box::pin(async { drop(OpenOptions::new().read(true).open(path).await.unwrap()) })),
         ("canonicalize", |path| Box::pin(async { drop(fs::canonicalize(path).await.unwrap()) })),
         ("read_dir", |path| Box::pin(async { drop(fs::read_dir(path).await.unwrap_err()) })),
         ("copy", |path| Box::pin(async { assert_ne!(fs::copy(path, "/dev/null").await.unwrap(), 0) })),

@@ -32,7 +32,7 @@ pub(crate) use readiness::{Registration, Source};
 
 use crate::collections::wake_list::WakeList;
 use crate::observe::waiter::WaiterInfo;
-use crate::primitives::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::primitives::atomic::{AtomicU64, Ordering};
 use crate::primitives::baton;
 use crate::primitives::event_wait::wait_for_events;
 use crate::sys::epoll::{Epoll, EventFd, flags};
@@ -57,23 +57,20 @@ pub(crate) struct Driver {
     simulated: Option<Box<SimulatedDriver>>,
     /// Total number of events of descriptors.
     events: AtomicU64,
-    /// The last wait brought as many events as it could.
-    may_have_more: AtomicBool,
+    /// `MAY_HAVE_MORE`, and the number of waits that brought as many events as they could.
+    fullness: AtomicU64,
 }
+
+/// The last wait brought as many events as it could, and no wait that began later has found fewer.
+const MAY_HAVE_MORE: u64 = 1;
+const FULL_WAIT: u64 = 2;
 
 impl Driver {
     pub(crate) fn new() -> io::Result<Self> {
         let (epoll, wake) = (Epoll::new()?, EventFd::new()?);
         epoll.add(wake.as_raw_fd(), flags::IN | flags::ET, WAKE_TOKEN)?;
         let simulated = SimulatedDriver::new().map(Box::new);
-        Ok(Self {
-            epoll,
-            wake,
-            slots: Slab::new(),
-            simulated,
-            events: AtomicU64::new(0),
-            may_have_more: AtomicBool::new(false),
-        })
+        Ok(Self { epoll, wake, slots: Slab::new(), simulated, events: AtomicU64::new(0), fullness: AtomicU64::new(0) })
     }
 
     /// First half of a turn, which calls no wakers: waits for events, at most for `timeout`. With `None` it waits until
@@ -82,29 +79,40 @@ impl Driver {
     ///
     /// An error means that epoll is broken: the turn cannot be repeated.
     pub(crate) fn wait(&self, buffer: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<bool> {
+        let begun = self.begin_wait();
         if let Some(simulated) = &self.simulated {
             simulated.close_abandoned();
             let has_token = simulated.wait(buffer, timeout);
-            self.record_fullness(buffer);
+            self.record_fullness(buffer, begun);
             return Ok(has_token);
         }
         wait_for_events(&self.epoll, buffer, timeout)?;
-        self.record_fullness(buffer);
+        self.record_fullness(buffer, begun);
         // The counter is not read: an edge reports only its change, and `EventFd::signal` keeps it from overflowing.
         Ok(buffer.iter().any(|(_, token)| token == WAKE_TOKEN))
     }
 
-    fn record_fullness(&self, buffer: &EventBuffer) {
-        // Relaxed, here and in `may_have_more`: a hint. The events themselves are in the kernel.
-        if self.may_have_more.load(Ordering::Relaxed) != buffer.is_full() {
-            self.may_have_more.store(buffer.is_full(), Ordering::Relaxed);
+    /// To be passed to `record_fullness` at the end of the wait.
+    fn begin_wait(&self) -> u64 {
+        // Relaxed, here and below: a hint. The events themselves are in the kernel.
+        self.fullness.load(Ordering::Relaxed)
+    }
+
+    fn record_fullness(&self, buffer: &EventBuffer, begun: u64) {
+        if buffer.is_full() {
+            let more = |fullness: u64| Some(fullness.wrapping_add(FULL_WAIT) | MAY_HAVE_MORE);
+            let _ = self.fullness.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        } else if begun & MAY_HAVE_MORE != 0 {
+            // It fails if another thread has left events since this wait began. This thread need not have seen those.
+            let none = begun & !MAY_HAVE_MORE;
+            let _ = self.fullness.compare_exchange(begun, none, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// Whether the last wait may have left events. A hint: another thread may take them, or may have left some since.
+    /// Whether a wait may have left events that no later one has found. A hint: another thread may take them meanwhile.
     #[inline]
     pub(crate) fn may_have_more(&self) -> bool {
-        self.may_have_more.load(Ordering::Relaxed)
+        self.fullness.load(Ordering::Relaxed) & MAY_HAVE_MORE != 0
     }
 
     /// Second half: moves the wakers of the tasks that waited for the events into `wakers`, and empties the buffer.

@@ -149,8 +149,8 @@ impl Direct {
         }
         if !self.has(READS) {
             // A read that passes the cache waits for the disk, even if it is told not to wait.
-            let passes_cache = sys::file::passes_cache(fd).unwrap_or(true);
-            self.set(if passes_cache { NEVER } else { WITHOUT_WAIT });
+            let uses_cache = sys::file::uses_cache(fd).unwrap_or(false);
+            self.set(if uses_cache { WITHOUT_WAIT } else { NEVER });
         }
         if self.has(WITHOUT_WAIT) {
             let position = self.late_position();

@@ -132,9 +132,10 @@ pub(crate) fn is_regular(fd: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(unsafe { status.assume_init() }.st_mode & libc::S_IFMT == libc::S_IFREG)
 }
 
-/// Whether reads of this file pass the page cache.
-pub(crate) fn passes_cache(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(status_flags(fd)? & libc::O_DIRECT != 0)
+/// Whether reads of this file use the page cache. Those of a file that was opened with `O_DIRECT` pass it, and one with `O_PATH`
+/// has no reads and no position.
+pub(crate) fn uses_cache(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(status_flags(fd)? & (libc::O_DIRECT | libc::O_PATH) == 0)
 }
 
 /// Whether this file can be sealed. Only files that are in memory can: those on tmpfs, and those of `memfd_create`.
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn only_regular_files_are_regular() {
         let regular = file(b"");
-        assert!(is_regular(regular.as_fd()).expect("is open") && !passes_cache(regular.as_fd()).expect("is open"));
+        assert!(is_regular(regular.as_fd()).expect("is open") && uses_cache(regular.as_fd()).expect("is open"));
         let (pipe, _other) = std::os::unix::net::UnixStream::pair().expect("descriptors left");
         let device = std::fs::File::open("/dev/zero").expect("it is there");
         assert!(!is_regular(pipe.as_fd()).expect("is open") && !is_regular(device.as_fd()).expect("is open"));

@@ -810,6 +810,24 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_that_began_earlier_and_found_nothing_does_not_hide_what_another_one_has_left() {
+        let driver = Arc::new(Driver::new().expect("descriptors left"));
+        let _pairs = Vec::from_iter((0..2).map(|_| pair(&driver)));
+        let (mut buffer, mut wakers) = (EventBuffer::with_capacity(1), WakeList::new());
+        let none = EventBuffer::with_capacity(1);
+        // They are writable. The other thread's wait began before each of these, and a signal ends it.
+        for _ in 0..2 {
+            let begun = driver.begin_wait();
+            driver.wait(&mut buffer, Some(Duration::ZERO)).expect("a healthy epoll");
+            driver.dispatch(&mut buffer, &mut wakers);
+            driver.record_fullness(&none, begun);
+            assert!(driver.may_have_more());
+        }
+        driver.wait(&mut buffer, Some(Duration::ZERO)).expect("a healthy epoll");
+        assert!(!driver.may_have_more());
+    }
+
+    #[test]
     fn a_wake_ends_one_turn_with_the_token() {
         let driver = Driver::new().expect("descriptors left");
         let mut buffer = EventBuffer::with_capacity(1);
