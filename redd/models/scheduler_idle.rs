@@ -1,6 +1,6 @@
 //! Models of the idle word (M4): workers that park, search, and start each other.
 //!
-//! The idle word, the run queue and the injector are the real ones. The worker loop here is a copy of the protocol in
+//! The idle word, the run queue, the injector and the driver lease are the real ones. The worker loop here is a copy of the protocol in
 //! `PARKING.md`, small enough for loom to try every order of its steps. Shuttle runs the real loop, in `runtime_whole`.
 
 #![expect(unsafe_code, reason = "owner-only calls of a run queue")]
@@ -11,6 +11,7 @@ use std::sync::Arc as Plain;
 use super::super::idle::{self, Idle, Searching, WakeAction, Word};
 use super::super::injector::testing::Node;
 use super::super::injector::{Injector, Popped};
+use super::super::parking::{DriverLease, Parking};
 use super::super::run_queue::RunQueue;
 use super::take;
 use crate::primitives::atomic::{AtomicUsize, Ordering, fixed};
@@ -690,4 +691,111 @@ fn loom_idle_catches_an_offer_of_events_without_the_fence() {
 #[should_panic(expected = "no token is in flight")]
 fn loom_idle_catches_a_worker_that_leaves_rings_to_the_searchers() {
     ring_of_a_worker_that_blocks(Offer::UncheckedByOthers, true);
+}
+
+/// The end of a wait in the driver. Returns whether the worker has the token.
+type Release = fn(&Idle, DriverLease<'_>) -> bool;
+
+/// As in `Worker::sleep_for`.
+fn release_and_check(idle: &Idle, lease: DriverLease<'_>) -> bool {
+    drop(lease);
+    idle.has_token_after_lease()
+}
+
+/// `nothing-behind`: a worker releases the lease after its wait, and then polls a task that never returns. Another worker runs a task
+/// from outside, and parks. If it sleeps at the event count then, the next task from outside must wake it.
+///
+/// The eventfd is not modelled: nothing reads it after that wait. The first worker has the lease before the other threads start.
+/// Otherwise loom would spend its preemptions on the steps before this one.
+fn release_of_the_lease(enter_park: fn(&Idle), release: Release) {
+    crate::primitives::explore(move || {
+        let shared = Arc::new((AtomicUsize::new(0), Idle::new(), Parking::default()));
+        let (injected, idle, parking) = &*shared;
+        idle.enter_park(None);
+        let lease = parking.try_lease_driver().expect("it is free");
+        let parks = {
+            let shared = Arc::clone(&shared);
+            // The key with which it sleeps at the event count. If it has the lease instead, a token wakes it.
+            thread::spawn(move || {
+                let (injected, idle, parking) = &*shared;
+                loop {
+                    injected.swap(0, Ordering::AcqRel);
+                    let key = parking.event_count.prepare_wait();
+                    enter_park(idle);
+                    if injected.load(Ordering::Relaxed) == 0 {
+                        return parking.try_lease_driver().is_none().then_some(key);
+                    }
+                    idle.cancel_park();
+                }
+            })
+        };
+        let submits = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (injected, idle, parking) = &*shared;
+                injected.store(1, Ordering::Release);
+                idle::fence_after_publish();
+                if idle.wake_one() == WakeAction::WriteToken {
+                    parking.event_count.notify_one();
+                }
+            })
+        };
+        let has_token = release(idle, lease);
+        let searching = idle.leave_park(has_token);
+        let key = parks.join().expect("the worker does not panic");
+        submits.join().expect("the thread outside does not panic");
+        let is_asleep = key.is_some_and(|key| !parking.event_count.is_notified_since(key));
+        if is_asleep && searching.is_none() {
+            assert_eq!(injected.load(Ordering::Relaxed), 0, "the task has run");
+            assert_eq!(idle.wake_one(), WakeAction::WriteToken, "no token is in flight");
+        }
+    });
+}
+
+#[test]
+fn loom_idle_a_release_of_the_lease_beside_a_park() {
+    release_of_the_lease(|idle| idle.enter_park(None), release_and_check);
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_a_release_without_the_check() {
+    release_of_the_lease(
+        |idle| idle.enter_park(None),
+        |_, lease| {
+            drop(lease);
+            false
+        },
+    );
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_a_release_without_the_fence() {
+    release_of_the_lease(
+        |idle| idle.enter_park(None),
+        |idle, lease| {
+            drop(lease);
+            idle.has_token()
+        },
+    );
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_a_check_before_the_release() {
+    release_of_the_lease(
+        |idle| idle.enter_park(None),
+        |idle, lease| {
+            let has_token = idle.has_token_after_lease();
+            drop(lease);
+            has_token
+        },
+    );
+}
+
+#[test]
+#[should_panic(expected = "no token is in flight")]
+fn loom_idle_catches_a_park_without_the_fence_beside_a_release() {
+    release_of_the_lease(|idle| idle.apply(|word| word.park_entered(false)), release_and_check);
 }
