@@ -1,8 +1,9 @@
-//! Models of the core of a current-thread runtime, which goes from one `block_on` to the next.
+//! Models of `block_on`: the core of a current-thread runtime, which goes from one call to the next, and the parker that a thread
+//! keeps for its next call.
 //!
-//! Each thread is one `block_on`. A counter stands for the tasks, which only the thread with the core runs. A lost hand-over
-//! leaves a thread parked forever. A seeded mistake records that and ends, because a test cannot catch loom's report of a
-//! deadlock.
+//! In the models of the core, each thread is one `block_on`. A counter stands for the tasks, which only the thread with the core
+//! runs. A lost hand-over leaves a thread parked forever. A seeded mistake records that and ends, because a test cannot catch
+//! loom's report of a deadlock.
 
 use std::mem;
 use std::sync::Weak;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::primitives::checker::thread;
 
 use super::block_on::{CoreGuard, take_core_or_wait};
+use super::call;
 use crate::primitives::atomic::{AtomicBool, AtomicUsize, Ordering, fixed};
 use crate::primitives::{Arc, Mutex, mistake, model};
 use crate::scheduler::models::core::worker_that_never_runs;
@@ -157,3 +159,36 @@ mistake!(loom_core_catches_a_core_that_is_returned_without_a_wake, "the hand-ove
     give_back_in_silence,
     Model::park_with_an_end
 ));
+
+/// A call ends while another thread drops the last clone of its waker. The step is the real one. The count stands for that of
+/// `std::sync::Arc`, and the word for that of a parker. Their orderings are those of the real ones. A whole `Call` is not modelled:
+/// what it keeps in the thread would outlive an execution of loom.
+fn the_end_of_a_call() {
+    const TOKEN: usize = 1;
+    let shared = Arc::new((AtomicUsize::new(3), AtomicUsize::new(0)));
+    let other = {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || {
+            let (references, word) = &*shared;
+            // The wake.
+            word.swap(TOKEN, Ordering::Release);
+            // The drop of the clone.
+            references.fetch_sub(1, Ordering::Release);
+        })
+    };
+    let (references, word) = &*shared;
+    if call::reset_if_unshared(references.load(Ordering::Relaxed), || word.store(0, Ordering::Relaxed)) {
+        // The next call takes a token that it finds.
+        assert_ne!(word.load(Ordering::Relaxed), TOKEN, "a wake reaches the next call");
+    }
+    other.join().expect("a wake does not panic");
+}
+
+model!(loom_call_ends_beside_its_last_wake, the_end_of_a_call);
+
+mistake!(
+    loom_call_catches_a_reset_that_may_come_before_the_wake,
+    "a wake reaches the next call",
+    patch "a reset that may come before the wake",
+    the_end_of_a_call
+);

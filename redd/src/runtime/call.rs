@@ -90,15 +90,20 @@ impl Sleeper {
 
     /// Takes back the tokens of this call, if no other code has a clone of the waker. Returns whether that is so.
     fn reset(&self) -> bool {
-        // These two are the only references, so no other code can make a third.
-        let is_unshared = Arc::strong_count(&self.parker) == 2;
-        if is_unshared {
-            // Acquire: the last wake comes before the reset. Pairs with Release in the drop of the last clone, by `Arc`.
-            fence(Ordering::Acquire);
-            self.parker.reset();
-        }
-        is_unshared
+        reset_if_unshared(Arc::strong_count(&self.parker), || self.parker.reset())
     }
+}
+
+/// The step of [`Sleeper::reset`]. The model calls it with a count of its own, because checkers do not see that of an `Arc` of std.
+pub(super) fn reset_if_unshared(references: usize, reset: impl FnOnce()) -> bool {
+    // The parker and the waker are the only references, so no other code can make a third.
+    let is_unshared = references == 2;
+    if is_unshared {
+        // Acquire: the last wake comes before the reset. Pairs with Release in the drop of the last clone, by `Arc`.
+        fence(Ordering::Acquire);
+        reset();
+    }
+    is_unshared
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
