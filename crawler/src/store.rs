@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 
+use crate::differing::differing;
 use crate::exit::EarlyExit;
 use crate::plural::count;
 use crate::record::PageRecord;
@@ -97,6 +98,10 @@ fn explain(path: &Path, error: &StoreError) -> EarlyExit {
         )),
         StoreError::Damaged(why) => EarlyExit::usage(format!(
             "the store {path} is damaged: {why}. Nothing was crawled. Remove the file, or give another one with --store."
+        )),
+        StoreError::Foreign => EarlyExit::usage(format!(
+            "the file {path} is no store of redd-crawl, and stays as it is. Nothing was crawled. Give another file with \
+             --store."
         )),
         StoreError::Io(error) => EarlyExit::incomplete(format!(
             "the store {path} cannot be used: {error}. Nothing was crawled. Give a file in a folder that exists and is \
@@ -261,8 +266,9 @@ fn look_into(database: &Database, identity: &str) -> Result<(u64, u64), StoreErr
         return Err(StoreError::Other(format!("it has the format {format}, and this version has {FORMAT}")));
     }
     if theirs.as_deref() != Some(identity) {
-        let theirs = theirs.unwrap_or_default();
-        return Err(StoreError::Other(format!("it is of another crawl, {theirs}, and this one is {identity}")));
+        let parse = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        let differing = differing(&parse(identity), &parse(&theirs.unwrap_or_default())).join("; ");
+        return Err(StoreError::Other(format!("it is of another crawl: {differing}")));
     }
     let began = began.and_then(|began| began.parse().ok());
     began.map(|began| (began, kept)).ok_or_else(|| StoreError::Damaged("it does not say when it began".to_owned()))
