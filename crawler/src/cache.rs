@@ -68,6 +68,11 @@ pub(crate) fn open(settings: &CacheSettings, fingerprint: &str) -> Result<Cache,
              with --cache.",
             path.display()
         )),
+        StoreError::Foreign => EarlyExit::usage(format!(
+            "the file {} is no cache of redd-crawl, and stays as it is. Nothing was crawled. Give another file with \
+             --cache.",
+            path.display()
+        )),
         StoreError::Damaged(why) | StoreError::Other(why) => EarlyExit::usage(format!(
             "the cache {} cannot be read: {why}. Nothing was crawled. Remove the file, or give another one with --cache.",
             path.display()

@@ -18,6 +18,7 @@ mod css;
 mod decode;
 mod delivery;
 mod demo_site;
+mod differing;
 mod engine;
 mod exit;
 mod fetch;

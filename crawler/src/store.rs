@@ -7,15 +7,15 @@
 //! - `secrets-are-found-again`: the credentials of links are not stored. The record of a page with such links does not count
 //!   until those links have records: the page is fetched again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
-use serde_json::Value;
 
+use crate::differing::differing;
 use crate::exit::EarlyExit;
 use crate::plural::count;
 use crate::record::PageRecord;
@@ -31,8 +31,6 @@ const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records")
 /// The records of pages whose links had credentials. See `secrets-are-found-again`.
 const WITH_SECRETS: TableDefinition<'_, u64, ()> = TableDefinition::new("with_secrets");
 
-/// How many characters of a setting are shown.
-const LEAF_MAX: usize = 100;
 
 /// The open store of this crawl.
 #[derive(Clone, Debug)]
@@ -101,6 +99,10 @@ fn explain(path: &Path, error: &StoreError) -> EarlyExit {
         )),
         StoreError::Damaged(why) => EarlyExit::usage(format!(
             "the store {path} is damaged: {why}. Nothing was crawled. Remove the file, or give another one with --store."
+        )),
+        StoreError::Foreign => EarlyExit::usage(format!(
+            "the file {path} is no store of redd-crawl, and stays as it is. Nothing was crawled. Give another file with \
+             --store."
         )),
         StoreError::Io(error) => EarlyExit::incomplete(format!(
             "the store {path} cannot be used: {error}. Nothing was crawled. Give a file in a folder that exists and is \
@@ -265,40 +267,12 @@ fn look_into(database: &Database, identity: &str) -> Result<(u64, u64), StoreErr
         return Err(StoreError::Other(format!("it has the format {format}, and this version has {FORMAT}")));
     }
     if theirs.as_deref() != Some(identity) {
-        let theirs = theirs.unwrap_or_default();
-        return Err(StoreError::Other(format!("it is of another crawl: {}", differences(&theirs, identity))));
+        let parse = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        let differing = differing(&parse(identity), &parse(&theirs.unwrap_or_default())).join("; ");
+        return Err(StoreError::Other(format!("it is of another crawl: {differing}")));
     }
     let began = began.and_then(|began| began.parse().ok());
     began.map(|began| (began, kept)).ok_or_else(|| StoreError::Damaged("it does not say when it began".to_owned()))
-}
-
-/// In what two identities differ, for people.
-fn differences(theirs: &str, ours: &str) -> String {
-    let leaves = |identity: &str| {
-        let mut leaves = BTreeMap::new();
-        collect_leaves("", &serde_json::from_str(identity).unwrap_or_default(), &mut leaves);
-        leaves
-    };
-    let (theirs, ours) = (leaves(theirs), leaves(ours));
-    let names: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let of = |leaves: &BTreeMap<String, String>, name| match leaves.get(name) {
-        // Starts may be many.
-        Some(text) if text.chars().count() > LEAF_MAX => text.chars().take(LEAF_MAX).chain(['…']).collect(),
-        Some(text) => text.clone(),
-        None => "none".to_owned(),
-    };
-    let differing = names.into_iter().filter(|&name| theirs.get(name) != ours.get(name));
-    let texts = differing.map(|name| format!("{name} is {} there and {} here", of(&theirs, name), of(&ours, name)));
-    texts.collect::<Vec<_>>().join(", ")
-}
-
-fn collect_leaves(name: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| collect_leaves(name, value, leaves)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            leaves.insert(name.to_owned(), value.to_string());
-        }
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person reads it: it is the date of the wall clock")]
@@ -401,16 +375,6 @@ mod tests {
         refused("a", true, "no store");
         assert_eq!(std::fs::read(&path).unwrap(), b"a letter");
         std::fs::remove_file(&path).unwrap();
-    }
-
-    #[test]
-    fn a_store_of_another_crawl_says_in_what_that_differs() {
-        let theirs = r#"{"starts": ["http://a/"], "limits": {"depth": 2, "pages": 7}, "same": true}"#;
-        let ours = r#"{"starts": ["http://b/"], "limits": {"pages": 7}, "same": true}"#;
-        assert_eq!(
-            differences(theirs, ours),
-            r#"depth is 2 there and none here, starts is ["http://a/"] there and ["http://b/"] here"#
-        );
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum StoreError {
     /// It was made by another version, or for another crawl: in which way.
     Other(String),
     Damaged(String),
+    /// It is a file of another kind. The user may need it.
+    Foreign,
     Io(io::Error),
 }
 
@@ -88,6 +90,7 @@ impl fmt::Display for StoreError {
             Self::InUse => f.write_str("it is in use by another redd-crawl"),
             Self::Other(why) => write!(f, "it cannot be continued: {why}"),
             Self::Damaged(why) => write!(f, "it is damaged: {why}"),
+            Self::Foreign => f.write_str("it is no store of redd-crawl"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -195,10 +198,8 @@ fn check_magic(mut file: &File) -> Result<(), StoreError> {
     let mut start = [0; MAGIC.len()];
     match file.read_exact(&mut start) {
         Ok(()) if start == MAGIC => Ok(()),
-        Ok(()) => Err(StoreError::Damaged("it is no store of redd-crawl".to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(StoreError::Damaged("it is no store of redd-crawl".to_owned()))
-        }
+        Ok(()) => Err(StoreError::Foreign),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(StoreError::Foreign),
         Err(error) => Err(error.into()),
     }
 }
