@@ -22,7 +22,7 @@ use crate::record::PageRecord;
 use crate::store_file::{self, FileId, StoreError, StorePlace};
 
 /// The version of what is in the tables. Increase it when records change in a way that older ones cannot be read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What is known of the crawl: numbers in decimal, and its identity.
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
