@@ -83,8 +83,8 @@ pub(crate) fn open(settings: &CacheSettings, fingerprint: &str) -> Result<Cache,
 impl Cache {
     fn open(path: &Path, max_age: Duration, fingerprint: &str, now: u64) -> Result<Self, StoreError> {
         let database = match store_file::open(path)? {
-            Some(database) => database,
-            None => store_file::create(path, |_| Ok(()))?,
+            Some((database, _)) => database,
+            None => store_file::create(path, |_| Ok(()))?.0,
         };
         // `same-question`
         let question: String = Sha256::digest(fingerprint)[..8].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -13,6 +13,11 @@ use crate::address::{AddressHash, address_hash, is_web};
 use crate::local_site::{self, LocalSite};
 use crate::mailto;
 
+/// The longest address in bytes. Servers refuse far shorter ones.
+const ADDRESS_MAX: usize = 16 << 10;
+/// How many bytes the addresses of one page may have in all. A long base and many short links would fill the memory.
+const ADDRESSES_MAX: usize = 64 << 20;
+
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,6 +87,8 @@ pub(crate) struct LinkCollector {
     site: Option<Arc<LocalSite>>,
     /// The links as they are written, since the last change of `base`.
     seen: HashSet<String>,
+    /// How many bytes the addresses that follow may have ([`ADDRESSES_MAX`]).
+    bytes_left: usize,
 }
 
 impl LinkCollector {
@@ -94,6 +101,7 @@ impl LinkCollector {
             has_fragments,
             site: None,
             seen: HashSet::new(),
+            bytes_left: ADDRESSES_MAX,
         }
     }
 
@@ -122,6 +130,11 @@ impl LinkCollector {
             return;
         }
         self.has_base = true;
+        // Every link would be too long.
+        if address.len() > ADDRESS_MAX {
+            self.links.unusable.push(too_long(address, 0));
+            return;
+        }
         if let Ok(base) = self.resolve(address.trim()) {
             self.base = base;
             self.seen.clear();
@@ -133,13 +146,27 @@ impl LinkCollector {
         let text = text.trim_ascii();
         let (address, fragment) = text.split_once('#').map_or((text, None), |(address, rest)| (address, Some(rest)));
         let fragment = fragment.filter(|_| self.has_fragments).and_then(|fragment| fragment_to_check(fragment, kind));
-        if (address.is_empty() && fragment.is_none()) || !self.see(address, fragment) {
+        if (address.is_empty() && fragment.is_none()) || self.bytes_left == 0 || !self.see(address, fragment) {
             return;
         }
         match self.resolve(address) {
             Ok(mut url) if is_web(&url) || (self.site.is_some() && local_site::is_file(&url)) => {
                 // An empty address is the base with its fragment.
                 url.set_fragment(None);
+                if url.as_str().len() > ADDRESS_MAX {
+                    self.links.unusable.push(too_long(address, line()));
+                    return;
+                }
+                let Some(bytes_left) = self.bytes_left.checked_sub(url.as_str().len()) else {
+                    self.bytes_left = 0;
+                    let why = format!(
+                        "the addresses of the page have more than {} MiB, the rest was not read",
+                        ADDRESSES_MAX >> 20
+                    );
+                    self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() });
+                    return;
+                };
+                self.bytes_left = bytes_left;
                 self.links.found.push(Link {
                     url: url.into(),
                     fragment: fragment.map(str::to_owned),
@@ -190,6 +217,12 @@ fn fragment_to_check(fragment: &str, kind: LinkKind) -> Option<&str> {
     };
     let id = fragment.split_once(":~:").map_or(fragment, |(id, _)| id);
     (is_followed && !id.is_empty() && !id.eq_ignore_ascii_case("top")).then_some(id)
+}
+
+/// What is said of an address that is too long. Its beginning is enough to find it.
+fn too_long(address: &str, line: u32) -> Unusable {
+    let text: String = address.chars().take(100).chain(['…']).collect();
+    Unusable { text, why: format!("the address has more than {} KiB", ADDRESS_MAX >> 10), line }
 }
 
 #[cfg(test)]
@@ -257,5 +290,28 @@ mod tests {
             let expected = has_fragments.then(|| vec!["a".to_owned(), "b".to_owned()]);
             assert_eq!(collector.finish().ids, expected);
         }
+    }
+
+    #[test]
+    fn long_addresses_and_a_long_base_with_many_links_do_not_fill_the_memory() {
+        let page = Url::parse("http://a/").unwrap();
+        let mut collector = LinkCollector::new(&page, false);
+        collector.set_base(&"b".repeat(ADDRESS_MAX + 1));
+        collector.add(&"c".repeat(ADDRESS_MAX + 1), LinkKind::Anchor, || 7);
+        collector.add("d", LinkKind::Anchor, || 8);
+        collector.add(&format!("data:,{}", "e".repeat(ADDRESS_MAX)), LinkKind::Anchor, || 9);
+        let links = collector.finish();
+        assert_eq!(links.found.iter().map(|link| &*link.url).collect::<Vec<_>>(), ["http://a/d"]);
+        assert_eq!(links.unusable.iter().map(|unusable| unusable.line).collect::<Vec<_>>(), [0, 7]);
+        assert!(links.unusable.iter().all(|unusable| unusable.text.len() < 200), "{:?}", links.unusable);
+
+        let mut collector = LinkCollector::new(&page, false);
+        collector.set_base(&format!("{}/", "b".repeat(ADDRESS_MAX - 100)));
+        for number in 0..5_000 {
+            collector.add(&number.to_string(), LinkKind::Anchor, || 1);
+        }
+        let links = collector.finish();
+        assert!(links.found.iter().map(|link| link.url.len()).sum::<usize>() <= ADDRESSES_MAX);
+        assert_eq!(links.unusable.len(), 1);
     }
 }

@@ -19,10 +19,10 @@ use crate::differing::differing;
 use crate::exit::EarlyExit;
 use crate::plural::count;
 use crate::record::PageRecord;
-use crate::store_file::{self, StoreError, StorePlace};
+use crate::store_file::{self, FileId, StoreError, StorePlace};
 
 /// The version of what is in the tables. Increase it when records change in a way that older ones cannot be read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What is known of the crawl: numbers in decimal, and its identity.
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
@@ -31,12 +31,12 @@ const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records")
 /// The records of pages whose links had credentials. See `secrets-are-found-again`.
 const WITH_SECRETS: TableDefinition<'_, u64, ()> = TableDefinition::new("with_secrets");
 
-
 /// The open store of this crawl.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: Arc<Database>,
     path: Arc<Path>,
+    file: FileId,
     /// When the crawl began, in seconds since 1970.
     began: u64,
     kept: u64,
@@ -114,9 +114,9 @@ fn explain(path: &Path, error: &StoreError) -> EarlyExit {
 impl Store {
     fn open(path: &Path, identity: &str, is_fresh: bool) -> Result<Self, StoreError> {
         let database = if is_fresh { None } else { store_file::open(path)? };
-        let (database, began, kept) = match database {
+        let ((database, file), began, kept) = match database {
             Some(database) => {
-                let (began, kept) = look_into(&database, identity)?;
+                let (began, kept) = look_into(&database.0, identity)?;
                 (database, began, kept)
             }
             None => {
@@ -125,7 +125,7 @@ impl Store {
             }
         };
         let is_incomplete = Arc::new(AtomicBool::new(false));
-        Ok(Self { database: Arc::new(database), path: path.into(), began, kept, is_incomplete })
+        Ok(Self { database: Arc::new(database), path: path.into(), file, began, kept, is_incomplete })
     }
 
     /// Says that this crawl continues another one.
@@ -227,10 +227,11 @@ impl Store {
         })
     }
 
-    /// Removes the file. The crawl is complete.
+    /// Removes the file. The crawl is complete. What has taken the place of the file since it was opened is kept: an output of
+    /// this crawl, or the store of another process.
     pub(crate) fn remove(self) -> Result<(), String> {
-        std::fs::remove_file(&self.path)
-            .map_err(|error| format!("The store {} was not removed: {error}", self.path.display()))
+        let remove = || if self.file.is_at(&self.path)? { std::fs::remove_file(&self.path) } else { Ok(()) };
+        remove().map_err(|error| format!("The store {} was not removed: {error}", self.path.display()))
     }
 }
 
@@ -375,6 +376,24 @@ mod tests {
         refused("a", true, "no store");
         assert_eq!(std::fs::read(&path).unwrap(), b"a letter");
         std::fs::remove_file(&path).unwrap();
+
+        // A read of a pipe would wait for a writer.
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        refused("a", false, "not a regular file");
+        refused("a", true, "not a regular file");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn what_has_taken_the_place_of_a_store_is_not_removed_with_it() {
+        let path = scratch("replaced");
+        let store = open(&path, "a", false).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = open(&path, "a", false).unwrap();
+        store.remove().unwrap();
+        assert!(path.exists(), "the store of another process");
+        other.remove().unwrap();
+        assert!(!path.exists());
     }
 
     #[test]
