@@ -154,7 +154,7 @@ pub(super) async fn methods(site: &mut OddSite) {
     for (path, right, ..) in pages {
         let right = match right {
             Right::Redirect { status, .. } => redirect(status, &format!("{home}/fine")),
-            right => right,
+            right @ (Right::Good { .. } | Right::Broken { .. } | Right::Forbidden { .. }) => right,
         };
         site.html(&format!("<a href='{home}{path}'>x</a>"), &format!("{home}{path}"), right);
     }

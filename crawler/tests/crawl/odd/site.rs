@@ -217,7 +217,7 @@ impl OddSite {
                 page: if odd.page.is_empty() { String::new() } else { absolute(&odd.page) },
                 right: match odd.right {
                     Right::Redirect { status, to } => Right::Redirect { status, to: absolute(&to) },
-                    right => right,
+                    right @ (Right::Good { .. } | Right::Broken { .. } | Right::Forbidden { .. }) => right,
                 },
                 ..odd
             })
