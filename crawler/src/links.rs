@@ -3,9 +3,11 @@
 //!
 //! Called by those and by `body`. Pure.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -69,6 +71,16 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// Adds the target of a `Refresh` header of the page at `page`, which may have the same as a tag.
+    pub(crate) fn add_refresh(&mut self, address: &str, page: &Url, has_fragments: bool) {
+        let mut collector = LinkCollector::new(page, has_fragments);
+        collector.add(address, LinkKind::Refresh, || 0);
+        let Self { found, unusable, ignored, .. } = collector.finish();
+        self.found.extend(found);
+        self.unusable.extend(unusable);
+        self.ignored.extend(ignored);
+    }
+
     /// What is kept of a page that is not searched: its ids. A page that only leads to another one has the ids of that.
     pub(crate) fn only_ids(self) -> Self {
         let found = self.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
@@ -85,6 +97,8 @@ pub(crate) struct LinkCollector {
     has_fragments: bool,
     /// If the page is a file.
     site: Option<Arc<LocalSite>>,
+    /// The characters of the page, in which the query of an address is sent.
+    encoding: &'static Encoding,
     /// The links as they are written, since the last change of `base`.
     seen: HashSet<String>,
     /// How many bytes the addresses that follow may have ([`ADDRESSES_MAX`]).
@@ -100,6 +114,7 @@ impl LinkCollector {
             has_base: false,
             has_fragments,
             site: None,
+            encoding: UTF_8,
             seen: HashSet::new(),
             bytes_left: ADDRESSES_MAX,
         }
@@ -108,6 +123,11 @@ impl LinkCollector {
     /// The page is a file of `site`.
     pub(crate) fn with_site(self, site: Arc<LocalSite>) -> Self {
         Self { site: Some(site), ..self }
+    }
+
+    /// The page has the characters of `encoding`.
+    pub(crate) fn set_encoding(&mut self, encoding: &'static Encoding) {
+        self.encoding = encoding.output_encoding();
     }
 
     /// The page has fragments that are known. Without this call, links to its parts are not checked.
@@ -135,9 +155,14 @@ impl LinkCollector {
             self.links.unusable.push(too_long(address, 0));
             return;
         }
-        if let Ok(base) = self.resolve(address.trim()) {
-            self.base = base;
-            self.seen.clear();
+        match self.resolve(address.trim()) {
+            // The HTML standard ignores these.
+            Ok(base) if matches!(base.scheme(), "data" | "javascript") => {}
+            Ok(base) => {
+                self.base = base;
+                self.seen.clear();
+            }
+            Err(_) => {}
         }
     }
 
@@ -185,7 +210,15 @@ impl LinkCollector {
     fn resolve(&self, address: &str) -> Result<Url, String> {
         match &self.site {
             Some(site) => site.resolve(&self.base, address),
-            None => self.base.join(address).map_err(|error| error.to_string()),
+            None => {
+                let encode: &dyn Fn(&str) -> Cow<'_, [u8]> =
+                    &|query| Cow::Owned(self.encoding.encode(query).0.into_owned());
+                Url::options()
+                    .base_url(Some(&self.base))
+                    .encoding_override((self.encoding != UTF_8).then_some(encode))
+                    .parse(address)
+                    .map_err(|error| error.to_string())
+            }
         }
     }
 

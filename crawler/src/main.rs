@@ -7,6 +7,7 @@ mod address;
 mod arguments;
 mod body;
 mod cache;
+mod charset;
 mod cluster;
 mod cluster_report;
 mod command_line;
