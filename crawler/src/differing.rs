@@ -43,7 +43,7 @@ mod tests {
         let expected = ["depth is not given there, and 2 here", "new is not given there, and \"x\" here"];
         assert_eq!(differing(&ours, &theirs), expected);
         assert!(differing(&ours, &ours).is_empty());
-        let many = json!({"starts": ["http://a/"; 100]});
+        let many = json!({"starts": vec!["http://a/"; 100]});
         let [line] = &differing(&many, &json!({}))[..] else { panic!("the starts differ") };
         assert!(line.ends_with('…') && line.chars().count() < 200, "{line}");
     }
