@@ -8,6 +8,7 @@ use encoding_rs::{Encoding, UTF_8};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use crate::charset;
 use crate::css;
 use crate::decode::{self, DecodeError};
 use crate::html;
@@ -38,6 +39,8 @@ pub(crate) struct ReadSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Html,
+    /// HTML that is XML.
+    Xhtml,
     Css,
     Markdown,
     Sitemap,
@@ -89,12 +92,17 @@ pub(crate) fn read_into(
         None if is_named_text_sitemap(url) => Format::List,
         None => return Ok((content, Links::default())),
     };
-    let (text, note) = text(&body, &headers.content_type, format);
+    let Text { text, encoding, note } = text(&body, &headers.content_type, format);
     notes.extend(note);
     match format {
         Format::Html => {
             collector.expect_ids();
+            collector.set_encoding(encoding);
             html::collect(&text, 1, &mut collector);
+        }
+        Format::Xhtml => {
+            collector.expect_ids();
+            html::collect_xhtml(&text, &mut collector);
         }
         Format::Css => css::collect(&text, 1, &mut collector),
         Format::Markdown => {
@@ -110,13 +118,14 @@ pub(crate) fn read_into(
 
 /// Whether a body is of a format whose ids are known.
 pub(crate) fn has_ids(headers: &BodyHeaders) -> bool {
-    matches!(format_of(&headers.content_type), Some(Format::Html | Format::Markdown))
+    matches!(format_of(&headers.content_type), Some(Format::Html | Format::Xhtml | Format::Markdown))
 }
 
 /// The format that a content type names, if it is searched for links.
 fn format_of(content_type: &str) -> Option<Format> {
     match media_type(content_type)? {
-        "text/html" | "application/xhtml+xml" => Some(Format::Html),
+        "text/html" => Some(Format::Html),
+        "application/xhtml+xml" => Some(Format::Xhtml),
         "text/css" => Some(Format::Css),
         "text/markdown" | "text/x-markdown" => Some(Format::Markdown),
         _ => None,
@@ -149,29 +158,39 @@ fn media_type(content_type: &str) -> Option<&str> {
     (!kind.is_empty() && !subtype.is_empty() && !is_unknown).then_some(media_type)
 }
 
-/// The text of `body`, and a note if its character set is unknown or wrong. Bytes that cannot be decoded become U+FFFD.
-fn text<'a>(body: &'a [u8], content_type: &str, format: Format) -> (Cow<'a, str>, Option<String>) {
+/// A body as text.
+struct Text<'a> {
+    text: Cow<'a, str>,
+    encoding: &'static Encoding,
+    /// If its character set is unknown or wrong.
+    note: Option<String>,
+}
+
+/// The text of `body`. Bytes that cannot be decoded become U+FFFD.
+fn text<'a>(body: &'a [u8], content_type: &str, format: Format) -> Text<'a> {
     let head = &body[..body.len().min(1024)];
     let in_body = || match format {
-        Format::Html => label_in(head, b"charset="),
-        Format::Sitemap => label_in(head, b"encoding="),
+        Format::Html => charset::declared_in(head),
+        Format::Xhtml | Format::Sitemap => label_in(head, b"encoding="),
         Format::Markdown | Format::List => None,
         Format::Css => head.starts_with(b"@charset \"").then(|| label_in(head, b"@charset "))?,
     };
-    let label = label_in(content_type.as_bytes(), b"charset=").or_else(in_body);
-    let mut note = None;
-    let encoding = match &label {
-        None => UTF_8,
-        Some(label) => Encoding::for_label(label.as_bytes()).unwrap_or_else(|| {
-            note = Some(format!("unknown character set `{label}`, read as UTF-8"));
-            UTF_8
-        }),
+    let label = label_in(content_type.as_bytes(), b"charset=");
+    let mut unknown = None;
+    let mut known = |label: String| {
+        let encoding = Encoding::for_label(label.as_bytes());
+        unknown = unknown.take().or_else(|| encoding.is_none().then_some(label));
+        encoding
     };
-    let (text, used, had_errors) = encoding.decode(body);
-    if had_errors && note.is_none() {
-        note = Some(format!("not valid {}, read as far as possible", used.name()));
-    }
-    (text, note)
+    // What a body declares of itself was readable as ASCII.
+    let of_body = |encoding: &'static Encoding| if encoding.is_ascii_compatible() { encoding } else { UTF_8 };
+    let declared = label.and_then(&mut known).or_else(|| in_body().and_then(&mut known).map(of_body));
+    let (text, encoding, had_errors) = declared.unwrap_or(UTF_8).decode(body);
+    let note = match unknown {
+        Some(label) if declared.is_none() => Some(format!("unknown character set `{label}`, read as UTF-8")),
+        Some(_) | None => had_errors.then(|| format!("not valid {}, read as far as possible", encoding.name())),
+    };
+    Text { text, encoding, note }
 }
 
 /// Whether a body without a content type is HTML, by the patterns of the WHATWG's "MIME Sniffing".
@@ -225,10 +244,14 @@ mod tests {
 
     #[test]
     fn a_character_set_is_taken_from_the_header_then_from_the_page() {
-        let (text_of, note) = text(b"caf\xe9", "text/html; charset=ISO-8859-1", Format::Html);
-        assert_eq!((&*text_of, note), ("café", None));
-        let (text_of, note) = text(b"<meta charset=\"windows-1252\">\x80", "text/html", Format::Html);
-        assert!(text_of.ends_with('€') && note.is_none());
+        let read = text(b"caf\xe9", "text/html; charset=ISO-8859-1", Format::Html);
+        assert_eq!((&*read.text, read.note), ("café", None));
+        for header in ["text/html", "text/html; charset=klingon"] {
+            let read = text(b"<meta charset=\"windows-1252\">\x80", header, Format::Html);
+            assert!(read.text.ends_with('€') && read.note.is_none(), "{header}");
+        }
+        let read = text("<meta charset=utf-16>é".as_bytes(), "text/html", Format::Html);
+        assert!(read.text.ends_with('é') && read.note.is_none());
     }
 
     #[test]
@@ -245,11 +268,10 @@ mod tests {
 
     #[test]
     fn an_unknown_character_set_is_noted_and_read_as_utf_8() {
-        let (text_of, note) = text(b"plain", "text/html; charset=klingon", Format::Html);
-        assert_eq!(text_of, "plain");
-        assert!(note.unwrap().contains("klingon"));
-        let (_, note) = text(b"\xff\xff", "text/html", Format::Html);
-        assert!(note.unwrap().contains("UTF-8"));
+        let read = text(b"plain", "text/html; charset=klingon", Format::Html);
+        assert_eq!(read.text, "plain");
+        assert!(read.note.unwrap().contains("klingon"));
+        assert!(text(b"\xff\xff", "text/html", Format::Html).note.unwrap().contains("UTF-8"));
     }
 
     #[test]

@@ -68,6 +68,11 @@ pub(crate) fn open(settings: &CacheSettings, fingerprint: &str) -> Result<Cache,
              with --cache.",
             path.display()
         )),
+        StoreError::Foreign => EarlyExit::usage(format!(
+            "the file {} is no cache of redd-crawl, and stays as it is. Nothing was crawled. Give another file with \
+             --cache.",
+            path.display()
+        )),
         StoreError::Damaged(why) | StoreError::Other(why) => EarlyExit::usage(format!(
             "the cache {} cannot be read: {why}. Nothing was crawled. Remove the file, or give another one with --cache.",
             path.display()
@@ -78,8 +83,8 @@ pub(crate) fn open(settings: &CacheSettings, fingerprint: &str) -> Result<Cache,
 impl Cache {
     fn open(path: &Path, max_age: Duration, fingerprint: &str, now: u64) -> Result<Self, StoreError> {
         let database = match store_file::open(path)? {
-            Some(database) => database,
-            None => store_file::create(path, |_| Ok(()))?,
+            Some((database, _)) => database,
+            None => store_file::create(path, |_| Ok(()))?.0,
         };
         // `same-question`
         let question: String = Sha256::digest(fingerprint)[..8].iter().map(|byte| format!("{byte:02x}")).collect();

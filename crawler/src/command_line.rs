@@ -39,7 +39,7 @@ pub(crate) fn read(words: &[OsString]) -> Result<CommandLine, String> {
     };
     let (program, rest) = words.split_at(words.len().min(1));
     let all: Vec<OsString> = program.iter().chain(&of_file).chain(rest).cloned().collect();
-    let mut options = parse(&command, &all).map_err(|error| usage_message(&error.to_string()))?;
+    let mut options = parse(&command, &all).map_err(|error| usage_message(&error.to_string(), None))?;
     if options.urls.is_empty() {
         options.urls = urls;
     }
@@ -92,17 +92,21 @@ fn help_or_message(error: &clap::Error, words: &[OsString]) -> Result<Vec<u8>, S
         let is_all = words.iter().any(|word| word == "--help-all");
         Ok(if is_all { help::all() } else { help::short() }.into_bytes())
     } else {
-        Err(usage_message(&text))
+        let command = words.get(1).filter(|_| is_command(words.get(1))).and_then(|word| word.to_str());
+        Err(usage_message(&text, command))
     }
 }
 
-/// What clap says about a wrong option, without passwords.
-fn usage_message(text: &str) -> String {
+/// What clap says about a wrong option, without passwords. The help of `command` has the options of this command.
+fn usage_message(text: &str, command: Option<&str>) -> String {
     let text = text.strip_prefix("error: ").unwrap_or(text);
     // The usage and the hint are our own.
     let text = text.split("\n\nUsage:").next().unwrap_or(text);
     let text = text.split("\n\nFor more information").next().unwrap_or(text);
-    with_hint(text.trim_end())
+    match command {
+        Some(command) => format!("{}\nTry `redd-crawl {command} --help`.", redact_message(text.trim_end())),
+        None => with_hint(text.trim_end()),
+    }
 }
 
 /// Whether a word is the name of a command.

@@ -568,7 +568,10 @@ impl Crawl<'_> {
     fn pause(&mut self, host: HostId, retry_after: Option<Duration>) {
         if let Some(wait) = retry_after {
             let wait = wait.min(self.settings.wait_max);
-            self.host_queues.pause(host, self.began.elapsed().saturating_add(wait));
+            let is_longer = self.host_queues.pause(host, self.began.elapsed().saturating_add(wait));
+            if is_longer && self.inside.contains(&host) {
+                self.progress.host_waits(self.host_queues.origin(host), wait);
+            }
             let delay = self.robots.get(&host).and_then(Rules::delay);
             self.work.store_host(self.host_queues.origin(host), delay, Some(wait));
         }

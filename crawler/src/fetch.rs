@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use redd::task::spawn_blocking;
 use redd::time::timeout;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue, LOCATION, REFRESH,
     RETRY_AFTER, SET_COOKIE, USER_AGENT,
 };
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Response};
@@ -24,11 +24,14 @@ use crate::address::{Credentials, is_web, redact, redact_message, take_credentia
 use crate::body::{self, BodyHeaders, ReadSettings};
 use crate::cookies::Cookies;
 use crate::decode::{self, DecodeError};
+use crate::html;
 use crate::links::Links;
 use crate::page::{Content, Failure, Reason, Scope};
 use crate::request_settings::{Proxy, RequestSettings};
 use crate::robots::{AGENT, Rules};
 
+/// How many header lines a response may have. Browsers limit only their size, which the client does as well.
+const HEADERS_MAX: usize = 4096;
 /// A robots.txt that is larger, in bytes, is cut, as RFC 9309 allows.
 const ROBOTS_MAX: usize = 512 * 1024;
 /// How many redirects of a robots.txt are followed, as RFC 9309 asks for.
@@ -129,6 +132,10 @@ impl Fetcher {
                 // A redirect is a page of its own: robots.txt and the request rate apply to each hop.
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
+                // Browsers read such headers, so the links are not broken.
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_max_headers(HEADERS_MAX)
                 .connect_timeout(settings.timeout)
                 .pool_max_idle_per_host(settings.idle_max)
         };
@@ -180,7 +187,12 @@ impl Fetcher {
             let content = Content { status, bytes: 0, sha256: None, note: None };
             return Ok(FetchResult::Good(content, self.read_ids(response, url).await));
         }
-        let (content, links) = self.read(response, url).await.map_err(|reason| Failure::with_status(status, reason))?;
+        let refresh = header(&response, REFRESH).map(Cow::into_owned);
+        let read = self.read(response, url).await;
+        let (content, mut links) = read.map_err(|reason| Failure::with_status(status, reason))?;
+        if let Some(address) = refresh.as_deref().and_then(html::refresh_address) {
+            links.add_refresh(address, url, self.settings.has_fragments);
+        }
         Ok(FetchResult::Good(content, links))
     }
 
@@ -497,7 +509,10 @@ fn root_cause(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    redact_message(&cause.to_string())
+    let message = cause.to_string();
+    // The number of an error of the system says nothing to people.
+    let message = message.split_once(" (os error ").map_or(&*message, |(words, _)| words);
+    redact_message(message)
 }
 
 #[cfg(test)]

@@ -16,6 +16,11 @@ const WIDTH: usize = 80;
 /// Where the second column begins.
 const COLUMN: usize = 24;
 
+const STARTS: &str = "\
+A URL is an address, a file, a folder, or - for a list from standard input.
+Without one it crawls a small site that it serves itself.
+";
+
 const EXIT_CODES: &str = "\
 Exit code, the largest that applies:
   0  all links were checked, and none is broken
@@ -29,9 +34,24 @@ The same options can be in redd-crawl.toml, without the dashes: depth = 3.
 A URL without a scheme means http. The user name and the password of a URL are
 sent to its own origin and never printed; queries are printed, because they tell
 pages apart. robots.txt is honoured.
-TIME is like 500ms, 10s, 2m, 12h or 1d; SIZE like 64K or 16M.
+TIME is like 500ms, 10s, 2m, 12h or 1d, and without a unit in seconds. SIZE is
+like 64K or 16M, and without a unit in bytes.
 Ctrl-C and SIGTERM finish what is in flight and report; a second one aborts what
 is in flight.
+";
+
+const ENVIRONMENT: &str = "\
+REDD_CRAWL_HEADERS      lines as --header has them
+REDD_CRAWL_BASIC_AUTH   lines as --basic-auth has them
+HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY
+                        the proxy, unless --proxy is given
+XDG_STATE_HOME          where crawls that were not finished are kept
+";
+
+const FILES: &str = "\
+redd-crawl.toml         options, read in the current folder; see --config
+$XDG_STATE_HOME/redd-crawl, or ~/.local/state/redd-crawl
+                        crawls that were not finished; see --store
 ";
 
 /// The command with its subcommands.
@@ -42,15 +62,15 @@ fn command() -> clap::Command {
 /// The text of `--help`: 24 lines of 80 characters at most.
 pub(crate) fn short() -> String {
     let command = command();
-    let mut text = format!("{}.\n\nUsage: redd-crawl [OPTIONS] [URL]...\n\n", about(&command));
+    let mut text = format!("{}.\n\nUsage: redd-crawl [OPTIONS] [URL]...\n{STARTS}\n", about(&command));
     for id in MOST_USED {
         command
             .get_arguments()
             .filter(|argument| argument.get_id() == id)
             .for_each(|argument| line(&mut text, argument));
     }
-    text += "  -h, --help            this text; --help-all lists all options in groups\n\n";
-    text + "Without a URL it crawls a small site that it serves itself.\n" + EXIT_CODES
+    text += "  -h, --help            this text; --help-all has all options and the commands\n\n";
+    text + EXIT_CODES
 }
 
 /// The text of `--help-all`.
@@ -59,8 +79,9 @@ pub(crate) fn all() -> String {
     let mut text = format!(
         "{}.\n\nUsage: redd-crawl [OPTIONS] [URL]...\n       redd-crawl report|status --frontier URL\n       \
          redd-crawl completions SHELL\n       redd-crawl man\n\n\
+         {STARTS}\
          Pages on the origins of the URLs are searched for links; links that lead\n\
-         elsewhere are checked only. Without a URL it crawls a small site of its own.\n",
+         elsewhere are checked only.\n",
         about(&command)
     );
     let mut heading = None;
@@ -79,8 +100,29 @@ pub(crate) fn all() -> String {
 /// # Errors
 /// None in practice: it is written to memory.
 pub(crate) fn manual() -> std::io::Result<Vec<u8>> {
+    let command = command();
     let mut page = Vec::new();
-    clap_mangen::Man::new(command().after_long_help(format!("{DETAILS}\n{EXIT_CODES}"))).render(&mut page)?;
+    let manual = clap_mangen::Man::new(command.clone());
+    manual.render_title(&mut page)?;
+    manual.render_name_section(&mut page)?;
+    manual.render_synopsis_section(&mut page)?;
+    manual.render_options_section(&mut page)?;
+    let mut commands = String::new();
+    for command in command.get_subcommands() {
+        let _ = writeln!(commands, "redd-crawl {}\n    {}", command.get_name(), about(command));
+    }
+    commands += "redd-crawl COMMAND --help has the options of a command.";
+    for (heading, text) in [
+        ("COMMANDS", &*commands),
+        ("NOTES", DETAILS),
+        ("EXIT STATUS", EXIT_CODES),
+        ("ENVIRONMENT", ENVIRONMENT),
+        ("FILES", FILES),
+    ] {
+        // The lines stay as they are.
+        let text = text.trim_end().replace('\\', "\\e").replace('-', "\\-");
+        page.extend_from_slice(format!(".SH {heading}\n.nf\n{text}\n.fi\n").as_bytes());
+    }
     Ok(page)
 }
 
@@ -170,6 +212,23 @@ mod tests {
             let found = [&text, &manual, &completions].map(|text| is_in(text));
             assert_eq!(found, [true; 3], "{long} in the help, the manual and the completions");
             assert!(argument.get_help_heading().is_some(), "{long} is in no group");
+        }
+    }
+
+    #[test]
+    fn the_manual_names_no_page_that_does_not_exist_and_keeps_the_lines_of_its_tables() {
+        let manual = String::from_utf8(manual().unwrap()).unwrap();
+        assert!(!manual.contains("redd\\-crawl\\-report(1)"), "{manual}");
+        for command in command().get_subcommands() {
+            assert!(
+                manual.contains(&format!("\nredd\\-crawl {}\n", command.get_name())),
+                "{}: {manual}",
+                command.get_name()
+            );
+        }
+        assert!(manual.contains("\n.SH EXIT STATUS\n.nf\nExit code, the largest that applies:\n  0  "), "{manual}");
+        for name in ["REDD_CRAWL_HEADERS", "REDD_CRAWL_BASIC_AUTH", "NO_PROXY", "redd\\-crawl.toml"] {
+            assert!(manual.contains(name), "{name}: {manual}");
         }
     }
 

@@ -105,10 +105,13 @@ impl HostQueues {
         self.waiting += 1;
     }
 
-    /// Starts no request to `host` before `until`. A longer pause stays as it is.
-    pub(crate) fn pause(&mut self, host: HostId, until: Duration) {
+    /// Starts no request to `host` before `until`. A longer pause stays as it is. Returns whether the pause is longer now,
+    /// by more than the time in which requests in flight are answered alike.
+    pub(crate) fn pause(&mut self, host: HostId, until: Duration) -> bool {
         let host = &mut self.hosts[host];
+        let is_longer = until > host.paused_until.saturating_add(Duration::from_secs(1));
         host.paused_until = host.paused_until.max(until);
+        is_longer
     }
 
     /// Takes out the pages that `is_withdrawn` names, unless they are in flight. Returns those.
@@ -240,8 +243,8 @@ mod tests {
         assert_eq!(host_queues.next(SECOND), NextPage::Start(1, 0));
         host_queues.finish(0);
         host_queues.push_retry(0, 1, 5 * SECOND);
-        host_queues.pause(0, 5 * SECOND);
-        host_queues.pause(0, 3 * SECOND);
+        assert!(host_queues.pause(0, 5 * SECOND));
+        assert!(!host_queues.pause(0, 3 * SECOND) && !host_queues.pause(0, 5 * SECOND));
         assert_eq!(host_queues.next(SECOND), NextPage::Start(4, 1));
         assert_eq!(host_queues.next(SECOND), NextPage::Start(5, 1));
         for now in [SECOND, 3 * SECOND, 5 * SECOND - Duration::from_nanos(1)] {

@@ -2,8 +2,10 @@
 //!
 //! Called by `body` and `markdown`, on a blocking thread. Pure.
 
+use std::cell::Cell;
+
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
+use html5gum::{Emitter, ForwardingEmitter, Span, State, Tokenizer};
 
 use crate::css;
 use crate::lines::Lines;
@@ -15,7 +17,12 @@ const NESTED_MAX: u32 = 4;
 
 /// Adds the links and ids of `html`, whose first line is line `first_line` of the page.
 pub(crate) fn collect(html: &str, first_line: u32, collector: &mut LinkCollector) {
-    collect_nested(html, first_line, Nesting { levels: NESTED_MAX, has_ids: true }, collector);
+    collect_nested(html, first_line, Nesting { levels: NESTED_MAX, has_ids: true, is_xml: false }, collector);
+}
+
+/// Adds the links and ids of a page that is XML.
+pub(crate) fn collect_xhtml(xhtml: &str, collector: &mut LinkCollector) {
+    collect_nested(xhtml, 1, Nesting { levels: NESTED_MAX, has_ids: true, is_xml: true }, collector);
 }
 
 /// How a page stands in another one.
@@ -25,12 +32,16 @@ struct Nesting {
     levels: u32,
     /// Whether its ids are those of the outer page.
     has_ids: bool,
+    is_xml: bool,
 }
 
 fn collect_nested(html: &str, first_line: u32, nesting: Nesting, collector: &mut LinkCollector) {
     let lines = Lines::new(html, first_line);
+    let is_empty_element = Cell::new(false);
     let mut scan = Scan {
         collector,
+        is_empty_element: &is_empty_element,
+        drawings: 0,
         lines,
         nesting,
         tag: Tag::Other,
@@ -44,7 +55,7 @@ fn collect_nested(html: &str, first_line: u32, nesting: Nesting, collector: &mut
     });
     // Inside `<script>` and `<style>` there are no tags.
     emitter.naively_switch_states(true);
-    for token in Tokenizer::new_with_emitter(html, WithoutErrors(emitter)) {
+    for token in Tokenizer::new_with_emitter(html, Tags { emitter, is_empty_element: &is_empty_element }) {
         let Ok(()) = token;
     }
 }
@@ -59,6 +70,8 @@ enum Tag {
     /// `img`, `script`, `iframe` and similar tags.
     Embed,
     Object,
+    /// `svg` and `math`, in which elements may end where they begin, as in XML.
+    Foreign,
     /// Parts of a drawing that refer to others: `use`, `image`.
     Drawing,
     /// Texts that name their source.
@@ -78,6 +91,7 @@ impl Tag {
             b"img" | b"script" | b"iframe" | b"frame" | b"source" | b"video" | b"audio" | b"track" | b"embed"
             | b"input" => Self::Embed,
             b"object" => Self::Object,
+            b"svg" | b"math" => Self::Foreign,
             b"use" | b"image" | b"feimage" => Self::Drawing,
             b"blockquote" | b"q" | b"ins" | b"del" => Self::Quote,
             b"style" => Self::Style,
@@ -130,17 +144,27 @@ impl Role {
 
 /// An emitter that is not told what is wrong with the page: to find that out costs a quarter of the time.
 #[derive(Debug)]
-struct WithoutErrors<E>(E);
+struct Tags<'a, E> {
+    emitter: E,
+    /// See [`Scan`].
+    is_empty_element: &'a Cell<bool>,
+}
 
-impl<E: Emitter> ForwardingEmitter for WithoutErrors<E> {
+impl<E: Emitter> ForwardingEmitter for Tags<'_, E> {
     type Token = E::Token;
 
     fn inner(&mut self) -> &mut impl Emitter<Token = Self::Token> {
-        &mut self.0
+        &mut self.emitter
     }
 
     fn should_emit_errors(&mut self) -> bool {
         false
+    }
+
+    fn emit_current_tag(&mut self) -> Option<State> {
+        let state = self.emitter.emit_current_tag();
+        // There is no text that ends with `</script>` if the element has ended already.
+        state.filter(|_| !self.is_empty_element.take())
     }
 }
 
@@ -162,6 +186,10 @@ struct Scan<'a> {
     /// Of the attribute whose value comes next.
     role: Role,
     held: Held,
+    /// Whether the element of the current tag has ended with it (`<script/>`), where that is possible.
+    is_empty_element: &'a Cell<bool>,
+    /// How many drawings are open.
+    drawings: u32,
     /// The names of the attributes of the current tag that have a role, each with a space behind it.
     attributes: Vec<u8>,
 }
@@ -197,9 +225,23 @@ impl Scan<'_> {
                     self.handle_value(&String::from_utf8_lossy(value), offset);
                 }
             }
-            CallbackEvent::CloseStartTag { .. } => self.close_tag(),
+            CallbackEvent::CloseStartTag { self_closing } => {
+                self.close_tag();
+                let is_empty_element = self_closing && (self.nesting.is_xml || self.drawings > 0);
+                self.is_empty_element.set(is_empty_element);
+                if is_empty_element {
+                    self.tag = Tag::Other;
+                } else if self.tag == Tag::Foreign && !self_closing {
+                    self.drawings += 1;
+                }
+            }
             CallbackEvent::String { value } => self.handle_text(value, offset),
-            CallbackEvent::EndTag { .. } => self.tag = Tag::Other,
+            CallbackEvent::EndTag { name } => {
+                self.tag = Tag::Other;
+                if Tag::of(name) == Tag::Foreign {
+                    self.drawings = self.drawings.saturating_sub(1);
+                }
+            }
             CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
         }
     }
@@ -253,6 +295,7 @@ impl Scan<'_> {
             | Tag::Anchor
             | Tag::Embed
             | Tag::Object
+            | Tag::Foreign
             | Tag::Drawing
             | Tag::Quote
             | Tag::Style
@@ -272,6 +315,7 @@ impl Scan<'_> {
             | Tag::Anchor
             | Tag::Embed
             | Tag::Object
+            | Tag::Foreign
             | Tag::Drawing
             | Tag::Quote
             | Tag::Other => {}
@@ -286,13 +330,13 @@ impl Scan<'_> {
     fn collect_page(&mut self, html: &str, offset: usize, has_ids: bool) {
         let line = self.lines.line_of(offset);
         if let Some(levels) = self.nesting.levels.checked_sub(1) {
-            collect_nested(html, line, Nesting { levels, has_ids }, self.collector);
+            collect_nested(html, line, Nesting { levels, has_ids, is_xml: false }, self.collector);
         }
     }
 }
 
 /// The address in the content of a refresh, such as `5; url=next.html`, by the rules of the HTML standard.
-fn refresh_address(content: &str) -> Option<&str> {
+pub(crate) fn refresh_address(content: &str) -> Option<&str> {
     let rest = content.trim_ascii_start();
     let time = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let rest = time.trim_ascii_start();
@@ -394,6 +438,21 @@ mod tests {
         assert_eq!(found(html), ["yes.html"]);
         let ignored = links(html).ignored;
         assert_eq!(ignored.iter().map(|(scheme, _)| &**scheme).collect::<Vec<_>>(), ["mailto", "javascript"]);
+    }
+
+    #[test]
+    fn in_xml_and_in_drawings_an_element_may_end_where_it_begins() {
+        let text = "<title/><script src='s'/><style/>url(no)<a href=yes>";
+        let mut collector = LinkCollector::new(&Url::parse("http://a/dir/page.html").unwrap(), true);
+        collect_xhtml(text, &mut collector);
+        let urls: Vec<String> = collector.finish().found.into_iter().map(|link| link.url).collect();
+        assert_eq!(urls, ["http://a/dir/s", "http://a/dir/yes"]);
+        assert_eq!(found(text), Vec::<String>::new());
+        assert_eq!(
+            found("<svg><title/><style/>url(no)<script/><a href=x></svg><a href=y><script/><a href=no>"),
+            ["x", "y"]
+        );
+        assert_eq!(found("<svg/><math></math></svg><style/>a{b:url(c)}"), ["c"]);
     }
 
     #[test]

@@ -126,6 +126,10 @@ pub(crate) async fn read(
         read.site.root = Some(folder);
     }
     if let Some(base) = &publication.base {
+        if !base.contains("://") {
+            // Links of the site may begin with http or https, and only those that begin like this are below it.
+            return Err(EarlyExit::usage(format!("--base-url: give the scheme, too: https://{base} or http://{base}")));
+        }
         let mut base = Start::parse(base).map_err(|why| EarlyExit::usage(format!("--base-url: {why}")))?.url;
         base.set_query(None);
         // The site is in a folder, also if the slash was forgotten.

@@ -3,15 +3,22 @@
 //!
 //! Called by those and by `body`. Pure.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use encoding_rs::{Encoding, UTF_8};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::address::{AddressHash, address_hash, is_web};
 use crate::local_site::{self, LocalSite};
 use crate::mailto;
+
+/// The longest address in bytes. Servers refuse far shorter ones.
+const ADDRESS_MAX: usize = 16 << 10;
+/// How many bytes the addresses of one page may have in all. A long base and many short links would fill the memory.
+const ADDRESSES_MAX: usize = 64 << 20;
 
 /// What a link is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +71,16 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// Adds the target of a `Refresh` header of the page at `page`, which may have the same as a tag.
+    pub(crate) fn add_refresh(&mut self, address: &str, page: &Url, has_fragments: bool) {
+        let mut collector = LinkCollector::new(page, has_fragments);
+        collector.add(address, LinkKind::Refresh, || 0);
+        let Self { found, unusable, ignored, .. } = collector.finish();
+        self.found.extend(found);
+        self.unusable.extend(unusable);
+        self.ignored.extend(ignored);
+    }
+
     /// What is kept of a page that is not searched: its ids. A page that only leads to another one has the ids of that.
     pub(crate) fn only_ids(self) -> Self {
         let found = self.found.into_iter().filter(|link| link.kind == LinkKind::Refresh).collect();
@@ -80,8 +97,12 @@ pub(crate) struct LinkCollector {
     has_fragments: bool,
     /// If the page is a file.
     site: Option<Arc<LocalSite>>,
+    /// The characters of the page, in which the query of an address is sent.
+    encoding: &'static Encoding,
     /// The links as they are written, since the last change of `base`.
     seen: HashSet<String>,
+    /// How many bytes the addresses that follow may have ([`ADDRESSES_MAX`]).
+    bytes_left: usize,
 }
 
 impl LinkCollector {
@@ -93,13 +114,20 @@ impl LinkCollector {
             has_base: false,
             has_fragments,
             site: None,
+            encoding: UTF_8,
             seen: HashSet::new(),
+            bytes_left: ADDRESSES_MAX,
         }
     }
 
     /// The page is a file of `site`.
     pub(crate) fn with_site(self, site: Arc<LocalSite>) -> Self {
         Self { site: Some(site), ..self }
+    }
+
+    /// The page has the characters of `encoding`.
+    pub(crate) fn set_encoding(&mut self, encoding: &'static Encoding) {
+        self.encoding = encoding.output_encoding();
     }
 
     /// The page has fragments that are known. Without this call, links to its parts are not checked.
@@ -122,9 +150,19 @@ impl LinkCollector {
             return;
         }
         self.has_base = true;
-        if let Ok(base) = self.resolve(address.trim()) {
-            self.base = base;
-            self.seen.clear();
+        // Every link would be too long.
+        if address.len() > ADDRESS_MAX {
+            self.links.unusable.push(too_long(address, 0));
+            return;
+        }
+        match self.resolve(address.trim()) {
+            // The HTML standard ignores these.
+            Ok(base) if matches!(base.scheme(), "data" | "javascript") => {}
+            Ok(base) => {
+                self.base = base;
+                self.seen.clear();
+            }
+            Err(_) => {}
         }
     }
 
@@ -133,13 +171,27 @@ impl LinkCollector {
         let text = text.trim_ascii();
         let (address, fragment) = text.split_once('#').map_or((text, None), |(address, rest)| (address, Some(rest)));
         let fragment = fragment.filter(|_| self.has_fragments).and_then(|fragment| fragment_to_check(fragment, kind));
-        if (address.is_empty() && fragment.is_none()) || !self.see(address, fragment) {
+        if (address.is_empty() && fragment.is_none()) || self.bytes_left == 0 || !self.see(address, fragment) {
             return;
         }
         match self.resolve(address) {
             Ok(mut url) if is_web(&url) || (self.site.is_some() && local_site::is_file(&url)) => {
                 // An empty address is the base with its fragment.
                 url.set_fragment(None);
+                if url.as_str().len() > ADDRESS_MAX {
+                    self.links.unusable.push(too_long(address, line()));
+                    return;
+                }
+                let Some(bytes_left) = self.bytes_left.checked_sub(url.as_str().len()) else {
+                    self.bytes_left = 0;
+                    let why = format!(
+                        "the addresses of the page have more than {} MiB, the rest was not read",
+                        ADDRESSES_MAX >> 20
+                    );
+                    self.links.unusable.push(Unusable { text: address.to_owned(), why, line: line() });
+                    return;
+                };
+                self.bytes_left = bytes_left;
                 self.links.found.push(Link {
                     url: url.into(),
                     fragment: fragment.map(str::to_owned),
@@ -158,7 +210,15 @@ impl LinkCollector {
     fn resolve(&self, address: &str) -> Result<Url, String> {
         match &self.site {
             Some(site) => site.resolve(&self.base, address),
-            None => self.base.join(address).map_err(|error| error.to_string()),
+            None => {
+                let encode: &dyn Fn(&str) -> Cow<'_, [u8]> =
+                    &|query| Cow::Owned(self.encoding.encode(query).0.into_owned());
+                Url::options()
+                    .base_url(Some(&self.base))
+                    .encoding_override((self.encoding != UTF_8).then_some(encode))
+                    .parse(address)
+                    .map_err(|error| error.to_string())
+            }
         }
     }
 
@@ -190,6 +250,12 @@ fn fragment_to_check(fragment: &str, kind: LinkKind) -> Option<&str> {
     };
     let id = fragment.split_once(":~:").map_or(fragment, |(id, _)| id);
     (is_followed && !id.is_empty() && !id.eq_ignore_ascii_case("top")).then_some(id)
+}
+
+/// What is said of an address that is too long. Its beginning is enough to find it.
+fn too_long(address: &str, line: u32) -> Unusable {
+    let text: String = address.chars().take(100).chain(['…']).collect();
+    Unusable { text, why: format!("the address has more than {} KiB", ADDRESS_MAX >> 10), line }
 }
 
 #[cfg(test)]
@@ -257,5 +323,28 @@ mod tests {
             let expected = has_fragments.then(|| vec!["a".to_owned(), "b".to_owned()]);
             assert_eq!(collector.finish().ids, expected);
         }
+    }
+
+    #[test]
+    fn long_addresses_and_a_long_base_with_many_links_do_not_fill_the_memory() {
+        let page = Url::parse("http://a/").unwrap();
+        let mut collector = LinkCollector::new(&page, false);
+        collector.set_base(&"b".repeat(ADDRESS_MAX + 1));
+        collector.add(&"c".repeat(ADDRESS_MAX + 1), LinkKind::Anchor, || 7);
+        collector.add("d", LinkKind::Anchor, || 8);
+        collector.add(&format!("data:,{}", "e".repeat(ADDRESS_MAX)), LinkKind::Anchor, || 9);
+        let links = collector.finish();
+        assert_eq!(links.found.iter().map(|link| &*link.url).collect::<Vec<_>>(), ["http://a/d"]);
+        assert_eq!(links.unusable.iter().map(|unusable| unusable.line).collect::<Vec<_>>(), [0, 7]);
+        assert!(links.unusable.iter().all(|unusable| unusable.text.len() < 200), "{:?}", links.unusable);
+
+        let mut collector = LinkCollector::new(&page, false);
+        collector.set_base(&format!("{}/", "b".repeat(ADDRESS_MAX - 100)));
+        for number in 0..5_000 {
+            collector.add(&number.to_string(), LinkKind::Anchor, || 1);
+        }
+        let links = collector.finish();
+        assert!(links.found.iter().map(|link| link.url.len()).sum::<usize>() <= ADDRESSES_MAX);
+        assert_eq!(links.unusable.len(), 1);
     }
 }

@@ -181,13 +181,15 @@ fn bare_addresses(text: &str, mut add: impl FnMut(&str)) {
 /// the address.
 fn without_punctuation(address: &str) -> &str {
     let mut address = address;
+    // Punctuation that is left out has no parentheses, so these are counted once.
+    let mut unopened = address.matches(')').count().saturating_sub(address.matches('(').count());
     loop {
         let shorter = address.trim_end_matches(['?', '!', '.', ',', ':', ';', '*', '_', '~', '\'', '"']);
-        let is_closed = shorter.ends_with(')') && shorter.matches(')').count() > shorter.matches('(').count();
-        match shorter.strip_suffix(')').filter(|_| is_closed) {
+        match shorter.strip_suffix(')').filter(|_| unopened > 0) {
             Some(inner) => address = inner,
             None => return shorter,
         }
+        unopened -= 1;
     }
 }
 
@@ -233,6 +235,13 @@ mod tests {
             <b>https://x/f</b>; [https://no/](https://x/g) https://x/h?a=1&b=2";
         let urls: Vec<String> = found(markdown).into_iter().map(|(url, _)| url).collect();
         assert_eq!(urls, ["a_b", "b", "c_(d)", "e", "f", "g", "h?a=1&b=2"].map(|path| format!("https://x/{path}")));
+    }
+
+    #[test]
+    fn many_parentheses_behind_an_address_take_one_pass() {
+        // A pass for each of them would take an hour.
+        let closing = ")".repeat(4_000_000);
+        assert_eq!(found(&format!("https://x/(a{closing}")), [("https://x/(a)".to_owned(), 1)]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::values::{at_least_one, rate, size, time};
+use crate::values::{at_least_one, depth, rate, retries, size, time};
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ pub(crate) struct FrontierOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ReachOptions {
     /// Follow links N clicks far at most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = depth)]
     pub(crate) depth: Option<u16>,
     /// Fetch N pages at most
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -180,7 +180,7 @@ pub(crate) struct PaceOptions {
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "30s")]
     pub(crate) timeout: Duration,
     /// More tries after a passing failure, each after a longer wait
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", value_parser = retries, default_value = "2")]
     pub(crate) retries: u32,
     /// The longest wait that a host can ask for
     ///
@@ -266,10 +266,10 @@ pub(crate) struct OutputOptions {
     /// How progress is shown, a bar only on a terminal
     #[arg(long, value_name = "KIND", value_enum, default_value_t = ProgressKind::Auto)]
     pub(crate) progress: ProgressKind,
-    /// No progress
+    /// Print the report only: no progress, no broken link as it is found
     #[arg(long, short, overrides_with = "verbose")]
     pub(crate) quiet: bool,
-    /// A line a page
+    /// Print a line for each page as it is dealt with
     #[arg(long, short)]
     pub(crate) verbose: bool,
 }
@@ -279,7 +279,7 @@ pub(crate) struct MemoryOptions {
     /// Where the progress of the crawl is kept, so that it can go on
     #[arg(long, value_name = "FILE", overrides_with = "no_store")]
     pub(crate) store: Option<PathBuf>,
-    /// Keep no progress
+    /// Keep no progress: the next run starts over
     #[arg(long, overrides_with = "store")]
     pub(crate) no_store: bool,
     /// Start over: forget a crawl that was not finished

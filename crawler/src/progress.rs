@@ -3,6 +3,7 @@
 //! Called by `crawl` and `main`.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use redd::time::Instant;
@@ -72,6 +73,16 @@ impl Progress {
         }
     }
 
+    /// Says that a host asks for a wait that can be noticed, unless the crawl is to be quiet.
+    pub(crate) fn host_waits(&self, origin: &str, wait: Duration) {
+        if self.verbosity != Verbosity::Quiet && wait >= Duration::from_secs(1) {
+            let wait = time_text(wait);
+            self.line(&format!(
+                "{origin} asks to wait (Retry-After): none of its pages is asked for in the next {wait}"
+            ));
+        }
+    }
+
     pub(crate) fn page_finished(&mut self, entry: &Entry) {
         if !is_counted(&entry.state) {
             return;
@@ -87,6 +98,8 @@ impl Progress {
             self.line(&format!("{}  {}", entry.url, state(&entry.state)));
         }
         if let Some(bar) = &self.bar {
+            // What is known is counted once a second, and more may be dealt with meanwhile.
+            bar.set_length(bar.length().unwrap_or_default().max(self.settled));
             bar.set_position(self.settled);
         }
     }

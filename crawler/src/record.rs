@@ -10,8 +10,8 @@
 use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -116,7 +116,7 @@ impl PageRecord {
     /// The record as bytes: compressed JSON.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let json = serde_json::to_vec(self).expect("its maps have text as keys");
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         let written = encoder.write_all(&json).and_then(|()| encoder.finish());
         written.expect("memory takes all that is written")
     }
@@ -125,7 +125,7 @@ impl PageRecord {
     /// If the bytes are not those of a record: what is wrong with them.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let mut json = Vec::new();
-        DeflateDecoder::new(bytes).read_to_end(&mut json).map_err(|error| error.to_string())?;
+        GzDecoder::new(bytes).read_to_end(&mut json).map_err(|error| error.to_string())?;
         serde_json::from_slice(&json).map_err(|error| error.to_string())
     }
 }
@@ -179,5 +179,18 @@ mod tests {
         assert!(!format!("{record:?}").contains("hunter2"));
         assert_eq!((&*secrets[0].0, &*record.secret_links), ("http://a/1", &["http://a/1".to_owned()][..]));
         assert_eq!(secrets[0].1.password.as_deref(), Some("hunter2"));
+    }
+
+    #[test]
+    fn no_wrong_bit_of_a_stored_record_is_overlooked() {
+        let content = Content { status: 200, bytes: 7, sha256: None, note: None };
+        let record = PageRecord::without_links("http://a/page", 3, Scope::Inside, Answer::Good(content));
+        let bytes = record.to_bytes();
+        for bit in 0..bytes.len() * 8 {
+            let mut wrong = bytes.clone();
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            let read = PageRecord::from_bytes(&wrong);
+            assert!(read.is_err() || read.as_ref().ok() == Some(&record), "bit {bit}: {read:?}");
+        }
     }
 }

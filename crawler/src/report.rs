@@ -77,7 +77,7 @@ fn write_citers(text: &mut String, citers: &[Referrer<'_>], shown: usize) {
         let _ = writeln!(text, "    {}", printable(&citation(citer)));
     }
     match citers.len() {
-        0 => text.push_str("    given on the command line\n"),
+        0 => text.push_str("    a start of the crawl\n"),
         number if number > shown => {
             let _ = writeln!(text, "    cited by {} {ALL_LISTED}", count(number - shown, "more page"));
         }
@@ -159,7 +159,7 @@ mod tests {
         let shown = printable(HOSTILE);
         assert!(text.contains(&format!("  {shown}  BROKEN: {shown}\n    cited by http://h/a")), "{text}");
         assert!(text.contains("    cited by http://h/ through http://h/old\n"), "{text}");
-        assert!(text.contains("    given on the command line\n"), "{text}");
+        assert!(text.contains("    a start of the crawl\n"), "{text}");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use texting_robots::Robot;
 /// The name of this crawler in robots.txt files.
 pub(crate) const AGENT: &str = "redd-crawl";
 
+/// How many bytes are kept of a line that is too complex. Its beginning is plain text or has `*`, which the parser can read.
+const RULE_MAX: usize = 200;
+
 /// The rules of one host.
 #[derive(Debug)]
 pub(crate) enum Rules {
@@ -24,9 +27,9 @@ impl Rules {
     /// The rules that follow from the response to the request for robots.txt.
     pub(crate) fn from_response(status: u16, body: &[u8]) -> Self {
         match status {
-            200..=299 => match Robot::new(AGENT, body) {
+            200..=299 => match Robot::new(AGENT, body).or_else(|_| Robot::new(AGENT, &readable(body))) {
                 Ok(robot) => Self::Listed(Box::new(robot)),
-                Err(_) => Self::Everything,
+                Err(_) => Self::Nothing("its robots.txt cannot be read".to_owned()),
             },
             500..=599 => Self::Nothing(format!("its robots.txt has the status {status}")),
             _ => Self::Everything,
@@ -60,6 +63,23 @@ impl Rules {
     }
 }
 
+/// The lines of a file, without what is too complex for the parser. That refuses the whole file for one such line.
+///
+/// An `Allow` is left out. Of another rule, the beginning is kept: it forbids more than the rule.
+fn readable(body: &[u8]) -> Vec<u8> {
+    let mut readable = Vec::with_capacity(body.len());
+    for line in body.split(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+        if Robot::new(AGENT, line).is_ok() {
+            readable.extend_from_slice(line);
+        } else if !line.trim_ascii_start().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"allow")) {
+            let end = line.iter().position(|&byte| byte == b'$').unwrap_or(line.len());
+            readable.extend_from_slice(&line[..end.min(RULE_MAX)]);
+        }
+        readable.push(b'\n');
+    }
+    readable
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +111,21 @@ mod tests {
     fn no_file_allows_everything_and_a_failing_server_nothing() {
         assert!(Rules::from_response(404, b"").denial("http://a/").is_none());
         assert!(Rules::from_response(503, b"").denial("http://a/").is_some());
+    }
+
+    #[test]
+    fn a_rule_that_is_too_complex_does_not_lift_the_others() {
+        let complex = "/a*".repeat(3_000);
+        let text = format!(
+            "User-agent: *\nDisallow: /private/\nDisallow: /b{complex}$\r\nallow: /private/{complex}$\nCrawl-delay: 3\n"
+        );
+        let rules = Rules::from_response(200, text.as_bytes());
+        assert!(rules.denial("http://a/private/x").is_some());
+        assert!(rules.denial("http://a/private/a/a/a").is_some());
+        assert!(rules.denial("http://a/public").is_none());
+        // More than the rule says is forbidden.
+        assert!(rules.denial(&format!("http://a/b{}", "/a".repeat(3_000))).is_some());
+        assert_eq!(rules.delay(), Some(Duration::from_secs(3)));
     }
 
     #[test]

@@ -48,8 +48,15 @@ impl Snapshot {
     /// # Errors
     /// If the file cannot be read or is no snapshot; the message says which.
     pub(crate) async fn load(path: &Path) -> Result<Self, String> {
-        let text = redd::fs::read(path).await.map_err(|error| format!("{}: {error}", path.display()))?;
-        let wrong = || format!("{} is no snapshot of redd-crawl, format {FORMAT}", path.display());
+        let text = redd::fs::read(path).await.map_err(|error| {
+            format!("--compare {}: cannot be read: {error}. Give a file that --save has written", path.display())
+        })?;
+        let wrong = || {
+            format!(
+                "--compare {}: this is no snapshot of redd-crawl in format {FORMAT}. Give a file that --save has written",
+                path.display()
+            )
+        };
         let value: Value = serde_json::from_slice(&text).map_err(|_| wrong())?;
         Self::from_json(&value).ok_or_else(wrong)
     }

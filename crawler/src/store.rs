@@ -7,22 +7,22 @@
 //! - `secrets-are-found-again`: the credentials of links are not stored. The record of a page with such links does not count
 //!   until those links have records: the page is fetched again.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redb::{Database, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
-use serde_json::Value;
 
+use crate::differing::differing;
 use crate::exit::EarlyExit;
 use crate::plural::count;
 use crate::record::PageRecord;
-use crate::store_file::{self, StoreError, StorePlace};
+use crate::store_file::{self, FileId, StoreError, StorePlace};
 
 /// The version of what is in the tables. Increase it when records change in a way that older ones cannot be read.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What is known of the crawl: numbers in decimal, and its identity.
 const ABOUT: TableDefinition<'_, &str, &str> = TableDefinition::new("about");
@@ -31,14 +31,12 @@ const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records")
 /// The records of pages whose links had credentials. See `secrets-are-found-again`.
 const WITH_SECRETS: TableDefinition<'_, u64, ()> = TableDefinition::new("with_secrets");
 
-/// How many characters of a setting are shown.
-const LEAF_MAX: usize = 100;
-
 /// The open store of this crawl.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: Arc<Database>,
     path: Arc<Path>,
+    file: FileId,
     /// When the crawl began, in seconds since 1970.
     began: u64,
     kept: u64,
@@ -102,6 +100,10 @@ fn explain(path: &Path, error: &StoreError) -> EarlyExit {
         StoreError::Damaged(why) => EarlyExit::usage(format!(
             "the store {path} is damaged: {why}. Nothing was crawled. Remove the file, or give another one with --store."
         )),
+        StoreError::Foreign => EarlyExit::usage(format!(
+            "the file {path} is no store of redd-crawl, and stays as it is. Nothing was crawled. Give another file with \
+             --store."
+        )),
         StoreError::Io(error) => EarlyExit::incomplete(format!(
             "the store {path} cannot be used: {error}. Nothing was crawled. Give a file in a folder that exists and is \
              writable with --store, or --no-store."
@@ -112,9 +114,9 @@ fn explain(path: &Path, error: &StoreError) -> EarlyExit {
 impl Store {
     fn open(path: &Path, identity: &str, is_fresh: bool) -> Result<Self, StoreError> {
         let database = if is_fresh { None } else { store_file::open(path)? };
-        let (database, began, kept) = match database {
+        let ((database, file), began, kept) = match database {
             Some(database) => {
-                let (began, kept) = look_into(&database, identity)?;
+                let (began, kept) = look_into(&database.0, identity)?;
                 (database, began, kept)
             }
             None => {
@@ -123,7 +125,7 @@ impl Store {
             }
         };
         let is_incomplete = Arc::new(AtomicBool::new(false));
-        Ok(Self { database: Arc::new(database), path: path.into(), began, kept, is_incomplete })
+        Ok(Self { database: Arc::new(database), path: path.into(), file, began, kept, is_incomplete })
     }
 
     /// Says that this crawl continues another one.
@@ -225,10 +227,11 @@ impl Store {
         })
     }
 
-    /// Removes the file. The crawl is complete.
+    /// Removes the file. The crawl is complete. What has taken the place of the file since it was opened is kept: an output of
+    /// this crawl, or the store of another process.
     pub(crate) fn remove(self) -> Result<(), String> {
-        std::fs::remove_file(&self.path)
-            .map_err(|error| format!("The store {} was not removed: {error}", self.path.display()))
+        let remove = || if self.file.is_at(&self.path)? { std::fs::remove_file(&self.path) } else { Ok(()) };
+        remove().map_err(|error| format!("The store {} was not removed: {error}", self.path.display()))
     }
 }
 
@@ -265,40 +268,12 @@ fn look_into(database: &Database, identity: &str) -> Result<(u64, u64), StoreErr
         return Err(StoreError::Other(format!("it has the format {format}, and this version has {FORMAT}")));
     }
     if theirs.as_deref() != Some(identity) {
-        let theirs = theirs.unwrap_or_default();
-        return Err(StoreError::Other(format!("it is of another crawl: {}", differences(&theirs, identity))));
+        let parse = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        let differing = differing(&parse(identity), &parse(&theirs.unwrap_or_default())).join("; ");
+        return Err(StoreError::Other(format!("it is of another crawl: {differing}")));
     }
     let began = began.and_then(|began| began.parse().ok());
     began.map(|began| (began, kept)).ok_or_else(|| StoreError::Damaged("it does not say when it began".to_owned()))
-}
-
-/// In what two identities differ, for people.
-fn differences(theirs: &str, ours: &str) -> String {
-    let leaves = |identity: &str| {
-        let mut leaves = BTreeMap::new();
-        collect_leaves("", &serde_json::from_str(identity).unwrap_or_default(), &mut leaves);
-        leaves
-    };
-    let (theirs, ours) = (leaves(theirs), leaves(ours));
-    let names: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let of = |leaves: &BTreeMap<String, String>, name| match leaves.get(name) {
-        // Starts may be many.
-        Some(text) if text.chars().count() > LEAF_MAX => text.chars().take(LEAF_MAX).chain(['…']).collect(),
-        Some(text) => text.clone(),
-        None => "none".to_owned(),
-    };
-    let differing = names.into_iter().filter(|&name| theirs.get(name) != ours.get(name));
-    let texts = differing.map(|name| format!("{name} is {} there and {} here", of(&theirs, name), of(&ours, name)));
-    texts.collect::<Vec<_>>().join(", ")
-}
-
-fn collect_leaves(name: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| collect_leaves(name, value, leaves)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            leaves.insert(name.to_owned(), value.to_string());
-        }
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a person reads it: it is the date of the wall clock")]
@@ -401,16 +376,24 @@ mod tests {
         refused("a", true, "no store");
         assert_eq!(std::fs::read(&path).unwrap(), b"a letter");
         std::fs::remove_file(&path).unwrap();
+
+        // A read of a pipe would wait for a writer.
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        refused("a", false, "not a regular file");
+        refused("a", true, "not a regular file");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
-    fn a_store_of_another_crawl_says_in_what_that_differs() {
-        let theirs = r#"{"starts": ["http://a/"], "limits": {"depth": 2, "pages": 7}, "same": true}"#;
-        let ours = r#"{"starts": ["http://b/"], "limits": {"pages": 7}, "same": true}"#;
-        assert_eq!(
-            differences(theirs, ours),
-            r#"depth is 2 there and none here, starts is ["http://a/"] there and ["http://b/"] here"#
-        );
+    fn what_has_taken_the_place_of_a_store_is_not_removed_with_it() {
+        let path = scratch("replaced");
+        let store = open(&path, "a", false).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = open(&path, "a", false).unwrap();
+        store.remove().unwrap();
+        assert!(path.exists(), "the store of another process");
+        other.remove().unwrap();
+        assert!(!path.exists());
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum StoreError {
     /// It was made by another version, or for another crawl: in which way.
     Other(String),
     Damaged(String),
+    /// It is a file of another kind. The user may need it.
+    Foreign,
     Io(io::Error),
 }
 
@@ -88,6 +90,7 @@ impl fmt::Display for StoreError {
             Self::InUse => f.write_str("it is in use by another redd-crawl"),
             Self::Other(why) => write!(f, "it cannot be continued: {why}"),
             Self::Damaged(why) => write!(f, "it is damaged: {why}"),
+            Self::Foreign => f.write_str("it is no store of redd-crawl"),
             Self::Io(error) => error.fmt(f),
         }
     }
@@ -114,9 +117,9 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// If it is used by another process, damaged, or cannot be read.
-pub(crate) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
+pub(crate) fn open(path: &Path) -> Result<Option<(Database, FileId)>, StoreError> {
     loop {
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
+        let file = match open_file(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -127,7 +130,7 @@ pub(crate) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
             continue;
         }
         check_magic(&file)?;
-        return Ok(Some(database(backend)?));
+        return Ok(Some((database(backend)?, FileId::of(&file)?)));
     }
 }
 
@@ -138,9 +141,9 @@ pub(crate) fn open(path: &Path) -> Result<Option<Database>, StoreError> {
 pub(crate) fn create(
     path: &Path,
     fill: impl FnOnce(&Database) -> Result<(), StoreError>,
-) -> Result<Database, StoreError> {
+) -> Result<(Database, FileId), StoreError> {
     // What is replaced stays locked meanwhile.
-    let _old = match OpenOptions::new().read(true).write(true).open(path) {
+    let _old = match open_file(path) {
         Ok(file) => {
             check_magic(&file)?;
             Some(FileBackend::new(file)?)
@@ -162,7 +165,7 @@ pub(crate) fn create(
         fill(&database)?;
         // `whole-store`
         std::fs::rename(&part, path)?;
-        Ok(database)
+        Ok((database, FileId::of(&file)?))
     });
     if made.is_err() {
         drop(std::fs::remove_file(&part));
@@ -183,22 +186,44 @@ fn database(backend: Unsynced) -> Result<Database, StoreError> {
 
 /// Whether `path` leads to this file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let ours = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    FileId::of(file)?.is_at(path)
+}
+
+/// Tells a file from all others, for as long as it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId(u64, u64);
+
+impl FileId {
+    fn of(file: &File) -> io::Result<Self> {
+        let ours = file.metadata()?;
+        Ok(Self(ours.dev(), ours.ino()))
     }
+
+    /// Whether `path` leads to this file.
+    pub(crate) fn is_at(self, path: &Path) -> io::Result<bool> {
+        match std::fs::metadata(path) {
+            Ok(there) => Ok(self == Self(there.dev(), there.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Opens what is at `path`. Anything but a file is refused: a read of a pipe or a terminal could wait for ever.
+fn open_file(path: &Path) -> io::Result<File> {
+    // Before it is opened, because that may have an effect on a device.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    OpenOptions::new().read(true).write(true).open(path)
 }
 
 fn check_magic(mut file: &File) -> Result<(), StoreError> {
     let mut start = [0; MAGIC.len()];
     match file.read_exact(&mut start) {
         Ok(()) if start == MAGIC => Ok(()),
-        Ok(()) => Err(StoreError::Damaged("it is no store of redd-crawl".to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(StoreError::Damaged("it is no store of redd-crawl".to_owned()))
-        }
+        Ok(()) => Err(StoreError::Foreign),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(StoreError::Foreign),
         Err(error) => Err(error.into()),
     }
 }

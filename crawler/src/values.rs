@@ -12,6 +12,16 @@ pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of clicks.
+pub(crate) fn depth(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("give a whole number from 0 to {}", u16::MAX))
+}
+
+/// A number of tries.
+pub(crate) fn retries(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "give a whole number, such as 0 or 3".to_owned())
+}
+
 /// The least number of requests a second: about one in twelve days. The time between two requests must be one.
 const RATE_MIN: f64 = 0.000_001;
 
@@ -59,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_sizes_have_units_and_a_rate_has_a_least_value() {
+    fn numbers_times_and_sizes_are_read_and_wrong_ones_say_what_to_give() {
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
         assert_eq!(time("1d"), Ok(Duration::from_secs(86400)));
@@ -70,6 +80,11 @@ mod tests {
         }
         assert_eq!(rate("0.5"), Ok(0.5));
         assert_eq!(size("64K"), Ok(65536));
+        assert_eq!((depth("0"), retries("0")), (Ok(0), Ok(0)));
+        for wrong in ["x", "-1", "1.5", "99999999999", ""] {
+            let messages = [depth(wrong).unwrap_err(), retries(wrong).unwrap_err()];
+            assert!(messages.iter().all(|message| message.starts_with("give a whole number")), "{messages:?}");
+        }
         assert!(size("many").is_err() && size("1T").is_err());
     }
 }

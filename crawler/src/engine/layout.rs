@@ -23,11 +23,12 @@ use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::kv::{self, CreateErrorKind};
 use async_nats::jetstream::stream::{self, RetentionPolicy, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use futures_util::StreamExt as _;
 use redd::sync::watch;
 use serde_json::Value;
 
+use crate::differing::differing;
 use crate::engine::address::FrontierAddress;
 use crate::engine::event::{Event, Events};
 use crate::engine::lease::LEASE_AGE;
@@ -123,11 +124,20 @@ pub(super) async fn connect(address: &FrontierAddress, events: Arc<Events>) -> R
             }
         }
     });
-    let client = options.connect(address.server()).await.map_err(|error| {
-        format!(
+    let client = options.connect(address.server()).await.map_err(|error| match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => format!(
+            "the frontier {address} refuses the log-in, or asks for one: {error}. Give the one of the server: \
+             --frontier nats://USER:PASSWORD@HOST:PORT/NAME, or nats://TOKEN@HOST:PORT/NAME"
+        ),
+        ConnectErrorKind::ServerParse
+        | ConnectErrorKind::Dns
+        | ConnectErrorKind::TimedOut
+        | ConnectErrorKind::Tls
+        | ConnectErrorKind::Io
+        | ConnectErrorKind::MaxReconnects => format!(
             "the frontier {address} cannot be reached: {error}. Start a server there with `nats-server -js`, \
              or correct the address of --frontier"
-        )
+        ),
     })?;
     Ok(Connection { client, connections })
 }
@@ -204,7 +214,7 @@ impl Layout {
         let crawls = names_of_crawls(&context).await?;
         if !crawls.contains(name) {
             let others = if crawls.is_empty() {
-                "There is none".to_owned()
+                "It has no crawl at all: start one with `redd-crawl --frontier`, or correct the address".to_owned()
             } else {
                 format!("These exist: {}", crawls.into_iter().collect::<Vec<_>>().join(", "))
             };
@@ -337,34 +347,5 @@ async fn create(context: &Context, config: stream::Config) -> Result<(), String>
             "the stream {name} of the frontier cannot be created: {error}. The account must be allowed to create streams, \
              and the server must have space"
         )),
-    }
-}
-
-/// The names of the settings that differ, with both values.
-fn differing(ours: &Value, theirs: &Value) -> Vec<String> {
-    let (Value::Object(ours), Value::Object(theirs)) = (ours, theirs) else { return Vec::new() };
-    let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-    let mut found = Vec::new();
-    for name in names {
-        match (ours.get(name).unwrap_or(&Value::Null), theirs.get(name).unwrap_or(&Value::Null)) {
-            (ours @ Value::Object(_), theirs @ Value::Object(_)) => found.extend(differing(ours, theirs)),
-            (ours, theirs) if ours != theirs => found.push(format!("{name} is {theirs} there, and {ours} here")),
-            _ => {}
-        }
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn settings_that_differ_are_named_with_both_values() {
-        let ours = json!({"limits": {"depth": 2}, "same": 1, "new": "x"});
-        let theirs = json!({"limits": {"depth": null}, "same": 1});
-        assert_eq!(differing(&ours, &theirs), ["depth is null there, and 2 here", "new is null there, and \"x\" here"]);
-        assert!(differing(&ours, &ours).is_empty());
     }
 }

@@ -83,7 +83,7 @@ fn plain(results: &Results<'_>) -> String {
         for citer in &row.citers {
             let _ = write!(text, "<li>{}</li>", escaped(&citation(citer)));
         }
-        let start = if row.citers.is_empty() { "<li>given on the command line</li>" } else { "" };
+        let start = if row.citers.is_empty() { "<li>a start of the crawl</li>" } else { "" };
         let _ = writeln!(text, "{start}</ul></li>");
     }
     text + "</ul>"

@@ -104,7 +104,7 @@ fn case(row: &Row<'_>) -> Option<Case> {
                 let _ = writeln!(text, "{}", citation(citer));
             }
             if row.citers.is_empty() {
-                text.push_str("given on the command line\n");
+                text.push_str("a start of the crawl\n");
             }
             let _ = writeln!(text, "{}", rule.advice);
             Verdict::Failed { kind: rule.id, message: reason.clone(), text }

@@ -79,7 +79,7 @@ fn citers(citers: &[Referrer<'_>], shown: usize) -> String {
         let _ = writeln!(text, "  - cited by {}{through}{line}", link(citer.page));
     }
     match citers.len() {
-        0 => text.push_str("  - given on the command line\n"),
+        0 => text.push_str("  - a start of the crawl\n"),
         number if number > shown => {
             let _ = writeln!(text, "  - cited by {}", count(number - shown, "more page"));
         }

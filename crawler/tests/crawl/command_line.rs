@@ -51,6 +51,17 @@ async fn completions_and_the_manual_page_are_printed() {
 }
 
 #[redd::test]
+async fn a_wrong_use_of_a_command_points_to_the_help_of_that_command() {
+    for words in [&["report"][..], &["status", "--bogus"], &["completions"], &["man", "x"]] {
+        let output = run(words).await;
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let hint = format!("Try `redd-crawl {} --help`.", words[0]);
+        assert!(stderr(&output).contains(&hint), "{}", stderr(&output));
+        assert_eq!(run(&[words[0], "--help"]).await.status.code(), Some(0));
+    }
+}
+
+#[redd::test]
 async fn a_word_that_is_no_option_is_refused_with_the_nearest_one() {
     let output = run(&["--timeuot", "1s", "http://127.0.0.1:1/"]).await;
     assert_eq!(output.status.code(), Some(2));

@@ -56,6 +56,8 @@ async fn a_second_crawl_says_what_changed_appeared_and_vanished() {
         assert!(text.contains(&line), "{line} is missing in:\n{text}");
     }
     let missing = run(&["--compare", "no-such-file", &home]).await;
+    let said = stderr(&missing);
+    assert!(said.contains("--compare no-such-file: cannot be read: ") && said.contains("--save"), "{said}");
     assert_eq!(missing.status.code(), Some(2));
 }
 

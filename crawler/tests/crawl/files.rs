@@ -142,6 +142,10 @@ async fn a_file_is_a_start_without_a_slash_and_a_missing_one_a_usage_error() {
         (&["page.html", "--root-dir", "page.html"], "not a folder"),
         (&["page.html", "--root-dir", "gone"], "give one that exists"),
         (&["page.html", "--base-url", "ftp://x/"], "only http and https"),
+        (
+            &["page.html", "--base-url", "site.invalid/docs"],
+            "--base-url: give the scheme, too: https://site.invalid/docs",
+        ),
     ] {
         let output = run_in(arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));

@@ -12,6 +12,7 @@ mod formats;
 mod hostile;
 mod kills;
 mod links;
+mod odd;
 mod odd_answers;
 mod odd_site;
 mod outputs;

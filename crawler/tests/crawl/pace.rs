@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redd::time::Instant;
 
-use crate::runs::{crawl, find_page, reason, run, stdout};
+use crate::runs::{crawl, find_page, reason, run, stderr, stdout};
 use crate::server::{answer, missing, page, serve, serve_requests};
 
 #[redd::test]
@@ -139,6 +139,9 @@ async fn a_retry_after_holds_for_all_pages_of_its_host() {
     // One request at a time, so none is in flight when the host asks for the wait.
     let output = run(&["--per-host", "1", &home]).await;
     assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let said = stderr(&output);
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains(" asks to wait (Retry-After): ")).collect();
+    assert!(matches!(lines[..], [line] if line.starts_with(&home) && line.ends_with(" in the next 2 s")), "{said}");
     let (asked, later) = (asked_at.lock().unwrap().unwrap(), later.lock().unwrap());
     assert!(later.len() >= 3, "two or three other pages, and the first one again");
     let early = later.iter().filter(|at| **at - asked < Duration::from_secs(2)).count();

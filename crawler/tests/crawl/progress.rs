@@ -47,6 +47,12 @@ async fn a_terminal_shows_a_bar_with_the_rate_and_an_estimate() {
     let (code, text) = on_terminal(&format!("--rate 5 {home}")).await;
     let is_bar = |line: &str| line.contains(" a second, at least ") && line.contains("/33 ");
     assert!(text.split(['\r', '\n']).any(is_bar), "{text:?}");
+    let counts: Vec<(u64, u64)> = text
+        .split_whitespace()
+        .filter_map(|word| word.split_once('/'))
+        .filter_map(|(done, known)| Some((done.parse().ok()?, known.parse().ok()?)))
+        .collect();
+    assert!(counts.len() > 2 && counts.iter().all(|(done, known)| done <= known), "{counts:?}");
     assert!(text.contains("33 addresses found: 33 checked"), "{text:?}");
     assert_eq!(code, Some(0), "{text:?}");
     let (_, text) = on_terminal(&format!("--rate 5 --progress lines {home}")).await;

@@ -2,14 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redd::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use redd::net::{TcpListener, TcpStream};
+
+/// The pause of a slow server.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the server does with a request.
 pub(crate) enum Act {
     /// Sends these bytes and closes the connection.
     Send(Vec<u8>),
+    /// Sends these, with a pause before each, and closes the connection.
+    SendSlowly(Vec<Vec<u8>>),
     /// Sends this, then nothing more, and keeps the connection open.
     Hang(String),
     /// Resets the connection.
@@ -89,6 +95,14 @@ async fn serve_connection(stream: TcpStream, site: &(impl Fn(&Request) -> Act + 
         Act::Send(bytes) => {
             stream.write_all(&bytes).await?;
             stream.flush().await
+        }
+        Act::SendSlowly(pieces) => {
+            for piece in pieces {
+                redd::time::sleep(PAUSE).await;
+                stream.write_all(&piece).await?;
+                stream.flush().await?;
+            }
+            Ok(())
         }
         Act::Hang(text) => {
             stream.write_all(text.as_bytes()).await?;

@@ -220,7 +220,7 @@ async fn other_settings_are_refused_and_fresh_starts_over() {
     let output = ended(start(&server, &site, &["--depth", "1"])).await;
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("depth is null there, and 1 here") && said.contains("--fresh"), "{said}");
+    assert!(said.contains("depth is not given there, and 1 here") && said.contains("--fresh"), "{said}");
     let output = ended(start(&server, &site, &["--depth", "1", "--fresh"])).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }

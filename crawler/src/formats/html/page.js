@@ -39,7 +39,7 @@ function details(row) {
 
 function citers(row) {
   if (row.fate !== 'broken' && row.fate !== 'redirect') return [];
-  if (row.citers.length === 0) return ['given on the command line'];
+  if (row.citers.length === 0) return ['a start of the crawl'];
   const items = row.citers.map(([page, through, line]) => element('li', {}, link(page),
     ...(through === null ? [] : [' through ', link(through)]), line === null ? '' : `, line ${line}`));
   const list = element('ul', {}, ...items);

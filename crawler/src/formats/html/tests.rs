@@ -98,7 +98,7 @@ fn the_page_works_in_a_browser() {
          check(addresses().join() === 'http://h/gone', 'citers are searched: ' + addresses());
          choose(''); search('{start}');
          check(addresses().join() === 'http://h/start' && document.querySelector('#rows').textContent
-           .includes('given on the command line'), 'a start');",
+           .includes('a start of the crawl'), 'a start');",
         start = "h/start"
     );
     keep_for_browser("crawl-steps", &with_steps(&page, &steps), "shown=1 matches=1 all=12");
