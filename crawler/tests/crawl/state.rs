@@ -64,7 +64,7 @@ impl StoreFile {
         let table = transaction.open_table(TableDefinition::<u64, &[u8]>::new("records")).unwrap();
         let url = |bytes: &[u8]| {
             let mut json = String::new();
-            flate2::read::DeflateDecoder::new(bytes).read_to_string(&mut json).unwrap();
+            flate2::read::GzDecoder::new(bytes).read_to_string(&mut json).unwrap();
             let record: Value = serde_json::from_str(&json).unwrap();
             record["url"].as_str().unwrap().to_owned()
         };
