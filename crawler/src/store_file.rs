@@ -209,7 +209,7 @@ impl FileId {
     }
 }
 
-/// Opens what is at `path`. Anything but a file is refused: a read of a pipe or a terminal could wait for ever.
+/// Opens what is at `path`. Anything but a file is refused: a read of a pipe or a terminal could wait forever.
 fn open_file(path: &Path) -> io::Result<File> {
     // Before it is opened, because that may have an effect on a device.
     if !std::fs::metadata(path)?.is_file() {
