@@ -20,7 +20,7 @@ use redd::runtime::{Builder, Handle, Runtime};
 use redd::signal::unix::{SignalKind, signal};
 use redd::sync::{Mutex, Notify, RwLock, Semaphore, mpsc, oneshot};
 use redd::task::{self, LocalSet, yield_now};
-use redd::time::{Duration, sleep, timeout};
+use redd::time::{Duration, Instant, sleep, timeout};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -398,9 +398,12 @@ fn closures_that_run_and_that_wait_for_a_thread_are_in_the_dump() {
     let running = runtime.spawn_blocking(move || held.recv().is_ok());
     let queued = runtime.spawn_blocking(|| {});
     runtime.block_on(async {
+        // How long it has been running is shown from the first millisecond on.
+        let limit = Instant::now() + Duration::from_secs(10);
         let dump = loop {
             let dump = dump().await;
-            if matches!(find(&dump, running.id()).state(), TaskState::Running) {
+            let is_running = matches!(find(&dump, running.id()).state(), TaskState::Running);
+            if is_running && (dump.to_string().contains(", running for ") || Instant::now() > limit) {
                 break dump;
             }
         };
