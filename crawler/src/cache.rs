@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use redb::{Database, ReadableTable as _, TableDefinition};
 use redd::sync::mpsc;
@@ -23,7 +23,7 @@ use crate::exit::EarlyExit;
 use crate::page::Scope;
 use crate::plural::count;
 use crate::record::{Answer, PageRecord};
-use crate::store_file::{self, StoreError};
+use crate::store_file::{self, StoreError, now};
 
 /// The answers by key, each with the second at which it came. The name has the version of the records.
 const ANSWERS: TableDefinition<'_, &str, (u64, &[u8])> = TableDefinition::new("answers-1");
@@ -214,11 +214,6 @@ fn prefix(question: &str, scope: Scope) -> String {
 
 fn key(question: &str, scope: Scope, url: &str) -> String {
     prefix(question, scope) + url
-}
-
-#[expect(clippy::disallowed_methods, reason = "the age of an answer goes over runs: it is a time of the wall clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 #[cfg(test)]

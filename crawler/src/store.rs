@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use redb::{Database, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 
@@ -19,7 +19,7 @@ use crate::differing::differing;
 use crate::exit::EarlyExit;
 use crate::plural::count;
 use crate::record::PageRecord;
-use crate::store_file::{self, FileId, StoreError, StorePlace};
+use crate::store_file::{self, FileId, StoreError, StorePlace, now};
 
 /// The version of what is in the tables. Increase it when records change in a way that older ones cannot be read.
 const FORMAT: u64 = 2;
@@ -274,11 +274,6 @@ fn look_into(database: &Database, identity: &str) -> Result<(u64, u64), StoreErr
     }
     let began = began.and_then(|began| began.parse().ok());
     began.map(|began| (began, kept)).ok_or_else(|| StoreError::Damaged("it does not say when it began".to_owned()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "a person reads it: it is the date of the wall clock")]
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 #[cfg(test)]

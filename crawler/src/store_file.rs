@@ -1,6 +1,6 @@
 //! The file of a store: where it lies, that one process uses it at a time, and that a new one appears whole.
 //!
-//! Called by `store`, on a blocking thread.
+//! Called by `store` and `cache`, on a blocking thread.
 //!
 //! # Invariants
 //! - `locked-inode`: a process that uses a store holds the lock of the file that has the store's name. A lock ends with its process.
@@ -11,6 +11,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use redb::backends::FileBackend;
 use redb::{Database, StorageBackend};
@@ -216,6 +217,12 @@ fn open_file(path: &Path) -> io::Result<File> {
         return Err(io::Error::other("it is not a regular file"));
     }
     OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// The time that a file of a database keeps: seconds since 1970, so that later runs can read it.
+#[expect(clippy::disallowed_methods, reason = "it goes over runs, and people read it: it is a time of the wall clock")]
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
 fn check_magic(mut file: &File) -> Result<(), StoreError> {

@@ -1,7 +1,8 @@
 //! The same site with the local store, and with one, two and four processes on JetStream: pages per second, and processor
 //! time per page.
 //!
-//! `REDD_JETSTREAM_PAGES` sets the number of pages, and `REDD_JETSTREAM_DELAY_MS` how long the site takes for each. The figures mean something in a release build, on an idle machine.
+//! `REDD_JETSTREAM_PAGES` sets the number of pages, and `REDD_JETSTREAM_DELAY_MS` how long the site takes for each. The numbers mean
+//! something in a release build, on an idle machine.
 
 use std::process::Stdio;
 use std::time::Duration;
