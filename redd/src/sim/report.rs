@@ -300,10 +300,15 @@ impl Report {
         let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
         // The main thread runs no test of the harness.
         match self.thread.as_deref().filter(|name| *name != "main") {
-            Some(test) => format!("{variables} cargo test{package} -- --exact {test}"),
+            Some(test) => format!("{variables} cargo test{package} -- --exact {test}{}", ignored(std::env::args())),
             None => format!("{variables} and the same command"),
         }
     }
+}
+
+/// The option without which the harness skips a test that is ignored.
+fn ignored(mut arguments: impl Iterator<Item = String>) -> &'static str {
+    if arguments.any(|argument| argument == "--ignored") { " --ignored" } else { "" }
 }
 
 impl fmt::Display for Report {
