@@ -3,6 +3,7 @@
 //!
 //! Called by contributors and by `.ci/run`.
 
+mod book;
 mod compat;
 mod demos;
 mod dependencies;

@@ -13,6 +13,7 @@
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
+//! | `book` | the book, and its links |
 //! | `browser` | the pages that `redd` writes, in a browser |
 //! | `kills` | crawls that are killed and continued |
 //! | `jetstream` | crawls that many processes share through nats-server |
@@ -21,6 +22,7 @@
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod book;
 mod browser;
 mod commands;
 mod compatibility;
@@ -186,6 +188,7 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "crawls that processes share through nats-server, one killed each second, the server killed too",
         run: jetstream::jetstream,
     },
+    Lane { name: "book", purpose: "the book with mdBook; its links, and those of the pages outside", run: book::book },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
 
