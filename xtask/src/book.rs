@@ -1,6 +1,6 @@
 //! The book's pages: the table of contents, and links as they are in the book.
 //!
-//! Called by the lane `book`, which builds the book with mdBook and checks its links.
+//! Called by the lane `book`, which builds the book with mdBook and checks its links, and by the lane `hello`.
 //!
 //! Pages are also read on the repository's site, so they link to the files that are beside `docs` by relative paths. In the book
 //! these files are missing, so such a link gets the repository's address.
@@ -176,6 +176,29 @@ pub(crate) fn check_contents(contents: &str, pages: &[String]) -> Vec<String> {
     findings
 }
 
+/// The blocks of code of a page: their language, and their text.
+pub(crate) fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks: Vec<(String, String)> = Vec::new();
+    let mut is_open = false;
+    for line in page.lines() {
+        match (is_open, line.strip_prefix("```")) {
+            (true, Some(_)) => is_open = false,
+            (true, None) => {
+                if let Some((_, text)) = blocks.last_mut() {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+            (false, Some(language)) => {
+                is_open = true;
+                blocks.push((language.to_owned(), String::new()));
+            }
+            (false, None) => {}
+        }
+    }
+    blocks
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +253,12 @@ mod tests {
         let page = rewritten("[a](../decisions/0000-template.md), [b](../decisions)\n");
         assert_eq!(page.outward, 2);
         assert!(page.text.contains("blob/main/docs/decisions/0000-template.md"), "{}", page.text);
+    }
+
+    #[test]
+    fn blocks_have_their_language_and_lines() {
+        let blocks = blocks("a\n```sh\nls\ncd\n```\nb\n```text\n```\n");
+        assert_eq!(blocks, [("sh", "ls\ncd\n"), ("text", "")].map(|(one, other)| (one.to_owned(), other.to_owned())));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::commands::{cargo, passes, shown, target_dir};
 use super::outcome::Outcome;
 use super::tools;
 use crate::book::{self, CONTENTS, FOLDER, Kind};
+use crate::drawing::{self, PICTURE};
 
 /// The version of mdBook that the lane installs. It needs Rust 1.88.
 const MDBOOK: &str = "0.5.4";
@@ -48,8 +49,22 @@ pub(super) fn book(root: &Path) -> Outcome {
     build(root, &mdbook).unwrap_or_else(|note| Outcome { passed: false, note })
 }
 
+/// `cargo xtask book --write`: draws the picture of how redd works.
+pub(crate) fn write_drawing(root: &Path) -> bool {
+    match std::fs::write(root.join(PICTURE), drawing::picture()) {
+        Ok(()) => true,
+        Err(error) => {
+            eprintln!("{PICTURE}: {error}");
+            false
+        }
+    }
+}
+
 fn build(root: &Path, mdbook: &Path) -> Result<Outcome, String> {
     let (copy, built) = (target_dir(root).join("book-source"), target_dir(root).join("book"));
+    if std::fs::read_to_string(root.join(PICTURE)).ok() != Some(drawing::picture()) {
+        return Err(format!("{PICTURE} is not what the program draws; `cargo xtask book --write`"));
+    }
     let outward = copy_pages(root, &copy)?;
     run_mdbook(mdbook, &copy, &built)?;
     let pages = files(&built)?.iter().filter(|path| path.ends_with(".html")).count();

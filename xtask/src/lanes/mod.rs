@@ -14,6 +14,7 @@
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `book` | the book, and its links |
+//! | `hello` | the first chapter of the book: its commands, from an empty folder |
 //! | `browser` | the pages that `redd` writes, in a browser |
 //! | `kills` | crawls that are killed and continued |
 //! | `jetstream` | crawls that many processes share through nats-server |
@@ -27,6 +28,7 @@ mod browser;
 mod commands;
 mod compatibility;
 mod demos;
+mod hello;
 mod jetstream;
 mod kills;
 mod machines;
@@ -38,6 +40,7 @@ mod sanitizers;
 mod tools;
 mod worlds;
 
+pub(crate) use book::write_drawing;
 pub(crate) use browser::write_pictures;
 pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
 pub(crate) use demos::write_demos;
@@ -189,6 +192,11 @@ pub(crate) const DEEP: &[Lane] = &[
         run: jetstream::jetstream,
     },
     Lane { name: "book", purpose: "the book with mdBook; its links, and those of the pages outside", run: book::book },
+    Lane {
+        name: "hello",
+        purpose: "the commands of the book's first chapter, from an empty folder and an empty home",
+        run: hello::hello,
+    },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
 
