@@ -145,7 +145,7 @@ fn is_part(source: &str, shown: &[&str]) -> bool {
 }
 
 /// Lines without what differs from run to run, in a fixed order.
-fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut lines: Vec<String> = lines.map(comparable_line).collect();
     lines.sort();
     lines

@@ -3,9 +3,11 @@
 //!
 //! Called by contributors and by `.ci/run`.
 
+mod book;
 mod compat;
 mod demos;
 mod dependencies;
+mod drawing;
 mod instructions;
 mod lanes;
 mod mutants;
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
+        ["book", "--write"] => lanes::write_drawing(&root),
         ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
@@ -104,6 +107,7 @@ fn usage() -> bool {
     eprintln!("lanes with options:");
     for (call, purpose) in [
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
+        ("book --write", "draw the picture of how redd works"),
         ("browser --write", "put the pictures of pages into the guide"),
         ("demos --write", "put the output of the programs into the guide"),
         ("instructions --bless", "store the current counts"),

@@ -13,6 +13,8 @@
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `compatibility` | Tokio's API, its tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
+//! | `book` | the book, and its links |
+//! | `hello` | the first chapter of the book: its commands, from an empty folder |
 //! | `browser` | the pages that `redd` writes, in a browser |
 //! | `kills` | crawls that are killed and continued |
 //! | `jetstream` | crawls that many processes share through nats-server |
@@ -21,10 +23,12 @@
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod book;
 mod browser;
 mod commands;
 mod compatibility;
 mod demos;
+mod hello;
 mod jetstream;
 mod kills;
 mod machines;
@@ -36,6 +40,7 @@ mod sanitizers;
 mod tools;
 mod worlds;
 
+pub(crate) use book::write_drawing;
 pub(crate) use browser::write_pictures;
 pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
 pub(crate) use demos::write_demos;
@@ -185,6 +190,12 @@ pub(crate) const DEEP: &[Lane] = &[
         name: "jetstream",
         purpose: "crawls that processes share through nats-server, one killed each second, the server killed too",
         run: jetstream::jetstream,
+    },
+    Lane { name: "book", purpose: "the book with mdBook; its links, and those of the pages outside", run: book::book },
+    Lane {
+        name: "hello",
+        purpose: "the commands of the book's first chapter, from an empty folder and an empty home",
+        run: hello::hello,
     },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
