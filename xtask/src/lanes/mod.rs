@@ -11,7 +11,8 @@
 //! | `machines` | aarch64, the oldest Rust |
 //! | `worlds` | simulated worlds; the package that replaces functions of the C library in them |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
-//! | `compatibility` | Tokio's API, its tests, other people's programs |
+//! | `api` | the facade's API next to Tokio's; redd's own next to what it was |
+//! | `compatibility` | Tokio's tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `browser` | the pages that `redd` writes, in a browser |
 //! | `kills` | crawls that are killed and continued |
@@ -21,6 +22,7 @@
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod api;
 mod browser;
 mod commands;
 mod compatibility;
@@ -36,8 +38,11 @@ mod sanitizers;
 mod tools;
 mod worlds;
 
+pub(crate) use api::{
+    changes, compare_facade, depend_on_tokio, names, package, record_api, record_of_tokio, record_own_api,
+};
 pub(crate) use browser::write_pictures;
-pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
+pub(crate) use compatibility::{run_suites, run_suites_in_world, run_switch, suite_of_tokio};
 pub(crate) use demos::write_demos;
 pub(crate) use kills::run_crawl_kill;
 pub(crate) use models::run_shuttle;
@@ -145,7 +150,12 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "format, lints and tests of `xtask-deep`, which `ci` does not build",
         run: tools::check_deep_tool,
     },
-    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api::api_diff },
+    Lane {
+        name: "own-api",
+        purpose: "redd's API, features and oldest Rust next to the record: nothing that programs use is gone",
+        run: api::own_api,
+    },
     Lane {
         name: "suites",
         purpose: "Tokio's own tests and its companions', on the facade",
