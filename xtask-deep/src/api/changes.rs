@@ -160,7 +160,7 @@ fn why_breaking(path: &str, text: &str, old: &Record<'_>) -> Option<&'static str
     None
 }
 
-/// Fewer conditions, `const`, a default for what was required, or `#[non_exhaustive]` that is gone.
+/// Fewer conditions, `const`, a default for what was required, or `#[non_exhaustive]` that is gone; nothing else (`strict`).
 fn is_compatible(was: &str, is: &str) -> bool {
     let is = is.strip_prefix("const ").filter(|_| !was.starts_with("const ")).unwrap_or(is);
     let (was, is) = match (was.strip_prefix("required "), is.strip_prefix("provided ")) {

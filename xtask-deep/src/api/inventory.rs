@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
         for id in &module.items {
             let child = (place.0, *id);
             let Some(item) = self.item(child) else { continue };
-            if item.visibility != Visibility::Public || is_hidden(item) {
+            if item.visibility != Visibility::Public || (is_hidden(item) && !self.leads_to_deprecated(place.0, item)) {
                 // An exported macro is public wherever it stands.
                 continue;
             }
@@ -108,6 +108,12 @@ impl<'a> Walk<'a> {
                 && document.index.contains_key(id)
         });
         same.map(|(id, _)| (name.as_str(), *id))
+    }
+
+    /// Whether a hidden re-export names an item that programs may still use.
+    fn leads_to_deprecated(&self, from: &'a str, item: &'a Item) -> bool {
+        let ItemEnum::Use(of) = &item.inner else { return false };
+        self.resolve(from, of).and_then(|target| self.item(target)).is_some_and(|target| target.deprecation.is_some())
     }
 
     fn visit(&mut self, place: Place<'a>, path: &str) {
@@ -206,7 +212,8 @@ impl<'a> Walk<'a> {
         let fields = self.field_items(name, of);
         // A unit struct can be named as a value, too.
         let is_open = !fields.is_empty() || matches!(of.kind, StructKind::Unit);
-        if mark.is_empty() && is_open && fields.iter().all(|field| field.visibility == Visibility::Public) {
+        let is_public = |field: &&Item| field.visibility == Visibility::Public && !is_hidden(field);
+        if mark.is_empty() && is_open && fields.iter().all(is_public) {
             return ALL_FIELDS_PUBLIC;
         }
         mark
@@ -396,6 +403,8 @@ fn referent(target: &Type) -> &Type {
     }
 }
 
+/// No promise. What is deprecated is hidden for another reason: programs written before still use it.
 fn is_hidden(item: &Item) -> bool {
-    item.attrs.iter().any(|attribute| matches!(attribute, Attribute::Other(text) if text.contains("hidden")))
+    item.deprecation.is_none()
+        && item.attrs.iter().any(|attribute| matches!(attribute, Attribute::Other(text) if text.contains("hidden")))
 }
