@@ -59,6 +59,9 @@
     allow(dead_code, unused_imports, reason = "rooms share what a build without some of them does not use")
 )]
 
+// On docs.rs each item names the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 // Foundations.
 #[macro_use]
 mod format_macros;
@@ -104,3 +107,8 @@ pub use runtime::spawn;
 
 #[cfg(feature = "macros")]
 pub use redd_macros::{main, test};
+
+/// The page of the registry, whose program is an example.
+#[cfg(all(doctest, feature = "macros", feature = "net"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,6 +12,7 @@
 //! | `worlds` | simulated worlds; the package that replaces functions of the C library in them |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
 //! | `api` | the facade's API next to Tokio's; redd's own next to what it was |
+//! | `publish` | packages and documentation as the registry and docs.rs get them |
 //! | `compatibility` | Tokio's tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `browser` | the pages that `redd` writes, in a browser |
@@ -34,6 +35,7 @@ mod miri;
 mod mistakes;
 mod models;
 mod outcome;
+mod publish;
 mod sanitizers;
 mod tools;
 mod worlds;
@@ -156,6 +158,13 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "redd's API, features and oldest Rust next to the record: nothing that programs use is gone",
         run: api::own_api,
     },
+    Lane { name: "semver", purpose: "redd's API next to the last release, by cargo-semver-checks", run: api::semver },
+    Lane {
+        name: "publish",
+        purpose: "what a release publishes: packaged, built, run outside of the repository; nothing is uploaded",
+        run: publish::publish,
+    },
+    Lane { name: "docs-rs", purpose: "documentation as docs.rs builds it", run: publish::docs_rs },
     Lane {
         name: "suites",
         purpose: "Tokio's own tests and its companions', on the facade",

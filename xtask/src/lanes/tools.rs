@@ -40,7 +40,7 @@ pub(super) fn deny(root: &Path) -> Outcome {
 }
 
 /// Where the program of a registry package is. It is installed with cargo unless an earlier run did so.
-fn installed(root: &Path, package: &str, version: &str) -> Result<PathBuf, String> {
+pub(super) fn installed(root: &Path, package: &str, version: &str) -> Result<PathBuf, String> {
     let folder = target_dir(root).join("tools").join(format!("{package}-{version}"));
     let program = folder.join("bin").join(package);
     if program.exists() {

@@ -114,7 +114,7 @@ fn compare(root: &Path, options: &Options) -> Result<Vec<String>, String> {
         }
     }
 
-    println!("\n# For a bump to {version}, by hand");
+    println!("\n# What a bump edits, by hand");
     edits::steps(root).iter().for_each(|step| println!("{step}"));
     Ok(missing)
 }
