@@ -11,7 +11,9 @@
 //! | `machines` | aarch64, the oldest Rust |
 //! | `worlds` | simulated worlds; the package that replaces functions of the C library in them |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
-//! | `compatibility` | Tokio's API, its tests, other people's programs |
+//! | `api` | the facade's API next to Tokio's; redd's own next to what it was |
+//! | `publish` | packages and documentation as the registry and docs.rs get them |
+//! | `compatibility` | Tokio's tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `book` | the book, and its links |
 //! | `hello` | the first chapter of the book: its commands, from an empty folder |
@@ -23,6 +25,7 @@
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod api;
 mod book;
 mod browser;
 mod commands;
@@ -36,13 +39,17 @@ mod miri;
 mod mistakes;
 mod models;
 mod outcome;
+mod publish;
 mod sanitizers;
 mod tools;
 mod worlds;
 
+pub(crate) use api::{
+    changes, compare_facade, depend_on_tokio, names, package, record_api, record_of_tokio, record_own_api,
+};
 pub(crate) use book::write_drawing;
 pub(crate) use browser::write_pictures;
-pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
+pub(crate) use compatibility::{run_suites, run_suites_in_world, run_switch, suite_of_tokio};
 pub(crate) use demos::write_demos;
 pub(crate) use kills::run_crawl_kill;
 pub(crate) use models::run_shuttle;
@@ -150,7 +157,19 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "format, lints and tests of `xtask-deep`, which `ci` does not build",
         run: tools::check_deep_tool,
     },
-    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api::api_diff },
+    Lane {
+        name: "own-api",
+        purpose: "redd's API, features and oldest Rust next to the record: nothing that programs use is gone",
+        run: api::own_api,
+    },
+    Lane { name: "semver", purpose: "redd's API next to the last release, by cargo-semver-checks", run: api::semver },
+    Lane {
+        name: "publish",
+        purpose: "what a release publishes: packaged, built, run outside of the repository; nothing is uploaded",
+        run: publish::publish,
+    },
+    Lane { name: "docs-rs", purpose: "documentation as docs.rs builds it", run: publish::docs_rs },
     Lane {
         name: "suites",
         purpose: "Tokio's own tests and its companions', on the facade",

@@ -58,6 +58,7 @@ impl Known {
 struct WorkerCounters {
     passed: usize,
     not: usize,
+    does_not_compile: bool,
 }
 
 /// All that is known of all tests.
@@ -91,6 +92,7 @@ impl Report {
                 counters.not += 1
             }
         }
+        counters.does_not_compile |= verdict == Verdict::DoesNotCompile;
         if verdict != Verdict::Passed && self.find(suite, test).is_none() {
             println!("{suite}: {test}: {verdict:?}");
         }
@@ -106,7 +108,9 @@ impl Report {
         for ((suite, test), counters) in &self.tests {
             let known = self.find(suite, test).is_some();
             let runs = counters.passed + counters.not;
-            if counters.not > 0 && !known {
+            if counters.does_not_compile && !known {
+                findings.push(format!("{suite} {test}: does not compile"));
+            } else if counters.not > 0 && !known {
                 findings.push(format!("{suite} {test}: failed in {} of {runs} runs", counters.not));
             } else if known && counters.passed > 0 {
                 findings
@@ -206,6 +210,8 @@ mod tests {
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(findings[0].ends_with("known to fail, but passed in 1 of 2 runs"), "{findings:?}");
         assert!(findings[1].ends_with("rt_basic::runs: failed in 1 of 2 runs"), "{findings:?}");
+        report.add("tokio", "rt_new", Verdict::DoesNotCompile);
+        assert_eq!(report.findings()[2], "tokio rt_new: does not compile");
     }
 
     #[test]
