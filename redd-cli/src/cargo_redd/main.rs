@@ -10,6 +10,8 @@ mod explore;
 mod folder;
 #[path = "../output.rs"]
 mod output;
+#[path = "../plural.rs"]
+mod plural;
 mod process;
 mod test;
 
