@@ -13,6 +13,7 @@ mod lanes;
 mod mutants;
 mod packages;
 mod peers;
+mod plural;
 mod suites;
 mod switch;
 mod tidy;

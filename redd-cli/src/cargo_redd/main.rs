@@ -20,6 +20,8 @@ mod lock;
 mod manifest;
 #[path = "../output.rs"]
 mod output;
+#[path = "../plural.rs"]
+mod plural;
 mod process;
 mod program;
 mod signals;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::commands::{cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
 use super::outcome::Outcome;
+use crate::plural::count;
 use crate::{compat, dependencies, peers, suites, switch};
 
 pub(super) fn stable_suites(root: &Path) -> Outcome {
@@ -128,15 +129,15 @@ pub(super) fn run_compat(root: &Path) -> Outcome {
     let table = results.table(&lock);
     println!("\n{table}");
     succeeded &= write_result(root, "compat", compat::RUNS, &table);
-    let count = results.count();
+    let counts = results.count();
     let note = format!(
         "programs: {} passed, {} failed, {} skipped, {} runs each",
-        count.passed,
-        count.failed,
-        count.skipped,
+        counts.passed,
+        counts.failed,
+        counts.skipped,
         compat::RUNS
     );
-    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
+    Outcome { passed: succeeded && counts.passed > 0 && counts.failed == 0, note }
 }
 
 /// Switches all programs, and writes the table of them.
@@ -174,8 +175,8 @@ fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
         }
     }
     let note = match failed.as_slice() {
-        [] => format!("{} programs switched", rows.len()),
-        failed => format!("{} programs; failed: {}", rows.len(), failed.join(", ")),
+        [] => format!("{} switched", count(rows.len(), "program")),
+        failed => format!("{}; failed: {}", count(rows.len(), "program"), failed.join(", ")),
     };
     (rows, Outcome { passed: failed.is_empty() && !names.iter().any(|name| !is_switched(name)), note })
 }

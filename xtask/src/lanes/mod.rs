@@ -61,6 +61,7 @@ use std::time::{Duration, Instant};
 use commands::{cargo, for_each_line, fresh_seed, passes, run_tests, target_dir, write_package};
 use outcome::{Outcome, SKIPPED};
 
+use crate::plural;
 use crate::{dependencies, instructions, mutants, tidy};
 
 /// One part of `ci`.
@@ -260,7 +261,12 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
         0 => String::new(),
         skipped => format!(", {skipped} skipped"),
     };
-    println!("{} of {} lanes passed{skipped} in {:.1} s", count("ok"), rows.len(), total.as_secs_f64());
+    println!(
+        "{} of {} passed{skipped} in {:.1} s",
+        count("ok"),
+        plural::count(rows.len(), "lane"),
+        total.as_secs_f64()
+    );
     let failed: Vec<_> = rows.iter().filter(|(_, _, outcome)| !outcome.passed).map(|(name, _, _)| *name).collect();
     for name in &failed {
         println!("failed: {name}; alone: `cargo xtask {name}`");
@@ -286,7 +292,7 @@ fn run_tidy(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+    Outcome { passed: findings.is_empty(), note: plural::count(findings.len(), "finding") }
 }
 
 fn run_dependencies(root: &Path) -> Outcome {
@@ -301,7 +307,7 @@ fn run_dependencies(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+    Outcome { passed: findings.is_empty(), note: plural::count(findings.len(), "finding") }
 }
 
 /// The lock file of a program that depends on `tokio` and gets the facade. It starts from ours, so that a new release of
@@ -397,7 +403,7 @@ fn features(root: &Path) -> Outcome {
     let streams =
         run_tests(&mut cargo(root, &["test", "-p", "redd", "--test", "group_streams", "--features", "stream"]));
     let note = if failed.is_empty() {
-        format!("{} combinations; with `tracing`: {traced}; with `stream`: {streams}", names.len() + 1)
+        format!("{}; with `tracing`: {traced}; with `stream`: {streams}", plural::count(names.len() + 1, "combination"))
     } else {
         format!("failed with: {}; with `tracing`: {traced}; with `stream`: {streams}", failed.join(", "))
     };
@@ -520,7 +526,7 @@ fn soak_for(root: &Path, minutes: &str) -> Outcome {
         }
     });
     let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
-    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} min: {note}") }
 }
 
 /// The program `redd` asks processes so often, and for so many tasks, that a leak or a pause would show. The output has the times.
@@ -563,7 +569,7 @@ fn check_instructions(root: &Path) -> Outcome {
         eprintln!("fix it, or give the reason in the commit and store them: `cargo xtask instructions --bless`");
     }
     let note = match comparison.failed.as_slice() {
-        [] => format!("{} rows", counts.len()),
+        [] => plural::count(counts.len(), "row"),
         failed => failed.join(", "),
     };
     Outcome { passed: comparison.failed.is_empty(), note }
