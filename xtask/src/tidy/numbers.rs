@@ -18,7 +18,7 @@ const END: &str = "<!-- end of measured -->\n";
 
 /// A line of the table: what it is about, and the row of the results.
 const ROWS: &[(&str, &str)] = &[
-    ("File server, files of 4 KB ([axum, `ServeDir`](bench/apps/files.rs)): CPU per request", "app_files_4k"),
+    ("[File server](bench/apps/files.rs) (axum, tower-http), 4\u{a0}KB files: CPU per request", "app_files_4k"),
     ("Spawn a task and await it", "spawn_await"),
     ("Read 4 KB of an open file", "file_seek_read_4k"),
     ("HTTP through axum, 64 connections: CPU per request", "http_axum_64"),
@@ -62,7 +62,7 @@ fn lines(results: &Value, beats: &Value) -> Result<String, String> {
         runs.filter_map(|run| run["longest_silence_us"].as_f64()).map(|us| us * 1000.0).collect::<Vec<_>>()
     };
     let mut table =
-        line("Longest silence of a service, both workers blocked for 300 ms", &silences("redd"), &silences("tokio"))
+        line("A service's longest silence, its workers blocked for 300\u{a0}ms", &silences("redd"), &silences("tokio"))
             .ok_or(format!("{BEATS} has no runs"))?;
     for (what, name) in ROWS {
         let mut rows =
@@ -81,7 +81,7 @@ fn lines(results: &Value, beats: &Value) -> Result<String, String> {
 /// The medians of the rounds, and the median of the ratios of each round.
 fn line(what: &str, ours: &[f64], theirs: &[f64]) -> Option<String> {
     let ratio = median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))?;
-    let verdict = if EQUAL.contains(&ratio) { ", equal" } else { "" };
+    let verdict = if EQUAL.contains(&ratio) { ",\u{a0}equal" } else { "" };
     let (ours, theirs) = (time(median(ours.iter().copied())?), time(median(theirs.iter().copied())?));
     Some(format!("| {what} | {ours} | {theirs} | **{ratio:.2}**{verdict} |\n"))
 }
@@ -147,7 +147,7 @@ mod tests {
         let written = written(&documents("50,20,400")).expect("all is there");
         assert!(written.starts_with(&format!("# redd\n{BEGIN}| less is better | redd | Tokio 1.2.3 |")), "{written}");
         assert!(written.ends_with(&format!("{END}more\n")), "{written}");
-        assert!(written.contains("blocked for 300 ms | 13.0\u{a0}ms | 301\u{a0}ms | **0.04** |\n"), "{written}");
+        assert!(written.contains("blocked for 300\u{a0}ms | 13.0\u{a0}ms | 301\u{a0}ms | **0.04** |\n"), "{written}");
         // The ratios are 0.5, 0.1 and 1.
         assert!(
             written.contains("| Spawn a task and await it | 50.0\u{a0}ns | 200\u{a0}ns | **0.50** |\n"),
@@ -160,7 +160,7 @@ mod tests {
     fn equal_values_are_called_equal() {
         assert_eq!(line("a", &[1.0], &[]), None, "one runtime only");
         let of = |ours| line("a", &[ours], &[1e6]).expect("both have a value");
-        assert_eq!(of(0.96e6), "| a | 960\u{a0}µs | 1.00\u{a0}ms | **0.96**, equal |\n");
+        assert_eq!(of(0.96e6), "| a | 960\u{a0}µs | 1.00\u{a0}ms | **0.96**,\u{a0}equal |\n");
         assert_eq!(of(0.94e6), "| a | 940\u{a0}µs | 1.00\u{a0}ms | **0.94** |\n");
         assert_eq!(of(12.5e6), "| a | 12.5\u{a0}ms | 1.00\u{a0}ms | **12.50** |\n");
     }
