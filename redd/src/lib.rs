@@ -76,6 +76,8 @@
     not(all(feature = "net", feature = "fs", feature = "process", feature = "signal", feature = "macros")),
     allow(dead_code, unused_imports, reason = "rooms share what a build without some of them does not use")
 )]
+// On docs.rs each item names the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Foundations.
 #[macro_use]

@@ -27,6 +27,16 @@ fn the_facades_task_local_takes_redds_attribute() {
     assert_eq!(runtime.block_on(task).unwrap(), (false, 7));
 }
 
+#[test]
+#[expect(deprecated, reason = "programs still use these names, which Tokio does not show in its documentation")]
+fn names_that_tokio_hides_but_keeps_are_there() {
+    use tokio::io::unix::{AsyncFdRegisterError, AsyncFdTryNewError};
+    use tokio::sync::mpsc::error::RecvError;
+    assert_eq!(TypeId::of::<AsyncFdTryNewError<u8>>(), TypeId::of::<AsyncFdRegisterError<u8>>());
+    fn is_error<T: std::error::Error + Clone + Send + Sync + 'static>() {}
+    is_error::<RecvError>();
+}
+
 /// Every feature of Tokio 1.54.1, from its manifest.
 const FEATURES: [&str; 26] = [
     "bytes",

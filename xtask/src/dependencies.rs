@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::plural::count;
 use crate::tidy::{Finding, read_list};
 
 /// The crates that come with redd, as a committed list.
@@ -190,7 +191,7 @@ fn check_user_lock(lock: &str, list: &[String]) -> Vec<Finding> {
         findings.push(Finding::new(
             USER_LIST,
             0,
-            format!("{new} packages are new to a user of Tokio, and at most {MAX_NEW} may be"),
+            format!("a user of Tokio gets {}, and may get at most {MAX_NEW}", count(new, "new package")),
             "do without some of them",
         ));
     }

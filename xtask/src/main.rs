@@ -3,17 +3,21 @@
 //!
 //! Called by contributors and by `.ci/run`.
 
+mod book;
 mod compat;
 mod demos;
 mod dependencies;
+mod drawing;
 mod instructions;
 mod lanes;
 mod mutants;
 mod packages;
 mod peers;
+mod plural;
 mod suites;
 mod switch;
 mod tidy;
+mod track;
 mod tracked;
 
 use std::path::{Path, PathBuf};
@@ -61,6 +65,12 @@ fn main() -> ExitCode {
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
+        ["book", "--write"] => lanes::write_drawing(&root),
+        ["own-api", "--record"] => lanes::record_own_api(&root),
+        ["track", options @ ..] => match track::Options::read(options) {
+            Some(options) => track::track(&root, &options),
+            None => usage(),
+        },
         ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
@@ -104,6 +114,7 @@ fn usage() -> bool {
     eprintln!("lanes with options:");
     for (call, purpose) in [
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
+        ("book --write", "draw the picture of how redd works"),
         ("browser --write", "put the pictures of pages into the guide"),
         ("demos --write", "put the output of the programs into the guide"),
         ("instructions --bless", "store the current counts"),
@@ -115,6 +126,7 @@ fn usage() -> bool {
         ("soak --minutes N", "for so many minutes"),
         ("crawl-kill --runs N", "as many kills"),
         ("api-diff --record", "write the record of Tokio's API again"),
+        ("own-api --record", "accept the API that redd has now"),
         ("suites --runs N", "the tests of Tokio and its companions, so many times in a row"),
         (
             "suites-in-world --seeds N [TEXT]",
@@ -124,6 +136,11 @@ fn usage() -> bool {
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }
+    eprintln!("a command that compares, and edits nothing:");
+    eprintln!("       cargo xtask track [VERSION] [--from OLD] [--no-suite]");
+    eprintln!(
+        "                            what a Tokio of the registry, by default the newest, has that the facade lacks"
+    );
     eprintln!("variables: REDD_STRESS=N, rounds of `tsan`; REDD_MIRI_SEEDS=N, seeds of `miri`");
     false
 }

@@ -292,7 +292,7 @@ impl fmt::Debug for Child {
             .field("stdin", &self.stdin)
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
-            .field("on_drop", &self.on_drop)
+            .field("kill_on_drop", &(self.on_drop == OnDrop::Kill))
             .finish()
     }
 }
