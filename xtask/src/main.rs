@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         },
         ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
+        ["dependencies", "--write"] => dependencies::write_text(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
@@ -113,6 +114,7 @@ fn usage() -> bool {
     eprintln!("       cargo xtask LANE     one lane; if the machine lacks something, it prints SKIPPED and why");
     eprintln!("lanes with options:");
     for (call, purpose) in [
+        ("dependencies --write", "put the packages of a user's lock file into docs/compatibility.md"),
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
         ("book --write", "draw the picture of how redd works"),
         ("browser --write", "put the pictures of pages into the guide"),
@@ -132,7 +134,7 @@ fn usage() -> bool {
             "suites-in-world --seeds N [TEXT]",
             "as many seeds, of the tests with that text in their name, and of the companions",
         ),
-        ("switch NAME…", "only these published programs; writes no table"),
+        ("switch [--write] NAME…", "only these published programs; writes no table, or only their rows of it"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }

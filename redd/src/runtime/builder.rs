@@ -414,6 +414,13 @@ impl Builder {
         self
     }
 
+    /// As in Tokio, an older name of [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram).
+    #[doc(hidden)]
+    #[deprecated(note = "use `enable_metrics_poll_time_histogram`")]
+    pub fn enable_metrics_poll_count_histogram(&mut self) -> &mut Self {
+        self.enable_metrics_poll_time_histogram()
+    }
+
     /// Sets the buckets of the histogram of poll times, if that is enabled. Default: ten of 100 µs.
     ///
     /// # Examples

@@ -32,8 +32,10 @@ type Record<'a> = BTreeMap<&'a str, Entry<'a>>;
 
 /// Compares two records.
 pub(crate) fn changes(old: &str, new: &str) -> Changes {
-    let (old, new) = (read(old), read(new));
     let mut found = Changes::default();
+    let new = read(new);
+    let renamed = with_new_names(old, &new, &mut found);
+    let old = read(&renamed);
     for path in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         match (old.get(path), new.get(path)) {
             (Some(was), None) => found.removed(path, *was, &new),
@@ -43,6 +45,38 @@ pub(crate) fn changes(old: &str, new: &str) -> Changes {
         }
     }
     found
+}
+
+/// The old record with the names of today. A type whose old name is an alias of the new one is the same type.
+fn with_new_names(old: &str, new: &Record<'_>, found: &mut Changes) -> String {
+    let mut renamed = old.to_owned();
+    let was = read(old);
+    for (path, is) in new {
+        let Some(alias) = is.text.strip_prefix("alias of ") else { continue };
+        let (Some((module, before)), Some(now)) = (path.rsplit_once("::"), alias.split('<').next()) else { continue };
+        let is_type = |entry: &Entry<'_>| ["struct", "enum", "union"].iter().any(|kind| entry.text.starts_with(kind));
+        if was.get(path).is_some_and(is_type) && new.get(format!("{module}::{now}").as_str()).is_some_and(is_type) {
+            renamed = replace_word(&renamed, before, now);
+            // The old name stays, as what it is now.
+            renamed.push_str(&format!("{path} = {}\n", is.text));
+            found.compatible(format!("renamed: {path} is an alias of {now}"));
+        }
+    }
+    renamed
+}
+
+fn replace_word(text: &str, word: &str, with: &str) -> String {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut replaced = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        replaced.push_str(before);
+        let is_whole = !replaced.ends_with(is_part) && !after.starts_with(is_part);
+        replaced.push_str(if is_whole { with } else { word });
+        rest = after;
+    }
+    replaced + rest
 }
 
 fn read(record: &str) -> Record<'_> {
@@ -234,6 +268,18 @@ mod tests {
             ]
         );
         assert_eq!((found.breaking, found.compatible), (3, 3));
+    }
+
+    #[test]
+    fn a_type_whose_old_name_stays_as_an_alias_is_renamed() {
+        let old = "a::Old = struct<T>\na::Old: traits = Debug\na::Old::get = fn(self: Old) -> T\na::Older = struct\na::f = fn(Old<T>)\n";
+        let new = "a::New = struct<T>\na::New: traits = Debug\na::New::get = fn(self: New) -> T\na::Old = alias of New<T>\na::Older = struct\na::f = fn(New<T>)\n";
+        let found = changes(old, new);
+        assert_eq!(found.lines, ["renamed: a::Old is an alias of New"]);
+        assert_eq!((found.breaking, found.compatible), (0, 1));
+        assert_eq!(replace_word("Old, OldOld, Older, _Old, Old", "Old", "New"), "New, OldOld, Older, _Old, New");
+        // Without the old name, all of it is gone.
+        assert_eq!(changes(old, &new.replace("a::Old = alias of New<T>\n", "")).breaking, 3);
     }
 
     #[test]
