@@ -12,6 +12,7 @@ pub(super) const README: &str = "README.md";
 const RESULTS: &str = "docs/benchmarks/results.json";
 const PAGE: &str = "docs/benchmarks/README.md";
 const BEATS: &str = "docs/guide/heartbeat.json";
+const PICTURE: &str = "docs/guide/heartbeat.svg";
 
 const BEGIN: &str = "<!-- measured: `cargo xtask tidy --write` writes this from docs/benchmarks/results.json -->\n";
 const END: &str = "<!-- end of measured -->\n";
@@ -29,27 +30,53 @@ const METRIC: &str = "cpu_ns";
 const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
 pub(super) fn check(documents: &[Document]) -> Vec<Finding> {
-    let readme = documents.iter().find(|document| document.path == README);
-    match written(documents) {
-        Ok(text) if readme.is_some_and(|readme| readme.text == text) => Vec::new(),
+    let is_text = |text: &str| text_of(documents, README).is_ok_and(|readme| readme == text);
+    let mut findings = match written(documents) {
+        Ok(text) if is_text(&text) => Vec::new(),
         Ok(_) => vec![Finding::new(README, 0, "its numbers are not the measured ones", "`cargo xtask tidy --write`")],
         Err(why) => vec![Finding::new(README, 0, why, "restore what `tidy::numbers` reads, or change that file too")],
+    };
+    if is_picture_stale(documents) != Ok(false) {
+        let fix = "in the folder `bench`: `cargo run --release -p bench -- heartbeat-plot --redraw`";
+        findings.push(Finding::new(PICTURE, 0, format!("it does not show the values of {BEATS}"), fix));
     }
+    findings
+}
+
+/// Whether the picture has other medians than the values that it is drawn from. A test of `bench` compares all of it.
+fn is_picture_stale(documents: &[Document]) -> Result<bool, String> {
+    let (picture, beats) = (text_of(documents, PICTURE)?, json_of(documents, BEATS)?);
+    let shows = |runtime: &str| {
+        let median = median(silences(&beats, runtime).into_iter());
+        median.is_some_and(|ns| picture.contains(&format!(">silent for {:.0} ms<", (ns / 1e6).round())))
+    };
+    Ok(!(shows("redd") && shows("tokio")))
+}
+
+fn text_of<'a>(documents: &'a [Document], path: &str) -> Result<&'a str, String> {
+    let document = documents.iter().find(|document| document.path == path);
+    document.map(|document| document.text.as_str()).ok_or(format!("{path} is missing"))
+}
+
+fn json_of(documents: &[Document], path: &str) -> Result<Value, String> {
+    serde_json::from_str(text_of(documents, path)?).map_err(|error| format!("{path}: {error}"))
+}
+
+/// The longest silence of each run, in nanoseconds.
+fn silences(beats: &Value, runtime: &str) -> Vec<f64> {
+    let runs = beats[runtime].as_array().into_iter().flatten();
+    runs.filter_map(|run| run["longest_silence_us"].as_f64()).map(|us| us * 1000.0).collect()
 }
 
 /// The README with the numbers of the last measurement, or why it cannot be written.
 pub(super) fn written(documents: &[Document]) -> Result<String, String> {
-    let text = |path: &str| {
-        let document = documents.iter().find(|document| document.path == path);
-        document.map(|document| document.text.as_str()).ok_or(format!("{path} is missing"))
-    };
-    let json = |path: &str| serde_json::from_str::<Value>(text(path)?).map_err(|error| format!("{path}: {error}"));
-    let (results, beats, readme) = (json(RESULTS)?, json(BEATS)?, text(README)?);
+    let (results, beats) = (json_of(documents, RESULTS)?, json_of(documents, BEATS)?);
+    let readme = text_of(documents, README)?;
     let (before, rest) = readme.split_once(BEGIN).ok_or(format!("the mark `{}` is missing", BEGIN.trim()))?;
     let (_, after) = rest.split_once(END).ok_or(format!("the mark `{}` is missing", END.trim()))?;
     let (version, table) = (tokio_version(&results)?, lines(&results, &beats)?);
     let head = format!("| less is better | redd | Tokio {version} | ratio |\n|---|---|---|---|\n");
-    Ok(format!("{before}{BEGIN}{head}{table}\n{}\n{END}{after}", targets(text(PAGE)?)?))
+    Ok(format!("{before}{BEGIN}{head}{table}\n{}\n{END}{after}", targets(text_of(documents, PAGE)?)?))
 }
 
 fn tokio_version(results: &Value) -> Result<&str, String> {
@@ -57,13 +84,9 @@ fn tokio_version(results: &Value) -> Result<&str, String> {
 }
 
 fn lines(results: &Value, beats: &Value) -> Result<String, String> {
-    let silences = |runtime: &str| {
-        let runs = beats[runtime].as_array().into_iter().flatten();
-        runs.filter_map(|run| run["longest_silence_us"].as_f64()).map(|us| us * 1000.0).collect::<Vec<_>>()
-    };
+    let what = "A service's longest silence, its workers blocked for 300\u{a0}ms";
     let mut table =
-        line("A service's longest silence, its workers blocked for 300\u{a0}ms", &silences("redd"), &silences("tokio"))
-            .ok_or(format!("{BEATS} has no runs"))?;
+        line(what, &silences(beats, "redd"), &silences(beats, "tokio")).ok_or(format!("{BEATS} has no runs"))?;
     for (what, name) in ROWS {
         let mut rows =
             results["groups"].as_array().into_iter().flatten().flat_map(|group| group["rows"].as_array()).flatten();
@@ -137,6 +160,7 @@ mod tests {
         vec![
             document(RESULTS, &results),
             document(BEATS, beats),
+            document(PICTURE, "<text>silent for 13 ms</text><text>silent for 301 ms</text>"),
             document(PAGE, "# Benchmarks\n- 3 of 10 targets are missed:\n"),
             document(README, &format!("# redd\n{BEGIN}old\n{END}more\n")),
         ]
@@ -169,23 +193,33 @@ mod tests {
     fn other_numbers_than_the_measured_ones_are_found() {
         let mut documents = documents("50,20,400");
         assert_eq!(check(&documents).len(), 1, "nothing was written yet");
-        documents[3].text = written(&documents).expect("all is there");
+        documents[4].text = written(&documents).expect("all is there");
         assert_eq!(check(&documents), []);
-        documents[3].text = documents[3].text.replace("50.0", "49.0");
+        documents[4].text = documents[4].text.replace("50.0", "49.0");
+        assert_eq!(check(&documents).len(), 1);
+    }
+
+    #[test]
+    fn a_picture_of_other_values_is_found() {
+        let mut documents = documents("50,20,400");
+        documents[4].text = written(&documents).expect("all is there");
+        documents[2].text = documents[2].text.replace("301", "300");
+        assert_eq!(check(&documents).len(), 1);
+        documents.remove(2);
         assert_eq!(check(&documents).len(), 1);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        for (at, missing) in [RESULTS, BEATS, PAGE].iter().enumerate() {
+        for missing in [RESULTS, BEATS, PAGE] {
             let mut documents = documents("50,20,400");
-            documents.remove(at);
+            documents.retain(|document| document.path != missing);
             assert!(written(&documents).is_err_and(|why| why.contains(missing)), "{missing}");
         }
         let mut documents = documents("50,20,400");
         documents[0].text = documents[0].text.replace("spawn_await", "other");
         assert!(written(&documents).is_err_and(|why| why.contains("`spawn_await`")));
-        documents[3].text = "# redd\n".to_owned();
+        documents[4].text = "# redd\n".to_owned();
         assert!(written(&documents).is_err_and(|why| why.contains("the mark")));
     }
 }
