@@ -44,7 +44,7 @@
 //! | local | [`LocalRuntime`](runtime::LocalRuntime) | tasks that are not `Send` |
 //! | simulated | `#[redd::test(sim)]`, [`sim::World`] | tests that a seed repeats |
 //!
-//! A call that blocks delays its task in any case. Run it in [`task::spawn_blocking`].
+//! A task that blocks delays the tasks behind it. Run blocking calls in [`task::spawn_blocking`].
 //!
 //! # Features
 //! | Feature | Default | What it adds |

@@ -12,13 +12,14 @@ pub(super) const README: &str = "README.md";
 const RESULTS: &str = "docs/benchmarks/results.json";
 const PAGE: &str = "docs/benchmarks/README.md";
 const BEATS: &str = "docs/guide/heartbeat.json";
+const PICTURE: &str = "docs/guide/heartbeat.svg";
 
 const BEGIN: &str = "<!-- measured: `cargo xtask tidy --write` writes this from docs/benchmarks/results.json -->\n";
 const END: &str = "<!-- end of measured -->\n";
 
 /// A line of the table: what it is about, and the row of the results.
 const ROWS: &[(&str, &str)] = &[
-    ("File server, files of 4 KB ([axum, `ServeDir`](bench/apps/files.rs)): CPU per request", "app_files_4k"),
+    ("[File server](bench/apps/files.rs) (axum, tower-http), 4\u{a0}KB files: CPU per request", "app_files_4k"),
     ("Spawn a task and await it", "spawn_await"),
     ("Read 4 KB of an open file", "file_seek_read_4k"),
     ("HTTP through axum, 64 connections: CPU per request", "http_axum_64"),
@@ -29,27 +30,53 @@ const METRIC: &str = "cpu_ns";
 const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
 pub(super) fn check(documents: &[Document]) -> Vec<Finding> {
-    let readme = documents.iter().find(|document| document.path == README);
-    match written(documents) {
-        Ok(text) if readme.is_some_and(|readme| readme.text == text) => Vec::new(),
+    let is_text = |text: &str| text_of(documents, README).is_ok_and(|readme| readme == text);
+    let mut findings = match written(documents) {
+        Ok(text) if is_text(&text) => Vec::new(),
         Ok(_) => vec![Finding::new(README, 0, "its numbers are not the measured ones", "`cargo xtask tidy --write`")],
         Err(why) => vec![Finding::new(README, 0, why, "restore what `tidy::numbers` reads, or change that file too")],
+    };
+    if is_picture_stale(documents) != Ok(false) {
+        let fix = "in the folder `bench`: `cargo run --release -p bench -- heartbeat-plot --redraw`";
+        findings.push(Finding::new(PICTURE, 0, format!("it does not show the values of {BEATS}"), fix));
     }
+    findings
+}
+
+/// Whether the picture has other medians than the values that it is drawn from. A test of `bench` compares all of it.
+fn is_picture_stale(documents: &[Document]) -> Result<bool, String> {
+    let (picture, beats) = (text_of(documents, PICTURE)?, json_of(documents, BEATS)?);
+    let shows = |runtime: &str| {
+        let median = median(silences(&beats, runtime).into_iter());
+        median.is_some_and(|ns| picture.contains(&format!(">silent for {:.0} ms<", (ns / 1e6).round())))
+    };
+    Ok(!(shows("redd") && shows("tokio")))
+}
+
+fn text_of<'a>(documents: &'a [Document], path: &str) -> Result<&'a str, String> {
+    let document = documents.iter().find(|document| document.path == path);
+    document.map(|document| document.text.as_str()).ok_or(format!("{path} is missing"))
+}
+
+fn json_of(documents: &[Document], path: &str) -> Result<Value, String> {
+    serde_json::from_str(text_of(documents, path)?).map_err(|error| format!("{path}: {error}"))
+}
+
+/// The longest silence of each run, in nanoseconds.
+fn silences(beats: &Value, runtime: &str) -> Vec<f64> {
+    let runs = beats[runtime].as_array().into_iter().flatten();
+    runs.filter_map(|run| run["longest_silence_us"].as_f64()).map(|us| us * 1000.0).collect()
 }
 
 /// The README with the numbers of the last measurement, or why it cannot be written.
 pub(super) fn written(documents: &[Document]) -> Result<String, String> {
-    let text = |path: &str| {
-        let document = documents.iter().find(|document| document.path == path);
-        document.map(|document| document.text.as_str()).ok_or(format!("{path} is missing"))
-    };
-    let json = |path: &str| serde_json::from_str::<Value>(text(path)?).map_err(|error| format!("{path}: {error}"));
-    let (results, beats, readme) = (json(RESULTS)?, json(BEATS)?, text(README)?);
+    let (results, beats) = (json_of(documents, RESULTS)?, json_of(documents, BEATS)?);
+    let readme = text_of(documents, README)?;
     let (before, rest) = readme.split_once(BEGIN).ok_or(format!("the mark `{}` is missing", BEGIN.trim()))?;
     let (_, after) = rest.split_once(END).ok_or(format!("the mark `{}` is missing", END.trim()))?;
     let (version, table) = (tokio_version(&results)?, lines(&results, &beats)?);
     let head = format!("| less is better | redd | Tokio {version} | ratio |\n|---|---|---|---|\n");
-    Ok(format!("{before}{BEGIN}{head}{table}\n{}\n{END}{after}", targets(text(PAGE)?)?))
+    Ok(format!("{before}{BEGIN}{head}{table}\n{}\n{END}{after}", targets(text_of(documents, PAGE)?)?))
 }
 
 fn tokio_version(results: &Value) -> Result<&str, String> {
@@ -57,13 +84,9 @@ fn tokio_version(results: &Value) -> Result<&str, String> {
 }
 
 fn lines(results: &Value, beats: &Value) -> Result<String, String> {
-    let silences = |runtime: &str| {
-        let runs = beats[runtime].as_array().into_iter().flatten();
-        runs.filter_map(|run| run["longest_silence_us"].as_f64()).map(|us| us * 1000.0).collect::<Vec<_>>()
-    };
+    let what = "A service's longest silence, its workers blocked for 300\u{a0}ms";
     let mut table =
-        line("Longest silence of a service, both workers blocked for 300 ms", &silences("redd"), &silences("tokio"))
-            .ok_or(format!("{BEATS} has no runs"))?;
+        line(what, &silences(beats, "redd"), &silences(beats, "tokio")).ok_or(format!("{BEATS} has no runs"))?;
     for (what, name) in ROWS {
         let mut rows =
             results["groups"].as_array().into_iter().flatten().flat_map(|group| group["rows"].as_array()).flatten();
@@ -81,7 +104,7 @@ fn lines(results: &Value, beats: &Value) -> Result<String, String> {
 /// The medians of the rounds, and the median of the ratios of each round.
 fn line(what: &str, ours: &[f64], theirs: &[f64]) -> Option<String> {
     let ratio = median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))?;
-    let verdict = if EQUAL.contains(&ratio) { ", equal" } else { "" };
+    let verdict = if EQUAL.contains(&ratio) { ",\u{a0}equal" } else { "" };
     let (ours, theirs) = (time(median(ours.iter().copied())?), time(median(theirs.iter().copied())?));
     Some(format!("| {what} | {ours} | {theirs} | **{ratio:.2}**{verdict} |\n"))
 }
@@ -137,6 +160,7 @@ mod tests {
         vec![
             document(RESULTS, &results),
             document(BEATS, beats),
+            document(PICTURE, "<text>silent for 13 ms</text><text>silent for 301 ms</text>"),
             document(PAGE, "# Benchmarks\n- 3 of 10 targets are missed:\n"),
             document(README, &format!("# redd\n{BEGIN}old\n{END}more\n")),
         ]
@@ -147,7 +171,7 @@ mod tests {
         let written = written(&documents("50,20,400")).expect("all is there");
         assert!(written.starts_with(&format!("# redd\n{BEGIN}| less is better | redd | Tokio 1.2.3 |")), "{written}");
         assert!(written.ends_with(&format!("{END}more\n")), "{written}");
-        assert!(written.contains("blocked for 300 ms | 13.0\u{a0}ms | 301\u{a0}ms | **0.04** |\n"), "{written}");
+        assert!(written.contains("blocked for 300\u{a0}ms | 13.0\u{a0}ms | 301\u{a0}ms | **0.04** |\n"), "{written}");
         // The ratios are 0.5, 0.1 and 1.
         assert!(
             written.contains("| Spawn a task and await it | 50.0\u{a0}ns | 200\u{a0}ns | **0.50** |\n"),
@@ -160,7 +184,7 @@ mod tests {
     fn equal_values_are_called_equal() {
         assert_eq!(line("a", &[1.0], &[]), None, "one runtime only");
         let of = |ours| line("a", &[ours], &[1e6]).expect("both have a value");
-        assert_eq!(of(0.96e6), "| a | 960\u{a0}µs | 1.00\u{a0}ms | **0.96**, equal |\n");
+        assert_eq!(of(0.96e6), "| a | 960\u{a0}µs | 1.00\u{a0}ms | **0.96**,\u{a0}equal |\n");
         assert_eq!(of(0.94e6), "| a | 940\u{a0}µs | 1.00\u{a0}ms | **0.94** |\n");
         assert_eq!(of(12.5e6), "| a | 12.5\u{a0}ms | 1.00\u{a0}ms | **12.50** |\n");
     }
@@ -169,23 +193,33 @@ mod tests {
     fn other_numbers_than_the_measured_ones_are_found() {
         let mut documents = documents("50,20,400");
         assert_eq!(check(&documents).len(), 1, "nothing was written yet");
-        documents[3].text = written(&documents).expect("all is there");
+        documents[4].text = written(&documents).expect("all is there");
         assert_eq!(check(&documents), []);
-        documents[3].text = documents[3].text.replace("50.0", "49.0");
+        documents[4].text = documents[4].text.replace("50.0", "49.0");
+        assert_eq!(check(&documents).len(), 1);
+    }
+
+    #[test]
+    fn a_picture_of_other_values_is_found() {
+        let mut documents = documents("50,20,400");
+        documents[4].text = written(&documents).expect("all is there");
+        documents[2].text = documents[2].text.replace("301", "300");
+        assert_eq!(check(&documents).len(), 1);
+        documents.remove(2);
         assert_eq!(check(&documents).len(), 1);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        for (at, missing) in [RESULTS, BEATS, PAGE].iter().enumerate() {
+        for missing in [RESULTS, BEATS, PAGE] {
             let mut documents = documents("50,20,400");
-            documents.remove(at);
+            documents.retain(|document| document.path != missing);
             assert!(written(&documents).is_err_and(|why| why.contains(missing)), "{missing}");
         }
         let mut documents = documents("50,20,400");
         documents[0].text = documents[0].text.replace("spawn_await", "other");
         assert!(written(&documents).is_err_and(|why| why.contains("`spawn_await`")));
-        documents[3].text = "# redd\n".to_owned();
+        documents[4].text = "# redd\n".to_owned();
         assert!(written(&documents).is_err_and(|why| why.contains("the mark")));
     }
 }
