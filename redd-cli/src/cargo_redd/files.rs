@@ -78,9 +78,11 @@ pub(crate) fn remove(path: &Path) -> Result<(), String> {
 /// The path from the current folder if that is shorter to read.
 pub(crate) fn short(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    match path.strip_prefix(&here) {
-        Ok(below) if below.as_os_str().is_empty() => ".".to_owned(),
-        Ok(below) => below.display().to_string(),
-        Err(_) => path.display().to_string(),
+    let beside = || path.strip_prefix(here.parent().filter(|parent| parent.parent().is_some())?).ok();
+    match (path.strip_prefix(&here), beside()) {
+        (Ok(below), _) if below.as_os_str().is_empty() => ".".to_owned(),
+        (Ok(below), _) => below.display().to_string(),
+        (Err(_), Some(below)) => Path::new("..").join(below).display().to_string(),
+        (Err(_), None) => path.display().to_string(),
     }
 }
