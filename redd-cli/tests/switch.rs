@@ -6,6 +6,7 @@ mod fixture;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 
 use fixture::{Fixture, MANIFEST, write};
 
@@ -36,6 +37,7 @@ fn a_program_is_switched_with_its_old_lock_file_and_back_byte_for_byte() {
     assert_eq!(fixture.read(".redd/.gitignore"), "*\n");
     let told = fixture.expect(&["back"]);
     assert_eq!(told, "back on tokio 1.28.0: Cargo.toml and Cargo.lock are byte for byte as before the switch\n");
+    assert!(guide.contains(&format!("$ cargo redd back\n{told}")), "the guide shows what is printed");
     assert_eq!(fixture.files(), before);
     assert!(!fixture.program.join(".redd").exists());
     assert!(fixture.expect(&["back"]).contains("nothing to take back"));
@@ -312,7 +314,7 @@ fn a_program_without_tokio_is_not_switched() {
 }
 
 /// Cargo, but each command with one of these words waits, or the process that has started it is killed.
-fn planted_cargo(fixture: &Fixture, word: &str, action: &str) -> std::path::PathBuf {
+fn planted_cargo(fixture: &Fixture, word: &str, action: &str) -> PathBuf {
     let path = fixture.root().join("planted-cargo");
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     write(&path, &format!("#!/bin/sh\ncase \" $* \" in *' {word} '*) {action};; esac\nexec '{cargo}' \"$@\"\n"));
@@ -359,7 +361,7 @@ fn the_real_facade_replaces_the_real_tokio() {
         ("src/main.rs", "fn main() {}\n"),
     ]);
     fs::remove_dir_all(fixture.root().join(".cargo")).unwrap();
-    let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let told = fixture.expect(&["switch", "--path", checkout.to_str().unwrap()]);
     assert!(told.starts_with("switched to redd: tokio 1."), "{told}");
     let lock = fixture.read("Cargo.lock");
