@@ -27,6 +27,8 @@ fn a_program_is_switched_with_its_old_lock_file_and_back_byte_for_byte() {
              removed  mio 0.8.6 (only Tokio or an older version needed them)\n  \
            .redd        has the originals. `cargo redd back` restores them\n"
     );
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide/switching.md")).unwrap();
+    assert!(guide.contains(&format!("$ cargo redd switch\n{told}")), "the guide shows what is printed");
     assert_eq!(
         fixture.read("Cargo.toml"),
         format!("{MANIFEST}\n[patch.crates-io]\ntokio = {{ path = \"../redd/tokio\" }}\n")

@@ -122,23 +122,24 @@ struct Finder {
 fn chain(expression: &Expr) -> (Vec<String>, &Expr) {
     let (mut methods, mut start) = (Vec::new(), expression);
     loop {
-        start = match start {
-            Expr::MethodCall(call) => {
-                methods.push(call.method.to_string());
-                &call.receiver
-            }
-            Expr::Paren(inner) => &inner.expr,
-            Expr::Reference(inner) => &inner.expr,
-            _ => return (methods, start),
-        };
+        if let Expr::MethodCall(call) = start {
+            methods.push(call.method.to_string());
+            start = &call.receiver;
+        } else if let Expr::Paren(inner) = start {
+            start = &inner.expr;
+        } else if let Expr::Reference(inner) = start {
+            start = &inner.expr;
+        } else {
+            return (methods, start);
+        }
     }
 }
 
-fn is_enabling(method: &String) -> bool {
+fn is_enabling(method: &str) -> bool {
     method.starts_with("enable_")
 }
 
-fn is_building(method: &String) -> bool {
+fn is_building(method: &str) -> bool {
     method == "build" || method == "build_local"
 }
 
@@ -155,7 +156,7 @@ impl Finder {
 impl<'ast> Visit<'ast> for Finder {
     fn visit_expr_method_call(&mut self, call: &'ast ExprMethodCall) {
         let (methods, start) = chain(&call.receiver);
-        if is_building(&call.method.to_string()) && !methods.iter().any(is_enabling) {
+        if is_building(&call.method.to_string()) && !methods.iter().any(|method| is_enabling(method)) {
             self.found.extend(self.constructor(start));
         }
         syn::visit::visit_expr_method_call(self, call);
@@ -176,7 +177,10 @@ impl<'ast> Visit<'ast> for Finder {
             let mut uses = Uses { name: &name, ..Uses::default() };
             uses.visit_block(block);
             let is_seen = uses.all == uses.as_receiver && !uses.in_macro;
-            if is_seen && uses.methods.iter().any(is_building) && !uses.methods.iter().any(is_enabling) {
+            if is_seen
+                && uses.methods.iter().any(|method| is_building(method))
+                && !uses.methods.iter().any(|method| is_enabling(method))
+            {
                 self.found.push(line);
             }
         }

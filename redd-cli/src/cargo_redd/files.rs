@@ -6,9 +6,11 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => format!("{} is not UTF-8, which TOML is. Save it as UTF-8", path.display()),
-        _ => format!("{} cannot be read: {error}", path.display()),
+    fs::read_to_string(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return format!("{} is not UTF-8, which TOML is. Save it as UTF-8", path.display());
+        }
+        format!("{} cannot be read: {error}", path.display())
     })
 }
 

@@ -274,11 +274,11 @@ fn ranges_of_patch(text: &str, packages: &Item) -> Vec<Range<usize>> {
         let before = text[..key.start].trim_end();
         // With the comma before it, or with the one behind it if it is the first.
         if before.ends_with(',') {
-            return vec![before.len() - 1..end];
+            return std::iter::once(before.len() - 1..end).collect();
         }
         let behind = &text[end..];
         let comma = behind.trim_start().strip_prefix(',').map_or(0, |rest| behind.len() - rest.trim_start().len());
-        return vec![key.start..end + comma];
+        return std::iter::once(key.start..end + comma).collect();
     }
     let Some(span) = item.span() else { return Vec::new() };
     match item {
