@@ -65,7 +65,7 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     let mut told = format!("switched to redd: {}\n", shown(&graph, &facade));
     told += &format!("  Cargo.toml   {}\n", insertion.text.trim().replace("\r\n", "\n").replace('\n', " · "));
     told += &match before {
-        Some(before) => tell_changes(&changes(&before, &Lock::parse(&after)?), &graph, &facade),
+        Some(before) => tell_changes(&before, &Lock::parse(&after)?),
         None => "  Cargo.lock   is new: there was none\n".to_owned(),
     };
     told += &format!("  {:12} has the originals. `cargo redd back` restores them", files::short(kept.folder()));
@@ -153,13 +153,11 @@ pub(crate) fn verify(
     if !is_one {
         let versions: Vec<_> = tokios
             .iter()
-            .map(|tokio| {
-                format!("{} of {}", tokio.version, tokio.source.as_deref().map_or("a path", explain::short_source))
-            })
+            .map(|tokio| format!("{} of {}", tokio.version, explain::short_source(tokio.source.as_deref())))
             .collect();
         return Err(Failure::Refused(match versions.is_empty() {
             true => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
-            false => format!("after the patch the lock file has these Tokios: {}", versions.join(", ")),
+            false => format!("{} tokio {}", explain::KEPT, versions.join(" and tokio ")),
         }));
     }
     let graph = Graph::read(program, options, Some(signals)).map_err(Failure::Refused)?;
@@ -212,11 +210,10 @@ pub(crate) fn shown(graph: &Graph, facade: &Facade) -> String {
 }
 
 /// What moved, came and went, with the reason.
-fn tell_changes(changes: &[Change], graph: &Graph, facade: &Facade) -> String {
-    let tokio = graph.tokios().find(|tokio| tokio.is(facade));
-    let needed = tokio.map(|tokio| graph.needed_by(&tokio.id)).unwrap_or_default();
+fn tell_changes(before: &Lock, after: &Lock) -> String {
+    let needed = after.tokios().next().map(|tokio| after.needed_by(tokio)).unwrap_or_default();
     let mut lines = Lines::default();
-    for change in changes {
+    for change in &changes(before, after) {
         let is_needed = needed.contains(change.name());
         match change {
             Change::Moved { name, from, to } if name == "tokio" => lines.tokio = format!("tokio {from} → {to}"),
@@ -232,14 +229,14 @@ fn tell_changes(changes: &[Change], graph: &Graph, facade: &Facade) -> String {
         told += &format!("  Cargo.lock   {}\n", lines.tokio);
     }
     for (word, packages, why) in [
-        ("moved", lines.raised, "redd needs other versions"),
+        ("raised", lines.raised, "redd needs newer versions"),
         ("added", lines.added, "redd needs them"),
-        ("moved", lines.other, "packages above or others of the platform need other versions"),
+        ("moved", lines.other, "other packages that moved need these versions"),
         ("added", lines.came, "packages that moved need them"),
         ("removed", lines.gone, "only Tokio or an older version needed them"),
     ] {
         if !packages.is_empty() {
-            told += &format!("    {word:9}  {} ({why})\n", packages.join(", "));
+            told += &format!("    {word:7}  {} ({why})\n", packages.join(", "));
         }
     }
     told
