@@ -22,6 +22,9 @@ pub(super) type Inventory = BTreeMap<String, String>;
 /// How many of the traits of a type are compiler's business, and no promise.
 const UNPROMISED: &[&str] = &["Freeze", "StructuralPartialEq", "UnsafeUnpin", "TrivialClone", "Drop"];
 
+/// Behind a field that cannot be moved out, since its type implements `Drop`.
+pub(super) const KEPT: &str = ", which cannot be moved out";
+
 pub(super) struct Walk<'a> {
     documents: &'a HashMap<String, Crate>,
     /// Types and traits that have a path.
@@ -175,11 +178,13 @@ impl<'a> Walk<'a> {
         add: &mut impl FnMut(String, String),
     ) {
         let StructKind::Plain { fields, .. } = &of.kind else { return };
+        let is_drop = |item: &Item| matches!(&item.inner, ItemEnum::Impl(of) if of.trait_.as_ref().is_some_and(|of| of.path == "Drop"));
+        let kept = if self.items(name, &of.impls).any(is_drop) { KEPT } else { "" };
         for field in self.items(name, fields) {
             if let (Visibility::Public, ItemEnum::StructField(of), false) =
                 (&field.visibility, &field.inner, is_hidden(field))
             {
-                add(format!("{path}::{}", name_of(field)), format!("field {}", spelling.of_type(of)));
+                add(format!("{path}::{}", name_of(field)), format!("field {}{kept}", spelling.of_type(of)));
             }
         }
     }
