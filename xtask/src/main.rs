@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         ["api-diff", "--record"] => lanes::record_api(&root),
         ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
+        ["dependencies", "--write"] => dependencies::write_text(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
@@ -103,6 +104,7 @@ fn usage() -> bool {
     eprintln!("       cargo xtask LANE     one lane; if the machine lacks something, it prints SKIPPED and why");
     eprintln!("lanes with options:");
     for (call, purpose) in [
+        ("dependencies --write", "put the packages of a user's lock file into docs/compatibility.md"),
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
         ("browser --write", "put the pictures of pages into the guide"),
         ("demos --write", "put the output of the programs into the guide"),
