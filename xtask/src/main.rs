@@ -122,7 +122,7 @@ fn usage() -> bool {
             "suites-in-world --seeds N [TEXT]",
             "as many seeds, of the tests with that text in their name, and of the companions",
         ),
-        ("switch NAME…", "only these published programs; writes no table"),
+        ("switch [--write] NAME…", "only these published programs; writes no table, or only their rows of it"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }

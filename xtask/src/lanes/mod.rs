@@ -192,7 +192,7 @@ pub(crate) const DEEP: &[Lane] = &[
 /// Lanes that no group runs: they take an hour.
 pub(crate) const ALONE: &[Lane] = &[Lane {
     name: "switch",
-    purpose: "published programs, switched as the guide says",
+    purpose: "published programs: `cargo redd switch`, a build, a real run or their tests, `cargo redd back`",
     run: compatibility::switch_all,
 }];
 
