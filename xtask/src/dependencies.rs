@@ -208,13 +208,11 @@ fn check_user_lock(lock: &str, list: &[String]) -> Vec<Finding> {
 fn user_text(list: &[String]) -> String {
     let (new, old): (Vec<_>, Vec<_>) = list.iter().partition(|line| line.ends_with(NEW));
     let names = |lines: &[&String]| -> String {
-        let names = lines.iter().map(|line| format!("`{}`", line.trim_end_matches(NEW)));
-        names.collect::<Vec<_>>().join(", ")
+        lines.iter().map(|line| format!("  - `{}`\n", line.trim_end_matches(NEW))).collect()
     };
     format!(
         "{} packages beside the program itself and the facade `tokio`:\n\n\
-         - {} that the registry's Tokio brings, too: {}\n\
-         - {} that it does not bring: {}\n",
+         - {} that the registry's Tokio brings, too:\n{}- {} that it does not bring:\n{}",
         list.len(),
         old.len(),
         names(&old),
@@ -287,7 +285,8 @@ mod tests {
         assert_eq!(
             text,
             "3 packages beside the program itself and the facade `tokio`:\n\n\
-             - 2 that the registry's Tokio brings, too: `bytes`, `libc`\n- 1 that it does not bring: `redd`\n"
+             - 2 that the registry's Tokio brings, too:\n  - `bytes`\n  - `libc`\n\
+             - 1 that it does not bring:\n  - `redd`\n"
         );
         let document = compat::replace_text(
             "before\n<!-- written by `cargo xtask dependencies --write` -->\n<!-- up to here -->\nafter\n",

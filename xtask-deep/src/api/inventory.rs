@@ -28,6 +28,9 @@ pub(super) const NON_EXHAUSTIVE: &str = ", non-exhaustive";
 /// Behind a struct that programs can build by listing its fields.
 pub(super) const ALL_FIELDS_PUBLIC: &str = ", all fields public";
 
+/// Behind a field that cannot be moved out, since its type implements `Drop`.
+pub(super) const KEPT: &str = ", which cannot be moved out";
+
 pub(super) struct Walk<'a> {
     documents: &'a HashMap<String, Crate>,
     /// Types and traits that have a path.
@@ -227,11 +230,13 @@ impl<'a> Walk<'a> {
         spelling: &Spelling<'_>,
         add: &mut impl FnMut(String, String),
     ) {
+        let is_drop = |item: &Item| matches!(&item.inner, ItemEnum::Impl(of) if of.trait_.as_ref().is_some_and(|of| of.path == "Drop"));
+        let kept = if self.items(name, &of.impls).any(is_drop) { KEPT } else { "" };
         for field in self.field_items(name, of) {
             if let (Visibility::Public, ItemEnum::StructField(of), false) =
                 (&field.visibility, &field.inner, is_hidden(field))
             {
-                add(format!("{path}::{}", name_of(field)), format!("field {}", spelling.of_type(of)));
+                add(format!("{path}::{}", name_of(field)), format!("field {}{kept}", spelling.of_type(of)));
             }
         }
     }

@@ -14,7 +14,7 @@ use std::fmt::Write;
 pub(crate) use changes::changes;
 use conditions::{conditions, demands_more};
 pub(crate) use inventory::Inventory;
-use inventory::Walk;
+use inventory::{KEPT, Walk};
 use rustdoc_types::{Crate, FORMAT_VERSION};
 use serde_json::Value;
 
@@ -133,6 +133,11 @@ pub(crate) fn compare(record: &str, facade: &Inventory) -> Comparison {
             }
             Some(ours) => {
                 *if is_unstable { &mut found.unstable_present } else { &mut found.present } += 1;
+                if ours.ends_with(KEPT) && !theirs.ends_with(KEPT) {
+                    found.lost_traits += 1;
+                    found.lines.push(format!("LOST: {path} cannot be moved out: its type implements Drop"));
+                    continue;
+                }
                 if !is_compatible(theirs, ours) {
                     found.differing += 1;
                     found.lines.push(format!("differs: {path}\n    tokio:  {theirs}\n    facade: {ours}"));
@@ -146,10 +151,13 @@ pub(crate) fn compare(record: &str, facade: &Inventory) -> Comparison {
     found
 }
 
-/// Equal, or ours promises more: `const`.
+/// Equal, or ours promises more: `const`, or a field that can be moved out.
 fn is_compatible(theirs: &str, ours: &str) -> bool {
     // A re-export of another crate is only a name.
-    theirs == ours || ours.strip_prefix("const ") == Some(theirs) || theirs == "re-export"
+    theirs == ours
+        || ours.strip_prefix("const ") == Some(theirs)
+        || theirs.strip_suffix(KEPT) == Some(ours)
+        || theirs == "re-export"
 }
 
 fn compare_traits(path: &str, theirs: &str, ours: &str, found: &mut Comparison, wider: &mut BTreeMap<String, usize>) {
@@ -205,6 +213,19 @@ mod tests {
 
     fn inventory(lines: &[(&str, &str)]) -> Inventory {
         lines.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_field_that_can_only_be_moved_out_there_is_found() {
+        let of = |field: &str| inventory(&[("tokio::A", "struct"), ("tokio::A::b", field)]);
+        let (moves, stays) = (of("field B"), of("field B, which cannot be moved out"));
+        let found = compare(&record(&moves, &moves), &stays);
+        assert_eq!((found.lost_traits, found.lines.len()), (1, 1), "{:?}", found.lines);
+        assert!(found.lines[0].starts_with("LOST: tokio::A::b cannot be moved out"), "{:?}", found.lines);
+        for (theirs, ours) in [(&moves, &moves), (&stays, &stays)] {
+            assert_eq!(compare(&record(theirs, theirs), ours).lost_traits, 0);
+        }
+        assert_eq!(compare(&record(&stays, &stays), &moves).lost_traits, 0, "more than there");
     }
 
     #[test]

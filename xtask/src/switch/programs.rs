@@ -271,7 +271,7 @@ const SQLX: &[Step] = &[
 
 const TAILSPIN: &[Step] = &[
     Step::Write { file: "app.log", text: "the answer is null\n" },
-    Step::Call { program: "tspin", words: &["--print", "app.log"], expected: &["the answer is \x1b[", "mnull\x1b[0m"] },
+    Step::Pipe { program: "tspin", file: "app.log", expected: &["the answer is \x1b[", "mnull\x1b[0m"] },
 ];
 
 const WATCHEXEC: &[Step] = &[

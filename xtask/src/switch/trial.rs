@@ -35,6 +35,8 @@ pub(super) enum Step {
     Reads { until: &'static str },
     /// Runs a program to its end. It succeeds, and its output has these texts.
     Call { program: &'static str, words: &'static [&'static str], expected: &'static [&'static str] },
+    /// The same, with a file of the trial's folder as its input.
+    Pipe { program: &'static str, file: &'static str, expected: &'static [&'static str] },
     /// A `GET` by HTTP/1.1. The response has these texts.
     Get { port: &'static str, path: &'static str, expected: &'static [&'static str] },
     /// A `PUT` by HTTP/1.1, which succeeds.
@@ -45,10 +47,10 @@ pub(super) enum Step {
     Udp { port: &'static str, sent: &'static [u8], expected: &'static [u8] },
 }
 
-/// So long may a program take for a step. They are debug builds, on a machine that may be busy.
+/// `bounded`: so long may a program take for a step. They are debug builds, on a machine that may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// So long it may take to end after `SIGTERM`.
+/// `bounded`: so long it may take to end after `SIGTERM`.
 const END: Duration = Duration::from_secs(20);
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -77,6 +79,7 @@ impl Step {
             Self::Start { program, .. } | Self::Watch { program, .. } => format!("starting {program}"),
             Self::Reads { until } => format!("waiting for {until:?}"),
             Self::Call { program, words, .. } => format!("{program} {}", words.join(" ")),
+            Self::Pipe { program, file, .. } => format!("{program} < {file}"),
             Self::Get { path, .. } => format!("GET {path}"),
             Self::Put { path, .. } => format!("PUT {path}"),
             Self::Tcp { .. } => "an exchange by TCP".to_owned(),
@@ -157,16 +160,25 @@ impl Trial {
             Step::Web { port } => self.listen(port, peers::web),
             Step::Start { program, words, port } => {
                 let port = self.port(port)?;
-                self.start(program, words)?;
+                self.start(program, words, Stdio::null())?;
                 let accepts = |_: &Running| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
                 self.last()?.wait_until(&format!("it accepted connections at port {port}"), accepts)
             }
             Step::Watch { program, words, until } => {
-                self.start(program, words)?;
+                self.start(program, words, Stdio::null())?;
                 self.reads(until)
             }
             Step::Reads { until } => self.reads(until),
-            Step::Call { program, words, expected } => self.call(program, words, expected),
+            Step::Call { program, words, expected } => {
+                self.start(program, words, Stdio::null())?;
+                self.finish(expected)
+            }
+            Step::Pipe { program, file, expected } => {
+                let path = self.folder.join(file);
+                let input = std::fs::File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                self.start(program, &[], input.into())?;
+                self.finish(expected)
+            }
             Step::Get { port, path, expected } => {
                 let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
                 let response = self.request(port, &request)?;
@@ -260,23 +272,23 @@ impl Trial {
         {
             command.env_remove(variable);
         }
-        command.current_dir(&self.folder).env("HOME", &self.folder).stdin(Stdio::null());
+        command.current_dir(&self.folder).env("HOME", &self.folder);
         Ok(command)
     }
 
-    fn start(&mut self, program: &'static str, words: &[&str]) -> Result<(), String> {
+    fn start(&mut self, program: &'static str, words: &[&str], input: Stdio) -> Result<(), String> {
         let mut command = self.command(program, words)?;
         let log = self.folder.join(format!("{program}-{}.log", self.running.len()));
         let open = || std::fs::File::options().create(true).append(true).open(&log);
         let files = open().and_then(|file| Ok((file, open()?)));
         let (output, errors) = files.map_err(|error| format!("{}: {error}", log.display()))?;
-        let child = command.stdout(output).stderr(errors).spawn().map_err(|error| error.to_string())?;
+        let child = command.stdin(input).stdout(output).stderr(errors).spawn().map_err(|error| error.to_string())?;
         self.running.push(Running { name: program, child, log });
         Ok(())
     }
 
-    fn call(&mut self, program: &'static str, words: &[&str], expected: &[&str]) -> Result<(), String> {
-        self.start(program, words)?;
+    /// Waits for the end of the program that was started last.
+    fn finish(&mut self, expected: &[&str]) -> Result<(), String> {
         let mut called = self.running.pop().ok_or("it was not started")?;
         let Some(status) = wait(PATIENCE, || called.child.try_wait().ok().flatten()) else {
             return Err(format!("it ran for {PATIENCE:?} and printed:\n{}", called.output()));
@@ -363,7 +375,7 @@ fn exchange_datagram(address: (Ipv4Addr, u16), sent: &[u8]) -> std::io::Result<V
     Ok(buffer)
 }
 
-/// Asks until there is an answer, or the time is over.
+/// Asks until there is an answer, or the time is over: `bounded`.
 fn wait<T>(patience: Duration, mut answer: impl FnMut() -> Option<T>) -> Option<T> {
     for _ in 0..patience.as_millis() / PAUSE.as_millis() {
         if let Some(answer) = answer() {
@@ -408,6 +420,11 @@ mod tests {
         let steps = &[
             Step::Write { file: "a/b.txt", text: "port {web}, {\"json\": {}}" },
             Step::Call { program: "cat", words: &["{folder}/a/b.txt"], expected: &["port ", "{\"json\": {}}"] },
+        ];
+        assert_eq!(tried(steps), Ok(()));
+        let steps = &[
+            Step::Write { file: "in", text: "piped" },
+            Step::Pipe { program: "cat", file: "in", expected: &["piped"] },
         ];
         assert_eq!(tried(steps), Ok(()));
         let wrong = tried(&[Step::Call { program: "cat", words: &["/nowhere"], expected: &[] }]);
