@@ -35,14 +35,14 @@ fn print(dump: &Dump) {
         for wait in task.waits() {
             let line = wait.location().map_or(0, |location| location.line());
             print!("{name} waits for a {:?} in line {line}", wait.kind());
-            match wait.what() {
-                What::Lock { taken: Some(taken), .. } => {
-                    let by = taken.by.and_then(|id| dump.tasks().get(id)).and_then(|task| task.name());
-                    let line = taken.location.map_or(0, |location| location.line());
-                    println!(", taken by {} in line {line}", by.unwrap_or("no task"));
-                }
-                What::Channel { senders, length, .. } => println!(", senders: {senders}, messages: {length}"),
-                other => println!(", {other:?}"),
+            if let What::Lock { taken: Some(taken), .. } = wait.what() {
+                let by = taken.by.and_then(|id| dump.tasks().get(id)).and_then(|task| task.name());
+                let line = taken.location.map_or(0, |location| location.line());
+                println!(", taken by {} in line {line}", by.unwrap_or("no task"));
+            } else if let What::Channel { senders, length, .. } = wait.what() {
+                println!(", senders: {senders}, messages: {length}");
+            } else {
+                println!();
             }
         }
     }
