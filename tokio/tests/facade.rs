@@ -27,6 +27,26 @@ fn the_facades_task_local_takes_redds_attribute() {
     assert_eq!(runtime.block_on(task).unwrap(), (false, 7));
 }
 
+#[test]
+#[expect(deprecated, reason = "programs still use these names, which Tokio does not show in its documentation")]
+fn names_that_tokio_hides_but_keeps_are_there() {
+    use tokio::io::unix::{AsyncFdRegisterError, AsyncFdTryNewError};
+    use tokio::sync::mpsc::error::RecvError;
+    assert_eq!(TypeId::of::<AsyncFdTryNewError<u8>>(), TypeId::of::<AsyncFdRegisterError<u8>>());
+    fn is_error<T: std::error::Error + Clone + Send + Sync + 'static>() {}
+    is_error::<RecvError>();
+
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_metrics_poll_count_histogram().build().unwrap();
+    runtime.block_on(runtime.spawn(async {})).unwrap();
+    let metrics = runtime.metrics();
+    assert!(metrics.poll_count_histogram_enabled());
+    let buckets = metrics.poll_count_histogram_num_buckets();
+    let polls: u64 = (0..buckets).map(|bucket| metrics.poll_count_histogram_bucket_count(0, bucket)).sum();
+    assert_eq!((polls, metrics.injection_queue_depth()), (1, 0));
+    assert_eq!(metrics.poll_count_histogram_bucket_range(0), metrics.poll_time_histogram_bucket_range(0));
+}
+
 /// Every feature of Tokio 1.54.1, from its manifest.
 const FEATURES: [&str; 26] = [
     "bytes",

@@ -13,9 +13,11 @@ mod lanes;
 mod mutants;
 mod packages;
 mod peers;
+mod plural;
 mod suites;
 mod switch;
 mod tidy;
+mod track;
 mod tracked;
 
 use std::path::{Path, PathBuf};
@@ -64,8 +66,14 @@ fn main() -> ExitCode {
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
         ["book", "--write"] => lanes::write_drawing(&root),
+        ["own-api", "--record"] => lanes::record_own_api(&root),
+        ["track", options @ ..] => match track::Options::read(options) {
+            Some(options) => track::track(&root, &options),
+            None => usage(),
+        },
         ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
+        ["dependencies", "--write"] => dependencies::write_text(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
@@ -106,6 +114,7 @@ fn usage() -> bool {
     eprintln!("       cargo xtask LANE     one lane; if the machine lacks something, it prints SKIPPED and why");
     eprintln!("lanes with options:");
     for (call, purpose) in [
+        ("dependencies --write", "put the packages of a user's lock file into docs/compatibility.md"),
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
         ("book --write", "draw the picture of how redd works"),
         ("browser --write", "put the pictures of pages into the guide"),
@@ -119,15 +128,21 @@ fn usage() -> bool {
         ("soak --minutes N", "for so many minutes"),
         ("crawl-kill --runs N", "as many kills"),
         ("api-diff --record", "write the record of Tokio's API again"),
+        ("own-api --record", "accept the API that redd has now"),
         ("suites --runs N", "the tests of Tokio and its companions, so many times in a row"),
         (
             "suites-in-world --seeds N [TEXT]",
             "as many seeds, of the tests with that text in their name, and of the companions",
         ),
-        ("switch NAME…", "only these published programs; writes no table"),
+        ("switch [--write] NAME…", "only these published programs; writes no table, or only their rows of it"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }
+    eprintln!("a command that compares, and edits nothing:");
+    eprintln!("       cargo xtask track [VERSION] [--from OLD] [--no-suite]");
+    eprintln!(
+        "                            what a Tokio of the registry, by default the newest, has that the facade lacks"
+    );
     eprintln!("variables: REDD_STRESS=N, rounds of `tsan`; REDD_MIRI_SEEDS=N, seeds of `miri`");
     false
 }

@@ -135,6 +135,9 @@ pub use crate::driver::readiness::ready::{Interest, Ready};
 pub mod unix {
     //! Readiness of other descriptors, such as those of a C library: [`AsyncFd`].
 
+    #[doc(hidden)]
+    #[expect(deprecated, reason = "programs written for Tokio before 1.54 name it")]
+    pub use crate::driver::readiness::async_fd::AsyncFdTryNewError;
     pub use crate::driver::readiness::async_fd::{
         AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError,
     };

@@ -17,10 +17,16 @@ type Place<'a> = (&'a str, Id);
 
 /// Path to kind and signature; a type has a second entry `path: traits` with its traits. An implementation of another
 /// crate's trait for another crate's type has the entry `impl TRAIT for TYPE`, with whole paths.
-pub(super) type Inventory = BTreeMap<String, String>;
+pub(crate) type Inventory = BTreeMap<String, String>;
 
 /// How many of the traits of a type are compiler's business, and no promise.
 const UNPROMISED: &[&str] = &["Freeze", "StructuralPartialEq", "UnsafeUnpin", "TrivialClone", "Drop"];
+
+/// Behind a type that may grow: programs cannot list all of its parts.
+pub(super) const NON_EXHAUSTIVE: &str = ", non-exhaustive";
+
+/// Behind a struct that programs can build by listing its fields.
+pub(super) const ALL_FIELDS_PUBLIC: &str = ", all fields public";
 
 pub(super) struct Walk<'a> {
     documents: &'a HashMap<String, Crate>,
@@ -66,7 +72,7 @@ impl<'a> Walk<'a> {
         for id in &module.items {
             let child = (place.0, *id);
             let Some(item) = self.item(child) else { continue };
-            if item.visibility != Visibility::Public || is_hidden(item) {
+            if item.visibility != Visibility::Public || (is_hidden(item) && !self.leads_to_deprecated(place.0, item)) {
                 // An exported macro is public wherever it stands.
                 continue;
             }
@@ -104,6 +110,12 @@ impl<'a> Walk<'a> {
         same.map(|(id, _)| (name.as_str(), *id))
     }
 
+    /// Whether a hidden re-export names an item that programs may still use.
+    fn leads_to_deprecated(&self, from: &'a str, item: &'a Item) -> bool {
+        let ItemEnum::Use(of) = &item.inner else { return false };
+        self.resolve(from, of).and_then(|target| self.item(target)).is_some_and(|target| target.deprecation.is_some())
+    }
+
     fn visit(&mut self, place: Place<'a>, path: &str) {
         let Some(item) = self.item(place) else { return };
         match &item.inner {
@@ -138,19 +150,29 @@ impl<'a> Walk<'a> {
         match &item.inner {
             ItemEnum::Function(of) => add(path.to_owned(), spelling.function(of)),
             ItemEnum::Struct(of) => {
-                add(path.to_owned(), format!("struct{own_parameters}"));
+                let mark = self.struct_mark(name, item, of);
+                add(path.to_owned(), format!("struct{own_parameters}{mark}"));
                 self.fields(path, name, of, &spelling, &mut add);
                 self.implementations(path, name, &of.impls, &spelling, &mut add);
             }
             ItemEnum::Enum(of) => {
-                add(path.to_owned(), format!("enum{own_parameters}"));
+                add(path.to_owned(), format!("enum{own_parameters}{}", exhaustiveness(item)));
                 for item in self.items(name, &of.variants) {
                     let ItemEnum::Variant(variant) = &item.inner else { continue };
                     let shape = match &variant.kind {
-                        VariantKind::Tuple(of) => format!("variant with {} values", of.len()),
-                        VariantKind::Struct { fields, .. } => format!("variant with {} fields", fields.len()),
-                        VariantKind::Plain => "variant".to_owned(),
+                        VariantKind::Tuple(of) => format!("({})", self.values(name, of, &spelling)),
+                        VariantKind::Struct { fields, .. } => {
+                            let named = self.items(name, fields).filter_map(|field| match &field.inner {
+                                ItemEnum::StructField(of) => {
+                                    Some(format!("{}: {}", name_of(field), spelling.of_type(of)))
+                                }
+                                _ => None,
+                            });
+                            format!(" {{ {} }}", named.collect::<Vec<_>>().join(", "))
+                        }
+                        VariantKind::Plain => String::new(),
                     };
+                    let shape = format!("variant{shape}{}", exhaustiveness(item));
                     add(format!("{path}::{}", name_of(item)), shape);
                 }
                 self.implementations(path, name, &of.impls, &spelling, &mut add);
@@ -166,6 +188,37 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The types of a tuple's values.
+    fn values(&self, name: &'a str, ids: &'a [Option<Id>], spelling: &Spelling<'_>) -> String {
+        let types = ids.iter().map(|id| match id.and_then(|id| self.item((name, id))).map(|item| &item.inner) {
+            Some(ItemEnum::StructField(of)) => spelling.of_type(of),
+            _ => "_".to_owned(),
+        });
+        types.collect::<Vec<_>>().join(", ")
+    }
+
+    fn field_items(&self, name: &'a str, of: &'a Struct) -> Vec<&'a Item> {
+        match &of.kind {
+            StructKind::Plain { fields, .. } => self.items(name, fields).collect(),
+            StructKind::Tuple(fields) => {
+                fields.iter().filter_map(|id| id.and_then(|id| self.item((name, id)))).collect()
+            }
+            StructKind::Unit => Vec::new(),
+        }
+    }
+
+    fn struct_mark(&self, name: &'a str, item: &Item, of: &'a Struct) -> &'static str {
+        let mark = exhaustiveness(item);
+        let fields = self.field_items(name, of);
+        // A unit struct can be named as a value, too.
+        let is_open = !fields.is_empty() || matches!(of.kind, StructKind::Unit);
+        let is_public = |field: &&Item| field.visibility == Visibility::Public && !is_hidden(field);
+        if mark.is_empty() && is_open && fields.iter().all(is_public) {
+            return ALL_FIELDS_PUBLIC;
+        }
+        mark
+    }
+
     fn fields(
         &self,
         path: &str,
@@ -174,8 +227,7 @@ impl<'a> Walk<'a> {
         spelling: &Spelling<'_>,
         add: &mut impl FnMut(String, String),
     ) {
-        let StructKind::Plain { fields, .. } = &of.kind else { return };
-        for field in self.items(name, fields) {
+        for field in self.field_items(name, of) {
             if let (Visibility::Public, ItemEnum::StructField(of), false) =
                 (&field.visibility, &field.inner, is_hidden(field))
             {
@@ -335,6 +387,10 @@ fn word(inner: &ItemEnum) -> &'static str {
     }
 }
 
+fn exhaustiveness(item: &Item) -> &'static str {
+    if item.attrs.iter().any(|attribute| matches!(attribute, Attribute::NonExhaustive)) { NON_EXHAUSTIVE } else { "" }
+}
+
 fn name_of(item: &Item) -> &str {
     item.name.as_deref().unwrap_or_default()
 }
@@ -347,6 +403,8 @@ fn referent(target: &Type) -> &Type {
     }
 }
 
+/// No promise. What is deprecated is hidden for another reason: programs written before still use it.
 fn is_hidden(item: &Item) -> bool {
-    item.attrs.iter().any(|attribute| matches!(attribute, Attribute::Other(text) if text.contains("hidden")))
+    item.deprecation.is_none()
+        && item.attrs.iter().any(|attribute| matches!(attribute, Attribute::Other(text) if text.contains("hidden")))
 }

@@ -1,15 +1,20 @@
 //! The public items of the facade, compared with those of Tokio. Tokio's are recorded once from rustdoc's JSON of the
 //! tracked version, as names and signatures without documentation.
 //!
-//! Called by `main`, for the lane `api-diff` and for `cargo xtask api-diff --record`, which documents the registry's Tokio.
+//! Called by `main`, for the lanes `api-diff` and `own-api`, their `--record`, and `cargo xtask track`.
 
+mod changes;
+mod conditions;
 mod inventory;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
-use inventory::{Inventory, Walk};
+pub(crate) use changes::changes;
+use conditions::{conditions, demands_more};
+pub(crate) use inventory::Inventory;
+use inventory::Walk;
 use rustdoc_types::{Crate, FORMAT_VERSION};
 use serde_json::Value;
 
@@ -180,24 +185,6 @@ fn compare_traits(path: &str, theirs: &str, ours: &str, found: &mut Comparison, 
             found.lines.push(format!("LOST: {path} lacks {lacking}"));
         }
     }
-}
-
-/// What an implementation says, and its conditions one by one: `T: A + B` are two.
-fn conditions(text: &str) -> (&str, BTreeSet<String>) {
-    let Some((head, rest)) = text.split_once(" where ") else { return (text, BTreeSet::new()) };
-    let each = rest.split(", ").filter_map(|condition| condition.split_once(": "));
-    let each = each.flat_map(|(what, bounds)| bounds.split(" + ").map(move |bound| format!("{what}: {bound}")));
-    (head, each.collect())
-}
-
-/// A condition on which ours is implemented and theirs is without: a bound, or `Sized`, which is there without a word.
-fn demands_more(theirs: &str, ours: &str) -> Option<String> {
-    let ((_, theirs), (_, ours)) = (conditions(theirs), conditions(ours));
-    let is_relaxed = |condition: &str| condition.ends_with(": ?Sized");
-    let more = ours.difference(&theirs).filter(|condition| !is_relaxed(condition));
-    let sized = theirs.difference(&ours).filter(|condition| is_relaxed(condition));
-    let all: Vec<String> = more.cloned().chain(sized.map(|condition| condition.replace("?Sized", "Sized"))).collect();
-    (!all.is_empty()).then(|| all.join(", "))
 }
 
 #[cfg(test)]

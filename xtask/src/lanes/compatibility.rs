@@ -1,89 +1,14 @@
-//! What redd is next to Tokio: its API, other people's tests, and other people's programs.
+//! What redd is next to Tokio: other people's tests, and other people's programs.
 //!
-//! Called by `cargo xtask api-diff`, `suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`.
+//! Called by `cargo xtask suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::commands::{cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
 use super::outcome::Outcome;
-use super::tools;
-use crate::tracked::{RECORD, tracked_tokio};
+use crate::plural::count;
 use crate::{compat, dependencies, peers, suites, switch};
-
-/// Where rustdoc wrote the JSON of each package, by crate name. Stable compilers write it when `RUSTC_BOOTSTRAP` lets them.
-fn documents(
-    root: &Path,
-    target: &Path,
-    packages: &[(&str, &str)],
-    flags: Option<&str>,
-) -> Result<Vec<(String, PathBuf)>, String> {
-    let mut written = Vec::new();
-    for (package, features) in packages {
-        let mut arguments = vec!["rustdoc", "--quiet", "-p", package, "--lib"];
-        if !features.is_empty() {
-            arguments.extend(["--features", features]);
-        }
-        arguments.extend(["--", "-Zunstable-options", "--output-format", "json", "--document-private-items"]);
-        arguments.extend(["--document-hidden-items", "--cap-lints", "allow"]);
-        let mut command = cargo(root, &arguments);
-        command.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target);
-        if let Some(flags) = flags {
-            command.env("RUSTFLAGS", rustflags(flags)).env("RUSTDOCFLAGS", flags);
-        }
-        if !passes(&mut command) {
-            return Err(format!("`{package}` cannot be documented"));
-        }
-        let name = package.split('@').next().unwrap_or(package).replace('-', "_");
-        let path = target.join("doc").join(format!("{name}.json"));
-        written.push((name, path));
-    }
-    Ok(written)
-}
-
-/// The features that the record of Tokio's API has.
-const API_FEATURES: &str = "full,test-util";
-
-pub(super) fn api_diff(root: &Path) -> Outcome {
-    let target = target_dir(root).join("api");
-    let packages = [("tokio", API_FEATURES), ("redd", "tracing"), ("redd-macros", "")];
-    let documents = match documents(root, &target, &packages, None) {
-        Ok(documents) => documents,
-        Err(why) => {
-            eprintln!("{why}");
-            return Outcome::of(false);
-        }
-    };
-    let documents = documents.iter().map(|(name, path)| format!("{name}={}", path.display()));
-    let arguments: Vec<String> = ["compare".to_owned(), RECORD.to_owned()].into_iter().chain(documents).collect();
-    tools::run_deep_tool(root, &arguments)
-}
-
-/// Documents the registry's Tokio, and writes what can be named there.
-pub(crate) fn record_api(root: &Path) -> bool {
-    let written = || -> Result<(), String> {
-        let target = target_dir(root).join("api");
-        let project = target.join("tokio-alone");
-        let manifest = format!(
-            "[package]\nname = \"alone\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
-             tokio = {{ version = \"={}\", features = [\"full\", \"test-util\"] }}\n",
-            tracked_tokio()
-        );
-        let write = |path: PathBuf, text: &str| std::fs::write(&path, text).map_err(|error| error.to_string());
-        std::fs::create_dir_all(project.join("src")).map_err(|error| error.to_string())?;
-        write(project.join("src/lib.rs"), "")?;
-        write(project.join("Cargo.toml"), &manifest)?;
-        let of = |flags, name: &str| {
-            let documents = documents(&project, &target.join(name), &[("tokio", "")], flags)?;
-            documents.first().map(|(_, path)| path.display().to_string()).ok_or("no document was written".to_owned())
-        };
-        let (stable, unstable) = (of(None, "stable")?, of(Some("--cfg tokio_unstable"), "unstable")?);
-        let text = tools::read_deep_tool(root, &["record".to_owned(), stable, unstable])?;
-        std::fs::create_dir_all(root.join("xtask/api")).map_err(|error| error.to_string())?;
-        write(root.join(RECORD), &text)
-    };
-    written().inspect_err(|why| eprintln!("{why}")).is_ok()
-}
 
 pub(super) fn stable_suites(root: &Path) -> Outcome {
     suites(root, "suites", suites::STABLE, 1)
@@ -98,6 +23,16 @@ pub(crate) fn run_suites(root: &Path, runs: usize) -> bool {
     let outcome = suites(root, "suites", suites::STABLE, runs);
     println!("{}", outcome.note);
     outcome.passed
+}
+
+/// Runs Tokio's tests of another version; returns a sentence for each that must be looked at, and how many passed.
+///
+/// # Errors
+/// A sentence, if they could not be had, or none was built.
+pub(crate) fn suite_of_tokio(root: &Path, version: &'static str) -> Result<(Vec<String>, String), String> {
+    let suite = suites::of_tokio(version);
+    let report = suites::run(root, &compat_target_dir(root).join("suites"), &[suite], 1)?;
+    Ok((report.findings(), report.note(1)))
 }
 
 /// Runs other people's tests, and writes its table into docs/compatibility.md.
@@ -194,44 +129,53 @@ pub(super) fn run_compat(root: &Path) -> Outcome {
     let table = results.table(&lock);
     println!("\n{table}");
     succeeded &= write_result(root, "compat", compat::RUNS, &table);
-    let count = results.count();
+    let counts = results.count();
     let note = format!(
         "programs: {} passed, {} failed, {} skipped, {} runs each",
-        count.passed,
-        count.failed,
-        count.skipped,
+        counts.passed,
+        counts.failed,
+        counts.skipped,
         compat::RUNS
     );
-    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
+    Outcome { passed: succeeded && counts.passed > 0 && counts.failed == 0, note }
 }
 
 /// Switches all programs, and writes the table of them.
 pub(super) fn switch_all(root: &Path) -> Outcome {
-    let (rows, outcome) = switch_programs(root, &[]);
-    let written = !rows.is_empty() && write_result(root, "switch", 1, &switch::table(&rows));
-    Outcome { passed: outcome.passed && written, note: outcome.note }
+    switch_programs(root, &[], true)
 }
 
-/// `cargo xtask switch NAME…`.
-pub(crate) fn run_switch(root: &Path, names: &[&str]) -> bool {
-    let (rows, outcome) = switch_programs(root, names);
-    println!("\n{}\n{}", switch::table(&rows), outcome.note);
+/// `cargo xtask switch [--write] NAME…`: these programs, and with `--write` their rows of the table.
+pub(crate) fn run_switch(root: &Path, words: &[&str]) -> bool {
+    let names: Vec<&str> = words.iter().copied().filter(|word| *word != "--write").collect();
+    let outcome = switch_programs(root, &names, names.len() < words.len());
+    println!("\n{}", outcome.note);
     outcome.passed
 }
 
-/// Those of these names, or all.
-fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
-    let target = target_dir(root).join("switch");
+/// Those of these names, or all. The table is written behind each program: the whole takes an hour.
+fn switch_programs(root: &Path, names: &[&str], writes: bool) -> Outcome {
+    if let Some(name) = names.iter().find(|name| switch::PROGRAMS.iter().all(|program| program.name != **name)) {
+        return Outcome { passed: false, note: format!("`{name}` is not on the list in xtask/src/switch/programs.rs") };
+    }
+    if !passes(&mut cargo(root, &["build", "--quiet", "--package", "redd-cli", "--bin", "cargo-redd"])) {
+        return Outcome { passed: false, note: "`cargo redd` cannot be built".to_owned() };
+    }
+    let (target, tool) = (target_dir(root).join("switch"), target_dir(root).join("debug/cargo-redd"));
+    let lane = switch::Lane { root, target: &target, tool: &tool };
     let mut rows = Vec::new();
     let mut failed = Vec::new();
     for program in switch::PROGRAMS.iter().filter(|program| names.is_empty() || names.contains(&program.name)) {
         println!("{}", program.name);
-        match switch::switch(root, &target, program) {
+        match switch::switch(&lane, program) {
             Ok(row) => {
                 if !row.passed() {
                     failed.push(program.name.to_owned());
                 }
                 rows.push(row);
+                if writes && !write_rows(root, &rows) {
+                    failed.push("the table".to_owned());
+                }
             }
             Err(why) => {
                 eprintln!("{why}");
@@ -239,15 +183,19 @@ fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
             }
         }
     }
+    println!("\n{}", switch::table("", &rows));
     let note = match failed.as_slice() {
-        [] => format!("{} programs switched", rows.len()),
-        failed => format!("{} programs; failed: {}", rows.len(), failed.join(", ")),
+        [] => format!("{} switched", count(rows.len(), "program")),
+        failed => format!("{}; failed: {}", count(rows.len(), "program"), failed.join(", ")),
     };
-    (rows, Outcome { passed: failed.is_empty() && !names.iter().any(|name| !is_switched(name)), note })
+    Outcome { passed: failed.is_empty(), note }
 }
 
-fn is_switched(name: &str) -> bool {
-    switch::PROGRAMS.iter().any(|program| program.name == name)
+/// These rows into the table, and those of the other programs as they are.
+fn write_rows(root: &Path, rows: &[switch::Row]) -> bool {
+    let document = std::fs::read_to_string(root.join("docs/compatibility.md")).unwrap_or_default();
+    let old = compat::written_text(&document, "switch").unwrap_or_default();
+    write_result(root, "switch", 1, &switch::table(old, rows))
 }
 
 /// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.

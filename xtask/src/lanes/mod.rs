@@ -11,7 +11,9 @@
 //! | `machines` | aarch64, the oldest Rust |
 //! | `worlds` | simulated worlds; the package that replaces functions of the C library in them |
 //! | `tools` | licences and sources by cargo-deny; the crate `xtask-deep` |
-//! | `compatibility` | Tokio's API, its tests, other people's programs |
+//! | `api` | the facade's API next to Tokio's; redd's own next to what it was |
+//! | `publish` | packages and documentation as the registry and docs.rs get them |
+//! | `compatibility` | Tokio's tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
 //! | `book` | the book, and its links |
 //! | `hello` | the first chapter of the book: its commands, from an empty folder |
@@ -23,6 +25,7 @@
 //!
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
+mod api;
 mod book;
 mod browser;
 mod commands;
@@ -36,13 +39,17 @@ mod miri;
 mod mistakes;
 mod models;
 mod outcome;
+mod publish;
 mod sanitizers;
 mod tools;
 mod worlds;
 
+pub(crate) use api::{
+    changes, compare_facade, depend_on_tokio, names, package, record_api, record_of_tokio, record_own_api,
+};
 pub(crate) use book::write_drawing;
 pub(crate) use browser::write_pictures;
-pub(crate) use compatibility::{record_api, run_suites, run_suites_in_world, run_switch};
+pub(crate) use compatibility::{run_suites, run_suites_in_world, run_switch, suite_of_tokio};
 pub(crate) use demos::write_demos;
 pub(crate) use kills::run_crawl_kill;
 pub(crate) use models::run_shuttle;
@@ -54,6 +61,7 @@ use std::time::{Duration, Instant};
 use commands::{cargo, for_each_line, fresh_seed, passes, run_tests, target_dir, write_package};
 use outcome::{Outcome, SKIPPED};
 
+use crate::plural;
 use crate::{dependencies, instructions, mutants, tidy};
 
 /// One part of `ci`.
@@ -150,7 +158,19 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "format, lints and tests of `xtask-deep`, which `ci` does not build",
         run: tools::check_deep_tool,
     },
-    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: compatibility::api_diff },
+    Lane { name: "api-diff", purpose: "the facade's API next to the record of Tokio's", run: api::api_diff },
+    Lane {
+        name: "own-api",
+        purpose: "redd's API, features and oldest Rust next to the record: nothing that programs use is gone",
+        run: api::own_api,
+    },
+    Lane { name: "semver", purpose: "redd's API next to the last release, by cargo-semver-checks", run: api::semver },
+    Lane {
+        name: "publish",
+        purpose: "what a release publishes: packaged, built, run outside of the repository; nothing is uploaded",
+        run: publish::publish,
+    },
+    Lane { name: "docs-rs", purpose: "documentation as docs.rs builds it", run: publish::docs_rs },
     Lane {
         name: "suites",
         purpose: "Tokio's own tests and its companions', on the facade",
@@ -203,7 +223,7 @@ pub(crate) const DEEP: &[Lane] = &[
 /// Lanes that no group runs: they take an hour.
 pub(crate) const ALONE: &[Lane] = &[Lane {
     name: "switch",
-    purpose: "published programs, switched as the guide says",
+    purpose: "published programs: `cargo redd switch`, a build, a real run or their tests, `cargo redd back`",
     run: compatibility::switch_all,
 }];
 
@@ -241,7 +261,12 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
         0 => String::new(),
         skipped => format!(", {skipped} skipped"),
     };
-    println!("{} of {} lanes passed{skipped} in {:.1} s", count("ok"), rows.len(), total.as_secs_f64());
+    println!(
+        "{} of {} passed{skipped} in {:.1} s",
+        count("ok"),
+        plural::count(rows.len(), "lane"),
+        total.as_secs_f64()
+    );
     let failed: Vec<_> = rows.iter().filter(|(_, _, outcome)| !outcome.passed).map(|(name, _, _)| *name).collect();
     for name in &failed {
         println!("failed: {name}; alone: `cargo xtask {name}`");
@@ -267,7 +292,7 @@ fn run_tidy(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+    Outcome { passed: findings.is_empty(), note: plural::count(findings.len(), "finding") }
 }
 
 fn run_dependencies(root: &Path) -> Outcome {
@@ -282,7 +307,7 @@ fn run_dependencies(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+    Outcome { passed: findings.is_empty(), note: plural::count(findings.len(), "finding") }
 }
 
 /// The lock file of a program that depends on `tokio` and gets the facade. It starts from ours, so that a new release of
@@ -378,7 +403,7 @@ fn features(root: &Path) -> Outcome {
     let streams =
         run_tests(&mut cargo(root, &["test", "-p", "redd", "--test", "group_streams", "--features", "stream"]));
     let note = if failed.is_empty() {
-        format!("{} combinations; with `tracing`: {traced}; with `stream`: {streams}", names.len() + 1)
+        format!("{}; with `tracing`: {traced}; with `stream`: {streams}", plural::count(names.len() + 1, "combination"))
     } else {
         format!("failed with: {}; with `tracing`: {traced}; with `stream`: {streams}", failed.join(", "))
     };
@@ -501,7 +526,7 @@ fn soak_for(root: &Path, minutes: &str) -> Outcome {
         }
     });
     let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
-    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} min: {note}") }
 }
 
 /// The program `redd` asks processes so often, and for so many tasks, that a leak or a pause would show. The output has the times.
@@ -544,7 +569,7 @@ fn check_instructions(root: &Path) -> Outcome {
         eprintln!("fix it, or give the reason in the commit and store them: `cargo xtask instructions --bless`");
     }
     let note = match comparison.failed.as_slice() {
-        [] => format!("{} rows", counts.len()),
+        [] => plural::count(counts.len(), "row"),
         failed => failed.join(", "),
     };
     Outcome { passed: comparison.failed.is_empty(), note }

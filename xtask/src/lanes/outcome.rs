@@ -1,10 +1,10 @@
 //! The result of a lane.
 //!
-//! Called by every lane, and by `lanes` for the table.
+//! Called by every lane, by `lanes` for the table, and by `track`.
 
 /// Whether a lane passed, and one line for the table.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     pub(super) passed: bool,
     pub(super) note: String,
 }
@@ -20,6 +20,16 @@ impl Outcome {
     /// Not a failure: the machine lacks something.
     pub(super) fn skipped(why: impl std::fmt::Display) -> Self {
         Self { passed: true, note: format!("{SKIPPED}{why}") }
+    }
+
+    /// One line about the result.
+    pub(crate) fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// Not if it was skipped: then nothing is known.
+    pub(crate) fn is_known_to_pass(&self) -> bool {
+        self.passed && !self.is_skipped()
     }
 
     pub(super) fn is_skipped(&self) -> bool {
@@ -42,7 +52,7 @@ mod tests {
     #[test]
     fn a_lane_that_is_skipped_neither_fails_nor_passes() {
         let skipped = Outcome::skipped("no valgrind here");
-        assert_eq!((skipped.passed, skipped.word()), (true, "SKIPPED"));
+        assert_eq!((skipped.passed, skipped.word(), skipped.is_known_to_pass()), (true, "SKIPPED", false));
         assert_eq!((Outcome::of(true).word(), Outcome::of(false).word()), ("ok", "FAILED"));
     }
 }

@@ -81,8 +81,13 @@ pub(super) fn run_deep_tool(root: &Path, arguments: &[String]) -> Outcome {
 
 /// What `xtask-deep` prints, if it passes.
 pub(super) fn read_deep_tool(root: &Path, arguments: &[String]) -> Result<String, String> {
-    let (code, text) = output_of_deep_tool(root, arguments)?;
-    if code == 0 { Ok(text) } else { Err(text) }
+    read_deep_tool_or_skip(root, arguments).map_err(|(_, why)| why)
+}
+
+/// What `xtask-deep` prints, if it passes; with the reason, whether this machine lacks what it needs.
+pub(super) fn read_deep_tool_or_skip(root: &Path, arguments: &[String]) -> Result<String, (bool, String)> {
+    let (code, text) = output_of_deep_tool(root, arguments).map_err(|why| (true, why))?;
+    if code == 0 { Ok(text) } else { Err((code == OTHER_FORMAT, text)) }
 }
 
 /// The exit code and the standard output of `xtask-deep`; `Err` if it cannot be built.

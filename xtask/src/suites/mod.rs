@@ -1,7 +1,7 @@
 //! The tests of Tokio and its companions on the facade. The lane unpacks their packages from the registry into the
 //! target folder. This repository has only the names of some, in `compat/known-failures.txt`.
 //!
-//! Called by the lanes `suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`.
+//! Called by the lanes `suites`, `suites-unstable`, `suites-in-world`, `compat` and `switch`, and by `track`.
 //!
 //! # Why not otherwise
 //! `cargo test` would run the tests of a file in one process, where a test that hangs or aborts ends the others, too.
@@ -15,6 +15,8 @@ use std::process::Command;
 
 use report::Report;
 use serde_json::Value;
+
+use crate::tracked::TOKIO;
 
 pub(crate) use worlds::{ENOUGH_SEEDS, run as run_in_worlds};
 
@@ -46,18 +48,32 @@ impl Suite {
     fn is_of_the_facade(&self) -> bool {
         self.package == "tokio"
     }
+
+    /// The folder of its tests. Tokio's tests of another version than the tracked one have a folder of their own.
+    fn folder(&self) -> String {
+        if self.is_of_the_facade() && self.version != TOKIO {
+            format!("{}-{}", self.name, self.version)
+        } else {
+            self.name.to_owned()
+        }
+    }
+}
+
+/// Tokio's own tests as they are in `version`, for the facade as it is.
+pub(crate) fn of_tokio(version: &'static str) -> Suite {
+    Suite { version, ..STABLE[0] }
 }
 
 /// Tokio's own tests and those of its companions, as stable programs see them.
 pub(crate) const STABLE: &[Suite] = &[
-    Suite { name: "tokio", package: "tokio", version: "1.54.1", features: "full,test-util", kind: Kind::Tests },
+    Suite { name: "tokio", package: "tokio", version: TOKIO, features: "full,test-util", kind: Kind::Tests },
     Suite { name: "tokio-util", package: "tokio-util", version: "0.7.20", features: "full", kind: Kind::Tests },
     Suite { name: "tokio-stream", package: "tokio-stream", version: "0.1.19", features: "full", kind: Kind::Tests },
     Suite { name: "tokio-test", package: "tokio-test", version: "0.4.6", features: "", kind: Kind::Tests },
     Suite {
         name: "tokio-examples",
         package: "tokio",
-        version: "1.54.1",
+        version: TOKIO,
         features: "full,test-util",
         kind: Kind::Examples,
     },
@@ -67,7 +83,7 @@ pub(crate) const STABLE: &[Suite] = &[
 pub(crate) const UNSTABLE: &[Suite] = &[Suite {
     name: "tokio-unstable",
     package: "tokio",
-    version: "1.54.1",
+    version: TOKIO,
     features: "full,test-util,tracing,taskdump,schedule-latency",
     kind: Kind::UnstableTests,
 }];
@@ -89,7 +105,7 @@ const KNOWN: &str = "compat/known-failures.txt";
 pub(crate) fn run(root: &Path, target: &Path, suites: &[Suite], runs: usize) -> Result<Report, String> {
     let known = std::fs::read_to_string(root.join(KNOWN)).map_err(|error| format!("{KNOWN}: {error}"))?;
     let mut report = Report::new(&known)?;
-    let unpacked = unpack(target)?;
+    let unpacked = unpack(target, suites)?;
     for suite in suites {
         let folder = prepare(root, target, &unpacked, suite)?;
         if suite.kind == Kind::Examples {
@@ -115,17 +131,23 @@ pub(crate) fn run(root: &Path, target: &Path, suites: &[Suite], runs: usize) -> 
 }
 
 /// The packages with their tests, as the registry has them. `cargo vendor` is the supported way to get at a package's files.
-fn unpack(target: &Path) -> Result<PathBuf, String> {
-    let fetch = target.join("fetch");
+fn unpack(target: &Path, suites: &[Suite]) -> Result<PathBuf, String> {
+    // What is not among the stable suites has another version of Tokio, so it has folders of its own.
+    let other = suites.iter().find(|suite| suite.is_of_the_facade() && suite.version != TOKIO);
+    let (name, suites) = match other {
+        Some(other) => (format!("-{}", other.version), std::slice::from_ref(other)),
+        None => (String::new(), STABLE),
+    };
+    let fetch = target.join(format!("fetch{name}"));
     let mut manifest = String::from(
         "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2021\"\n\n[workspace]\n\n[dependencies]\n",
     );
-    for suite in STABLE.iter().filter(|suite| suite.kind == Kind::Tests) {
+    for suite in suites.iter().filter(|suite| suite.kind == Kind::Tests) {
         manifest.push_str(&format!("{} = \"={}\"\n", suite.package, suite.version));
     }
     write(&fetch.join("Cargo.toml"), &manifest)?;
     write(&fetch.join("src/lib.rs"), "")?;
-    let folder = target.join("vendor");
+    let folder = target.join(format!("vendor{name}"));
     call(cargo(&fetch).args(["vendor", "--quiet", "--versioned-dirs"]).arg(&folder), "unpack the packages")?;
     Ok(folder)
 }
@@ -133,7 +155,7 @@ fn unpack(target: &Path) -> Result<PathBuf, String> {
 /// A workspace of its own with the package's tests in it, and the facade in Tokio's place.
 fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result<PathBuf, String> {
     let source = unpacked.join(format!("{}-{}", suite.package, suite.version));
-    let folder = target.join(suite.name);
+    let folder = target.join(suite.folder());
     call(Command::new("rm").arg("-rf").arg(&folder), "empty the folder of the tests")?;
     // With their times: what has not changed is not built again.
     call(Command::new("cp").arg("-a").arg(&source).arg(&folder), "copy the package")?;
@@ -148,7 +170,7 @@ fn prepare(root: &Path, target: &Path, unpacked: &Path, suite: &Suite) -> Result
     if suite.kind == Kind::WorldTests {
         link_libc(&folder)?;
     }
-    let locked = target.join(format!("{}.lock", suite.name));
+    let locked = target.join(format!("{}.lock", suite.folder()));
     if locked.exists() {
         call(Command::new("cp").arg(&locked).arg(folder.join("Cargo.lock")), "copy the lock file")?;
     } else {
@@ -191,11 +213,7 @@ fn own_manifest(manifest: &str, suite: &Suite, facade: &Path) -> String {
             "name = \"tokio_suite\"",
             1,
         );
-        format!(
-            "{renamed}\n[dev-dependencies.tokio]\nversion = \"={}\"\nfeatures = [{}]\n",
-            suite.version,
-            features.join(", ")
-        )
+        format!("{renamed}\n[dev-dependencies.tokio]\nversion = \"={TOKIO}\"\nfeatures = [{}]\n", features.join(", "))
     } else {
         manifest.to_owned()
     };
@@ -347,7 +365,9 @@ mod tests {
         let own = own_manifest(manifest, &STABLE[0], Path::new("/facade"));
         assert!(own.starts_with("[package]\nname = \"tokio-suite\"\n\n[lib]\nname = \"tokio_suite\"\n"), "{own}");
         assert!(
-            own.contains("[dev-dependencies.tokio]\nversion = \"=1.54.1\"\nfeatures = [\"full\", \"test-util\"]\n"),
+            own.contains(&format!(
+                "[dev-dependencies.tokio]\nversion = \"={TOKIO}\"\nfeatures = [\"full\", \"test-util\"]\n"
+            )),
             "{own}"
         );
         assert!(own.ends_with("[workspace]\n\n[patch.crates-io]\ntokio = { path = \"/facade\" }\n"), "{own}");

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::run::Verdict;
+use crate::plural::count;
 
 /// Areas of Tokio's tests that do not run: no world has processes, signals are those of hosts, and tests of files make their
 /// directories with std, outside of the world's disk.
@@ -58,6 +59,7 @@ impl Known {
 struct WorkerCounters {
     passed: usize,
     not: usize,
+    does_not_compile: bool,
 }
 
 /// All that is known of all tests.
@@ -91,6 +93,7 @@ impl Report {
                 counters.not += 1
             }
         }
+        counters.does_not_compile |= verdict == Verdict::DoesNotCompile;
         if verdict != Verdict::Passed && self.find(suite, test).is_none() {
             println!("{suite}: {test}: {verdict:?}");
         }
@@ -106,11 +109,16 @@ impl Report {
         for ((suite, test), counters) in &self.tests {
             let known = self.find(suite, test).is_some();
             let runs = counters.passed + counters.not;
-            if counters.not > 0 && !known {
-                findings.push(format!("{suite} {test}: failed in {} of {runs} runs", counters.not));
+            if counters.does_not_compile && !known {
+                findings.push(format!("{suite} {test}: does not compile"));
+            } else if counters.not > 0 && !known {
+                findings.push(format!("{suite} {test}: failed in {} of {}", counters.not, count(runs, "run")));
             } else if known && counters.passed > 0 {
-                findings
-                    .push(format!("{suite} {test}: known to fail, but passed in {} of {runs} runs", counters.passed));
+                findings.push(format!(
+                    "{suite} {test}: known to fail, but passed in {} of {}",
+                    counters.passed,
+                    count(runs, "run")
+                ));
             }
         }
         findings
@@ -206,6 +214,8 @@ mod tests {
         assert_eq!(findings.len(), 2, "{findings:?}");
         assert!(findings[0].ends_with("known to fail, but passed in 1 of 2 runs"), "{findings:?}");
         assert!(findings[1].ends_with("rt_basic::runs: failed in 1 of 2 runs"), "{findings:?}");
+        report.add("tokio", "rt_new", Verdict::DoesNotCompile);
+        assert_eq!(report.findings()[2], "tokio rt_new: does not compile");
     }
 
     #[test]

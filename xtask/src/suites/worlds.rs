@@ -71,7 +71,7 @@ pub(crate) fn run(
     let mut report = WorldReport { known: Known::read(&known)?, tests: BTreeMap::new(), seeds };
     let results = target.join("results");
     std::fs::create_dir_all(&results).map_err(|error| format!("{}: {error}", results.display()))?;
-    let unpacked = unpack(target)?;
+    let unpacked = unpack(target, suites)?;
     for suite in suites {
         let folder = prepare(root, target, &unpacked, suite)?;
         let programs = build(&folder, target, suite)?;

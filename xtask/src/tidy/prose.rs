@@ -92,6 +92,7 @@ const CHECKED: &[&str] = &[
     "redd-sim-libc/",
     "tokio/",
     "compat/",
+    "cookbook/",
     "crawler/",
     "demo-sim/",
     "demos/",

@@ -570,6 +570,11 @@ pub struct AsyncFdRegisterError<T> {
     cause: io::Error,
 }
 
+/// As in Tokio, the name that [`AsyncFdRegisterError`] had before 1.54.
+#[doc(hidden)]
+#[deprecated(note = "use `AsyncFdRegisterError`")]
+pub type AsyncFdTryNewError<T> = AsyncFdRegisterError<T>;
+
 impl<T> AsyncFdRegisterError<T> {
     /// Returns the object, and the reason for the refusal.
     pub fn into_parts(self) -> (T, io::Error) {

@@ -13,6 +13,22 @@ error_texts! {
     _ => "the channel's receiver is closed or dropped",
 }
 
+/// As in Tokio, a name that programs may still have in a signature. No function returns it: `recv` returns an `Option`.
+#[doc(hidden)]
+#[deprecated(note = "no function returns it: `recv` returns an `Option`")]
+#[derive(Debug, Clone)]
+pub struct RecvError(());
+
+#[expect(deprecated, reason = "it stays as long as Tokio has it")]
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the channel is closed and empty")
+    }
+}
+
+#[expect(deprecated, reason = "it stays as long as Tokio has it")]
+impl std::error::Error for RecvError {}
+
 /// Why a message could not be sent at once. It returns the message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
