@@ -10,6 +10,8 @@
 //! | `redd/tests` | the text; `cargo test` runs them anyway |
 //! | `redd/tests/ui` | the text, and the errors of the compiler |
 //! | others | the text; packages that depend on more than redd have tests of their own |
+//!
+//! The cookbook and the chapters for those who come from another language are checked by the package `cookbook`.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails says where")]
 
@@ -61,9 +63,14 @@ fn programs(page: &Path) -> Vec<Program> {
 /// The pages of the guide, but those whose programs are checked elsewhere.
 fn pages() -> Vec<PathBuf> {
     let guide = repository().join("docs/guide");
-    let mut pages: Vec<PathBuf> = std::fs::read_dir(guide).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // It shows parts of the programs in `demos`; `cargo xtask demos` compares them.
-    pages.retain(|page| page.extension().is_some_and(|of| of == "md") && !page.ends_with("seeing-inside.md"));
+    let is_checked_here = |page: &PathBuf| {
+        let name = page.file_stem().unwrap().to_str().unwrap();
+        // `seeing-inside` shows parts of the programs in `demos`; `cargo xtask demos` compares them.
+        let is_elsewhere = name == "seeing-inside" || name == "cookbook" || name.starts_with("from-");
+        page.extension().is_some_and(|of| of == "md") && !is_elsewhere
+    };
+    let pages = std::fs::read_dir(guide).unwrap().map(|entry| entry.unwrap().path());
+    let mut pages: Vec<PathBuf> = pages.filter(is_checked_here).collect();
     pages.sort();
     pages
 }

@@ -23,7 +23,8 @@ const REPOSITORY: &str = "https://github.com/redd-rs/redd";
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) text: String,
-    /// How many links lead to the repository.
+    pub(crate) links: usize,
+    /// How many of the links lead to the repository.
     pub(crate) outward: usize,
     pub(crate) findings: Vec<String>,
 }
@@ -32,7 +33,7 @@ pub(crate) struct Page {
 /// repository is.
 pub(crate) fn page(path: &str, text: &str, kind: impl Fn(&Path) -> Kind) -> Page {
     let folder = Path::new(FOLDER).join(path).parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut page = Page { text: String::with_capacity(text.len()), outward: 0, findings: Vec::new() };
+    let mut page = Page { text: String::with_capacity(text.len()), links: 0, outward: 0, findings: Vec::new() };
     let mut fence: Option<&str> = None;
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let trimmed = line.trim();
@@ -68,6 +69,7 @@ fn rewrite_line(path: &str, number: usize, line: &str, folder: &Path, kind: &imp
     while let Some((start, end)) = next_target(rest) {
         let target = &rest[start..end];
         page.text.push_str(&rest[..start]);
+        page.links += 1;
         rest = &rest[end..];
         let (file, part) = target.find('#').map_or((target, ""), |at| target.split_at(at));
         let outside = if file.is_empty() || file.contains(':') { None } else { repository_path(folder, file) };
@@ -218,13 +220,13 @@ mod tests {
         let expected = format!(
             "[a]({at}/blob/main/redd/a.rs) and [b]({at}/tree/main/demos/src/bin), [c]({at}/blob/main/README.md#part)\n"
         );
-        assert_eq!(page, Page { text: expected, outward: 3, findings: Vec::new() });
+        assert_eq!(page, Page { text: expected, links: 3, outward: 3, findings: Vec::new() });
     }
 
     #[test]
     fn links_within_the_book_and_to_other_servers_stay() {
         let text = "[a](b.md#c), [d](../glossary.md), ![e](f.svg), [g](#h), [i](https://example.com/)\n";
-        assert_eq!(rewritten(text), Page { text: text.to_owned(), outward: 0, findings: Vec::new() });
+        assert_eq!(rewritten(text), Page { text: text.to_owned(), links: 5, outward: 0, findings: Vec::new() });
     }
 
     #[test]
@@ -236,7 +238,7 @@ mod tests {
     #[test]
     fn code_is_not_rewritten() {
         let text = "`[a](../../redd/a.rs)`, ``a ` [b](../../redd/b.rs)``\n\n````text\n```\n[c](../../c.rs)\n````\n";
-        assert_eq!(rewritten(text), Page { text: text.to_owned(), outward: 0, findings: Vec::new() });
+        assert_eq!(rewritten(text), Page { text: text.to_owned(), links: 0, outward: 0, findings: Vec::new() });
         assert_eq!(rewritten("a ` alone, [b](../../b.rs)\n").outward, 1);
     }
 

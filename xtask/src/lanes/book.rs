@@ -65,7 +65,7 @@ fn build(root: &Path, mdbook: &Path) -> Result<Outcome, String> {
     if std::fs::read_to_string(root.join(PICTURE)).ok() != Some(drawing::picture()) {
         return Err(format!("{PICTURE} is not what the program draws; `cargo xtask book --write`"));
     }
-    let outward = copy_pages(root, &copy)?;
+    let (links, outward) = copy_pages(root, &copy)?;
     run_mdbook(mdbook, &copy, &built)?;
     let pages = files(&built)?.iter().filter(|path| path.ends_with(".html")).count();
     if !passes(&mut cargo(root, &["build", "--quiet", "-p", "redd-crawler"])) {
@@ -74,19 +74,20 @@ fn build(root: &Path, mdbook: &Path) -> Result<Outcome, String> {
     let in_book = crawl(root, &[built.to_string_lossy().as_ref()])?;
     let in_repository = crawl(root, &[&[FOLDER][..], &OTHER_PAGES].concat())?;
     println!("  the book is at {}", built.join("index.html").display());
-    let note =
-        format!("{pages} pages: {in_book}; {outward} links lead to the repository, whose pages have {in_repository}");
+    let note = format!(
+        "{pages} pages, {links} links, {outward} of them to the repository: {in_book}; in its own pages {in_repository}"
+    );
     Ok(Outcome { passed: in_book.broken == 0 && in_repository.broken == 0, note })
 }
 
-/// Copies `docs`, with its links out of it rewritten. Returns how many these are.
-fn copy_pages(root: &Path, copy: &Path) -> Result<usize, String> {
+/// Copies `docs`, with its links out of it rewritten. Returns how many links there are, and how many of them were rewritten.
+fn copy_pages(root: &Path, copy: &Path) -> Result<(usize, usize), String> {
     let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
     match std::fs::remove_dir_all(copy) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(copy, error)),
         _ => {}
     }
-    let (mut outward, mut findings) = (0, Vec::new());
+    let (mut links, mut outward, mut findings) = (0, 0, Vec::new());
     let paths = files(&root.join(FOLDER))?;
     let pages: Vec<String> = paths.iter().filter(|path| path.ends_with(".md")).cloned().collect();
     for path in &paths {
@@ -106,6 +107,7 @@ fn copy_pages(root: &Path, copy: &Path) -> Result<usize, String> {
             continue;
         }
         let page = book::page(path, &text, |path| kind(&root.join(path)));
+        links += page.links;
         outward += page.outward;
         findings.extend(page.findings);
         std::fs::write(&to, page.text).map_err(|error| failed(&to, error))?;
@@ -113,7 +115,7 @@ fn copy_pages(root: &Path, copy: &Path) -> Result<usize, String> {
     for finding in &findings {
         println!("{finding}");
     }
-    if findings.is_empty() { Ok(outward) } else { Err(format!("{} findings in the pages", findings.len())) }
+    if findings.is_empty() { Ok((links, outward)) } else { Err(format!("{} findings in the pages", findings.len())) }
 }
 
 fn kind(path: &Path) -> Kind {
