@@ -55,6 +55,12 @@ pub(super) fn publish(root: &Path) -> Outcome {
     if !passes(cargo(root, &dry_run).env("CARGO_TARGET_DIR", &folder)) {
         return failed("`cargo publish --dry-run` fails (its message is above)".to_owned());
     }
+    // The dry run keeps its archives where only cargo knows.
+    let mut archives = vec!["package", "--no-verify", "--locked", "--allow-dirty", "--quiet"];
+    archives.extend(PUBLISHED.iter().flat_map(|name| ["-p", name]));
+    if !passes(cargo(root, &archives).env("CARGO_TARGET_DIR", &folder)) {
+        return failed("`cargo package` fails (its message is above)".to_owned());
+    }
     // Not below the repository, whose `.cargo` and workspace a package of the registry does not see.
     let outside = std::env::temp_dir().join(format!("redd-published-{}", std::process::id()));
     let mut bytes = 0;

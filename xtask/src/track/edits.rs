@@ -8,8 +8,15 @@ use std::process::Command;
 use crate::tracked::{RECORD, TOKIO};
 
 /// Written by programs, or about the past: no bump edits them.
-const NOT_EDITED: &[&str] =
-    &["Cargo.lock", "CHANGELOG.md", "docs/benchmarks/", "docs/decisions/", "docs/internals/", "xtask/api/", "heartbeat.svg"];
+const NOT_EDITED: &[&str] = &[
+    "Cargo.lock",
+    "CHANGELOG.md",
+    "docs/benchmarks/",
+    "docs/decisions/",
+    "docs/internals/",
+    "xtask/api/",
+    "heartbeat.svg",
+];
 
 /// One line for each step.
 pub(super) fn steps(root: &Path) -> Vec<String> {
