@@ -323,25 +323,22 @@ fn cpu_both(run: &Run) {
     cpu_loop(run);
 }
 
-/// The times of a heartbeat around one blocker that a socket wakes, in microseconds, for the plot.
+/// The times of a heartbeat around two tasks that block both workers, in microseconds, for the plot.
 fn beats() {
     let runtime = two_workers().build().expect("the system has room for threads");
-    let (mut client, server) = connected();
     let beats = start_heart(&runtime);
     let begin = Instant::now();
-    let blocked = runtime.spawn(async move {
-        let mut server = rt::net::TcpStream::from_std(server).expect("inside the runtime");
-        server.read_u8().await.expect("a byte comes");
+    thread::sleep(Duration::from_millis(200));
+    let block = move || async move {
         let since = begin.elapsed();
         thread::sleep(BLOCK);
         (since, begin.elapsed())
-    });
-    thread::spawn(move || {
-        thread::sleep(Duration::from_millis(200));
-        client.write_all(b"!").expect("the server reads");
-    });
-    thread::sleep(Duration::from_millis(700));
-    let (from, to) = runtime.block_on(blocked).expect("it does not panic");
+    };
+    let blocked = [runtime.spawn(block()), runtime.spawn(block())];
+    thread::sleep(Duration::from_millis(500));
+    let times = blocked.into_iter().map(|blocked| runtime.block_on(blocked).expect("it does not panic"));
+    // The time in which both are.
+    let (from, to) = times.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1))).expect("there are two");
     let beats = beats.lock().expect("no panic").clone();
     let beats: Vec<String> =
         beats.iter().map(|beat| beat.saturating_duration_since(begin).as_micros().to_string()).collect();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::decode;
+use crate::plural::count;
 
 /// The index of an entry in the frontier.
 pub(crate) type PageId = u32;
@@ -149,7 +150,7 @@ impl fmt::Display for Reason {
             Self::Tls(why) => write!(f, "TLS failed: {why}"),
             Self::TimedOut(limit) => write!(f, "no complete response within {limit:?} (--timeout)"),
             Self::CutShort(why) => write!(f, "the connection broke off: {why}"),
-            Self::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes (--max-body)"),
+            Self::BodyTooLarge(limit) => write!(f, "body larger than {} (--max-body)", count(*limit, "byte")),
             Self::UnknownEncoding(name) => write!(
                 f,
                 "the body is encoded as `{name}`, which was not asked for: it was not read. \

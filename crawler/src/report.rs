@@ -142,7 +142,7 @@ fn schemes(counts: &Counts) -> String {
     let mut parts: Vec<String> =
         schemes.iter().take(SCHEMES_SHOWN).map(|(scheme, number)| format!("{number} {scheme}")).collect();
     if others > 0 {
-        parts.push(format!("{others} others"));
+        parts.push(count(others, "other"));
     }
     parts.join(", ")
 }

@@ -15,6 +15,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::plural::count;
 use crate::process::{self, Target};
 use crate::system;
 
@@ -225,7 +226,7 @@ impl Drop for Meeting {
 fn why_silent(pid: u32) -> String {
     let why = match process::descriptors(pid) {
         Some((open, limit)) if open + 4 > limit => {
-            format!("It has {open} of {limit} descriptors open, and needs three to reply")
+            format!("It has {open} of {} open, and needs three to reply", count(limit, "descriptor"))
         }
         _ => "It may be stopped, or serve other clients, or not see the folder in which this process waits".to_owned(),
     };

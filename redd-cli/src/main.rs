@@ -12,6 +12,7 @@ mod example;
 mod output;
 mod page;
 mod perfetto;
+mod plural;
 mod process;
 mod ps;
 mod recording;

@@ -231,7 +231,10 @@ impl<'a> Writer<'a> {
         let mut entries = Vec::new();
         let lost = self.recording.lost;
         if lost > 0 {
-            let name = format!("{lost} events were overwritten before they could be read");
+            let name = match lost {
+                1 => "1 event was overwritten before it could be read".to_owned(),
+                _ => format!("{lost} events were overwritten before they could be read"),
+            };
             entries.push(instant(0, PROCESS_TRACK, name, "recorder", None, vec![("lost", lost)]));
         }
         for (index, cause) in self.schedule.causes.iter().enumerate() {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::plural::count;
 use crate::recording::{Event, Recording, Task, Thread, What};
 use crate::{attach, perfetto, process, timeline};
 
@@ -27,6 +28,7 @@ pub(crate) fn run(pid: u32, last: Duration, out: &std::path::Path) -> Result<Vec
     let (events, tasks, threads) = (recording.events.len(), recording.tasks.len(), recording.threads.len());
     let lost = match recording.lost {
         0 => String::new(),
+        1 => " 1 older event was overwritten before it could be read.".to_owned(),
         lost => format!(" {lost} older events were overwritten before they could be read."),
     };
     // A poll has its event when it begins, so one that goes on all the time is missing.
@@ -35,7 +37,8 @@ pub(crate) fn run(pid: u32, last: Duration, out: &std::path::Path) -> Result<Vec
     } else {
         String::new()
     };
-    Ok(format!("{}: {events} events of {tasks} tasks and {threads} threads.{lost}{hint}\n", out.display()).into_bytes())
+    let (events, tasks, threads) = (count(events, "event"), count(tasks, "task"), count(threads, "thread"));
+    Ok(format!("{}: {events} of {tasks} and {threads}.{lost}{hint}\n", out.display()).into_bytes())
 }
 
 /// What writes a recording to a file with this ending.

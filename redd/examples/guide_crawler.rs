@@ -39,9 +39,9 @@ async fn main() {
     visit(&mut tasks, "/");
     while let Some(visited) = tasks.join_next().await {
         match visited.expect("`fetch` does not panic") {
-            (page, None) => println!("{page}: broken link"),
+            (page, None) => println!("{page} is a broken link"),
             (page, Some(links)) => {
-                println!("{page}: {} links", links.len());
+                println!("{page} links to {}", links.join(", "));
                 for link in links {
                     if seen.insert(link) {
                         visit(&mut tasks, link);

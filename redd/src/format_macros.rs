@@ -21,11 +21,11 @@ macro_rules! debug_struct {
 
 /// `Display` and `Error` of an error type, with one sentence for each case.
 macro_rules! error_texts {
-    ([$($generics:tt)*] $Error:ty $(where $T:ident: Debug)?, $($case:pat => $text:literal,)+) => {
+    ([$($generics:tt)*] $Error:ty $(where $T:ident: Debug)?, $($case:pat => $text:literal $([$argument:expr])?,)+) => {
         impl<$($generics)*> std::fmt::Display for $Error {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 match self {
-                    $($case => write!(f, $text),)+
+                    $($case => write!(f, $text $(, $argument)?),)+
                 }
             }
         }

@@ -1,7 +1,23 @@
 //! An async runtime for Rust with the public API of Tokio 1.54: same paths, names, signatures and semantics.
 //!
-//! The implementation is redd's own. Where redd differs on purpose, `docs/compatibility.md` in the repository has the list.
-//! A *redd* is the nest in which salmon spawn; here it is where tasks are spawned: [`spawn`].
+//! The implementation is redd's own. A *redd* is the nest in which salmon spawn; here it is where tasks are spawned: [`spawn`].
+//!
+//! # Why
+//! - **A task that blocks its worker stalls no other task for long.** After some 15 ms the tasks behind it run on another worker. A
+//!   line on standard error names the task, the line that spawned it, and what it is blocked in.
+//! - **A program that hangs explains itself.** `redd dump PID`, of the package
+//!   [`redd-cli`](https://github.com/redd-rs/redd/tree/main/redd-cli), prints what each task waits for, and which task has it. The
+//!   process needs no change. [`Handle::snapshot`](runtime::Handle::snapshot) has the same. Deadlocks and futurelocks are reported
+//!   without a question: [`Builder::diagnose`](runtime::Builder::diagnose).
+//! - **A rare failure has a seed.** A test in a simulated world, [`sim`], repeats its run: the order of tasks, the clock, the network
+//!   and the disk.
+//! - **A group of tasks leaves nothing behind.** [`group`] has limits, deadlines, clean-ups that await, and a shutdown in phases.
+//! - **Less CPU** for tasks, channels, timers, locks and files; as much for sockets. The
+//!   [benchmarks](https://github.com/redd-rs/redd/blob/main/docs/benchmarks/README.md) have the values, and what is slower.
+//!
+//! A program on Tokio [switches](https://github.com/redd-rs/redd/blob/main/docs/guide/switching.md) with one line in its
+//! `Cargo.toml`, and so do the crates that it depends on. A new program depends on `redd`. Where redd differs on purpose,
+//! [the compatibility page](https://github.com/redd-rs/redd/blob/main/docs/compatibility.md) has the list. It runs on Linux only.
 //!
 //! # A server
 //! Each connection is a task that sends back what it receives:
@@ -26,8 +42,9 @@
 //! | multi-thread | `#[redd::main]`, [`Builder::new_multi_thread`](runtime::Builder::new_multi_thread) | servers: worker threads share the tasks |
 //! | current-thread | `#[redd::test]`, [`Builder::new_current_thread`](runtime::Builder::new_current_thread) | tests, tools: tasks run on the thread in `block_on` |
 //! | local | [`LocalRuntime`](runtime::LocalRuntime) | tasks that are not `Send` |
+//! | simulated | `#[redd::test(sim)]`, [`sim::World`] | tests that a seed repeats |
 //!
-//! A task that blocks delays the tasks behind it. Run blocking calls in [`task::spawn_blocking`].
+//! A call that blocks delays its task in any case. Run it in [`task::spawn_blocking`].
 //!
 //! # Features
 //! | Feature | Default | What it adds |
@@ -41,15 +58,16 @@
 //! | `stack` | no | function names in the stack of a late poll |
 //! | `stream` | no | the results of a `TaskGroup` as a `futures_core::Stream` |
 //!
-//! # A program that hangs
-//! - [`Handle::snapshot`](runtime::Handle::snapshot) lists each task, what it waits for, and which task has that.
-//! - The program `redd` of the package `redd-cli` prints the same of a running process, which needs no change.
-//! - Deadlocks and futurelocks are reported on standard error; see [`Builder::diagnose`](runtime::Builder::diagnose).
-//! - The environment variable `REDD_DEBUG` has [options](observe::DEBUG_OPTIONS).
+//! The environment variable `REDD_DEBUG` has [options](observe::DEBUG_OPTIONS) for a program that is already built.
 //!
 //! # Where to read on
-//! The guide is in the repository, in `docs/guide`: spawning tasks, what happens when a task blocks, seeing inside a program that
-//! hangs, and how to switch a program from Tokio.
+//! The guide, each program of which is compiled and run:
+//! [spawning tasks](https://github.com/redd-rs/redd/blob/main/docs/guide/spawning-tasks.md),
+//! [when a task blocks](https://github.com/redd-rs/redd/blob/main/docs/guide/blocking.md),
+//! [seeing inside a program that hangs](https://github.com/redd-rs/redd/blob/main/docs/guide/seeing-inside.md),
+//! [task groups](https://github.com/redd-rs/redd/blob/main/docs/guide/task-groups.md),
+//! [replay](https://github.com/redd-rs/redd/blob/main/docs/guide/replay.md), and
+//! [the rest of the book](https://github.com/redd-rs/redd/blob/main/docs/SUMMARY.md).
 
 // A reading order for contributors: this file, `task/mod.rs`, `task/state.rs`, `scheduler/worker.rs`,
 // `scheduler/idle.rs`.
@@ -107,7 +125,7 @@ pub use runtime::spawn;
 #[cfg(feature = "macros")]
 pub use redd_macros::{main, test};
 
-/// The page of the registry, whose program is an example.
-#[cfg(all(doctest, feature = "macros", feature = "net"))]
+/// The page in the registry. Its program compiles.
+#[cfg(all(doctest, feature = "net", feature = "macros"))]
 #[doc = include_str!("../README.md")]
-struct Readme;
+mod registry_page {}

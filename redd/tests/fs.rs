@@ -97,6 +97,133 @@ fn bytes_read_ahead_by_a_dropped_read_are_not_lost() {
     });
 }
 
+/// Blocks the only thread of the pool until the sender is dropped.
+fn block_pool() -> std::sync::mpsc::Sender<()> {
+    let (release, hold) = std::sync::mpsc::channel::<()>();
+    drop(redd::task::spawn_blocking(move || hold.recv()));
+    release
+}
+
+/// Runs a test with a pool of one thread, so that operations are in flight as long as the test blocks it.
+fn with_one_pool_thread(test: impl AsyncFnOnce(File)) {
+    let mut std = temporary();
+    std.write_all(b"salmon").unwrap();
+    std.rewind().unwrap();
+    let runtime = redd::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(test(File::from_std(std)));
+}
+
+/// An operation on a file, for [`begin_and_drop`].
+type Begin = for<'a> fn(&'a mut File) -> Pin<Box<dyn Future<Output = std::io::Result<()>> + 'a>>;
+
+/// Starts the operation while the pool is busy, and drops its future.
+fn begin_and_drop(file: &mut File, begin: Begin) {
+    assert!(poll_once(begin(file).as_mut()).is_pending());
+}
+
+const UNPOSITIONED: [(&str, Begin); 7] = [
+    ("sync_all", |file| Box::pin(file.sync_all())),
+    ("sync_data", |file| Box::pin(file.sync_data())),
+    ("set_times", |file| Box::pin(file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH)))),
+    ("set_modified", |file| Box::pin(file.set_modified(SystemTime::UNIX_EPOCH))),
+    ("set_permissions", |file| {
+        Box::pin(async move {
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            file.set_permissions(permissions).await
+        })
+    }),
+    ("try_clone", |file| Box::pin(async move { file.try_clone().await.map(drop) })),
+    ("set_len", |file| Box::pin(file.set_len(4))),
+];
+
+#[test]
+fn a_seek_can_be_started_after_a_dropped_operation_that_has_no_position() {
+    for (name, begin) in UNPOSITIONED.into_iter().filter(|(name, _)| *name != "set_len") {
+        with_one_pool_thread(async |mut file| {
+            let release = block_pool();
+            begin_and_drop(&mut file, begin);
+            // It counts from the end, so it needs the pool.
+            Pin::new(&mut file).start_seek(SeekFrom::End(-3)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            drop(release);
+            assert_eq!(std::future::poll_fn(|cx| Pin::new(&mut file).poll_complete(cx)).await.unwrap(), 3, "{name}");
+            let mut rest = String::new();
+            file.read_to_string(&mut rest).await.unwrap();
+            assert_eq!(rest, "mon", "{name}");
+        });
+    }
+}
+
+#[test]
+fn what_begins_after_an_operation_whose_future_was_dropped_is_as_after_its_end() {
+    for (name, begin) in UNPOSITIONED {
+        let text = if name == "set_len" { "salm" } else { "salmon" };
+        with_one_pool_thread(async |mut file| {
+            let release = block_pool();
+            begin_and_drop(&mut file, begin);
+            drop(release);
+            assert_eq!(file.seek(SeekFrom::Start(2)).await.unwrap(), 2, "{name}");
+        });
+        with_one_pool_thread(async |mut file| {
+            let release = block_pool();
+            begin_and_drop(&mut file, begin);
+            drop(release);
+            let mut read = String::new();
+            file.read_to_string(&mut read).await.unwrap();
+            assert_eq!(read, text, "{name}, then read");
+        });
+        with_one_pool_thread(async |mut file| {
+            let release = block_pool();
+            begin_and_drop(&mut file, begin);
+            drop(release);
+            file.write_all(b"S").await.unwrap();
+            file.flush().await.unwrap();
+            assert_eq!(file.stream_position().await.unwrap(), 1, "{name}");
+            file.rewind().await.unwrap();
+            let mut read = String::new();
+            file.read_to_string(&mut read).await.unwrap();
+            assert_eq!(read, text.replace('s', "S"), "{name}, then write");
+        });
+        with_one_pool_thread(async |mut file| {
+            let release = block_pool();
+            begin_and_drop(&mut file, begin);
+            drop(release);
+            file.set_len(2).await.unwrap();
+            file.sync_all().await.unwrap();
+            assert_eq!(file.metadata().await.unwrap().len(), 2, "{name}, then set_len");
+            let mut std = file.into_std().await;
+            let mut read = String::new();
+            std.read_to_string(&mut read).unwrap();
+            assert_eq!(read, "sa", "{name}, then into_std");
+        });
+    }
+}
+
+#[test]
+fn the_end_of_the_file_that_a_dropped_read_found_is_forgotten_by_what_waits_for_it() {
+    let wait: [(&str, Begin); 4] = [
+        ("flush", |file| Box::pin(file.flush())),
+        ("sync_all", |file| Box::pin(file.sync_all())),
+        ("stream_position", |file| Box::pin(async move { file.stream_position().await.map(drop) })),
+        ("set_len", |file| Box::pin(file.set_len(6))),
+    ];
+    for (name, wait) in wait {
+        with_one_pool_thread(async |mut file| {
+            assert_eq!(file.seek(SeekFrom::End(0)).await.unwrap(), 6);
+            // A file with two descriptors is not read on the worker.
+            let mut other = file.try_clone().await.unwrap().into_std().await;
+            let release = block_pool();
+            begin_and_drop(&mut file, |file| Box::pin(async move { file.read(&mut [0; 4]).await.map(drop) }));
+            drop(release);
+            wait(&mut file).await.unwrap();
+            other.write_all(b"redd").unwrap();
+            other.seek(SeekFrom::Start(6)).unwrap();
+            let mut buf = [0; 8];
+            let len = file.read(&mut buf).await.unwrap();
+            assert_eq!(&buf[..len], b"redd", "after {name}");
+        });
+    }
+}
+
 #[test]
 fn a_failed_seek_does_not_move_the_reader() {
     block_on(async {

@@ -216,6 +216,31 @@ fn the_output_of_one_child_can_be_the_input_of_another() {
 }
 
 #[test]
+fn pipes_are_moved_out_of_a_child_and_what_is_left_is_dropped_as_a_child() {
+    one_thread().block_on(async {
+        let mut command = Command::new("cat");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let id = {
+            let child = spawn(&mut command);
+            let id = child.id().expect("it runs");
+            let (mut stdin, mut stdout) = (child.stdin.expect("it is piped"), child.stdout.expect("it is piped"));
+            stdin.write_all(b"out").await.expect("cat reads");
+            let mut bytes = [0; 3];
+            stdout.read_exact(&mut bytes).await.expect("cat writes");
+            assert_eq!(&bytes, b"out");
+            id
+        };
+        // As for a whole child: `cat` was killed, and is waited for.
+        while is_there(id) {
+            redd::task::yield_now().await;
+        }
+
+        let Child { stdin, .. } = spawn(&mut command);
+        assert!(stdin.is_some());
+    });
+}
+
+#[test]
 fn a_dump_names_the_line_that_waits_for_a_child() {
     let runtime = one_thread();
     runtime.block_on(async {

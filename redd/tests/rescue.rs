@@ -414,7 +414,7 @@ fn the_report_of_a_blocked_task_reads_as_in_the_guide() {
         let ms = late.elapsed().as_millis();
         let computed = late.cpu_time().expect("Linux counts it").as_millis();
         let expected = format!(
-            "task {} `reader` (spawned at {}) has not reached an `.await` for {ms} ms, on thread `redd-worker`, off the CPU \
+            "task {} `reader` (spawned at {}) has not reached an `.await` for {ms} ms, on thread `redd-worker-0`, off the CPU \
              in recvfrom ({}), computed {computed} of {ms} ms. Behind it: 1 queued task. A spare worker was started. Move \
              what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it.",
             late.task_id().expect("it is one"),

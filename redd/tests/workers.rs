@@ -209,7 +209,102 @@ fn names_are_made_in_build_and_each_thread_has_one() {
 fn a_name_that_is_invalid_for_a_thread_is_not_used() {
     let runtime = builder(2).thread_name("a\0b").build().unwrap();
     let names = on_all_at_once(&runtime, || std::thread::current().name().unwrap().to_owned());
-    assert_eq!(names, ["redd-worker"; 2]);
+    assert_eq!(BTreeSet::from_iter(names), ["redd-worker-0", "redd-worker-1"].map(str::to_owned).into());
+}
+
+/// The name of the calling thread, and what the kernel has of it.
+fn names_here() -> (String, String) {
+    let kernel = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+    (std::thread::current().name().unwrap().to_owned(), kernel.trim_end().to_owned())
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no `/proc`")]
+fn each_worker_has_its_index_in_its_name() {
+    let runtime = builder(3).build().unwrap();
+    let named = on_all_at_once(&runtime, || (worker_index().unwrap(), names_here()));
+    let expected = (0..3).map(|index| {
+        let name = format!("redd-worker-{index}");
+        (index, (name.clone(), name))
+    });
+    assert_eq!(BTreeSet::from_iter(named), expected.collect());
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no `/proc`")]
+fn each_spare_worker_has_a_name_of_its_own() {
+    let runtime = builder(1).build().unwrap();
+    for round in 0..3 {
+        let together = Arc::new(Barrier::new(4));
+        let tasks = Vec::from_iter((0..4).map(|_| {
+            let together = Arc::clone(&together);
+            runtime.spawn(async move {
+                let named = (worker_index(), names_here());
+                task::block_in_place(|| together.wait());
+                named
+            })
+        }));
+        let mut seen = BTreeSet::new();
+        for task in tasks {
+            let (index, (name, kernel)) = runtime.block_on(task).unwrap();
+            assert_eq!(name, kernel);
+            match index {
+                Some(index) => assert_eq!(name, format!("redd-worker-{index}")),
+                None => assert!(name.starts_with("redd-spare-"), "{name}"),
+            }
+            assert!(seen.insert(name), "{seen:?} in round {round}");
+        }
+        let spares = BTreeSet::from_iter((0..5).map(|number| format!("redd-spare-{number}")));
+        assert!(seen.iter().filter(|name| !spares.contains(*name)).all(|name| name == "redd-worker-0"), "{seen:?}");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "Miri has no `/proc`")]
+fn blocking_threads_are_told_apart_by_the_kernel_too() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let runtime = builder.worker_threads(1).build().unwrap();
+        let together = Arc::new(Barrier::new(12));
+        let closures = Vec::from_iter((0..12).map(|_| {
+            let together = Arc::clone(&together);
+            runtime.spawn_blocking(move || {
+                together.wait();
+                names_here()
+            })
+        }));
+        let named: BTreeSet<_> = closures.into_iter().map(|closure| runtime.block_on(closure).unwrap()).collect();
+        let expected = (0..12).map(|number| {
+            let kernel = if number < 10 { "redd-blocking" } else { "redd-blockin" };
+            (format!("redd-blocking-{number}"), format!("{kernel}-{number}"))
+        });
+        assert_eq!(named, expected.collect());
+    }
+}
+
+#[test]
+fn a_blocking_thread_has_the_number_of_one_that_has_ended() {
+    let runtime = builder(1).thread_keep_alive(Duration::ZERO).build().unwrap();
+    let name = || std::thread::current().name().unwrap().to_owned();
+    for _ in 0..20 {
+        assert_eq!(runtime.block_on(runtime.spawn_blocking(name)).unwrap(), "redd-blocking-0");
+        while runtime.metrics().num_blocking_threads() > 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_given_name_is_that_of_all_threads_as_in_tokio() {
+    let runtime = builder(1).thread_name("mine").build().unwrap();
+    let name = || std::thread::current().name().unwrap().to_owned();
+    assert_eq!(runtime.block_on(runtime.spawn(async move { name() })).unwrap(), "mine");
+    assert_eq!(runtime.block_on(runtime.spawn_blocking(name)).unwrap(), "mine");
+    let (tell, told) = mpsc::channel();
+    let blocked = runtime.spawn(async move {
+        drop(redd::spawn(async move { tell.send(name()).unwrap() }));
+        task::block_in_place(|| told.recv().unwrap())
+    });
+    assert_eq!(runtime.block_on(blocked).unwrap(), "mine", "a spare worker");
 }
 
 #[test]

@@ -101,9 +101,19 @@ impl Results {
     }
 }
 
+/// What the lane wrote last; nothing, if the document has no place for it.
+pub(crate) fn written_text<'a>(document: &'a str, lane: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&begin(lane))?;
+    Some(rest.split_once(END)?.0)
+}
+
+fn begin(lane: &str) -> String {
+    format!("<!-- written by `cargo xtask {lane}` -->\n")
+}
+
 /// The document with this text in the place of what the lane wrote last; nothing, if it has no such place.
 pub(crate) fn replace_text(document: &str, lane: &str, text: &str) -> Option<String> {
-    let begin = format!("<!-- written by `cargo xtask {lane}` -->\n");
+    let begin = begin(lane);
     let (before, rest) = document.split_once(&begin)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{begin}{text}{END}{after}"))
@@ -174,5 +184,7 @@ mod tests {
         let new = replace_text(&document, "compat", "| new |\n").expect("the place is there");
         assert_eq!(new, document.replace("old", "| new |"));
         assert!(replace_text("no place", "compat", "").is_none());
+        assert_eq!(written_text(&new, "compat"), Some("| new |\n"));
+        assert_eq!(written_text(&new, "elsewhere"), None);
     }
 }

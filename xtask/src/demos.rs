@@ -145,7 +145,7 @@ fn is_part(source: &str, shown: &[&str]) -> bool {
 }
 
 /// Lines without what differs from run to run, in a fixed order.
-fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn comparable<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut lines: Vec<String> = lines.map(comparable_line).collect();
     lines.sort();
     lines
@@ -160,7 +160,7 @@ const NUMBERED: &[&str] = &["task", "closure", "thread", "worker", "descriptor"]
 /// Behind the number of a time.
 const UNITS: &[&str] = &["d", "h", "m", "s", "ms", "µs", "ns"];
 
-/// The line with `_` for each time, for the numbers of tasks, threads, descriptors and objects, for ports, and without the
+/// The line with `_` for each time, for the numbers of tasks, threads, workers, descriptors and objects, for ports, and without the
 /// number of polls.
 fn comparable_line(line: &str) -> String {
     let line = line.split_once(LATE_POLL).map_or(line, |(before, _)| before).replace("less than ", "");
@@ -172,6 +172,7 @@ fn comparable_line(line: &str) -> String {
         let is_time = unit != core && UNITS.contains(&unit);
         let new = match core.rsplit_once([':', '#']) {
             _ if is_time => "_".to_owned(),
+            _ if core.starts_with("`redd-worker-") => "`redd-worker-_`".to_owned(),
             _ if NUMBERED.contains(&before) && is_digits(core) => "_".to_owned(),
             Some((address, port)) if is_digits(port) && (address.is_empty() || address.contains("127.0.0.1")) => {
                 format!("{}_", &core[..core.len() - port.len()])

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::compat;
+use crate::plural::count;
 use crate::tidy::{Finding, read_list};
 
 /// The crates that come with redd, as a committed list.
@@ -12,6 +14,10 @@ const LIST: &str = "xtask/dependencies.txt";
 
 /// The packages in the lock file of a program that asks for `tokio` and gets the facade, as a committed list.
 const USER_LIST: &str = "xtask/user-lock.txt";
+
+/// Where users read [`USER_LIST`], and the command that writes it there.
+const DOCUMENT: &str = "docs/compatibility.md";
+const WRITER: &str = "dependencies --write";
 
 /// The name of that program.
 pub(crate) const USER: &str = "user";
@@ -42,6 +48,8 @@ pub(crate) fn check(
             "fix the manifests; if the registry's index is what is missing, run `cargo fetch`",
         )),
     }
+    let document = std::fs::read_to_string(root.join(DOCUMENT)).unwrap_or_default();
+    findings.extend(check_text(&document, &read_list(root, USER_LIST)));
     // For the machine at hand: what a user of redd builds.
     let of_redd = tree(&[
         "tree",
@@ -190,11 +198,50 @@ fn check_user_lock(lock: &str, list: &[String]) -> Vec<Finding> {
         findings.push(Finding::new(
             USER_LIST,
             0,
-            format!("{new} packages are new to a user of Tokio, and at most {MAX_NEW} may be"),
+            format!("a user of Tokio gets {}, and may get at most {MAX_NEW}", count(new, "new package")),
             "do without some of them",
         ));
     }
     findings
+}
+
+/// What users read about the list.
+fn user_text(list: &[String]) -> String {
+    let (new, old): (Vec<_>, Vec<_>) = list.iter().partition(|line| line.ends_with(NEW));
+    let names = |lines: &[&String]| -> String {
+        let names = lines.iter().map(|line| format!("`{}`", line.trim_end_matches(NEW)));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "{} packages beside the program itself and the facade `tokio`:\n\n\
+         - {} that the registry's Tokio brings, too: {}\n\
+         - {} that it does not bring: {}\n",
+        list.len(),
+        old.len(),
+        names(&old),
+        new.len(),
+        names(&new)
+    )
+}
+
+fn check_text(document: &str, list: &[String]) -> Option<Finding> {
+    let what = match compat::written_text(document, WRITER) {
+        Some(text) if text == user_text(list) => return None,
+        Some(_) => format!("its list of packages is not that of {USER_LIST}"),
+        None => format!("it has no place for the list of packages in {USER_LIST}"),
+    };
+    Some(Finding::new(DOCUMENT, 0, what, format!("run `cargo xtask {WRITER}`")))
+}
+
+/// `cargo xtask dependencies --write`: puts the list and its length into the document.
+pub(crate) fn write_text(root: &Path) -> bool {
+    let path = root.join(DOCUMENT);
+    let written = std::fs::read_to_string(&path).map_err(|error| error.to_string()).and_then(|document| {
+        let text = user_text(&read_list(root, USER_LIST));
+        let document = compat::replace_text(&document, WRITER, &text).ok_or("it has no place for the list")?;
+        std::fs::write(&path, document).map_err(|error| error.to_string())
+    });
+    written.inspect_err(|why| eprintln!("{DOCUMENT}: {why}")).is_ok()
 }
 
 #[cfg(test)]
@@ -232,6 +279,27 @@ mod tests {
         assert_eq!(check_user_lock(&all(&of(&names)), &of(&marked)), Vec::new());
         let found = check_user_lock(&all(&names), &marked);
         assert!(found.len() == 1 && found[0].to_string().contains("13 packages are new"), "{found:?}");
+    }
+
+    #[test]
+    fn users_read_the_list_and_its_length() {
+        let list = ["bytes", "libc", "redd new"].map(str::to_owned);
+        let text = user_text(&list);
+        assert_eq!(
+            text,
+            "3 packages beside the program itself and the facade `tokio`:\n\n\
+             - 2 that the registry's Tokio brings, too: `bytes`, `libc`\n- 1 that it does not bring: `redd`\n"
+        );
+        let document = compat::replace_text(
+            "before\n<!-- written by `cargo xtask dependencies --write` -->\n<!-- up to here -->\nafter\n",
+            WRITER,
+            &text,
+        )
+        .expect("the place is there");
+        assert_eq!(check_text(&document, &list), None);
+        let found = check_text(&document, &list[..2]).map(|finding| finding.to_string()).unwrap_or_default();
+        assert!(found.contains("is not that of") && found.contains("cargo xtask dependencies --write"), "{found}");
+        assert!(check_text("no place", &list).is_some());
     }
 
     #[test]

@@ -3,14 +3,17 @@
 //!
 //! Called by contributors and by `.ci/run`.
 
+mod book;
 mod compat;
 mod demos;
 mod dependencies;
+mod drawing;
 mod instructions;
 mod lanes;
 mod mutants;
 mod packages;
 mod peers;
+mod plural;
 mod suites;
 mod switch;
 mod tidy;
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         ["mutants", file] => lanes::run_mutants(&root, file),
         ["loom", "--shadow"] => lanes::find("loom-shadow").is_some_and(|lane| lanes::run(&root, &[lane])),
         ["api-diff", "--record"] => lanes::record_api(&root),
+        ["book", "--write"] => lanes::write_drawing(&root),
         ["own-api", "--record"] => lanes::record_own_api(&root),
         ["track", options @ ..] => match track::Options::read(options) {
             Some(options) => track::track(&root, &options),
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         },
         ["browser", "--write"] => lanes::write_pictures(&root),
         ["demos", "--write"] => lanes::write_demos(&root),
+        ["dependencies", "--write"] => dependencies::write_text(&root),
         ["tidy", "--write"] => tidy::write_lists(&root),
         ["instructions", "--bless"] => lanes::bless_instructions(&root),
         [lane] => match lanes::find(lane) {
@@ -109,7 +114,9 @@ fn usage() -> bool {
     eprintln!("       cargo xtask LANE     one lane; if the machine lacks something, it prints SKIPPED and why");
     eprintln!("lanes with options:");
     for (call, purpose) in [
+        ("dependencies --write", "put the packages of a user's lock file into docs/compatibility.md"),
         ("tidy --write", "renew the committed lists that `tidy` compares with"),
+        ("book --write", "draw the picture of how redd works"),
         ("browser --write", "put the pictures of pages into the guide"),
         ("demos --write", "put the output of the programs into the guide"),
         ("instructions --bless", "store the current counts"),
@@ -127,7 +134,7 @@ fn usage() -> bool {
             "suites-in-world --seeds N [TEXT]",
             "as many seeds, of the tests with that text in their name, and of the companions",
         ),
-        ("switch NAME…", "only these published programs; writes no table"),
+        ("switch [--write] NAME…", "only these published programs; writes no table, or only their rows of it"),
     ] {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }

@@ -13,6 +13,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::plural::count;
+
 /// The files that are changed, and the filter of the tests that look at them.
 const TARGETS: &[(&str, &str)] = &[
     ("task/state.rs", "task::state::"),
@@ -187,7 +189,7 @@ fn try_file(folder: &Path, file: &str, filter: &str, known: &BTreeSet<&str>, tot
         }
     }
     fs::write(&path, &source)?;
-    println!("  {file}: {tried} changes, {noticed} noticed");
+    println!("  {file}: {}, {noticed} noticed", count(tried, "change"));
     totals.tried += tried;
     totals.noticed += noticed;
     Ok(())

@@ -24,13 +24,13 @@ const TOKIO_RUNS_OF_HUNDRED: usize = 3;
 
 const OTHERS: &[&str] = &["echo", "deadlock", "idle", "light", "busy_quota", "busy_stopped", "many"];
 
-struct Binaries {
-    redd: PathBuf,
-    tokio: PathBuf,
+pub struct Binaries {
+    pub redd: PathBuf,
+    pub tokio: PathBuf,
 }
 
 impl Binaries {
-    fn build() -> Result<Self, String> {
+    pub fn build() -> Result<Self, String> {
         let me = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
         let folder = me.parent().ok_or("a binary is in a folder")?;
         let mut command = Command::new(env!("CARGO"));
@@ -100,7 +100,7 @@ fn parse(text: &str) -> Result<Value, String> {
     serde_json::from_str(text.trim()).map_err(|error| format!("{error} in {text}"))
 }
 
-fn ask(binary: &Path, args: &[&str]) -> Result<Value, String> {
+pub fn ask(binary: &Path, args: &[&str]) -> Result<Value, String> {
     let mut command = Command::new(binary);
     command.args(args).stderr(Stdio::null());
     parse(&output(command)?)
@@ -333,93 +333,4 @@ fn many(binaries: &Binaries) -> Result<Value, String> {
         found["rescues"], found["threads"], found["resident_kib"], found["descriptors"]
     );
     Ok(found)
-}
-
-fn beats_ms(run: &Value) -> Vec<f64> {
-    run["beats_us"].as_array().into_iter().flatten().map(|us| us.as_f64().unwrap_or(0.0) / 1000.0).collect()
-}
-
-fn longest_gap(run: &Value) -> f64 {
-    beats_ms(run).windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
-}
-
-/// `bench heartbeat-plot`: plots some runs of each runtime with the same axes.
-pub fn plot(mut args: impl Iterator<Item = String>) -> Result<(), String> {
-    let to = match args.next() {
-        Some(file) => PathBuf::from(file),
-        None => workspace()?.join("../docs/guide/heartbeat.svg"),
-    };
-    let binaries = Binaries::build()?;
-    let runs = |binary: &Path| (0..RUNS_SHOWN).map(|_| ask(binary, &["beats"])).collect::<Result<Vec<_>, _>>();
-    let found = [runs(&binaries.redd)?, runs(&binaries.tokio)?];
-    let panels = [("redd", &found[0][..]), ("Tokio 1.54.1", &found[1][..])];
-    fs::write(&to, svg(&panels)).map_err(|error| format!("{}: {error}", to.display()))?;
-    println!("wrote {}", to.display());
-    Ok(())
-}
-
-const RUNS_SHOWN: usize = 9;
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 120.0;
-const LEFT: f64 = 70.0;
-const SHOWN_MS: f64 = 700.0;
-const AGE_MS: f64 = 320.0;
-
-/// The age of the last heartbeat over time, one panel for each runtime.
-fn svg(panels: &[(&str, &[Value])]) -> String {
-    let (full_width, full_height) = (LEFT + WIDTH + 40.0, 60.0 + panels.len() as f64 * (HEIGHT + 50.0));
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {full_width} {full_height}\" font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"Age of a heartbeat while one worker is blocked\">\n<style>text {{ fill: #57606a }} .title {{ font-weight: bold }} .axis {{ stroke: #8c959f; stroke-width: 1; fill: none }} .block {{ fill: #d29922; opacity: .3 }} .age {{ fill: #2f81f7; fill-opacity: .08; stroke: #2f81f7; stroke-width: 1; stroke-opacity: .7 }} @media (prefers-color-scheme: dark) {{ text {{ fill: #adbac7 }} }}</style>\n<text x=\"{LEFT}\" y=\"22\" class=\"title\">Age of the last beat of a task that sleeps 1 ms over and over, two workers</text>\n<text x=\"{LEFT}\" y=\"40\">Shaded: a task that a socket woke blocks its worker for 300 ms. The other has little to do. Nine runs.</text>\n"
-    );
-    for (index, (name, runs)) in panels.iter().enumerate() {
-        let top = 75.0 + index as f64 * (HEIGHT + 50.0);
-        svg.push_str(&panel(name, runs, top));
-    }
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn panel(name: &str, runs: &[Value], top: f64) -> String {
-    let x = |ms: f64| LEFT + ms.clamp(0.0, SHOWN_MS) / SHOWN_MS * WIDTH;
-    let y = |age: f64| top + HEIGHT - age.clamp(0.0, AGE_MS) / AGE_MS * HEIGHT;
-    let ms = |value: &Value| value.as_f64().unwrap_or(0.0) / 1000.0;
-    let (from, to) = (ms(&runs[0]["from_us"]), ms(&runs[0]["to_us"]));
-    let mut paths = String::new();
-    for run in runs {
-        paths.push_str(&format!("<path class=\"age\" d=\"M{:.1} {:.1}", x(0.0), y(0.0)));
-        for pair in beats_ms(run).windows(2) {
-            let age = pair[1] - pair[0];
-            // Below this value the line is flat.
-            if age > 3.0 {
-                let (before, now) = (x(pair[0]), x(pair[1]));
-                paths.push_str(&format!(" L{before:.1} {:.1} L{now:.1} {:.1} L{now:.1} {:.1}", y(0.0), y(age), y(0.0)));
-            }
-        }
-        paths.push_str(&format!(" L{:.1} {:.1} Z\"/>\n", x(SHOWN_MS), y(0.0)));
-    }
-    let mut gaps: Vec<f64> = runs.iter().map(longest_gap).collect();
-    gaps.sort_by(f64::total_cmp);
-    let (least, middle, most) = (gaps[0], gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
-    let (bottom, right) = (top + HEIGHT, LEFT + WIDTH);
-    let mut panel = format!(
-        "<text x=\"{LEFT}\" y=\"{:.0}\" class=\"title\">{name}: longest gap {least:.0} to {most:.0} ms, median {middle:.0} ms</text>\n<rect class=\"block\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{HEIGHT}\"/>\n{paths}<path class=\"axis\" d=\"M{LEFT} {top} V{bottom} H{right}\"/>\n",
-        top - 6.0,
-        x(from),
-        x(to) - x(from),
-    );
-    for age in [0.0, 100.0, 200.0, 300.0] {
-        panel.push_str(&format!(
-            "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{age} ms</text>\n",
-            LEFT - 6.0,
-            y(age) + 4.0
-        ));
-    }
-    for at in (0..=7).map(|step| f64::from(step) * 100.0) {
-        panel.push_str(&format!(
-            "<text x=\"{:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{at} ms</text>\n",
-            x(at),
-            bottom + 17.0
-        ));
-    }
-    panel
 }

@@ -7,13 +7,14 @@
 //! tools.
 //!
 //! `… -- constants [--rounds N] [NAME…]` compares the scheduler's tuning constants with other values.
-//! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [FILE]` plots it.
+//! `… -- blockers [--runs N] [VARIANT…]` measures the effect of blocked workers, and `heartbeat-plot [--redraw] [FOLDER]` draws it.
 
 mod apps;
 mod blockers;
 mod cargo;
 mod constants;
 mod exchanges;
+mod heartbeat;
 mod load;
 mod machine;
 mod measure;
@@ -42,7 +43,7 @@ const USAGE: &str = "usage: bench compare [--rounds N] [--quick] [--out FOLDER] 
        bench load tcp|udp|http PORT CONNECTIONS SECONDS [REQUESTS PER SECOND]
        bench constants [--rounds N] [NAME…]
        bench blockers [--runs N] [VARIANT…]
-       bench heartbeat-plot [FILE]";
+       bench heartbeat-plot [--redraw] [FOLDER]";
 
 /// How many failed runs are allowed before a row is left out.
 const ATTEMPTS: usize = 3;
@@ -103,7 +104,7 @@ fn main() -> ExitCode {
         Some("compare") => Options::parse(args).and_then(|options| compare(&options)),
         Some("constants") => Options::parse(args).and_then(|options| constants::run(&options.wanted, options.rounds)),
         Some("blockers") => blockers::run(args),
-        Some("heartbeat-plot") => blockers::plot(args),
+        Some("heartbeat-plot") => heartbeat::plot(args),
         Some("page") => rewrite(args.next()),
         Some("merge") => merge(args),
         Some("load") => generate(&args.collect::<Vec<_>>()),

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::folder::Folder;
+use crate::plural::count;
 use crate::process::{Process, unescaped};
 use crate::test::Test;
 use crate::{Check, print};
@@ -54,8 +55,9 @@ pub(crate) fn run(check: &Check) -> Result<bool, String> {
     match compared {
         Compared::Equal { events, .. } if first.succeeded() != second.succeeded() => {
             print(&format!(
-                "seed {seed}: the {events} events of two runs are equal, and the test has passed only once. What it asserts depends on \
+                "seed {seed}: two runs have the same {}, and the test has passed only once. What it asserts depends on \
                  something that is not simulated. The run that failed: {}",
+                count(events, "event"),
                 if first.succeeded() { second } else { first }.last_output()
             ))?;
             Ok(true)
@@ -67,7 +69,8 @@ pub(crate) fn run(check: &Check) -> Result<bool, String> {
                 false => format!("fails in both. The first run: {}", first.last_output()),
             };
             print(&format!(
-                "seed {seed}: two runs in fresh processes have the same {events} events{worlds}; the test {how}"
+                "seed {seed}: two runs in fresh processes have the same {}{worlds}; the test {how}",
+                count(events, "event")
             ))?;
             Ok(false)
         }

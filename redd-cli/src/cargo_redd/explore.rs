@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use redd::sim::Explore;
 
 use crate::folder::Folder;
+use crate::plural::count;
 use crate::process::{Failed, Outcomes, Process};
 use crate::test::Test;
 use crate::{Exploration, print};
@@ -73,7 +74,7 @@ pub(crate) fn run(exploration: &Exploration) -> Result<bool, String> {
         count => format!("{count} different failures"),
     };
     let names = exploration.strategy.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    print(&format!("{found} in {ran} runs of {names}, in {took:.1} s{left}"))?;
+    print(&format!("{found} in {} of {names}, in {took:.1} s{left}", count(ran, "run")))?;
     Ok(!search.found.is_empty())
 }
 
@@ -176,7 +177,9 @@ impl Explorer<'_> {
             }
             if last.elapsed() >= PROGRESS {
                 last = Instant::now();
-                let _ = writeln!(std::io::stderr(), "{ran} runs in {jobs} processes at once, {found} failures");
+                let at_once = if jobs == 1 { "1 process".to_owned() } else { format!("{jobs} processes at once") };
+                let (runs, failures) = (count(ran, "run"), count(found, "failure"));
+                let _ = writeln!(std::io::stderr(), "{runs} in {at_once}, {failures}");
             }
         }
     }

@@ -1,16 +1,31 @@
-//! `cargo redd`: runs tests in simulated worlds, each in fresh processes.
+//! `cargo redd`: puts redd in the place of Tokio in a program, and back; and runs tests in simulated worlds, each in fresh processes.
 //!
-//! The worlds are in the test. This program only sets environment variables, which `redd::sim` describes, and reads two files that the
-//! worlds write.
+//! The worlds are in the test. For them this program only sets environment variables, which `redd::sim` describes, and reads two files
+//! that the worlds write.
 
 #![allow(clippy::disallowed_methods, reason = "a tool in real time")]
 
+mod back;
+mod cargo;
 mod check;
+mod explain;
 mod explore;
+mod facade;
+mod failure;
+mod files;
 mod folder;
+mod graph;
+mod kept;
+mod lock;
+mod manifest;
 #[path = "../output.rs"]
 mod output;
+#[path = "../plural.rs"]
+mod plural;
 mod process;
+mod program;
+mod signals;
+mod switch;
 mod test;
 
 use std::ffi::OsString;
@@ -21,13 +36,15 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use redd::sim::{Explore, Tape};
 
+use failure::Failure;
 use output::Output;
 
-/// Runs tests in simulated worlds, each in fresh processes.
+/// Puts redd in the place of Tokio in a program, and runs tests in simulated worlds.
 ///
-/// A test is one with `#[redd::test(sim)]`, or one whose worlds have their seeds from `redd::sim::seeds`.
+/// `switch` and `back` are for a program on Tokio. `check` and `explore` run a test many times in fresh processes: one with `#[redd::test(sim)]`, or one whose worlds have their seeds from `redd::sim::seeds`.
 ///
-/// The exit code is 0 if nothing was found, 1 if something was, and 2 if the command could not be carried out.
+/// The exit code is 0 if all is well, 1 if something was found or the program cannot be switched, and 2 if the command could not be
+/// carried out.
 #[derive(Debug, Parser)]
 #[command(name = "cargo redd", bin_name = "cargo redd", version, arg_required_else_help = true)]
 struct Arguments {
@@ -37,6 +54,18 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Put redd in the place of Tokio, in `Cargo.toml` and `Cargo.lock`
+    ///
+    /// Adds a patch for `tokio` to the `Cargo.toml` at the root of the workspace, and keeps its comments and its format. Moves Tokio in
+    /// the lock file to the version whose API redd has. Checks that there is then exactly one Tokio, and that it is redd's facade; if not,
+    /// both files are as before.
+    ///
+    /// The originals are kept in the folder `.redd` beside the lock file, which git ignores and `cargo clean` leaves.
+    Switch(switch::Switch),
+    /// Take the switch back: `Cargo.toml` and `Cargo.lock` are byte for byte as before
+    ///
+    /// If they were edited since, only what the switch has added is taken back.
+    Back(back::Back),
     /// Run one seed of a test twice, and show the first event that differs
     ///
     /// Both runs are in fresh processes. If they differ, the program depends on something that is not simulated.
@@ -137,17 +166,26 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|second| second == "redd") {
         arguments.remove(1);
     }
-    let done = match Arguments::parse_from(arguments).command {
-        Command::Check(check) => check::run(&check),
-        Command::Explore(exploration) => explore::run(&exploration),
+    let told = |text: String| Ok(print(&text).map(|()| 0)?);
+    let found = |found: bool| u8::from(found);
+    let done: Result<u8, Failure> = match Arguments::parse_from(arguments).command {
+        Command::Switch(switch) => switch::run(&switch).and_then(told),
+        Command::Back(back) => back::run(&back).and_then(told),
+        Command::Check(check) => check::run(&check).map(found).map_err(Failure::NotDone),
+        Command::Explore(exploration) => explore::run(&exploration).map(found).map_err(Failure::NotDone),
     };
     match done {
-        Ok(was_found) => ExitCode::from(u8::from(was_found)),
-        Err(why) => {
-            let _ = writeln!(std::io::stderr(), "cargo redd: {why}");
-            ExitCode::from(2)
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            tell(failure.text());
+            ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Prints what happens beside the result.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "cargo redd: {text}");
 }
 
 /// Prints lines for people to standard output.

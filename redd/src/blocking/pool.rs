@@ -19,7 +19,7 @@
 //! A count of idle threads beside the queue would be out of date until a woken thread runs. A submitter that reads it meanwhile
 //! neither wakes nor starts a thread, and its work waits behind other work that may take long.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +85,7 @@ pub(super) struct Inner<W> {
     pub(super) threads: usize,
     /// The ids of those that run.
     ids: Vec<ThreadId>,
-    next_number: usize,
+    numbers: Numbers,
     /// `work-has-a-seeker`
     has_seeker: bool,
     /// The last attempt to start a thread failed.
@@ -97,6 +97,28 @@ pub(super) struct Inner<W> {
     /// The handles of threads that have ended, for the shutdown to join. No thread of the pool joins another: that one may be
     /// inside the destructor of a thread-local, which waits for the pool.
     ended: Vec<JoinHandle<()>>,
+}
+
+/// The numbers that threads have, for their names. A number is given back when `handles` and `ended_early` no longer need it.
+#[derive(Default)]
+struct Numbers {
+    free: BTreeSet<usize>,
+    made: usize,
+}
+
+impl Numbers {
+    /// The smallest number that no thread has.
+    fn take(&mut self) -> usize {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.made += 1;
+            self.made - 1
+        })
+    }
+
+    fn give_back(&mut self, number: usize) {
+        let is_new = self.free.insert(number);
+        debug_assert!(is_new, "two threads of the pool had the number {number}");
+    }
 }
 
 /// Which thread is to become the seeker.
@@ -126,8 +148,7 @@ impl<W> Inner<W> {
             self.has_seeker = true;
             self.is_refused = false;
             self.threads += 1;
-            self.next_number += 1;
-            return Next::Start(self.next_number);
+            return Next::Start(self.numbers.take());
         }
         Next::Nothing
     }
@@ -167,7 +188,7 @@ impl<W: Work> Pool<W> {
             idle: Vec::new(),
             threads: 0,
             ids: Vec::new(),
-            next_number: 0,
+            numbers: Numbers::default(),
             has_seeker: false,
             is_refused: false,
             is_shut_down: false,
@@ -212,18 +233,22 @@ impl<W: Work> Pool<W> {
             Ok(handle) => {
                 let mut inner = self.inner.lock();
                 match inner.ended_early.iter().position(|ended| *ended == number) {
-                    Some(position) => drop(inner.ended_early.swap_remove(position)),
+                    Some(position) => {
+                        inner.ended_early.swap_remove(position);
+                        inner.numbers.give_back(number);
+                    }
                     None => drop(inner.handles.insert(number, handle)),
                 }
                 Ok(())
             }
-            Err(error) => self.refused(error),
+            Err(error) => self.refused(number, error),
         }
     }
 
     /// The system has refused the thread that was to be the seeker.
-    fn refused(&self, error: io::Error) -> io::Result<()> {
+    fn refused(&self, number: usize, error: io::Error) -> io::Result<()> {
         let mut inner = self.inner.lock();
+        inner.numbers.give_back(number);
         inner.threads -= 1;
         inner.has_seeker = false;
         inner.is_refused = true;
@@ -343,7 +368,10 @@ impl<W: Work> Pool<W> {
         let me = thread::current_id();
         inner.ids.retain(|id| *id != me);
         match inner.handles.remove(&number) {
-            Some(handle) => inner.ended.push(handle),
+            Some(handle) => {
+                inner.ended.push(handle);
+                inner.numbers.give_back(number);
+            }
             None => inner.ended_early.push(number),
         }
         let is_shut_down = inner.is_shut_down;
@@ -597,6 +625,34 @@ mod tests {
         go.send(()).expect("the closure waits");
         assert!(pool.join_all(None, &[]));
         assert_eq!(all.iter().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn a_thread_has_the_smallest_number_that_no_other_thread_has() {
+        let mut numbers = Numbers::default();
+        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0, 1, 2]);
+        numbers.give_back(1);
+        numbers.give_back(0);
+        assert_eq!([numbers.take(), numbers.take(), numbers.take()], [0, 1, 3]);
+    }
+
+    #[test]
+    fn a_number_is_used_again_after_its_thread_has_ended_or_was_refused() {
+        use crate::sys::faults::{Call, plan};
+        let pool = pool(3, Duration::ZERO);
+        for round in 0..50 {
+            if round % 10 == 0 {
+                plan(Call::ThreadStart, 0, libc::EAGAIN);
+                assert!(submit(&pool, || ()).is_err());
+            }
+            is_accepted(submit(&pool, || ()));
+            while pool.threads() > 0 {
+                thread::yield_now();
+            }
+        }
+        assert_eq!(pool.inner.lock().numbers.made, 1, "there was one thread at a time");
+        pool.shutdown();
+        assert!(pool.join_all(None, &[]));
     }
 
     #[test]

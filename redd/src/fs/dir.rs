@@ -68,7 +68,11 @@ pub struct ReadDir {
     call: Option<Pin<Box<dyn Future<Output = io::Result<Listing>> + Send + Sync>>>,
 }
 
-debug_struct!([] ReadDir as "ReadDir", self => { listing: self.listing, .. });
+debug_struct!([] ReadDir as "ReadDir", self => {
+    buffered_entries: self.listing.as_ref().map_or(0, |listing| listing.entries.len()),
+    is_reading: self.call.is_some(),
+    ..
+});
 
 /// The entries that were read, and the iterator of the rest; `None` after the last.
 #[derive(Debug)]
@@ -188,12 +192,13 @@ impl ReadDir {
 /// assert_eq!(disk_usage(dir.path().to_owned()).await?, 10);
 /// # redd::io::Result::Ok(()) }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct DirEntry {
     entry: Arc<Entry>,
     /// Known already, where the file system returns it with the entry.
     file_type: Option<FileType>,
 }
+
+debug_struct!([] DirEntry as "DirEntry", self => { path: self.path(), file_type: self.file_type });
 
 impl DirEntry {
     /// Called on the blocking pool.

@@ -122,7 +122,7 @@ impl File {
     pub fn sync_all(&self) -> impl Future<Output = io::Result<()>> {
         located(async move {
             self.take_write_error().await?;
-            self.run_exclusive(|file, _| file.sync_all()).await
+            self.run_concurrently(Handle::sync_all).await
         })
     }
 
@@ -153,7 +153,7 @@ impl File {
     pub fn sync_data(&self) -> impl Future<Output = io::Result<()>> {
         located(async move {
             self.take_write_error().await?;
-            self.run_exclusive(|file, _| file.sync_data()).await
+            self.run_concurrently(Handle::sync_data).await
         })
     }
 
@@ -268,7 +268,10 @@ impl File {
     /// ```
     #[track_caller]
     pub fn set_times(&self, times: FileTimes) -> impl Future<Output = io::Result<()>> {
-        located(async move { self.run_exclusive(move |file, _| file.set_times(times.into_std())).await })
+        located(async move {
+            self.wait_idle().await;
+            self.run_concurrently(move |file| file.set_times(times.into_std())).await
+        })
     }
 
     /// Changes the time of the last modification, after the operation in flight.
@@ -291,7 +294,10 @@ impl File {
     /// ```
     #[track_caller]
     pub fn set_modified(&self, time: SystemTime) -> impl Future<Output = io::Result<()>> {
-        located(async move { self.run_exclusive(move |file, _| file.set_modified(time)).await })
+        located(async move {
+            self.wait_idle().await;
+            self.run_concurrently(move |file| file.set_modified(time)).await
+        })
     }
 
     /// Returns a second handle to the same file. Both share the position.
@@ -442,13 +448,14 @@ impl File {
 
     /// Waits until no operation is in flight.
     async fn wait_idle(&self) {
-        poll_fn(|cx| self.background.poll_idle(cx, WaitKind::Writable).map(|_idle| ())).await;
+        poll_fn(|cx| self.background.poll_idle(cx, WaitKind::Writable).map(|mut idle| idle.forget_read())).await;
     }
 
     /// Waits for the operation in flight and returns the error of a write that was not reported yet.
     async fn take_write_error(&self) -> io::Result<()> {
         poll_fn(|cx| {
             let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Writable));
+            idle.forget_read();
             Poll::Ready(idle.take_write_error().map_or(Ok(()), Err))
         })
         .await
@@ -551,6 +558,7 @@ impl AsyncSeek for File {
         // A loop of seeks that need no thread yields, too.
         let unit = ready!(poll_proceed(cx));
         let mut idle = ready!(self.background.poll_idle(cx, WaitKind::Readable));
+        idle.forget_read();
         match idle.take_outcome(OperationKind::Seek) {
             Some(result) => {
                 unit.made_progress();

@@ -21,6 +21,7 @@ use super::task_error::TaskError;
 use super::task_group::TaskGroup;
 use crate::current;
 use crate::observe::waiting::located;
+use crate::primitives::count::Count;
 use crate::time::{Instant, sleep_until};
 
 type RestartHook = Box<dyn FnMut(&Restart<'_>) + Send>;
@@ -165,7 +166,8 @@ impl Exhausted {
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { child, last, restarts, within } = self;
-        write!(f, "child `{child}` failed again after {restarts} restarts within {within:?}: {last}")
+        let restarts = Count(*restarts as u64, "restart", "restarts");
+        write!(f, "child `{child}` failed again after {restarts} within {within:?}: {last}")
     }
 }
 

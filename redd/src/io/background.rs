@@ -219,6 +219,7 @@ impl Background {
         let unit = ready!(poll_proceed(cx));
         let mut idle = ready!(self.poll_idle(cx, WaitKind::Writable));
         unit.made_progress();
+        idle.forget_read();
         Poll::Ready(idle.take_write_error().map_or(Ok(()), Err))
     }
 }
@@ -233,6 +234,12 @@ impl IdleGuard<'_> {
     pub(crate) fn take_outcome(&mut self, kind: OperationKind) -> Option<io::Result<u64>> {
         let (_, result) = self.shared.outcome.take_if(|outcome| outcome.0 == kind)?;
         Some(result)
+    }
+
+    /// Another operation has waited for the end of a read whose future was dropped: its error, or the end of the file, is no longer
+    /// news, and the next read asks again. The bytes that it has read stay.
+    pub(crate) fn forget_read(&mut self) {
+        drop(self.take_outcome(OperationKind::Read));
     }
 
     pub(crate) fn take_write_error(&mut self) -> Option<io::Error> {

@@ -7,6 +7,7 @@
 //!   it is released (`DeferredWakers`).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -86,14 +87,27 @@ pub fn simplex(max_buf_size: usize) -> (ReadHalf<SimplexStream>, WriteHalf<Simpl
 }
 
 /// One end of a stream in memory. Made by [`duplex`].
-#[derive(Debug)]
 pub struct DuplexStream {
     read: Arc<Mutex<SimplexStream>>,
     write: Arc<Mutex<SimplexStream>>,
 }
 
+// The bytes are the program's, and may be secret.
+debug_struct!([] DuplexStream as "DuplexStream", self => { read: TryShown(&self.read), write: TryShown(&self.write) });
+
+/// A pipe behind a lock, for `Debug`, which does not wait for the lock.
+struct TryShown<'a>(&'a Mutex<SimplexStream>);
+
+impl fmt::Debug for TryShown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.try_lock() {
+            Some(pipe) => pipe.fmt(f),
+            None => f.write_str("<locked>"),
+        }
+    }
+}
+
 /// A pipe in memory: reads return what was written to it. [`simplex`] returns its two halves.
-#[derive(Debug)]
 pub struct SimplexStream {
     bytes: VecDeque<u8>,
     max_bytes: usize,
@@ -101,6 +115,12 @@ pub struct SimplexStream {
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
+
+debug_struct!([] SimplexStream as "SimplexStream", self => {
+    buffered: self.bytes.len(),
+    capacity: self.max_bytes,
+    is_closed: self.is_closed,
+});
 
 /// Wakers of one operation (`user-code-outside-lock`).
 #[derive(Default)]

@@ -11,10 +11,11 @@ use super::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 use crate::task::coop::poll_proceed;
 
 /// A stream that is always at its end and discards everything written to it. Made by [`empty`].
-#[derive(Debug)]
 pub struct Empty {
     _private: (),
 }
+
+debug_struct!([] Empty as "Empty", self => {});
 
 /// Returns a stream that is always at its end and discards everything written to it.
 ///

@@ -137,7 +137,6 @@ impl<R: AsyncBufRead> Lines<R> {
 
 pin_project! {
     /// The segments of a reader. Made by [`AsyncBufReadExt::split`](super::AsyncBufReadExt::split).
-    #[derive(Debug)]
     #[must_use = "segments are read only when they are requested"]
     pub struct Split<R> {
         #[pin]
@@ -147,6 +146,9 @@ pin_project! {
         len: usize,
     }
 }
+
+// The bytes are the program's, and may be secret.
+debug_struct!([R: std::fmt::Debug] Split<R> as "Split", self => { reader: self.reader, partial_len: self.partial.len(), .. });
 
 impl<R> Split<R> {
     pub(super) fn new(reader: R, delimiter: u8) -> Self {

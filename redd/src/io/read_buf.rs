@@ -16,6 +16,8 @@ use std::ptr;
 use bytes::BufMut;
 use bytes::buf::UninitSlice;
 
+use crate::primitives::count::{self, PlainCount};
+
 /// A borrowed buffer that is filled from its front and keeps track of how much of it is initialised.
 ///
 /// ```text
@@ -178,9 +180,9 @@ impl<'a> ReadBuf<'a> {
     pub fn initialize_unfilled_to(&mut self, n: usize) -> &mut [u8] {
         assert!(
             n <= self.remaining(),
-            "`ReadBuf::initialize_unfilled_to({n})` was called with only {} bytes unfilled. \
+            "`ReadBuf::initialize_unfilled_to({n})` was called with only {} unfilled. \
              Check `remaining` first.",
-            self.remaining()
+            count::bytes(self.remaining())
         );
         let end = self.filled + n;
         if self.initialized < end {
@@ -258,9 +260,9 @@ impl<'a> ReadBuf<'a> {
     pub fn set_filled(&mut self, n: usize) {
         assert!(
             n <= self.initialized,
-            "`ReadBuf::set_filled({n})` was called with only {} bytes initialised. \
+            "`ReadBuf::set_filled({n})` was called with only {} initialised. \
              Write them first, or call `assume_init`.",
-            self.initialized
+            count::bytes(self.initialized)
         );
         self.filled = n;
     }
@@ -297,10 +299,10 @@ impl<'a> ReadBuf<'a> {
     pub fn put_slice(&mut self, bytes: &[u8]) {
         assert!(
             bytes.len() <= self.remaining(),
-            "`ReadBuf::put_slice` was called with {} bytes, but only {} are unfilled. \
+            "`ReadBuf::put_slice` was called with {}, but only {} unfilled. \
              Append at most `remaining` bytes.",
-            bytes.len(),
-            self.remaining()
+            count::bytes(bytes.len()),
+            PlainCount(self.remaining() as u64, "is", "are")
         );
         let end = self.filled + bytes.len();
         // SAFETY: an initialised byte is also a `MaybeUninit` byte, and the slice is only read from.
@@ -341,9 +343,9 @@ unsafe impl BufMut for ReadBuf<'_> {
     unsafe fn advance_mut(&mut self, n: usize) {
         assert!(
             n <= self.remaining(),
-            "`ReadBuf::advance_mut({n})` was called with only {} bytes unfilled. \
+            "`ReadBuf::advance_mut({n})` was called with only {} unfilled. \
              Advance by the bytes that were written.",
-            self.remaining()
+            count::bytes(self.remaining())
         );
         // SAFETY: the caller has written them, and by the assertion they are within the buffer.
         unsafe { self.assume_init(n) };

@@ -11,10 +11,11 @@ use super::traits::total_len;
 use crate::task::coop::poll_proceed;
 
 /// A writer that discards everything written to it. Made by [`sink`].
-#[derive(Debug)]
 pub struct Sink {
     _private: (),
 }
+
+debug_struct!([] Sink as "Sink", self => {});
 
 /// Returns a writer that discards everything written to it.
 ///

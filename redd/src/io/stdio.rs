@@ -16,12 +16,13 @@ use crate::primitives::baton;
 use crate::task::refusal::refused_at;
 
 /// The standard input of the process. Made by [`stdin`].
-#[derive(Debug)]
 pub struct Stdin {
     std: io::Stdin,
     background: Background,
     made_at: &'static Location<'static>,
 }
+
+debug_struct!([] Stdin as "Stdin", self => { made_at: format_args!("{}", self.made_at), .. });
 
 /// Returns the standard input of the process.
 ///
@@ -107,11 +108,12 @@ impl Output {
 }
 
 /// The standard output of the process. Made by [`stdout`].
-#[derive(Debug)]
 pub struct Stdout {
     std: io::Stdout,
     output: Output,
 }
+
+debug_struct!([] Stdout as "Stdout", self => { .. });
 
 /// Returns the standard output of the process.
 ///
@@ -161,11 +163,12 @@ impl AsyncWrite for Stdout {
 }
 
 /// The standard error of the process. Made by [`stderr`].
-#[derive(Debug)]
 pub struct Stderr {
     std: io::Stderr,
     output: Output,
 }
+
+debug_struct!([] Stderr as "Stderr", self => { .. });
 
 /// Returns the standard error of the process.
 ///

@@ -8,15 +8,14 @@ use std::net::SocketAddr;
 use super::engine::Engine;
 use super::socket::{Role, Socket};
 
+use crate::primitives::count::{PlainCount, bytes};
+
 impl Engine {
     pub(super) fn describe(&self, out: &mut String) {
         if self.sockets.iter().next().is_none() {
             return;
         }
-        let packets = match self.queue.len() {
-            1 => "1 packet on its way".to_owned(),
-            count => format!("{count} packets on their way"),
-        };
+        let packets = PlainCount(self.queue.len() as u64, "packet on its way", "packets on their way");
         let _ = writeln!(out, "Network: {packets}.");
         for (id, socket) in self.sockets.iter() {
             let host = &self.hosts[socket.host].name;
@@ -29,24 +28,29 @@ fn describe(socket: &Socket) -> String {
     match &socket.role {
         Role::Tcp(tcp) => {
             format!(
-                "TCP {:?}, {} to {}, {} bytes to read, {} bytes not acknowledged, {} to accept",
+                "TCP {:?}, {} to {}, {} to read, {} not acknowledged, {} to accept",
                 tcp.state,
                 end(tcp.local),
                 end(tcp.remote),
-                tcp.input.bytes.len(),
-                tcp.out.bytes.len(),
+                bytes(tcp.input.bytes.len()),
+                bytes(tcp.out.bytes.len()),
                 tcp.listening.queue.len(),
             )
         }
         Role::Udp(udp) => {
-            format!("UDP {} to {}, {} datagrams to read", end(udp.local), end(udp.remote), udp.queue.len())
+            format!(
+                "UDP {} to {}, {} to read",
+                end(udp.local),
+                end(udp.remote),
+                PlainCount(udp.queue.len() as u64, "datagram", "datagrams")
+            )
         }
         Role::UnixStream(stream) => format!(
-            "Unix stream {:?} {:?} to {:?}, {} bytes to read, {} to accept",
+            "Unix stream {:?} {:?} to {:?}, {} to read, {} to accept",
             stream.state,
             stream.name,
             stream.peer_name,
-            stream.bytes.len(),
+            bytes(stream.bytes.len()),
             stream.queue.len(),
         ),
         Role::UnixDatagram(datagram) => {

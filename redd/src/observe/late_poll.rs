@@ -460,7 +460,7 @@ mod tests {
             computed: Some(Duration::from_micros(1900)),
             system_call: None,
             wait_channel: Some("hrtimer_nanosleep".to_owned()),
-            thread_name: Some("redd-worker".to_owned()),
+            thread_name: Some("redd-worker-0".to_owned()),
             worker: 0,
             behind: Behind { queued: 1, injected: 2000, has_due_timers: true, has_timers: true, ..Behind::default() },
             action: RescueAction::StartedSpare,
@@ -472,7 +472,7 @@ mod tests {
     fn the_line_has_what_the_poll_did_what_waits_and_what_was_done() {
         assert_eq!(
             late().to_string(),
-            "a task has not reached an `.await` for 1,002 ms, on thread `redd-worker`, off the CPU (hrtimer_nanosleep), \
+            "a task has not reached an `.await` for 1,002 ms, on thread `redd-worker-0`, off the CPU (hrtimer_nanosleep), \
              computed 1 of 1,002 ms. Behind it: 1 queued task, 2,000 tasks from outside, due timers. A spare worker was \
              started. Move what blocks to `spawn_blocking`, wrap it in `block_in_place`, or await an async form of it."
         );
@@ -486,7 +486,7 @@ mod tests {
         };
         assert_eq!(
             computing.to_string(),
-            "a task did not reach an `.await` for 1,002 ms, on thread `redd-worker`, on the CPU, computed 610 of 1,002 \
+            "a task did not reach an `.await` for 1,002 ms, on thread `redd-worker-0`, on the CPU, computed 610 of 1,002 \
              ms. Nothing waits behind it. Call `yield_now().await` in the loop from time to time, or move the computation to \
              `spawn_blocking`."
         );

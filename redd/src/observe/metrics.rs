@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::observe::histogram::Histogram;
 use crate::primitives::atomic::Ordering;
+use crate::primitives::count::PlainCount;
 use crate::scheduler::shared::Shared;
 
 /// Counters and gauges of a runtime, read while it runs. Returned by
@@ -431,10 +432,10 @@ fn bucket_count(histograms: &[Histogram], worker: usize, bucket: usize) -> u64 {
     let count = histograms.get(worker).and_then(|histogram| histogram.count(bucket));
     count.unwrap_or_else(|| {
         panic!(
-            "there is no bucket {bucket} of worker {worker}: there are {} workers with {} buckets each. Check \
+            "there is no bucket {bucket} of worker {worker}: there are {} with {} each. Check \
              `num_workers` and the method that ends in `_num_buckets` first; both are numbered from 0.",
-            histograms.len(),
-            num_buckets(histograms)
+            PlainCount(histograms.len() as u64, "worker", "workers"),
+            PlainCount(num_buckets(histograms) as u64, "bucket", "buckets"),
         )
     })
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::primitives::atomic::Ordering;
 use crate::primitives::atomic::fixed::{AtomicBool, AtomicU32, AtomicU64};
+pub(crate) use crate::primitives::count::{Count, Grouped};
 use crate::primitives::thread;
 use crate::sys;
 use crate::sys::stderr::Attempt;
@@ -169,34 +170,6 @@ impl Rate {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
         is_admitted
-    }
-}
-
-/// A number of things: `1 report`, `2 reports`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str, pub(crate) &'static str);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(count, one, several) = *self;
-        write!(f, "{} {}", Grouped(count), if count == 1 { one } else { several })
-    }
-}
-
-/// A number with separators between the thousands: `1,002`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Grouped(pub(crate) u64);
-
-impl fmt::Display for Grouped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (index, digit) in digits.char_indices() {
-            if index > 0 && (digits.len() - index) % 3 == 0 {
-                f.write_char(',')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
     }
 }
 
@@ -402,14 +375,6 @@ mod tests {
             }
         });
         assert_eq!((admitted.into_inner(), rate.left_out.into_inner()), (BURST, 400 - BURST));
-    }
-
-    #[test]
-    fn numbers_read_well() {
-        let numbers = [0, 1, 999, 1002, 1_234_567].map(|number| Grouped(number).to_string());
-        assert_eq!(numbers, ["0", "1", "999", "1,002", "1,234,567"]);
-        let counts = [0, 1, 2, 1000].map(|count| Count(count, "task", "tasks").to_string());
-        assert_eq!(counts, ["0 tasks", "1 task", "2 tasks", "1,000 tasks"]);
     }
 
     #[test]

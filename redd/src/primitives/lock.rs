@@ -4,6 +4,7 @@
 //! redd itself is broken, and then the data is used anyway. The read-write lock is for `sync::watch`, which handles the
 //! panics of the closures that it runs.
 
+use std::fmt;
 use std::sync::{self, PoisonError};
 
 use super::lock_wait::LockWait;
@@ -72,8 +73,19 @@ impl<T: ?Sized> Mutex<T> {
 }
 
 /// A lock for many readers or one writer.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct RwLock<T: ?Sized>(sync::RwLock<T>);
+
+/// Shows the value, and does not wait for the lock.
+impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.try_read() {
+            Ok(value) => value.fmt(f),
+            Err(sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner().fmt(f),
+            Err(sync::TryLockError::WouldBlock) => f.write_str("<locked>"),
+        }
+    }
+}
 
 /// The lock is held for reading while this lives.
 pub(crate) type RwLockReadGuard<'a, T> = sync::RwLockReadGuard<'a, T>;

@@ -43,6 +43,7 @@ pub(crate) mod thread;
 #[cfg_attr(all(test, any(loom, shuttle)), allow(dead_code, unused_imports, reason = "models have no simulated worlds"))]
 pub(crate) mod baton;
 pub(crate) mod cache_padded;
+pub(crate) mod count;
 pub(crate) mod lock_wait;
 pub(crate) mod parker_waker;
 pub(crate) mod record_pool;

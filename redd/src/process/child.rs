@@ -37,12 +37,19 @@ use std::task::{Context, Poll, ready};
 /// # }).unwrap();
 /// ```
 pub struct Child {
+    // First: a process that is killed is killed before its pipes are closed.
+    process: Process,
     /// The child's standard input, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stdin: Option<ChildStdin>,
     /// The child's standard output, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stdout: Option<ChildStdout>,
     /// The child's standard error, if it is [`piped`](std::process::Stdio::piped) and has not been taken.
     pub stderr: Option<ChildStderr>,
+}
+
+/// What is done when a [`Child`] is dropped. A separate type: a pipe cannot be moved out of a type that implements
+/// `Drop`.
+struct Process {
     state: ChildState,
     on_drop: OnDrop,
 }
@@ -74,8 +81,12 @@ impl Child {
             error
         })?;
         // From here on an error drops `this`, which kills the process or lets it continue.
-        let mut this =
-            Self { stdin: None, stdout: None, stderr: None, state: ChildState::Running(Box::new(running)), on_drop };
+        let mut this = Self {
+            process: Process { state: ChildState::Running(Box::new(running)), on_drop },
+            stdin: None,
+            stdout: None,
+            stderr: None,
+        };
         this.stdin = stdin.map(|pipe| ChildStdin::register(pipe, Arc::clone(driver))).transpose()?;
         this.stdout = stdout.map(|pipe| ChildStdout::register(pipe, Arc::clone(driver))).transpose()?;
         this.stderr = stderr.map(|pipe| ChildStderr::register(pipe, Arc::clone(driver))).transpose()?;
@@ -84,7 +95,7 @@ impl Child {
 
     /// Returns the id of the process, or `None` once it was waited for: the kernel may then reuse the id.
     pub fn id(&self) -> Option<u32> {
-        match &self.state {
+        match &self.process.state {
             ChildState::Running(running) => Some(running.child.id()),
             ChildState::Ended(_) | ChildState::Abandoned => None,
         }
@@ -107,7 +118,7 @@ impl Child {
     /// # }).unwrap();
     /// ```
     pub fn start_kill(&mut self) -> io::Result<()> {
-        match &mut self.state {
+        match &mut self.process.state {
             ChildState::Running(running) => running.child.kill(),
             // `once-waited`: its id may belong to another process by now.
             ChildState::Ended(_) | ChildState::Abandoned => Ok(()),
@@ -152,7 +163,7 @@ impl Child {
 
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ExitStatus>> {
         let unit = ready!(poll_proceed(cx));
-        let result = match &mut self.state {
+        let result = match &mut self.process.state {
             ChildState::Running(running) => ready!(running.poll_wait(cx)),
             ChildState::Ended(status) => Ok(*status),
             ChildState::Abandoned => unreachable!("a child is not polled while it is dropped"),
@@ -160,7 +171,7 @@ impl Child {
         unit.made_progress();
         if let Ok(status) = result {
             // `once-waited`.
-            self.state = ChildState::Ended(status);
+            self.process.state = ChildState::Ended(status);
         }
         Poll::Ready(result)
     }
@@ -183,14 +194,14 @@ impl Child {
     /// # }).unwrap();
     /// ```
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        let status = match &mut self.state {
+        let status = match &mut self.process.state {
             ChildState::Running(running) => running.child.try_wait()?,
             ChildState::Ended(status) => Some(*status),
             ChildState::Abandoned => None,
         };
         if let Some(status) = status {
             // `once-waited`.
-            self.state = ChildState::Ended(status);
+            self.process.state = ChildState::Ended(status);
         }
         Ok(status)
     }
@@ -268,7 +279,7 @@ async fn read_to_end(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>
     Ok(bytes)
 }
 
-impl Drop for Child {
+impl Drop for Process {
     fn drop(&mut self) {
         if let ChildState::Running(mut running) = std::mem::replace(&mut self.state, ChildState::Abandoned) {
             if self.on_drop == OnDrop::Kill {
@@ -283,7 +294,7 @@ impl Drop for Child {
 impl fmt::Debug for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Child");
-        match &self.state {
+        match &self.process.state {
             ChildState::Running(running) => debug.field("id", &running.child.id()),
             ChildState::Ended(status) => debug.field("status", status),
             ChildState::Abandoned => &mut debug,
@@ -292,7 +303,7 @@ impl fmt::Debug for Child {
             .field("stdin", &self.stdin)
             .field("stdout", &self.stdout)
             .field("stderr", &self.stderr)
-            .field("on_drop", &self.on_drop)
+            .field("kill_on_drop", &(self.process.on_drop == OnDrop::Kill))
             .finish()
     }
 }

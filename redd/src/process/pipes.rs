@@ -39,10 +39,11 @@ use std::task::{Context, Poll};
 /// # std::io::Result::Ok(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct ChildStdin {
     source: Source<std_process::ChildStdin>,
 }
+
+debug_struct!([] ChildStdin as "ChildStdin", self => { fd: self.as_raw_fd() });
 
 /// The parent's end of a child's standard output.
 ///
@@ -64,10 +65,11 @@ pub struct ChildStdin {
 /// # std::io::Result::Ok(())
 /// # }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct ChildStdout {
     source: Source<std_process::ChildStdout>,
 }
+
+debug_struct!([] ChildStdout as "ChildStdout", self => { fd: self.as_raw_fd() });
 
 /// The parent's end of a child's standard error.
 ///
@@ -87,10 +89,11 @@ pub struct ChildStdout {
 /// assert!(child.wait().await?.success());
 /// # std::io::Result::Ok(()) }).unwrap();
 /// ```
-#[derive(Debug)]
 pub struct ChildStderr {
     source: Source<std_process::ChildStderr>,
 }
+
+debug_struct!([] ChildStderr as "ChildStderr", self => { fd: self.as_raw_fd() });
 
 fn register<T: AsFd>(pipe: T, interest: Interest, driver: Arc<Driver>) -> io::Result<Source<T>> {
     // `only-our-end`.

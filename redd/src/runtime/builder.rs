@@ -2,6 +2,7 @@
 //!
 //! Long because each option is a method of its own, with its contract.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::observe::overdue::Overdue;
 use crate::observe::spans;
 use crate::primitives::baton;
 use crate::primitives::seed::random_seed;
-use crate::scheduler::choices::{DEFAULT_THREAD_NAME, Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
+use crate::scheduler::choices::{Flavor, MAX_WORKERS, RuntimeFlavor, UnhandledPanic};
 use crate::scheduler::config::{Config, ThreadHooks};
 use crate::scheduler::rescue::Rescue;
 use crate::task::TaskMeta;
@@ -36,7 +37,6 @@ use crate::task::TaskMeta;
 ///     .unwrap();
 /// assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
 /// ```
-#[derive(Debug)]
 pub struct Builder {
     flavor: RuntimeFlavor,
     worker_threads: Option<usize>,
@@ -49,6 +49,25 @@ pub struct Builder {
     latencies: Wanted,
     /// The histogram of poll times as set by Tokio's older methods.
     legacy: (HistogramScale, Duration, usize),
+}
+
+/// What programs set most often. The worker threads are those that were set, if any.
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Builder");
+        if let Some(name) = &self.config.name {
+            out.field("name", name);
+        }
+        out.field("flavor", &self.flavor)
+            .field("worker_threads", &self.worker_threads)
+            .field("enable_io", &self.config.enable_io)
+            .field("enable_time", &self.config.enable_time)
+            .field("start_paused", &self.config.start_paused)
+            .field("max_blocking_threads", &self.config.max_blocking_threads)
+            .field("thread_keep_alive", &self.config.thread_keep_alive)
+            .field("thread_stack_size", &self.config.thread_stack_size)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether a histogram is enabled, and its buckets.
@@ -149,7 +168,7 @@ impl Builder {
                 start_paused: false,
                 use_lifo_slot: true,
                 name: None,
-                thread_name: Arc::new(|| DEFAULT_THREAD_NAME.to_owned()),
+                thread_name: None,
                 thread_stack_size: None,
                 max_blocking_threads: 512,
                 thread_keep_alive: Duration::from_secs(10),
@@ -754,7 +773,22 @@ impl Builder {
         self
     }
 
-    /// Sets the name of the runtime's threads. Default: `redd-worker`.
+    /// Sets one name for all threads of the runtime: workers, spare workers and blocking threads, as in Tokio.
+    ///
+    /// By default each thread has a name of its own:
+    ///
+    /// | thread | name | number |
+    /// |---|---|---|
+    /// | worker | `redd-worker-0` | the worker's index, as in metrics, dumps and traces |
+    /// | spare worker | `redd-spare-0` | counted from the first spare, whose index follows that of the last worker |
+    /// | of the blocking pool | `redd-blocking-0` | the smallest that no other thread of the pool has |
+    ///
+    /// The numbers start from 0 in each runtime. A process with several runtimes has threads of the same name, unless this method
+    /// names them. Differs from Tokio: there the default is one name for all, `tokio-rt-worker`.
+    ///
+    /// Linux keeps 15 bytes of a name, for `ps -L`, `top -H`, `perf`, gdb and `/proc`. A default name that is longer is shortened there
+    /// so that its number remains: `redd-blocking-10` is `redd-blockin-10`. [`Thread::name`](std::thread::Thread::name) returns the whole
+    /// name. Of a name set here, Linux keeps the first 15 bytes.
     ///
     /// # Examples
     /// ```
@@ -762,15 +796,28 @@ impl Builder {
     /// let name = runtime.block_on(runtime.spawn(async { std::thread::current().name().map(str::to_owned) }));
     /// assert_eq!(name.unwrap().as_deref(), Some("crunch"));
     /// ```
+    ///
+    /// By default:
+    /// ```
+    /// let runtime = redd::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    /// let name = || std::thread::current().name().map(str::to_owned);
+    /// let worker = runtime.block_on(runtime.spawn(async move { name() }))?;
+    /// let blocking = runtime.block_on(runtime.spawn_blocking(name))?;
+    /// assert_eq!(worker.as_deref(), Some("redd-worker-0"));
+    /// assert_eq!(blocking.as_deref(), Some("redd-blocking-0"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
-        self.config.thread_name = Arc::new(move || name.clone());
+        self.config.thread_name = Some(Arc::new(move || name.clone()));
         self
     }
 
-    /// Sets a function that names each thread of the runtime when it is created.
+    /// Sets a function that is called once for each thread of the runtime and returns its name.
     ///
-    /// If the function panics, the thread gets the default name.
+    /// [`build`](Self::build) calls it for all workers, also for those whose threads start later, and for two spare workers. It is
+    /// called again when a spare worker or a thread of the blocking pool starts. If the function panics, the thread gets its default
+    /// name; see [`thread_name`](Self::thread_name).
     ///
     /// # Examples
     /// ```
@@ -789,7 +836,7 @@ impl Builder {
     where
         F: Fn() -> String + Send + Sync + 'static,
     {
-        self.config.thread_name = Arc::new(f);
+        self.config.thread_name = Some(Arc::new(f));
         self
     }
 

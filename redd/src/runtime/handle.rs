@@ -1,5 +1,6 @@
 //! `Handle`: a cloneable handle to a runtime.
 
+use std::fmt;
 use std::future::Future;
 
 use super::block_on;
@@ -28,7 +29,25 @@ pub struct Handle {
     pub(crate) shared: Arc<Shared>,
 }
 
-debug_struct!([] Handle as "Handle", self => { id: self.id(), flavor: self.runtime_flavor(), .. });
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("Handle", f)
+    }
+}
+
+impl Handle {
+    /// What identifies the runtime, for the `Debug` of types that stand for it.
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct(name);
+        out.field("id", &self.id());
+        if let Some(name) = self.name() {
+            out.field("name", &name);
+        }
+        out.field("flavor", &self.runtime_flavor())
+            .field("workers", &self.shared.config.workers)
+            .finish_non_exhaustive()
+    }
+}
 
 impl std::panic::UnwindSafe for Handle {}
 impl std::panic::RefUnwindSafe for Handle {}

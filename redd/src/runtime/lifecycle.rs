@@ -2,6 +2,7 @@
 //!
 //! Made by `Builder`.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -44,11 +45,16 @@ use crate::task::cell::LARGE_FUTURE;
 /// let answer = runtime.spawn(async { 42 });
 /// assert_eq!(runtime.block_on(answer).unwrap(), 42);
 /// ```
-#[derive(Debug)]
 pub struct Runtime {
     pub(super) handle: Handle,
     /// Dropped after the shutdown.
     _world: Option<OwnWorld>,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt_as("Runtime", f)
+    }
 }
 
 impl std::panic::UnwindSafe for Runtime {}

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "spawns tasks that are not `Send`, on their thread")]
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
@@ -41,10 +42,15 @@ pub struct LocalOptions {
 /// });
 /// assert_eq!(sum, 10);
 /// ```
-#[derive(Debug)]
 pub struct LocalRuntime {
     runtime: Runtime,
     _not_send: PhantomData<*mut u8>,
+}
+
+impl fmt::Debug for LocalRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.runtime.handle.fmt_as("LocalRuntime", f)
+    }
 }
 
 impl std::panic::UnwindSafe for LocalRuntime {}

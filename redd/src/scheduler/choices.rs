@@ -50,5 +50,3 @@ pub(crate) const MAX_SPARES: usize = 512;
 /// The largest number of workers. The idle word counts workers and spares for rescue together in 16 bits.
 pub(crate) const MAX_WORKERS: usize = 32_767;
 pub(crate) const MAX_RESCUE_WORKERS: usize = 16_384;
-
-pub(crate) const DEFAULT_THREAD_NAME: &str = "redd-worker";

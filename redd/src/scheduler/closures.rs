@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::enter::enter;
 use super::shared::Shared;
+use super::thread_names::{self, ThreadRole};
 use crate::blocking::pool::{Refusal, Refused, Work};
 use crate::blocking::task::{BlockingTask, Closure, ClosureHost, Urgency};
 use crate::observe::recorder;
@@ -131,7 +132,7 @@ pub(crate) fn start(shared: &Arc<Shared>, runnable: Runnable, urgency: Urgency) 
 fn start_thread(shared: &Arc<Shared>, number: usize) -> io::Result<thread::JoinHandle<()>> {
     let mine = Arc::clone(shared);
     let name = shared.config.name_thread();
-    thread::spawn_member(name, shared.config.thread_stack_size, move || {
+    thread_names::spawn(ThreadRole::Blocking(number), name, shared.config.thread_stack_size, move || {
         if !mine.config.observe {
             recorder::hide_thread();
         }

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::choices::{DEFAULT_THREAD_NAME, Flavor, UnhandledPanic};
+use super::choices::{Flavor, UnhandledPanic};
 use super::rescue::options::Rescue;
 use crate::observe::dump::DiagnosisHook;
 use crate::observe::histogram::HistogramConfiguration;
@@ -15,6 +15,7 @@ use crate::observe::hooks::TaskHooks;
 use crate::observe::late_poll::LatePollHook;
 use crate::observe::overdue::OverdueHook;
 use crate::primitives::baton::{self, Baton, FailureKind, MadeIn};
+use crate::primitives::count::{self, PlainCount};
 use crate::primitives::user_code::guarded;
 
 /// What a builder decided.
@@ -31,7 +32,8 @@ pub(crate) struct Config {
     pub(crate) start_paused: bool,
     pub(crate) use_lifo_slot: bool,
     pub(crate) name: Option<String>,
-    pub(crate) thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Makes the names of threads, if the program has set it.
+    pub(crate) thread_name: Option<Arc<dyn Fn() -> String + Send + Sync>>,
     pub(crate) thread_stack_size: Option<usize>,
     pub(crate) max_blocking_threads: usize,
     pub(crate) thread_keep_alive: Duration,
@@ -72,8 +74,9 @@ impl Config {
         // `Worker::next_in_world` is called at this interval.
         self.global_queue_interval = Some(1);
         // The root of a current-thread runtime is polled after so many tasks at the latest.
-        self.event_interval =
-            1 + baton.choose_with(8, &|more| format!("a root is polled after {} tasks", 1 + more)) as u32;
+        self.event_interval = 1 + baton
+            .choose_with(8, &|more| format!("a root is polled after {}", PlainCount(1 + more as u64, "task", "tasks")))
+            as u32;
         let hook = self.task_hooks.on_unjoined_panic.take();
         let world = Arc::clone(&baton);
         self.task_hooks.on_unjoined_panic = Some(Arc::new(move |panic| {
@@ -94,27 +97,29 @@ impl Config {
         self.made_in.as_ref().is_some_and(MadeIn::has_crashed)
     }
 
-    /// The name of the next thread. User code may make it; if that panics, the thread has the default name.
-    pub(crate) fn name_thread(&self) -> String {
-        let name = guarded(|| {
-            let name = (self.thread_name)();
+    /// The name that the program gives the next thread. `None` if the thread has the default name, also if user code that makes the
+    /// name panics.
+    pub(crate) fn name_thread(&self) -> Option<String> {
+        let make = self.thread_name.as_ref()?;
+        guarded(|| {
+            let name = make();
             assert!(
                 !name.contains('\0'),
                 "the name for a thread, {name:?}, contains a zero byte, which ends a name for the system. Remove it from the \
                  name that `Builder::thread_name` or `thread_name_fn` sets."
             );
             name
-        });
-        name.unwrap_or_else(|| DEFAULT_THREAD_NAME.to_owned())
+        })
     }
 
     /// Adds the stack size to the system's refusal of a thread, if the program gave one. It may be the reason.
     #[cold]
     pub(crate) fn explain_refusal(&self, error: io::Error) -> io::Error {
-        let Some(bytes) = self.thread_stack_size else { return error };
+        let Some(size) = self.thread_stack_size else { return error };
+        let size = count::bytes(size);
         Refused::wrap(error, |error| {
             format!(
-                "could not start a thread with a stack of {bytes} bytes, as set by `Builder::thread_stack_size`: {error}. Give \
+                "could not start a thread with a stack of {size}, as set by `Builder::thread_stack_size`: {error}. Give \
                  fewer bytes, or raise the process's limit of memory or threads"
             )
         })
@@ -135,10 +140,10 @@ impl Config {
     /// Explains why `build` could not start the worker with this index.
     #[cold]
     pub(crate) fn explain_failed_build(&self, index: usize, error: io::Error) -> io::Error {
-        let workers = self.workers;
+        let workers = PlainCount(self.workers as u64, "worker", "workers");
         Refused::wrap(error, |error| {
             format!(
-                "`Builder::build` could not start thread {} of {workers} workers: {error}. Raise the limit of threads \
+                "`Builder::build` could not start thread {} of {workers}: {error}. Raise the limit of threads \
                  (`ulimit -u`, `pids.max` of the cgroup), or set fewer with `Builder::worker_threads`.",
                 index + 1
             )

@@ -69,13 +69,14 @@ unsafe fn shared_of(parts: *const Parts) -> Arc<Shared> {
 /// While this guard exists, the runtime that was entered is the current one of this thread.
 ///
 /// Drop guards in reverse order of their creation. A guard is not `Send`: it belongs to its thread.
-#[derive(Debug)]
 #[must_use = "dropping the guard leaves the runtime"]
 pub struct EnterGuard<'a> {
     _current: CurrentGuard,
     /// The guard itself has no drop, so a runtime may be shut down while a guard of it is still in scope.
     _handle: PhantomData<&'a ()>,
 }
+
+debug_struct!([] EnterGuard<'_> as "EnterGuard", self => { .. });
 
 /// Restores the previous runtime when dropped.
 #[derive(Debug)]

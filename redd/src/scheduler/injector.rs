@@ -28,6 +28,7 @@ use std::ptr::{self, NonNull};
 use crate::observe::counters::add;
 use crate::primitives::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use crate::primitives::cache_padded::CachePadded;
+use crate::primitives::count::PlainCount;
 use crate::primitives::thread;
 use crate::task::queue_link::QueueLink;
 
@@ -292,8 +293,8 @@ impl<T> Drop for Injector<T> {
     fn drop(&mut self) {
         debug_assert!(
             thread::panicking() || self.is_empty(),
-            "an injector was dropped with {} tasks in it: close and drain it first",
-            self.len()
+            "an injector was dropped with {} in it: close and drain it first",
+            PlainCount(self.len() as u64, "task", "tasks")
         );
     }
 }

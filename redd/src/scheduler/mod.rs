@@ -13,7 +13,8 @@
 //! | `worker_states`, `slot`, `instrumentation` | one worker as the other threads see it |
 //! | `spares`, `workers` | the threads, and the spare workers that wait |
 //! | `shared` | all of these together: one runtime |
-//! | `wake`, `enter`, `leave`, `start` | wake-ups; the current runtime; the end of a runtime; threads, each of which starts the next |
+//! | `wake`, `enter`, `leave` | wake-ups; the current runtime; the end of a runtime |
+//! | `thread_names`, `start` | what threads are named; threads, each of which starts the next |
 //! | `local`, `submit`, `root`, `closures` | the worker that a thread is; how tasks are queued; closures for the pool |
 //! | `stand_in`, `rescue` | a spare runs in the place of a worker; the detection of stalled workers |
 //! | `timing`, `park`, `search`, `worker` | what the loop measures, how it parks, where its next task comes from, and the loop |
@@ -47,6 +48,7 @@ pub(crate) mod stand_in;
 pub(crate) mod start;
 mod submit;
 mod thread_main;
+mod thread_names;
 mod timing;
 mod wake;
 pub(crate) mod worker;

@@ -11,6 +11,7 @@
 //! - `closed-under-lock`: a thread checks under that lock whether the runtime has closed before it waits. The shutdown first
 //!   closes and then empties the list of waiting spares under the lock, so no thread is left waiting.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,9 @@ pub(super) enum Started {
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
     /// The slots that no spare uses, counted from the first spare's slot.
-    pub(super) free_slots: Vec<usize>,
+    pub(super) free_slots: BTreeSet<usize>,
+    /// The slot of the standby, from before its start until it is called.
+    reserved_slot: Option<usize>,
     pub(super) made: usize,
     /// The number of spares that do not wait, now and at most.
     pub(crate) running: usize,
@@ -122,8 +125,21 @@ impl Spares {
 
     pub(super) fn take_slot(&mut self) -> usize {
         self.count_in();
+        self.reserved_slot.take().unwrap_or_else(|| self.free_slot())
+    }
+
+    /// The slot that the standby will have when it is called, for its name. It is the first one that is free. While all are in use,
+    /// `slots_max` is returned: the standby will get the slot that is given back first, and its name has a number of its own.
+    pub(super) fn reserve_slot(&mut self, slots_max: usize) -> usize {
+        if self.reserved_slot.is_none() && (!self.free_slots.is_empty() || self.made < slots_max) {
+            self.reserved_slot = Some(self.free_slot());
+        }
+        self.reserved_slot.unwrap_or(slots_max)
+    }
+
+    fn free_slot(&mut self) -> usize {
         // As many slots are made as may run, so there is one.
-        self.free_slots.pop().unwrap_or_else(|| {
+        self.free_slots.pop_first().unwrap_or_else(|| {
             self.made += 1;
             self.made - 1
         })
@@ -132,7 +148,7 @@ impl Spares {
     /// A spare no longer runs. Its slot is free for the next one.
     pub(super) fn give_back(&mut self, slot: usize) {
         self.running -= 1;
-        self.free_slots.push(slot);
+        self.free_slots.insert(slot);
     }
 }
 
@@ -182,6 +198,25 @@ mod tests {
         assert_eq!(spares.arrive(&parked_spare(), false, 8), None);
         assert_eq!(spares.requested, 0, "the missing workers have returned");
         assert!(spares.standby.is_some());
+    }
+
+    #[test]
+    fn a_standby_gets_the_slot_that_was_reserved_for_its_name() {
+        let mut spares = Spares::default();
+        assert_eq!((spares.reserve_slot(2), spares.reserve_slot(2)), (0, 0), "its start was refused once");
+        spares.arrive(&parked_spare(), true, 2);
+        assert!(matches!(spares.call(2), Called::Standby(_, 0)));
+        assert_eq!(spares.reserve_slot(2), 1);
+        spares.arrive(&parked_spare(), true, 2);
+        spares.give_back(0);
+        assert!(matches!(spares.call(2), Called::Standby(_, 1)), "although slot 0 is free again");
+        assert_eq!(spares.reserve_slot(2), 0);
+        spares.arrive(&parked_spare(), true, 2);
+        assert!(matches!(spares.call(2), Called::Standby(_, 0)));
+        assert_eq!(spares.reserve_slot(2), 2, "all are in use");
+        spares.arrive(&parked_spare(), true, 2);
+        spares.give_back(1);
+        assert!(matches!(spares.call(2), Called::Standby(_, 1)));
     }
 
     #[test]

@@ -30,12 +30,12 @@ use super::config::Config;
 use super::leave::{finish, leave};
 use super::shared::Shared;
 use super::spares::Started;
+use super::thread_names::{self, ThreadRole};
 use super::worker_states::join_unless_ended;
 use super::workers::{Threads, drop_ended, workers_at_build};
 use crate::observe::report::{self, ReportKind};
 use crate::primitives::atomic::Ordering;
 use crate::primitives::parker::Parker;
-use crate::primitives::thread;
 use crate::time::clock::real_now;
 
 /// How long a busy worker waits after a refusal before it tries again, in milliseconds. Not measured.
@@ -98,7 +98,7 @@ impl Threads {
         let worker = shared.thread_mains.worker;
         let index = shared.config.workers - self.unstarted.len();
         let name = self.unstarted.last().expect("the caller has checked that there is one").clone();
-        self.start(shared, name, move |shared| worker(shared, index))?;
+        self.start(shared, ThreadRole::Worker(index), name, move |shared| worker(shared, index))?;
         self.unstarted.pop();
         Ok(())
     }
@@ -107,7 +107,8 @@ impl Threads {
         drop_ended(&mut self.started);
         // Several standbys may be called before the first has made its name; then two threads share one.
         let name = self.standby_names.pop_front().unwrap_or_else(|| self.last_name.clone());
-        let started = self.start(shared, name.clone(), shared.thread_mains.standby);
+        let slot = shared.workers.spares.lock().reserve_slot(shared.spare_slots_max());
+        let started = self.start(shared, ThreadRole::Spare(slot), name.clone(), shared.thread_mains.standby);
         match started {
             Ok(()) => self.last_name = name,
             Err(_) => self.standby_names.push_front(name),
@@ -118,11 +119,12 @@ impl Threads {
     fn start(
         &mut self,
         shared: &Arc<Shared>,
-        name: String,
+        role: ThreadRole,
+        name: Option<String>,
         run: impl FnOnce(&Arc<Shared>) + Send + 'static,
     ) -> io::Result<()> {
         let mine = Arc::clone(shared);
-        let thread = thread::spawn_member(name, shared.config.thread_stack_size, move || run(&mine))
+        let thread = thread_names::spawn(role, name, shared.config.thread_stack_size, move || run(&mine))
             .map_err(|error| shared.config.explain_refusal(error))?;
         self.started.push(thread);
         Ok(())

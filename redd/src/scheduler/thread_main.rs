@@ -158,6 +158,32 @@ mod tests {
     use super::*;
     use crate::primitives::atomic::Ordering;
     use crate::runtime::{Builder, Rescue};
+    use crate::scheduler::local::LOCAL;
+    use crate::task;
+    use std::sync::Barrier;
+
+    #[test]
+    fn the_number_in_a_spares_name_is_that_of_its_slot() {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(2).rescue(Rescue::off()).build().expect("nothing is refused");
+        for _ in 0..3 {
+            let together = Arc::new(Barrier::new(6));
+            let tasks = Vec::from_iter((0..6).map(|_| {
+                let together = Arc::clone(&together);
+                runtime.spawn(async move {
+                    // SAFETY: a worker of the runtime polls the task, so it is set.
+                    let index = unsafe { LOCAL.get().as_ref() }.expect("on a worker").index;
+                    let expected = match index.checked_sub(2) {
+                        None => format!("redd-worker-{index}"),
+                        Some(slot) => format!("redd-spare-{slot}"),
+                    };
+                    assert_eq!(thread::current_name(), expected);
+                    task::block_in_place(|| together.wait());
+                })
+            }));
+            tasks.into_iter().for_each(|task| runtime.block_on(task).expect("the name is right"));
+        }
+    }
 
     #[test]
     fn a_spare_that_panics_is_counted_out() {

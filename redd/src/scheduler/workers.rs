@@ -53,11 +53,11 @@ impl Default for Workers {
 pub(crate) struct Threads {
     /// The threads that a shutdown joins.
     pub(crate) started: Vec<thread::JoinHandle<()>>,
-    /// The names of workers that have no thread, the last one first.
-    pub(super) unstarted: Vec<String>,
-    /// The names of the next standbys. User code makes names, so a clean thread finds one here.
-    pub(super) standby_names: VecDeque<String>,
-    pub(super) last_name: String,
+    /// The names that the program has given workers without a thread, the last worker first.
+    pub(super) unstarted: Vec<Option<String>>,
+    /// The given names of the next standbys. User code makes names, so a clean thread finds one here.
+    pub(super) standby_names: VecDeque<Option<String>>,
+    pub(super) last_name: Option<String>,
     /// The system has refused the last thread, so none is clean (`clean-parents`).
     pub(super) is_refused: bool,
     pub(super) is_reported: bool,

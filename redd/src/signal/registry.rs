@@ -69,6 +69,10 @@ impl Number {
         Ok(Self(number))
     }
 
+    pub(crate) fn get(self) -> usize {
+        self.0
+    }
+
     /// Returns how often the signal was received since its handler was installed.
     pub(crate) fn count(self) -> u64 {
         // Acquire: sees what the handler's thread did before the signal. Pairs with Release in the handler (`install`).

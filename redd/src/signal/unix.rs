@@ -263,4 +263,4 @@ impl Signal {
     }
 }
 
-debug_struct!([] Signal as "Signal", self => { number: self.number, seen: self.seen, .. });
+debug_struct!([] Signal as "Signal", self => { number: self.number.get(), .. });

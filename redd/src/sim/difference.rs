@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::disk::Operation;
 use crate::primitives::baton::{Event, EventKind, Record};
+use crate::primitives::count::{PlainCount, bytes};
 
 /// How many events before the difference are shown.
 const BEFORE: usize = 5;
@@ -90,7 +91,7 @@ pub(super) fn describe(record: &Record, event: &Event) -> String {
         EventKind::ThreadEnded => format!("thread `{}` ends", thread(subject)),
         EventKind::Switch => format!("thread `{}` runs, one of {first}", thread(subject)),
         EventKind::Clock => "the clock moves".to_owned(),
-        EventKind::Settled => format!("`settle` of {first} tasks ends"),
+        EventKind::Settled => format!("`settle` of {} ends", PlainCount(first.into(), "task", "tasks")),
         EventKind::Spawned => format!("{} is spawned by {}", task(subject), task(first)),
         EventKind::Woken => format!("{} is woken by {}", task(subject), task(first)),
         EventKind::Polled => {
@@ -102,12 +103,18 @@ pub(super) fn describe(record: &Record, event: &Event) -> String {
         EventKind::Chance => format!("chance {first:08x}: {}", second == 1),
         EventKind::Seeded => format!("a generator is seeded with {first:08x}{second:08x}"),
         EventKind::Failed => "a failure".to_owned(),
-        EventKind::Entropy => format!("thread `{}` has drawn {first} random bytes in {second} calls", thread(subject)),
+        EventKind::Entropy => {
+            let bytes = PlainCount(first.into(), "random byte", "random bytes");
+            let calls = PlainCount(second.into(), "call", "calls");
+            format!("thread `{}` has drawn {bytes} in {calls}", thread(subject))
+        }
         EventKind::Crashed => format!("host {subject} crashes: crash number {first}"),
-        EventKind::Restarted => format!("host {subject} starts again after {first} crashes"),
+        EventKind::Restarted => {
+            format!("host {subject} starts again after {}", PlainCount(first.into(), "crash", "crashes"))
+        }
         EventKind::Scripted => format!("the script of the world acts: {first:08x}"),
-        EventKind::NetSent => format!("socket {subject} sends {}, {first} bytes", packet(second)),
-        EventKind::NetDelivered => format!("socket {subject} receives {}, {first} bytes", packet(second)),
+        EventKind::NetSent => format!("socket {subject} sends {}, {}", packet(second), bytes(first as usize)),
+        EventKind::NetDelivered => format!("socket {subject} receives {}, {}", packet(second), bytes(first as usize)),
         EventKind::NetFault => format!("socket {subject} has {}", fault(first, second)),
         EventKind::Disk => format!("the disk: {} [{first}, {second}]", Operation::name_of(subject)),
     };

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::network::{Link, Network};
+use crate::primitives::count::PlainCount;
 
 /// One property of all links between hosts.
 #[derive(Clone, Debug)]
@@ -61,7 +62,9 @@ impl Setting {
             Self::Latency(range) if range.start == range.end => format!("packets take {:?}", range.start),
             Self::Latency(range) => format!("packets take {:?} to {:?}", range.start, range.end),
             Self::Bandwidth(None) => "the links have no limit of bandwidth".to_owned(),
-            Self::Bandwidth(Some(bytes)) => format!("each link carries {bytes} bytes per second"),
+            Self::Bandwidth(Some(rate)) => {
+                format!("each link carries {} per second", PlainCount(*rate, "byte", "bytes"))
+            }
             Self::Loss(probability) => format!("a packet is lost with probability {probability}"),
             Self::Reorder(probability) => format!("a datagram is overtaken with probability {probability}"),
             Self::Duplicate(probability) => format!("a datagram arrives twice with probability {probability}"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::difference::{difference, last_events};
 use super::host_report::HostReport;
 use crate::primitives::baton::{Choices, Explore, Record, Tape};
+use crate::primitives::count::PlainCount;
 
 pub use crate::primitives::baton::FailureKind;
 use crate::primitives::baton::WorldFailure;
@@ -300,17 +301,23 @@ impl Report {
         let package = std::env::var("CARGO_PKG_NAME").map(|name| format!(" -p {name}")).unwrap_or_default();
         // The main thread runs no test of the harness.
         match self.thread.as_deref().filter(|name| *name != "main") {
-            Some(test) => format!("{variables} cargo test{package} -- --exact {test}"),
+            Some(test) => format!("{variables} cargo test{package} -- --exact {test}{}", ignored(std::env::args())),
             None => format!("{variables} and the same command"),
         }
     }
 }
 
+/// The option without which the harness skips a test that is ignored.
+fn ignored(mut arguments: impl Iterator<Item = String>) -> &'static str {
+    if arguments.any(|argument| argument == "--ignored") { " --ignored" } else { "" }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { seed, hash, events, elapsed, .. } = self;
+        let events = PlainCount(*events, "event", "events");
         if self.failures.is_empty() {
-            write!(f, "seed {seed}: no failure; hash {hash:016x} of {events} events in {elapsed:?} of virtual time")?;
+            write!(f, "seed {seed}: no failure; hash {hash:016x} of {events} in {elapsed:?} of virtual time")?;
             return self.write_script(f, "\n");
         }
         writeln!(f, "the simulated world of seed {seed} has failed")?;
@@ -332,7 +339,7 @@ impl fmt::Display for Report {
         if !self.is_std_simulated {
             f.write_str(STD_IS_REAL)?;
         }
-        write!(f, "hash {hash:016x} of {events} events; to repeat this run: {}", self.command())
+        write!(f, "hash {hash:016x} of {events}; to repeat this run: {}", self.command())
     }
 }
 

@@ -21,6 +21,7 @@ use std::fmt;
 use super::report::{Failure, Report};
 use super::world::World;
 use crate::primitives::baton::{ChoiceKind, Deviation, FailureKind, Plan, Tape};
+use crate::primitives::count::PlainCount;
 use crate::primitives::rng::Rng;
 
 /// Step 6 tries at most so many deviations.
@@ -75,10 +76,12 @@ impl fmt::Display for Shrunk {
         let Self { report, first, runs } = self;
         match report.tape().len() {
             0 => write!(f, "fails in the plain order")?,
-            1 => write!(f, "fails with 1 deviation from the plain order")?,
-            count => write!(f, "fails with {count} deviations from the plain order")?,
+            count => {
+                let deviations = PlainCount(count as u64, "deviation", "deviations");
+                write!(f, "fails with {deviations} from the plain order")?;
+            }
         }
-        writeln!(f, " (shrunk from {first} in {runs} runs):")?;
+        writeln!(f, " (shrunk from {first} in {}):", PlainCount(*runs as u64, "run", "runs"))?;
         for (deviation, words) in report.tape().deviations.iter().zip(self.words()) {
             let (step, value) = (deviation.step, deviation.value);
             match (words.is_empty(), deviation.among) {

@@ -77,11 +77,16 @@ const CALL: usize = 0b100;
 /// assert_eq!(item, "item");
 /// # });
 /// ```
-#[derive(Debug)]
 pub struct Notify {
     word: AtomicUsize,
     waiters: WaitList,
 }
+
+debug_struct!([] Notify as "Notify", self => {
+    // Relaxed: for people, and out of date at once.
+    has_permit: (self.word.load(Ordering::Relaxed) & STATE == NOTIFIED),
+    has_waiters: (self.word.load(Ordering::Relaxed) & STATE == WAITING),
+});
 
 impl Notify {
     const_fn! {
@@ -324,7 +329,6 @@ impl Default for Notify {
 
 pin_project! {
     /// What [`Notified`] and [`OwnedNotified`] have in common. `N` is a reference or an `Arc`.
-    #[derive(Debug)]
     struct Listener<N>
     where
         N: Deref<Target = Notify>,
@@ -347,6 +351,15 @@ pin_project! {
                 this.leave();
             }
         }
+    }
+}
+
+impl<N: Deref<Target = Notify>> Listener<N> {
+    /// Whether it has been notified, for people.
+    fn is_notified(&self) -> bool {
+        // Relaxed: out of date at once.
+        let has_call = self.notify.word.load(Ordering::Relaxed) / CALL != self.calls;
+        self.is_received || has_call || matches!(self.waiter.stage(), WaitStage::Notified(_))
     }
 }
 
@@ -448,13 +461,19 @@ unsafe fn enqueue(notify: &Notify, waiter: Pin<&Waiter>, calls: usize, cx: Optio
 
 pin_project! {
     /// Completes when it is notified. Made by [`Notify::notified`].
-    #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct Notified<'a> {
         #[pin]
         listener: Listener<&'a Notify>,
     }
 }
+
+debug_struct!([] Notified<'_> as "Notified", self => { notify: *self.listener.notify, is_notified: self.listener.is_notified() });
+
+debug_struct!([] OwnedNotified as "OwnedNotified", self => {
+    notify: *self.listener.notify,
+    is_notified: self.listener.is_notified(),
+});
 
 impl Notified<'_> {
     /// Enqueues the future without waiting, and returns whether it is notified already.
@@ -520,7 +539,6 @@ pin_project! {
     /// assert_eq!(Arc::strong_count(&notify), 1);
     /// # });
     /// ```
-    #[derive(Debug)]
     #[must_use = "a future does nothing until it is awaited"]
     pub struct OwnedNotified {
         #[pin]

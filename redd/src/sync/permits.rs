@@ -41,6 +41,7 @@ use crate::observe::resources::Resource;
 use crate::observe::waiting::WaitKind;
 use crate::primitives::atomic::{AtomicUsize, Ordering};
 use crate::primitives::const_fn;
+use crate::primitives::count::PlainCount;
 use crate::task::{coop, current};
 
 /// The permits are closed: every acquire fails.
@@ -138,6 +139,11 @@ impl Permits {
     pub(crate) fn is_closed(&self) -> bool {
         // Acquire: what happened before the closing is visible. Pairs with Release in `Permits::close`.
         self.word.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    /// Whether a task waits for permits. For people: it is out of date at once.
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & WAITERS != 0
     }
 
     /// Takes `count` permits if that many are free and no task waits for them.
@@ -522,7 +528,11 @@ impl Permits {
 
 impl fmt::Debug for Permits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permits").field("available", &self.available()).field("is_closed", &self.is_closed()).finish()
+        f.debug_struct("Permits")
+            .field("available", &self.available())
+            .field("has_waiters", &self.has_waiters())
+            .field("is_closed", &self.is_closed())
+            .finish()
     }
 }
 
@@ -548,7 +558,8 @@ fn check_excess(excess: usize) {
 #[track_caller]
 fn panic_too_many(count: usize) -> ! {
     panic!(
-        "adding {count} permits would leave more than a semaphore can count ({}); add fewer, or forget some first",
+        "adding {} would leave more than a semaphore can count ({}); add fewer, or forget some first",
+        PlainCount(count as u64, "permit", "permits"),
         Permits::MAX
     )
 }

@@ -414,7 +414,11 @@ impl Semaphore {
     }
 }
 
-debug_struct!([] Semaphore as "Semaphore", self => { permits: self.available_permits() });
+debug_struct!([] Semaphore as "Semaphore", self => {
+    permits: self.available_permits(),
+    has_waiters: self.permits.has_waiters(),
+    is_closed: self.is_closed(),
+});
 
 /// Permits of a [`Semaphore`]. Returned when this is dropped.
 ///

@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "system calls")]
 
+use std::ffi::CString;
 use std::fs;
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -124,6 +125,15 @@ pub(crate) fn wait_channel(thread: u32) -> Option<String> {
 /// The name of a thread; the system keeps 15 bytes.
 pub(crate) fn name(thread: u32) -> Option<String> {
     Some(read(thread, "comm")?.trim_end().to_owned())
+}
+
+/// Sets the name that the system has for the calling thread.
+pub(crate) fn rename_current(name: &str) {
+    let Ok(name) = CString::new(name) else { return };
+    if CAN_ASK {
+        // SAFETY: the name ends with a zero byte, and lives until the call returns. The system copies at most 16 bytes.
+        unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    }
 }
 
 fn read(thread: u32, file: &str) -> Option<String> {

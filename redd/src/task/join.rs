@@ -310,7 +310,7 @@ impl Drop for EmptyOnUnwind<'_> {
     }
 }
 
-debug_struct!([T: fmt::Debug] JoinHandle<T> as "JoinHandle", self => { id: self.id() });
+debug_struct!([T: fmt::Debug] JoinHandle<T> as "JoinHandle", self => { id: self.id(), is_finished: self.is_finished() });
 
 fn abort(task: &TaskRef) {
     match task.state.cancel() {
@@ -375,4 +375,4 @@ impl AbortHandle {
     }
 }
 
-debug_struct!([] AbortHandle as "AbortHandle", self => { id: self.id() });
+debug_struct!([] AbortHandle as "AbortHandle", self => { id: self.id(), is_finished: self.is_finished() });

@@ -135,12 +135,17 @@ impl MissedTickBehavior {
 /// A series of periodic ticks, returned by [`interval`] and [`interval_at`].
 ///
 /// It does not implement `Stream`. To get a stream, wrap [`poll_tick`](Interval::poll_tick).
-#[derive(Debug)]
 pub struct Interval {
     delay: Pin<Box<Sleep>>,
     period: Duration,
     behavior: MissedTickBehavior,
 }
+
+debug_struct!([] Interval as "Interval", self => {
+    next_tick: self.delay.deadline(),
+    period: self.period,
+    missed_tick_behavior: self.behavior,
+});
 
 impl Interval {
     #[track_caller]

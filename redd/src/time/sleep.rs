@@ -305,8 +305,8 @@ impl Future for Sleep {
 
 debug_struct!([] Sleep as "Sleep", self => {
     deadline: self.deadline,
+    is_elapsed: self.is_elapsed(),
     made_at: format_args!("{}", self.timer.location()),
-    timer: self.timer,
 });
 
 // The constructors share it: inlined into each, it costs them registers that they save and restore.

@@ -162,7 +162,7 @@ pub(crate) fn record_own_api(root: &Path) -> bool {
 /// redd's API next to that of the last release. Before the first release: next to the commit that last accepted a change of
 /// the record, which the lane `own-api` compares with.
 pub(super) fn semver(root: &Path) -> Outcome {
-    let program = match tools::installed(root, "cargo-semver-checks", CARGO_SEMVER_CHECKS) {
+    let program = match tools::installed(root, "cargo-semver-checks", CARGO_SEMVER_CHECKS, &[]) {
         Ok(program) => program,
         Err(why) => return Outcome::skipped(why),
     };

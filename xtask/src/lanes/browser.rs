@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use super::commands::{cargo, passes, run_tests, target_dir};
 use super::outcome::Outcome;
 use crate::packages::{Apt, Packages};
+use crate::plural::count;
 
 /// The pages that the guide shows, and the pictures there.
 const PICTURES: [(&str, &str); 2] =
@@ -116,9 +117,9 @@ fn check(root: &Path, browser: &Browser, writes: bool) -> Result<Outcome, String
             let taken = folder.join(format!("{page}{suffix}.png"));
             browser.take_picture(&folder, &folder.join(format!("{page}.html")), &taken, is_dark)?;
             let bytes = std::fs::metadata(&taken).map_err(show)?.len();
-            println!("  {page}{suffix}.png: {bytes} bytes");
+            println!("  {page}{suffix}.png: {}", count(bytes, "byte"));
             if !PICTURE_BYTES.contains(&bytes) {
-                findings.push(format!("{page}{suffix}.png has {bytes} bytes"));
+                findings.push(format!("{page}{suffix}.png has {}", count(bytes, "byte")));
             }
             if writes && !is_dark {
                 std::fs::copy(&taken, root.join(picture)).map_err(|error| format!("{picture}: {error}"))?;
@@ -126,7 +127,12 @@ fn check(root: &Path, browser: &Browser, writes: bool) -> Result<Outcome, String
         }
     }
     findings.iter().for_each(|finding| println!("{finding}"));
-    let note = format!("{version}: {drawn} pages drawn, {noticed} mistakes noticed, {} findings", findings.len());
+    let note = format!(
+        "{version}: {} drawn, {} noticed, {}",
+        count(drawn, "page"),
+        count(noticed, "mistake"),
+        count(findings.len(), "finding")
+    );
     Ok(Outcome { passed: findings.is_empty() && drawn > 0 && noticed > 0, note })
 }
 

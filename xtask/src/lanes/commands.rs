@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::plural::count;
+
 /// The cargo that runs us, in the repository.
 pub(super) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -97,7 +99,7 @@ pub(super) struct TestCount {
 impl std::fmt::Display for TestCount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} passed, {} failed, {} ignored", self.passed, self.failed, self.ignored)?;
-        if self.cases > 0 { write!(f, ", {} cases", self.cases) } else { Ok(()) }
+        if self.cases > 0 { write!(f, ", {}", count(self.cases, "case")) } else { Ok(()) }
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::commands::{cargo, for_each_line, passes, rustflags, shown, target_dir, write_package};
 use super::outcome::Outcome;
+use crate::plural::count;
 use crate::{compat, dependencies, peers, suites, switch};
 
 pub(super) fn stable_suites(root: &Path) -> Outcome {
@@ -128,44 +129,53 @@ pub(super) fn run_compat(root: &Path) -> Outcome {
     let table = results.table(&lock);
     println!("\n{table}");
     succeeded &= write_result(root, "compat", compat::RUNS, &table);
-    let count = results.count();
+    let counts = results.count();
     let note = format!(
         "programs: {} passed, {} failed, {} skipped, {} runs each",
-        count.passed,
-        count.failed,
-        count.skipped,
+        counts.passed,
+        counts.failed,
+        counts.skipped,
         compat::RUNS
     );
-    Outcome { passed: succeeded && count.passed > 0 && count.failed == 0, note }
+    Outcome { passed: succeeded && counts.passed > 0 && counts.failed == 0, note }
 }
 
 /// Switches all programs, and writes the table of them.
 pub(super) fn switch_all(root: &Path) -> Outcome {
-    let (rows, outcome) = switch_programs(root, &[]);
-    let written = !rows.is_empty() && write_result(root, "switch", 1, &switch::table(&rows));
-    Outcome { passed: outcome.passed && written, note: outcome.note }
+    switch_programs(root, &[], true)
 }
 
-/// `cargo xtask switch NAME…`.
-pub(crate) fn run_switch(root: &Path, names: &[&str]) -> bool {
-    let (rows, outcome) = switch_programs(root, names);
-    println!("\n{}\n{}", switch::table(&rows), outcome.note);
+/// `cargo xtask switch [--write] NAME…`: these programs, and with `--write` their rows of the table.
+pub(crate) fn run_switch(root: &Path, words: &[&str]) -> bool {
+    let names: Vec<&str> = words.iter().copied().filter(|word| *word != "--write").collect();
+    let outcome = switch_programs(root, &names, names.len() < words.len());
+    println!("\n{}", outcome.note);
     outcome.passed
 }
 
-/// Those of these names, or all.
-fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
-    let target = target_dir(root).join("switch");
+/// Those of these names, or all. The table is written behind each program: the whole takes an hour.
+fn switch_programs(root: &Path, names: &[&str], writes: bool) -> Outcome {
+    if let Some(name) = names.iter().find(|name| switch::PROGRAMS.iter().all(|program| program.name != **name)) {
+        return Outcome { passed: false, note: format!("`{name}` is not on the list in xtask/src/switch/programs.rs") };
+    }
+    if !passes(&mut cargo(root, &["build", "--quiet", "--package", "redd-cli", "--bin", "cargo-redd"])) {
+        return Outcome { passed: false, note: "`cargo redd` cannot be built".to_owned() };
+    }
+    let (target, tool) = (target_dir(root).join("switch"), target_dir(root).join("debug/cargo-redd"));
+    let lane = switch::Lane { root, target: &target, tool: &tool };
     let mut rows = Vec::new();
     let mut failed = Vec::new();
     for program in switch::PROGRAMS.iter().filter(|program| names.is_empty() || names.contains(&program.name)) {
         println!("{}", program.name);
-        match switch::switch(root, &target, program) {
+        match switch::switch(&lane, program) {
             Ok(row) => {
                 if !row.passed() {
                     failed.push(program.name.to_owned());
                 }
                 rows.push(row);
+                if writes && !write_rows(root, &rows) {
+                    failed.push("the table".to_owned());
+                }
             }
             Err(why) => {
                 eprintln!("{why}");
@@ -173,15 +183,19 @@ fn switch_programs(root: &Path, names: &[&str]) -> (Vec<switch::Row>, Outcome) {
             }
         }
     }
+    println!("\n{}", switch::table("", &rows));
     let note = match failed.as_slice() {
-        [] => format!("{} programs switched", rows.len()),
-        failed => format!("{} programs; failed: {}", rows.len(), failed.join(", ")),
+        [] => format!("{} switched", count(rows.len(), "program")),
+        failed => format!("{}; failed: {}", count(rows.len(), "program"), failed.join(", ")),
     };
-    (rows, Outcome { passed: failed.is_empty() && !names.iter().any(|name| !is_switched(name)), note })
+    Outcome { passed: failed.is_empty(), note }
 }
 
-fn is_switched(name: &str) -> bool {
-    switch::PROGRAMS.iter().any(|program| program.name == name)
+/// These rows into the table, and those of the other programs as they are.
+fn write_rows(root: &Path, rows: &[switch::Row]) -> bool {
+    let document = std::fs::read_to_string(root.join("docs/compatibility.md")).unwrap_or_default();
+    let old = compat::written_text(&document, "switch").unwrap_or_default();
+    write_result(root, "switch", 1, &switch::table(old, rows))
 }
 
 /// Runs a package of programs once. Not by `cargo run -p`, which would build for the features of this package alone.

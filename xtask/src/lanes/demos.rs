@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use super::commands::{cargo, passes, target_dir};
 use super::outcome::Outcome;
 use crate::demos::{self, Culprit, PAGE};
+use crate::plural::count;
 
 /// The program whose task never waits. A dump shows that it runs; `redd stack` shows where.
 const RUNNING: &str = "busy_loop";
@@ -78,8 +79,12 @@ fn run(root: &Path, writes: bool) -> Result<Outcome, String> {
         std::fs::write(&page, text).map_err(|error| format!("{PAGE}: {error}"))?;
     }
     let named = rows.iter().filter(|row| row.on_redd == "named").count();
-    let note =
-        format!("{} programs, {named} of {} lines named, {} findings", programs.len(), rows.len(), findings.len());
+    let note = format!(
+        "{}, {named} of {} named, {}",
+        count(programs.len(), "program"),
+        count(rows.len(), "line"),
+        count(findings.len(), "finding")
+    );
     Ok(Outcome { passed: findings.is_empty(), note })
 }
 
@@ -125,7 +130,7 @@ fn programs(root: &Path) -> Result<Vec<(String, String)>, String> {
     }
     programs.sort();
     if programs.len() != PROGRAMS {
-        return Err(format!("{} programs, not {PROGRAMS}", programs.len()));
+        return Err(format!("{}, not {PROGRAMS}", count(programs.len(), "program")));
     }
     if let Some((name, _)) = programs.iter().find(|(_, source)| demos::culprits(source).is_empty()) {
         return Err(format!("`{name}` marks no line"));

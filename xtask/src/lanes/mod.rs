@@ -15,6 +15,8 @@
 //! | `publish` | packages and documentation as the registry and docs.rs get them |
 //! | `compatibility` | Tokio's tests, other people's programs |
 //! | `demos` | programs that get stuck, on redd and on Tokio |
+//! | `book` | the book, and its links |
+//! | `hello` | the first chapter of the book: its commands, from an empty folder |
 //! | `browser` | the pages that `redd` writes, in a browser |
 //! | `kills` | crawls that are killed and continued |
 //! | `jetstream` | crawls that many processes share through nats-server |
@@ -24,10 +26,12 @@
 //! A lane that needs what a machine lacks says SKIPPED and why; it neither fails nor counts as passed.
 
 mod api;
+mod book;
 mod browser;
 mod commands;
 mod compatibility;
 mod demos;
+mod hello;
 mod jetstream;
 mod kills;
 mod machines;
@@ -43,6 +47,7 @@ mod worlds;
 pub(crate) use api::{
     changes, compare_facade, depend_on_tokio, names, package, record_api, record_of_tokio, record_own_api,
 };
+pub(crate) use book::write_drawing;
 pub(crate) use browser::write_pictures;
 pub(crate) use compatibility::{run_suites, run_suites_in_world, run_switch, suite_of_tokio};
 pub(crate) use demos::write_demos;
@@ -56,6 +61,7 @@ use std::time::{Duration, Instant};
 use commands::{cargo, for_each_line, fresh_seed, passes, run_tests, target_dir, write_package};
 use outcome::{Outcome, SKIPPED};
 
+use crate::plural;
 use crate::{dependencies, instructions, mutants, tidy};
 
 /// One part of `ci`.
@@ -205,13 +211,19 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "crawls that processes share through nats-server, one killed each second, the server killed too",
         run: jetstream::jetstream,
     },
+    Lane { name: "book", purpose: "the book with mdBook; its links, and those of the pages outside", run: book::book },
+    Lane {
+        name: "hello",
+        purpose: "the commands of the book's first chapter, from an empty folder and an empty home",
+        run: hello::hello,
+    },
     Lane { name: "minimal", purpose: "builds with the lowest versions that the manifests allow", run: minimal },
 ];
 
 /// Lanes that no group runs: they take an hour.
 pub(crate) const ALONE: &[Lane] = &[Lane {
     name: "switch",
-    purpose: "published programs, switched as the guide says",
+    purpose: "published programs: `cargo redd switch`, a build, a real run or their tests, `cargo redd back`",
     run: compatibility::switch_all,
 }];
 
@@ -249,7 +261,12 @@ pub(crate) fn run(root: &Path, lanes: &[&Lane]) -> bool {
         0 => String::new(),
         skipped => format!(", {skipped} skipped"),
     };
-    println!("{} of {} lanes passed{skipped} in {:.1} s", count("ok"), rows.len(), total.as_secs_f64());
+    println!(
+        "{} of {} passed{skipped} in {:.1} s",
+        count("ok"),
+        plural::count(rows.len(), "lane"),
+        total.as_secs_f64()
+    );
     let failed: Vec<_> = rows.iter().filter(|(_, _, outcome)| !outcome.passed).map(|(name, _, _)| *name).collect();
     for name in &failed {
         println!("failed: {name}; alone: `cargo xtask {name}`");
@@ -275,7 +292,7 @@ fn run_tidy(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+    Outcome { passed: findings.is_empty(), note: plural::count(findings.len(), "finding") }
 }
 
 fn run_dependencies(root: &Path) -> Outcome {
@@ -290,7 +307,7 @@ fn run_dependencies(root: &Path) -> Outcome {
     for finding in &findings {
         println!("{finding}");
     }
-    Outcome { passed: findings.is_empty(), note: format!("{} findings", findings.len()) }
+    Outcome { passed: findings.is_empty(), note: plural::count(findings.len(), "finding") }
 }
 
 /// The lock file of a program that depends on `tokio` and gets the facade. It starts from ours, so that a new release of
@@ -386,7 +403,7 @@ fn features(root: &Path) -> Outcome {
     let streams =
         run_tests(&mut cargo(root, &["test", "-p", "redd", "--test", "group_streams", "--features", "stream"]));
     let note = if failed.is_empty() {
-        format!("{} combinations; with `tracing`: {traced}; with `stream`: {streams}", names.len() + 1)
+        format!("{}; with `tracing`: {traced}; with `stream`: {streams}", plural::count(names.len() + 1, "combination"))
     } else {
         format!("failed with: {}; with `tracing`: {traced}; with `stream`: {streams}", failed.join(", "))
     };
@@ -509,7 +526,7 @@ fn soak_for(root: &Path, minutes: &str) -> Outcome {
         }
     });
     let note = lost.clone().unwrap_or_else(|| "it did not come to its end".to_owned());
-    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} minutes: {note}") }
+    Outcome { passed: succeeded && lost.is_some(), note: format!("{minutes} min: {note}") }
 }
 
 /// The program `redd` asks processes so often, and for so many tasks, that a leak or a pause would show. The output has the times.
@@ -552,7 +569,7 @@ fn check_instructions(root: &Path) -> Outcome {
         eprintln!("fix it, or give the reason in the commit and store them: `cargo xtask instructions --bless`");
     }
     let note = match comparison.failed.as_slice() {
-        [] => format!("{} rows", counts.len()),
+        [] => plural::count(counts.len(), "row"),
         failed => failed.join(", "),
     };
     Outcome { passed: comparison.failed.is_empty(), note }

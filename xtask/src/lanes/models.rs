@@ -8,6 +8,7 @@ use std::process::Command;
 use super::commands::{TestCount, cargo, for_each_line, fresh_seed, rustflags, target_dir};
 use super::mistakes;
 use super::outcome::Outcome;
+use crate::plural;
 
 pub(super) fn loom(root: &Path) -> Outcome {
     models(root, Shadow::Off)
@@ -43,8 +44,10 @@ fn models(root: &Path, shadow: Shadow) -> Outcome {
         });
     }
     let note = format!(
-        "models: {count}; {} executions; {} of {} seeded mistakes caught",
-        models.executions, models.caught, models.mistakes
+        "models: {count}; {}; {} of {} caught",
+        plural::count(models.executions, "execution"),
+        models.caught,
+        plural::count(models.mistakes, "seeded mistake")
     );
     Outcome { passed, note }
 }
@@ -154,7 +157,7 @@ fn shuttle_from(root: &Path, seeds: u64, from: u64, model: &str) -> Outcome {
         let filters = [if model.is_empty() { "shuttle_notices" } else { model }, "--skip=loom_"];
         count.succeeded = in_seeded_copy(root, &target, &mut count, &mut models, |copy| command(copy, &filters));
     }
-    let note = format!("models: {count}; {} schedules, from seed {from}", models.executions);
+    let note = format!("models: {count}; {}, from seed {from}", plural::count(models.executions, "schedule"));
     Outcome { passed: count.succeeded && count.passed > 0, note }
 }
 

@@ -22,7 +22,7 @@ const DEEP_MANIFEST: &str = "xtask-deep/Cargo.toml";
 
 /// Licences, sources and bans of the workspace and of `xtask-deep`.
 pub(super) fn deny(root: &Path) -> Outcome {
-    let program = match installed(root, "cargo-deny", CARGO_DENY) {
+    let program = match installed(root, "cargo-deny", CARGO_DENY, &[]) {
         Ok(program) => program,
         Err(why) => return Outcome::skipped(why),
     };
@@ -39,8 +39,8 @@ pub(super) fn deny(root: &Path) -> Outcome {
     Outcome { passed, note: format!("cargo-deny {CARGO_DENY}: bans, licences, sources; advisories not checked") }
 }
 
-/// Where the program of a registry package is. It is installed with cargo unless an earlier run did so.
-pub(super) fn installed(root: &Path, package: &str, version: &str) -> Result<PathBuf, String> {
+/// Where the program of a registry package is. It is installed with cargo, with these options, unless an earlier run did so.
+pub(super) fn installed(root: &Path, package: &str, version: &str, options: &[&str]) -> Result<PathBuf, String> {
     let folder = target_dir(root).join("tools").join(format!("{package}-{version}"));
     let program = folder.join("bin").join(package);
     if program.exists() {
@@ -49,6 +49,7 @@ pub(super) fn installed(root: &Path, package: &str, version: &str) -> Result<Pat
     // It runs for seconds, and an unoptimized build takes a third of the time.
     let mut command = cargo(root, &["install", "--locked", "--debug", "--quiet", "--version", version, package]);
     command
+        .args(options)
         .arg("--root")
         .arg(&folder)
         .env("CARGO_TARGET_DIR", folder.join("build"))

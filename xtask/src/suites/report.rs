@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::run::Verdict;
+use crate::plural::count;
 
 /// Areas of Tokio's tests that do not run: no world has processes, signals are those of hosts, and tests of files make their
 /// directories with std, outside of the world's disk.
@@ -111,10 +112,13 @@ impl Report {
             if counters.does_not_compile && !known {
                 findings.push(format!("{suite} {test}: does not compile"));
             } else if counters.not > 0 && !known {
-                findings.push(format!("{suite} {test}: failed in {} of {runs} runs", counters.not));
+                findings.push(format!("{suite} {test}: failed in {} of {}", counters.not, count(runs, "run")));
             } else if known && counters.passed > 0 {
-                findings
-                    .push(format!("{suite} {test}: known to fail, but passed in {} of {runs} runs", counters.passed));
+                findings.push(format!(
+                    "{suite} {test}: known to fail, but passed in {} of {}",
+                    counters.passed,
+                    count(runs, "run")
+                ));
             }
         }
         findings

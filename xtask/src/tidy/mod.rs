@@ -9,12 +9,14 @@
 //! | plain English, short sentences, and names that exist | `prose` |
 //! | public functions can be found, and public items have examples | `public_items` |
 //! | sizes of functions and files | `size` |
+//! | the README's numbers are the measured ones | `numbers` |
 //!
 //! Called by `cargo xtask tidy` and `cargo xtask ci`.
 
 mod finding;
 mod graph;
 mod names;
+mod numbers;
 mod prose;
 mod public_items;
 mod size;
@@ -38,6 +40,7 @@ pub(crate) fn check(root: &Path) -> Vec<Finding> {
     }
     findings.extend(text::check_paths(&sources, &documents));
     findings.extend(prose::check(&sources, &documents));
+    findings.extend(numbers::check(&documents));
     sources.retain(is_of_the_workspace);
     findings.extend(text::check(&sources));
     findings.extend(names::check(&sources, &documents));
@@ -56,19 +59,18 @@ fn is_of_the_workspace(source: &Source) -> bool {
     !source.path.starts_with("bench/") && !source.path.starts_with("compat/")
 }
 
-/// Renews the committed lists.
+/// Renews the committed lists, and the README's numbers.
 pub(crate) fn write_lists(root: &Path) -> bool {
-    let (mut sources, _) = read(root, &mut Vec::new());
+    let (mut sources, documents) = read(root, &mut Vec::new());
     sources.retain(is_of_the_workspace);
     let head = "# Files with unsafe code, compared by `cargo xtask tidy`; renewed by `cargo xtask tidy --write`.\n";
     let list = walls::unsafe_files(&sources).join("\n");
-    match fs::write(root.join(walls::UNSAFE_LIST), format!("{head}{list}\n")) {
-        Ok(()) => true,
-        Err(error) => {
-            eprintln!("cannot write {}: {error}", walls::UNSAFE_LIST);
-            false
-        }
-    }
+    let write = |path: &str, text: Result<String, String>| {
+        let done = text.and_then(|text| fs::write(root.join(path), text).map_err(|error| error.to_string()));
+        done.inspect_err(|error| eprintln!("cannot write {path}: {error}")).is_ok()
+    };
+    let lists = write(walls::UNSAFE_LIST, Ok(format!("{head}{list}\n")));
+    write(numbers::README, numbers::written(&documents)) && lists
 }
 
 /// A committed list: one entry a line, `#` starts a comment.

@@ -92,6 +92,7 @@ const CHECKED: &[&str] = &[
     "redd-sim-libc/",
     "tokio/",
     "compat/",
+    "cookbook/",
     "crawler/",
     "demo-sim/",
     "demos/",
@@ -275,6 +276,7 @@ fn describes_code(path: &str) -> bool {
         || path.ends_with("PARKING.md")
         || path.starts_with("docs/decisions/")
         || path.starts_with("docs/internals/")
+        || ["docs/guide/tuning.md", "docs/guide/how-it-works.md"].contains(&path)
 }
 
 /// STYLE §1: a name that is quoted exists.

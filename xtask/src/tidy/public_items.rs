@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Document, Finding, has_word};
 use super::source::{Line, Source};
+use crate::plural;
 
 /// What these searches in `redd/src` find, they find in exactly one place.
 const FOUND_ONCE: &[&str] = &["fn worker_threads", "impl AsyncRead for TcpStream"];
@@ -162,7 +163,7 @@ fn check_found_once(redd: &[&Source]) -> Vec<Finding> {
             findings.push(Finding::new(
                 path,
                 number,
-                format!("`grep -rn '{searched}' redd/src` finds {} places", found.len()),
+                format!("`grep -rn '{searched}' redd/src` finds {}", plural::count(found.len(), "place")),
                 "write the item out once, under its name (STYLE 9)",
             ));
         }
@@ -337,7 +338,7 @@ fn check_example_count(redd: &[&Source]) -> Vec<Finding> {
         findings.push(Finding::new(
             "redd/src/lib.rs",
             0,
-            format!("the crate has {count} examples"),
+            format!("the crate has {}", plural::count(count, "example")),
             format!("it has at least {EXAMPLES_MIN}: give new items examples (STYLE 11)"),
         ));
     }

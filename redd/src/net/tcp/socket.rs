@@ -9,7 +9,6 @@ use super::{TcpListener, TcpStream};
 use crate::driver::operations::NewSocket;
 use crate::observe::waiting::located;
 use socket2::{Domain, Socket};
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
@@ -391,11 +390,7 @@ impl AsRawFd for TcpSocket {
     }
 }
 
-impl fmt::Debug for TcpSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket.options().fmt(f)
-    }
-}
+debug_struct!([] TcpSocket as "TcpSocket", self => { local_addr: self.local_addr().ok(), fd: self.as_raw_fd() });
 
 impl IntoRawFd for TcpSocket {
     fn into_raw_fd(self) -> RawFd {

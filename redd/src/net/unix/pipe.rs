@@ -14,7 +14,6 @@ use crate::observe::waiting::located;
 use crate::sys;
 use crate::sys::faults::Call;
 use bytes::BufMut;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -371,11 +370,7 @@ impl AsRawFd for Sender {
     }
 }
 
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
-    }
-}
+debug_struct!([] Sender as "Sender", self => { io: self.io });
 
 impl AsyncWrite for Sender {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
@@ -617,11 +612,7 @@ impl AsRawFd for Receiver {
     }
 }
 
-impl fmt::Debug for Receiver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.io.fmt(f)
-    }
-}
+debug_struct!([] Receiver as "Receiver", self => { io: self.io });
 
 impl AsyncRead for Receiver {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -10,7 +10,6 @@ use super::{UnixDatagram, UnixListener, UnixStream};
 use crate::driver::operations::NewSocket;
 use crate::observe::waiting::located;
 use socket2::{Socket, Type};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, RawFd};
 use std::path::Path;
@@ -133,11 +132,7 @@ impl AsRawFd for UnixSocket {
     }
 }
 
-impl fmt::Debug for UnixSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.socket.options().fmt(f)
-    }
-}
+debug_struct!([] UnixSocket as "UnixSocket", self => { fd: self.as_raw_fd() });
 
 impl IntoRawFd for UnixSocket {
     fn into_raw_fd(self) -> RawFd {

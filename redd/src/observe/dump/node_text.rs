@@ -151,8 +151,9 @@ fn write_equal(f: &mut fmt::Formatter<'_>, nodes: &[&Node]) -> fmt::Result {
         "created at"
     };
     write!(f, " ({how} {}, oldest {}): ", ShortLocation(oldest.created_at), Age(oldest.age))?;
-    let [running, queued, ended] = sums.map(|sum| Grouped(sum as u64));
-    write!(f, "{running} running, {queued} queued, {ended} results not taken{stage}")
+    let [running, queued, ended] = sums.map(|sum| sum as u64);
+    let ended = Count(ended, "result", "results");
+    write!(f, "{} running, {} queued, {ended} not taken{stage}", Grouped(running), Grouped(queued))
 }
 
 /// Writes ` in group #1`, for a task of one.

@@ -18,6 +18,7 @@ use std::str::FromStr;
 
 use super::events::mixed;
 use super::tape::{ChoiceKind, Deviation, Tape};
+use crate::primitives::count::PlainCount;
 use crate::primitives::rng::Rng;
 
 /// How a world explores the orders of its threads and tasks.
@@ -277,7 +278,10 @@ impl Replay {
     fn misfit(&self, steps: u64) -> Option<String> {
         let after_end = || {
             let next = self.left.last()?;
-            Some(format!("the item `{next}` of the tape is for a choice after the end: the run had {steps} choices"))
+            Some(format!(
+                "the item `{next}` of the tape is for a choice after the end: the run had {}",
+                PlainCount(steps, "choice", "choices")
+            ))
         };
         self.misfit.clone().or_else(after_end)
     }

@@ -1,5 +1,7 @@
 //! The errors of sending to and receiving from a broadcast channel.
 
+use crate::primitives::count::PlainCount;
+
 /// There is no receiver. It returns the message.
 #[derive(Debug)]
 pub struct SendError<T>(pub T);
@@ -21,7 +23,7 @@ pub enum RecvError {
 error_texts! {
     [] RecvError,
     Self::Closed => "the broadcast channel has no sender any more",
-    Self::Lagged(lost) => "the receiver fell behind and lost {lost} messages",
+    Self::Lagged(lost) => "the receiver fell behind and lost {}" [PlainCount(*lost, "message", "messages")],
 }
 
 /// Why there is no message to take.
@@ -39,5 +41,5 @@ error_texts! {
     [] TryRecvError,
     Self::Empty => "the broadcast channel has no new message",
     Self::Closed => "the broadcast channel has no sender any more",
-    Self::Lagged(lost) => "the receiver fell behind and lost {lost} messages",
+    Self::Lagged(lost) => "the receiver fell behind and lost {}" [PlainCount(*lost, "message", "messages")],
 }

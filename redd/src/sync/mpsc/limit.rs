@@ -45,6 +45,10 @@ impl FlowControl for Limited {
         self.permits.release(permits);
     }
 
+    fn capacity(&self) -> Option<(usize, usize)> {
+        Some((self.available(), self.bound))
+    }
+
     fn close(&self) {
         self.permits.close();
     }

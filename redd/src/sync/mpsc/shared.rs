@@ -29,6 +29,9 @@ pub(super) trait FlowControl: fmt::Debug + Send + Sync + 'static {
     /// Returns permits: messages were taken out, or will not come.
     fn release(&self, permits: usize);
 
+    /// For how many messages there is room now, and in an empty channel. `None` if there is no limit.
+    fn capacity(&self) -> Option<(usize, usize)>;
+
     /// Makes all later requests for permits fail: the receiver closes the channel.
     fn close(&self);
 
@@ -91,10 +94,12 @@ impl<T, F: FlowControl> MpscState<T, F> {
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(name)
+        let mut out = f.debug_struct(name);
+        if let Some((capacity, max_capacity)) = self.flow.capacity() {
+            out.field("capacity", &capacity).field("max_capacity", &max_capacity);
+        }
+        out.field("senders", &self.senders.strong_count())
             .field("is_closed", &self.is_rx_closed())
-            .field("senders", &self.senders.strong_count())
-            .field("flow", &self.flow)
             .finish_non_exhaustive()
     }
 }

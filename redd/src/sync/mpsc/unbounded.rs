@@ -48,6 +48,10 @@ pub(super) struct Unlimited;
 impl FlowControl for Unlimited {
     fn release(&self, _permits: usize) {}
 
+    fn capacity(&self) -> Option<(usize, usize)> {
+        None
+    }
+
     fn close(&self) {}
 
     const ENDS_AT_CLOSE: bool = true;

@@ -13,6 +13,7 @@
 //!   step sees the bit.
 //! - `no-poison`: if a closure that changes the value panics, the lock is released and the version stays as it was.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -137,10 +138,16 @@ impl<T> WatchState<T> {
 /// other.send_modify(|value| *value += 1);
 /// assert_eq!(*receiver.borrow(), 2);
 /// ```
-#[derive(Debug)]
 pub struct Sender<T> {
     shared: Arc<WatchState<T>>,
 }
+
+// A sender on another thread holds the lock of the value for as long as its closure runs.
+debug_struct!([T: Debug] Sender<T> as "Sender", self => {
+    value: self.shared.value,
+    senders: self.sender_count(),
+    receivers: self.receiver_count(),
+});
 
 impl<T> Sender<T> {
     /// Makes a sender without receivers, for a channel that holds `init`.
@@ -403,12 +410,17 @@ impl<T> Drop for Sender<T> {
 /// assert_eq!(tasks.join_all().await, ["stopped"; 3]);
 /// # });
 /// ```
-#[derive(Debug)]
 pub struct Receiver<T> {
     shared: Arc<WatchState<T>>,
     /// The version seen last, as in the state word.
     seen: usize,
 }
+
+debug_struct!([T: Debug] Receiver<T> as "Receiver", self => {
+    value: self.shared.value,
+    has_changed: (version(self.shared.state()) != self.seen),
+    is_closed: (self.shared.state() & CLOSED != 0),
+});
 
 impl<T> Receiver<T> {
     fn new(shared: &Arc<WatchState<T>>, seen: usize) -> Self {
@@ -637,11 +649,12 @@ impl<T> Drop for Receiver<T> {
 ///
 /// - **Senders block their thread while it lives.** A thread that holds two of them may wait for itself, if a sender
 ///   comes in between.
-#[derive(Debug)]
 pub struct Ref<'a, T> {
     value: RwLockReadGuard<'a, T>,
     has_changed: bool,
 }
+
+debug_struct!([T: Debug] Ref<'_, T> as "Ref", self => { value: *self.value, has_changed: self.has_changed });
 
 impl<T> Ref<'_, T> {
     /// Returns whether the receiver had not seen this value before. Always false for a sender.

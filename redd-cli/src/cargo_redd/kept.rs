@@ -1,0 +1,252 @@
+//! The originals of a switch, in the folder `.redd` beside the lock file.
+//!
+//! Called by `switch`, `back` and `trial`.
+//!
+//! # Invariants
+//! - `originals-first`: the originals and what will be inserted are on the disk before a file of the program changes.
+//! - `taken-back`: a step that was interrupted, also by `kill -9` or a loss of power, is taken back by the next command.
+//! - `edits-stay`: a file that was edited since is not overwritten by its original.
+//!
+//! # Why not otherwise
+//! `target` would not survive `cargo clean`. Files beside the originals would be in `git status`, and `git clean` would remove them:
+//! the folder ignores itself. None of its files is named `Cargo.toml`, or `members = ["*"]` would take it for a package.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use crate::files;
+use crate::lock::{CRATES_IO, Lock};
+use crate::manifest::{self, Insertion};
+use crate::program::Program;
+
+const ABOUT: &str = "The program's Cargo.toml and Cargo.lock from before `cargo redd switch`. `cargo redd back` puts them back and removes \
+                     this folder. By hand: copy Cargo.toml.before and Cargo.lock.before over the files above.\n";
+
+/// The folder of one program.
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    program: &'a Program,
+    folder: PathBuf,
+}
+
+/// What the folder says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Switched {
+    pub(crate) manifest_before: String,
+    /// None if there was no lock file.
+    pub(crate) lock_before: Option<String>,
+    pub(crate) insertion: Insertion,
+    /// None if the switch was interrupted.
+    pub(crate) lock_after: Option<String>,
+}
+
+impl Switched {
+    pub(crate) fn manifest_after(&self) -> String {
+        self.insertion.apply(&self.manifest_before)
+    }
+}
+
+/// What became of a file that should be as before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restored {
+    /// Byte for byte.
+    Whole,
+    /// It was edited since, and only the insertion was taken out.
+    Insertion,
+    /// It was edited since, and nothing of ours is in it.
+    Untouched,
+}
+
+impl<'a> Kept<'a> {
+    pub(crate) fn of(program: &'a Program) -> Self {
+        Self { program, folder: program.folder.join(".redd") }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The switch whose originals are here.
+    pub(crate) fn switched(&self) -> Result<Option<Switched>, String> {
+        let Some(state) = files::read_optional(&self.file("switch.json"))? else { return Ok(None) };
+        let damaged = |what: &str| {
+            format!(
+                "{} is damaged: {what}. The originals are `Cargo.toml.before` and `Cargo.lock.before` there: copy them back by hand, and \
+                 remove the folder",
+                files::short(&self.folder)
+            )
+        };
+        let state: Json = serde_json::from_str(&state).map_err(|error| damaged(&format!("switch.json: {error}")))?;
+        let manifest_before = files::read(&self.file("Cargo.toml.before")).map_err(|error| damaged(&error))?;
+        let at = state["at"].as_u64().and_then(|at| usize::try_from(at).ok());
+        let at = at.filter(|at| manifest_before.is_char_boundary(*at));
+        let text = state["inserted"].as_str().map(str::to_owned);
+        let (Some(at), Some(text)) = (at, text) else { return Err(damaged("switch.json has no insertion")) };
+        let lock_before = match state["had_lock"] == true {
+            true => Some(files::read(&self.file("Cargo.lock.before")).map_err(|error| damaged(&error))?),
+            false => None,
+        };
+        let lock_after = files::read_optional(&self.file("Cargo.lock.after"))?;
+        Ok(Some(Switched { manifest_before, lock_before, insertion: Insertion::new(at, text), lock_after }))
+    }
+
+    fn make_folder(&self) -> Result<(), String> {
+        let made = fs::create_dir_all(&self.folder).and_then(|()| fs::write(self.file(".gitignore"), "*\n"));
+        made.map_err(|error| {
+            format!("the originals cannot be kept in {}: {error}. Nothing was changed", files::short(&self.folder))
+        })
+    }
+
+    /// Keeps the originals (`originals-first`). `switch.json` is the last file: without it nothing was changed yet.
+    pub(crate) fn begin(&self, manifest: &str, lock: Option<&str>, insertion: &Insertion) -> Result<(), String> {
+        self.make_folder()?;
+        files::replace(&self.file("README"), ABOUT)?;
+        files::replace(&self.file("Cargo.toml.before"), manifest)?;
+        match lock {
+            Some(lock) => files::replace(&self.file("Cargo.lock.before"), lock)?,
+            None => files::remove(&self.file("Cargo.lock.before"))?,
+        }
+        files::remove(&self.file("Cargo.lock.after"))?;
+        let state = json!({ "at": insertion.at(), "inserted": insertion.text, "had_lock": lock.is_some() });
+        files::replace(&self.file("switch.json"), &format!("{state}\n"))
+    }
+
+    /// The switch is complete.
+    pub(crate) fn finish(&self, lock: &str) -> Result<(), String> {
+        files::replace(&self.file("Cargo.lock.after"), lock)
+    }
+
+    /// Removes the folder, unless a trial has something in it.
+    pub(crate) fn forget(&self) -> Result<(), String> {
+        for name in ["switch.json", "Cargo.lock.after", "Cargo.lock.before", "Cargo.toml.before", "README"] {
+            files::remove(&self.file(name))?;
+        }
+        self.remove_folder()
+    }
+
+    fn remove_folder(&self) -> Result<(), String> {
+        if self.file("switch.json").exists() || self.file("try.json").exists() {
+            return Ok(());
+        }
+        files::remove(&self.file(".gitignore"))?;
+        match fs::remove_dir(&self.folder) {
+            // Something of the user's is in it.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(format!("{} cannot be removed: {error}", self.folder.display())),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Takes the insertion out of the manifest (`edits-stay`).
+    pub(crate) fn restore_manifest(&self, switched: &Switched) -> Result<Restored, String> {
+        let now = files::read(&self.program.manifest)?;
+        if now == switched.manifest_before {
+            return Ok(Restored::Whole);
+        }
+        if now == switched.manifest_after() {
+            files::replace(&self.program.manifest, &switched.manifest_before)?;
+            return Ok(Restored::Whole);
+        }
+        let inserted = switched.insertion.text.as_str();
+        let without = match now.matches(inserted).count() {
+            1 => now.replacen(inserted, "", 1),
+            _ if manifest::patches(&now)?.iter().any(|patch| patch.of == "crates-io") => manifest::remove_patch(&now)?,
+            _ => return Ok(Restored::Untouched),
+        };
+        files::replace(&self.program.manifest, &without)?;
+        Ok(Restored::Insertion)
+    }
+
+    /// Puts the lock file back.
+    pub(crate) fn write_lock(&self, lock: Option<&str>) -> Result<(), String> {
+        match lock {
+            Some(lock) if files::read_optional(&self.program.lock).is_ok_and(|now| now.as_deref() == Some(lock)) => {
+                Ok(())
+            }
+            Some(lock) => files::replace(&self.program.lock, lock),
+            None => files::remove(&self.program.lock),
+        }
+    }
+
+    /// Takes back what was interrupted (`taken-back`), and says so.
+    pub(crate) fn recover(&self) -> Result<(), String> {
+        self.recover_trial()?;
+        match self.switched()? {
+            Some(switched) if switched.lock_after.is_none() => {
+                let manifest = self.restore_manifest(&switched)?;
+                let lock = self.restore_lock(switched.lock_before.as_deref())?;
+                self.forget()?;
+                crate::tell("a switch was interrupted, and is taken back");
+                self.tell_rest(manifest, lock);
+            }
+            Some(_) => {}
+            None if self.folder.exists() => self.forget()?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn tell_rest(&self, manifest: Restored, lock: Restored) {
+        for (file, restored) in [(&self.program.manifest, manifest), (&self.program.lock, lock)] {
+            if restored != Restored::Whole {
+                crate::tell(&format!("{} was edited since: the edits are kept", files::short(file)));
+            }
+        }
+    }
+
+    /// The lock file as before, unless it was written since for a program without the facade.
+    fn restore_lock(&self, before: Option<&str>) -> Result<Restored, String> {
+        let now = files::read_optional(&self.program.lock)?;
+        // One that cannot be read was written halfway.
+        let lock = now.as_deref().map(Lock::parse).and_then(Result::ok);
+        let is_others = lock.is_some_and(|lock| {
+            lock.unused.is_empty() && lock.tokios().all(|tokio| tokio.source.as_deref() == Some(CRATES_IO))
+        });
+        if is_others && now.as_deref() != before {
+            return Ok(Restored::Untouched);
+        }
+        self.write_lock(before)?;
+        Ok(Restored::Whole)
+    }
+
+    /// Keeps the lock file while a trial uses another one.
+    pub(crate) fn begin_trial(&self, lock: Option<&str>) -> Result<(), String> {
+        self.make_folder()?;
+        let state = json!({ "lock": lock });
+        files::replace(&self.file("try.json"), &format!("{state}\n"))
+    }
+
+    /// Puts the lock file back after a trial.
+    pub(crate) fn end_trial(&self, lock: Option<&str>) -> Result<(), String> {
+        self.write_lock(lock)?;
+        files::remove(&self.file("try.json"))?;
+        self.remove_folder()
+    }
+
+    fn recover_trial(&self) -> Result<(), String> {
+        let Some(state) = files::read_optional(&self.file("try.json"))? else { return Ok(()) };
+        // One that cannot be read was never finished, so nothing was changed.
+        if let Ok(state) = serde_json::from_str::<Json>(&state) {
+            let lock = self.restore_lock(state["lock"].as_str())?;
+            let lock_file = files::short(&self.program.lock);
+            crate::tell(&match lock {
+                Restored::Untouched => {
+                    format!("`cargo redd try` was interrupted. {lock_file} was changed since, and is left as it is")
+                }
+                Restored::Whole | Restored::Insertion => {
+                    format!("`cargo redd try` was interrupted: {lock_file} is as before again")
+                }
+            });
+        }
+        files::remove(&self.file("try.json"))?;
+        self.remove_folder()
+    }
+}
