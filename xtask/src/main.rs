@@ -139,7 +139,7 @@ fn usage() -> bool {
         eprintln!("       cargo xtask {call:<36} {purpose}");
     }
     eprintln!("a command that compares, and edits nothing:");
-    eprintln!("       cargo xtask track [VERSION] [--from OLD] [--no-suite]");
+    eprintln!("       cargo xtask track [VERSION] [--from OLD] [--no-suite | --tests TEXT]");
     eprintln!(
         "                            what a Tokio of the registry, by default the newest, has that the facade lacks"
     );

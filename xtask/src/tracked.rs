@@ -8,11 +8,6 @@ pub(crate) const TOKIO: &str = "1.54.1";
 /// The record of Tokio's API.
 pub(crate) const RECORD: &str = "xtask/api/tokio-1.54.1.txt";
 
-/// The tracked version.
-pub(crate) fn tracked_tokio() -> &'static str {
-    TOKIO
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 //! Called by programs. `display` and `open_metrics` are the two texts that have all of them.
 
 mod display;
+mod old_names;
 pub(crate) mod open_metrics;
 
 use std::fmt;

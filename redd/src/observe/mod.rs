@@ -10,7 +10,6 @@ pub(crate) mod late_poll;
 pub(crate) mod looks;
 pub(crate) mod metric_blocks;
 pub(crate) mod metrics;
-mod metrics_old_names;
 pub(crate) mod nodes;
 pub(crate) mod overdue;
 pub(crate) mod recorder;

@@ -25,12 +25,16 @@ pub(crate) fn run_suites(root: &Path, runs: usize) -> bool {
     outcome.passed
 }
 
-/// Runs Tokio's tests of another version; returns a sentence for each that must be looked at, and how many passed.
+/// Runs Tokio's tests of another version, of all files or of those with a text in their name; returns a sentence for each that must be looked at, and how many passed.
 ///
 /// # Errors
 /// A sentence, if they could not be had, or none was built.
-pub(crate) fn suite_of_tokio(root: &Path, version: &'static str) -> Result<(Vec<String>, String), String> {
-    let suite = suites::of_tokio(version);
+pub(crate) fn suite_of_tokio(
+    root: &Path,
+    version: &'static str,
+    only: &'static str,
+) -> Result<(Vec<String>, String), String> {
+    let suite = suites::of_tokio(version, only);
     let report = suites::run(root, &compat_target_dir(root).join("suites"), &[suite], 1)?;
     Ok((report.findings(), report.note(1)))
 }

@@ -55,6 +55,12 @@ pub(super) fn publish(root: &Path) -> Outcome {
     if !passes(cargo(root, &dry_run).env("CARGO_TARGET_DIR", &folder)) {
         return failed("`cargo publish --dry-run` fails (its message is above)".to_owned());
     }
+    // The dry run keeps its archives where only cargo knows.
+    let mut archives = vec!["package", "--no-verify", "--locked", "--allow-dirty", "--quiet"];
+    archives.extend(PUBLISHED.iter().flat_map(|name| ["-p", name]));
+    if !passes(cargo(root, &archives).env("CARGO_TARGET_DIR", &folder)) {
+        return failed("`cargo package` fails (its message is above)".to_owned());
+    }
     // Not below the repository, whose `.cargo` and workspace a package of the registry does not see.
     let outside = std::env::temp_dir().join(format!("redd-published-{}", std::process::id()));
     let mut bytes = 0;
@@ -73,7 +79,7 @@ pub(super) fn publish(root: &Path) -> Outcome {
     Outcome {
         passed: findings.is_empty() && runs,
         note: format!(
-            "{} packages, {} KiB; {} findings; the program of redd's README {} outside of the repository",
+            "{} packages, {} KiB; {} findings; a program on them {} outside of the repository",
             PUBLISHED.len(),
             bytes >> 10,
             findings.len(),
@@ -230,16 +236,30 @@ fn relative_links(markdown: &str) -> Vec<&str> {
     links
 }
 
-/// The program of redd's README, built from the unpacked packages by a user of the registry.
+/// What a user of the registry writes first: a runtime, a task, a socket.
+const PROGRAM: &str = r#"use redd::io::{AsyncReadExt, AsyncWriteExt};
+
+#[redd::main]
+async fn main() -> std::io::Result<()> {
+    let listener = redd::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let server = redd::spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        stream.write_all(b"hello").await
+    });
+    let mut text = String::new();
+    redd::net::TcpStream::connect(address).await?.read_to_string(&mut text).await?;
+    server.await??;
+    assert_eq!(text, "hello");
+    Ok(())
+}
+"#;
+
+/// Builds a program from the unpacked packages, as a user of the registry does, and runs it.
 fn runs_outside(root: &Path, outside: &Path, packages: &[Value]) -> bool {
     let folder = |name: &str| {
         let version = packages.iter().find(|package| package["name"] == name).map(|package| text(&package["version"]));
         outside.join(format!("{name}-{}", version.unwrap_or_default()))
-    };
-    let readme = std::fs::read_to_string(folder("redd").join("README.md")).unwrap_or_default();
-    let Some(program) = program_in(&readme) else {
-        eprintln!("redd/README.md has no program with a `main`");
-        return false;
     };
     let user = outside.join("user");
     let manifest = format!(
@@ -250,19 +270,13 @@ fn runs_outside(root: &Path, outside: &Path, packages: &[Value]) -> bool {
     );
     let written = std::fs::create_dir_all(user.join("src"))
         .and_then(|()| std::fs::write(user.join("Cargo.toml"), manifest))
-        .and_then(|()| std::fs::write(user.join("src/main.rs"), program));
+        .and_then(|()| std::fs::write(user.join("src/main.rs"), PROGRAM));
     if let Err(error) = written {
         eprintln!("{}: {error}", user.display());
         return false;
     }
     let target = std::path::absolute(target_dir(root).join("package-check/user")).unwrap_or_default();
     passes(cargo(&user, &["run", "--quiet"]).env("CARGO_TARGET_DIR", target))
-}
-
-/// The first block of Rust in a page that has a `main`.
-fn program_in(markdown: &str) -> Option<&str> {
-    let blocks = markdown.split("```rust\n").skip(1).filter_map(|rest| rest.split_once("\n```"));
-    blocks.map(|(program, _)| program).find(|program| program.contains("fn main()"))
 }
 
 /// Builds the documentation as docs.rs does, from the same metadata.
@@ -407,12 +421,5 @@ mod tests {
     fn links_that_are_relative_are_found_outside_of_code() {
         let page = "[a](https://a) ![b](b.png) [c](#c)\n```rust\nlet a = [0](1);\n```\n[d](../d.md)\n[e]: e.md\n";
         assert_eq!(relative_links(page), ["b.png", "../d.md", "e.md"]);
-    }
-
-    #[test]
-    fn the_program_of_a_page_is_the_block_with_a_main() {
-        let page = "```rust\nlet a = 1;\n```\ntext\n```rust\nfn main() {}\n```\n";
-        assert_eq!(program_in(page), Some("fn main() {}"));
-        assert_eq!(program_in("```text\nfn main() {}\n```\n"), None);
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Suite {
     version: &'static str,
     features: &'static str,
     kind: Kind,
+    /// Only the files of tests with this text in their name.
+    only: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,23 +61,38 @@ impl Suite {
     }
 }
 
-/// Tokio's own tests as they are in `version`, for the facade as it is.
-pub(crate) fn of_tokio(version: &'static str) -> Suite {
-    Suite { version, ..STABLE[0] }
+/// Tokio's own tests as they are in `version`, for the facade as it is; those of files with the text `only` in their name.
+pub(crate) fn of_tokio(version: &'static str, only: &'static str) -> Suite {
+    Suite { version, only, ..STABLE[0] }
 }
 
 /// Tokio's own tests and those of its companions, as stable programs see them.
 pub(crate) const STABLE: &[Suite] = &[
-    Suite { name: "tokio", package: "tokio", version: TOKIO, features: "full,test-util", kind: Kind::Tests },
-    Suite { name: "tokio-util", package: "tokio-util", version: "0.7.20", features: "full", kind: Kind::Tests },
-    Suite { name: "tokio-stream", package: "tokio-stream", version: "0.1.19", features: "full", kind: Kind::Tests },
-    Suite { name: "tokio-test", package: "tokio-test", version: "0.4.6", features: "", kind: Kind::Tests },
+    Suite { name: "tokio", package: "tokio", version: TOKIO, features: "full,test-util", kind: Kind::Tests, only: "" },
+    Suite {
+        name: "tokio-util",
+        package: "tokio-util",
+        version: "0.7.20",
+        features: "full",
+        kind: Kind::Tests,
+        only: "",
+    },
+    Suite {
+        name: "tokio-stream",
+        package: "tokio-stream",
+        version: "0.1.19",
+        features: "full",
+        kind: Kind::Tests,
+        only: "",
+    },
+    Suite { name: "tokio-test", package: "tokio-test", version: "0.4.6", features: "", kind: Kind::Tests, only: "" },
     Suite {
         name: "tokio-examples",
         package: "tokio",
         version: TOKIO,
         features: "full,test-util",
         kind: Kind::Examples,
+        only: "",
     },
 ];
 
@@ -86,6 +103,7 @@ pub(crate) const UNSTABLE: &[Suite] = &[Suite {
     version: TOKIO,
     features: "full,test-util,tracing,taskdump,schedule-latency",
     kind: Kind::UnstableTests,
+    only: "",
 }];
 
 /// What runs in simulated worlds. Each has a folder of its own.
@@ -243,13 +261,19 @@ fn build(folder: &Path, target: &Path, suite: &Suite) -> Result<Programs, String
     let mut names = test_files(folder)?;
     let mut command = cargo(folder);
     command.args(["build", "--keep-going", "--message-format=json-render-diagnostics", "--features", suite.features]);
-    if suite.kind == Kind::WorldTests {
-        names.retain(|name| report::has_world(suite.name, name));
+    let is_chosen = |name: &str| {
+        name.contains(suite.only) && (suite.kind != Kind::WorldTests || report::has_world(suite.name, name))
+    };
+    if suite.only.is_empty() && suite.kind != Kind::WorldTests {
+        command.arg("--tests");
+    } else {
+        names.retain(|name| is_chosen(name));
         for name in &names {
             command.args(["--test", name]);
         }
-    } else {
-        command.arg("--tests");
+        if names.is_empty() {
+            return Err(format!("{} has no file of tests with `{}` in its name", suite.package, suite.only));
+        }
     }
     set_flags(&mut command, target, suite);
     println!("building the tests of {}", suite.name);

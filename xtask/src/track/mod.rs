@@ -19,10 +19,12 @@ pub(crate) struct Options {
     /// The one to compare with, if not the tracked one.
     from: Option<String>,
     without_suite: bool,
+    /// Only Tokio's files of tests with this text in their name.
+    tests: String,
 }
 
 impl Options {
-    /// Reads `[VERSION] [--from VERSION] [--no-suite]`.
+    /// Reads `[VERSION] [--from VERSION] [--no-suite | --tests TEXT]`.
     pub(crate) fn read(arguments: &[&str]) -> Option<Self> {
         let mut options = Self::default();
         let mut arguments = arguments.iter();
@@ -30,6 +32,7 @@ impl Options {
             match *argument {
                 "--from" => options.from = Some(version(arguments.next()?)?),
                 "--no-suite" => options.without_suite = true,
+                "--tests" => options.tests = (*arguments.next()?).to_owned(),
                 text if options.version.is_none() => options.version = Some(version(text)?),
                 _ => return None,
             }
@@ -105,7 +108,10 @@ fn compare(root: &Path, options: &Options) -> Result<Vec<String>, String> {
         println!("not run: `--no-suite`");
     } else {
         // One version in the life of this process.
-        match lanes::suite_of_tokio(root, version.clone().leak()) {
+        if !options.tests.is_empty() {
+            println!("only files with `{}` in their name", options.tests);
+        }
+        match lanes::suite_of_tokio(root, version.clone().leak(), options.tests.clone().leak()) {
             Ok((findings, note)) => {
                 println!("{note}");
                 missing.extend(findings);
@@ -151,10 +157,16 @@ mod tests {
 
     #[test]
     fn options_come_in_any_order_and_versions_have_three_numbers() {
-        let all = Options { version: Some("1.55.0".into()), from: Some("1.54.1".into()), without_suite: true };
-        assert_eq!(Options::read(&["--no-suite", "1.55.0", "--from", "1.54.1"]), Some(all));
+        let all = Options {
+            version: Some("1.55.0".into()),
+            from: Some("1.54.1".into()),
+            without_suite: true,
+            tests: "sync_".into(),
+        };
+        assert_eq!(Options::read(&["--no-suite", "1.55.0", "--tests", "sync_", "--from", "1.54.1"]), Some(all));
         assert_eq!(Options::read(&[]), Some(Options::default()));
-        for wrong in [&["1.55"][..], &["--from"], &["1.55.0", "1.54.1"], &["1.x.0"], &["--from", "1..1"]] {
+        for wrong in [&["1.55"][..], &["--from"], &["1.55.0", "1.54.1"], &["1.x.0"], &["--from", "1..1"], &["--tests"]]
+        {
             assert_eq!(Options::read(wrong), None, "{wrong:?}");
         }
     }

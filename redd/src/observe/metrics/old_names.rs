@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::metrics::RuntimeMetrics;
+use super::RuntimeMetrics;
 
 impl RuntimeMetrics {
     /// An older name of [`global_queue_depth`](Self::global_queue_depth).
