@@ -71,7 +71,7 @@ pub(crate) fn run(doctor: &Doctor) -> Result<(String, bool), Failure> {
             None
         }
     };
-    let on = graph.as_ref().zip(patched.as_ref()).filter(|(graph, facade)| explain::is_on(graph, facade));
+    let on = graph.as_ref().zip(patched.as_ref()).filter(|(graph, facade)| explain::is_on(graph, &lock, facade));
     if let Some(facade) = &facade {
         let obstacles = graph.as_ref().map(|graph| explain::obstacles(graph, facade)).unwrap_or_default();
         look_at_lock(&lock, on.is_some(), patched.is_some() && obstacles.is_empty(), facade, &mut findings);
