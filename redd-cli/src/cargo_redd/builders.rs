@@ -176,6 +176,7 @@ impl<'ast> Visit<'ast> for Finder {
         for (name, line) in variables {
             let mut uses = Uses { name: &name, ..Uses::default() };
             uses.visit_block(block);
+            // A macro may do anything with it (`no-guess`).
             let is_seen = uses.all == uses.as_receiver && !uses.in_macro;
             if is_seen
                 && uses.methods.iter().any(|method| is_building(method))
@@ -218,7 +219,7 @@ impl<'ast> Visit<'ast> for Uses<'_> {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        // Its tokens may be anything.
+        // Its tokens may be anything (`no-guess`).
         self.in_macro |=
             call.tokens.to_string().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == self.name);
     }

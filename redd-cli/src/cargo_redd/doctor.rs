@@ -62,6 +62,7 @@ pub(crate) fn run(doctor: &Doctor) -> Result<(String, bool), Failure> {
         // Without one the program can only be described.
         None => Facade::find(&doctor.choice, doctor.selection.offline).ok(),
     };
+    // With `--locked`, Cargo writes nothing (`read-only`).
     let graph = match Graph::read(&program, &[], None) {
         Ok(graph) => Some(graph),
         Err(error) => {

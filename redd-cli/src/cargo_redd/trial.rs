@@ -97,7 +97,7 @@ impl Borrowed<'_> {
     }
 }
 
-/// Cargo in the current folder, since it chooses the package by it.
+/// Cargo in the current folder, since it chooses the package by it. The patch is among its options (`manifest-untouched`).
 fn command(trial: &Try, options: &[String], graph: &Graph) -> Command {
     let mut arguments = trial.arguments.clone();
     // `+nightly` is for rustup's `cargo`, and not for the one of the toolchain that has started this program.
