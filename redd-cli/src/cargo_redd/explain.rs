@@ -1,5 +1,7 @@
 //! Why a program is not on redd, and what to do: the words that `switch`, `try` and `doctor` have in common.
 
+use std::process::Command;
+
 use semver::{Version, VersionReq};
 
 use crate::config::Configuration;
@@ -117,6 +119,19 @@ fn obstacle(
     format!("{name}{by} asks for tokio {requirement}, and redd has the API of {}. {advice}", facade.version)
 }
 
+/// A compiler that does not build redd.
+pub(crate) fn old_compiler(program: &Program, facade: &Facade) -> Option<String> {
+    let needed = facade.rust_version.as_deref().unwrap_or("1.85");
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(compiler).arg("-V").current_dir(&program.folder).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // `rustc 1.95.0 (59807616e 2026-04-14)`, and `rustc 1.97.0-nightly (…)`.
+    let version = Version::parse(text.split(' ').nth(1)?.trim()).ok()?;
+    let wanted = needed.split('.').map(str::parse::<u64>).collect::<Result<Vec<_>, _>>().ok()?;
+    ([version.major, version.minor, version.patch][..] < wanted[..])
+        .then(|| format!("rustc is {version}, and redd needs {needed} or newer. `rustup update` brings a newer one"))
+}
+
 /// Why the switch was not possible. The program is as before.
 pub(crate) fn refusal(program: &Program, facade: &Facade, error: &str) -> String {
     let graph = Graph::read(program, &[], None);
@@ -145,6 +160,7 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
         "--offline was specified",
         "in the offline mode",
         "failed to download",
+        "download of ",
         "Could not resolve host",
         "Couldn't resolve host",
         "network failure",

@@ -41,6 +41,9 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     if let Some(graph) = is_patched_elsewhere(&program, &facade) {
         return Ok(format!("is on redd already: {}", shown(&graph, &facade)));
     }
+    if let Some(old) = explain::old_compiler(&program, &facade) {
+        return Err(Failure::Refused(format!("not switched. {old}. Nothing was changed")));
+    }
     files::expect_writable(&program.manifest)?;
     files::expect_writable(&program.lock)?;
     let lock = files::read_optional(&program.lock)?;

@@ -47,6 +47,9 @@ pub(crate) fn run(trial: &Try) -> Result<u8, Failure> {
     let kept = Kept::of(&program);
     kept.recover()?;
     let facade = Facade::find(&trial.choice, trial.selection.offline)?;
+    if let Some(old) = explain::old_compiler(&program, &facade) {
+        return Err(Failure::Refused(format!("the program cannot be tried. {old}. Nothing was changed")));
+    }
     let options = facade.options()?;
     files::expect_writable(&program.lock)?;
     let lock = files::read_optional(&program.lock)?;
