@@ -117,7 +117,7 @@ fn platforms_flags_and_runtimes_without_drivers_are_told() {
         ".cargo/config.toml",
         "[build]\nrustflags = [\"--cfg\", \"tokio_unstable\"]\ntarget = \"x86_64-unknown-linux-musl\"\n",
     );
-    fixture.write("src/main.rs", "fn main() {\n    tokio::runtime::Builder::new_current_thread().build();\n}\n");
+    fixture.write("src/main.rs", "fn main() {\n    tokio::runtime::Builder::new_current_thread().build().block_on(tokio::time::sleep(SECOND));\n}\n");
     let told = fixture.expect(&["doctor"]);
     assert!(told.starts_with("is on redd"), "{told}");
     assert!(told.contains("note: `--cfg tokio_unstable` in .cargo/config.toml is harmless"), "{told}");
