@@ -48,8 +48,16 @@ fn restore(program: &Program, kept: &Kept<'_>, switched: &Switched, signals: &mu
             None => "back: Cargo.toml is byte for byte as before the switch, and Cargo.lock, which the switch made, is removed".to_owned(),
         });
     }
+    // What was added since may need newer packages than there were. Then Cargo chooses more.
     let merged = merge(switched, lock_now.as_deref());
-    let settled = kept.write_lock(merged.as_deref()).map_err(Failure::NotDone).and_then(|()| settle(program, signals));
+    let without_tokio = merged.as_deref().map(|merged| lock::without(merged, "tokio"));
+    let mut settled = Ok(());
+    for lock in [merged, without_tokio, lock_now.clone()] {
+        settled = kept.write_lock(lock.as_deref()).map_err(Failure::NotDone).and_then(|()| settle(program, signals));
+        if settled.is_ok() || signals.received().is_some() {
+            break;
+        }
+    }
     if let Err(failure) = settled {
         files::replace(&program.manifest, &manifest_now)?;
         kept.write_lock(lock_now.as_deref())?;

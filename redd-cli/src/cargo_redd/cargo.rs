@@ -57,7 +57,11 @@ impl Cargo {
         command.env("CARGO_TERM_COLOR", "never").env("CARGO_TERM_QUIET", "false");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let failed = |error: io::Error| format!("`{}` cannot be run: {error}", Self::program().to_string_lossy());
-        let mut child = command.spawn().map_err(failed)?;
+        let spawned = match &signals {
+            Some(signals) => signals.spawn(&mut command),
+            None => command.spawn(),
+        };
+        let mut child = spawned.map_err(failed)?;
         let (output, messages) = (read(child.stdout.take()), read(child.stderr.take()));
         let status = match signals {
             Some(signals) => signals.wait(&mut child, |_| false)?,

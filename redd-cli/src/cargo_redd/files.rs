@@ -6,9 +6,11 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 pub(crate) fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => format!("{} is not UTF-8, which TOML is. Save it as UTF-8", path.display()),
-        _ => format!("{} cannot be read: {error}", path.display()),
+    fs::read_to_string(path).map_err(|error| {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return format!("{} is not UTF-8, which TOML is. Save it as UTF-8", path.display());
+        }
+        format!("{} cannot be read: {error}", path.display())
     })
 }
 
@@ -78,9 +80,11 @@ pub(crate) fn remove(path: &Path) -> Result<(), String> {
 /// The path from the current folder if that is shorter to read.
 pub(crate) fn short(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    match path.strip_prefix(&here) {
-        Ok(below) if below.as_os_str().is_empty() => ".".to_owned(),
-        Ok(below) => below.display().to_string(),
-        Err(_) => path.display().to_string(),
+    let beside = || path.strip_prefix(here.parent().filter(|parent| parent.parent().is_some())?).ok();
+    match (path.strip_prefix(&here), beside()) {
+        (Ok(below), _) if below.as_os_str().is_empty() => ".".to_owned(),
+        (Ok(below), _) => below.display().to_string(),
+        (Err(_), Some(below)) => Path::new("..").join(below).display().to_string(),
+        (Err(_), None) => path.display().to_string(),
     }
 }

@@ -94,19 +94,11 @@ impl Graph {
         self.packages.iter().filter(|package| package.name == "tokio" && package.version.starts_with("1."))
     }
 
-    /// The names of the packages that this one depends on, itself included.
-    pub(crate) fn needed_by(&self, id: &str) -> BTreeSet<String> {
-        let (mut seen, mut next) = (BTreeSet::new(), vec![id]);
-        while let Some(id) = next.pop() {
-            if seen.insert(id) {
-                next.extend(self.dependencies.get(id).into_iter().flatten().map(String::as_str));
-            }
-        }
-        self.packages
-            .iter()
-            .filter(|package| seen.contains(package.id.as_str()))
-            .map(|package| package.name.clone())
-            .collect()
+    /// Whether this package has a Tokio, of any version.
+    pub(crate) fn depends_on_tokio(&self, package: &Package) -> bool {
+        let mut tokios = self.packages.iter().filter(|other| other.name == "tokio");
+        let dependencies = self.dependencies.get(&package.id);
+        tokios.any(|tokio| dependencies.is_some_and(|dependencies| dependencies.contains(&tokio.id)))
     }
 
     /// The packages that depend on this one.

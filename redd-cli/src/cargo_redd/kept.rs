@@ -9,7 +9,7 @@
 //!
 //! # Why not otherwise
 //! `target` would not survive `cargo clean`. Files beside the originals would be in `git status`, and `git clean` would remove them:
-//! the folder ignores itself. None of its files is named `Cargo.toml`, or `members = ["*"]` would take it for a package.
+//! the folder ignores itself. `members = ["*"]` would take it for a package: the folder of such a workspace is below Cargo's home.
 
 use std::fs;
 use std::io;
@@ -20,7 +20,10 @@ use serde_json::{Value as Json, json};
 use crate::files;
 use crate::lock::{CRATES_IO, Lock};
 use crate::manifest::{self, Insertion};
-use crate::program::Program;
+use crate::program::{self, Program};
+
+/// Beside the lock file.
+const FOLDER: &str = ".redd";
 
 const ABOUT: &str = "The program's Cargo.toml and Cargo.lock from before `cargo redd switch`. `cargo redd back` puts them back and removes \
                      this folder. By hand: copy Cargo.toml.before and Cargo.lock.before over the files above.\n";
@@ -62,7 +65,15 @@ pub(crate) enum Restored {
 
 impl<'a> Kept<'a> {
     pub(crate) fn of(program: &'a Program) -> Self {
-        Self { program, folder: program.folder.join(".redd") }
+        let beside = program.folder.join(FOLDER);
+        let is_member = || files::read(&program.manifest).is_ok_and(|text| manifest::takes_as_member(&text, FOLDER));
+        let folder = match program::cargo_home() {
+            Some(home) if !beside.exists() && is_member() => {
+                home.join("redd").join(program.folder.strip_prefix("/").unwrap_or(&program.folder))
+            }
+            _ => beside,
+        };
+        Self { program, folder }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -141,8 +152,19 @@ impl<'a> Kept<'a> {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(format!("{} cannot be removed: {error}", self.folder.display())),
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.remove_empty_parents();
+                Ok(())
+            }
         }
+    }
+
+    /// Below Cargo's home, those of the folder were made for it alone.
+    fn remove_empty_parents(&self) {
+        let Some(home) = program::cargo_home() else { return };
+        let parents = self.folder.ancestors().skip(1).take_while(|parent| parent.starts_with(home.join("redd")));
+        // The first that has something else in it ends this.
+        let _ = parents.map(fs::remove_dir).take_while(Result::is_ok).count();
     }
 
     /// Takes the insertion out of the manifest (`edits-stay`).
@@ -155,11 +177,12 @@ impl<'a> Kept<'a> {
             files::replace(&self.program.manifest, &switched.manifest_before)?;
             return Ok(Restored::Whole);
         }
-        let inserted = switched.insertion.text.as_str();
-        let without = match now.matches(inserted).count() {
-            1 => now.replacen(inserted, "", 1),
-            _ if manifest::patches(&now)?.iter().any(|patch| patch.of == "crates-io") => manifest::remove_patch(&now)?,
-            _ => return Ok(Restored::Untouched),
+        let without = match switched.insertion.take_out(&now) {
+            Some(without) => without,
+            None if manifest::patches(&now)?.iter().any(|patch| patch.of == "crates-io") => {
+                manifest::remove_patch(&now)?
+            }
+            None => return Ok(Restored::Untouched),
         };
         files::replace(&self.program.manifest, &without)?;
         Ok(Restored::Insertion)

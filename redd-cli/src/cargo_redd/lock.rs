@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml_edit::{Document, Item};
+use toml_edit::{Document, Item, Value};
 
 /// The registry that a patch of `crates-io` is for, as lock files name it.
 pub(crate) const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -16,6 +16,8 @@ pub(crate) struct Locked {
     pub(crate) version: String,
     /// None for a package of the machine, at a path.
     pub(crate) source: Option<String>,
+    /// Names, with the version where the lock file has several.
+    pub(crate) dependencies: Vec<String>,
 }
 
 /// What a lock file says.
@@ -34,7 +36,9 @@ impl Lock {
             let text = |item: Option<&Item>| item.and_then(Item::as_str).map(str::to_owned);
             let package = |table: &toml_edit::Table| {
                 let (name, version) = (text(table.get("name"))?, text(table.get("version"))?);
-                Some(Locked { name, version, source: text(table.get("source")) })
+                let dependencies = table.get("dependencies").and_then(Item::as_array).into_iter().flatten();
+                let dependencies = dependencies.filter_map(Value::as_str).map(str::to_owned).collect();
+                Some(Locked { name, version, source: text(table.get("source")), dependencies })
             };
             tables.filter_map(package).collect::<Vec<_>>()
         };
@@ -47,6 +51,21 @@ impl Lock {
     /// Each Tokio of the major version that redd has the API of.
     pub(crate) fn tokios(&self) -> impl Iterator<Item = &Locked> {
         self.packages.iter().filter(|package| package.name == "tokio" && package.version.starts_with("1."))
+    }
+
+    /// The names of what this package needs on any platform.
+    pub(crate) fn needed_by<'a>(&'a self, package: &'a Locked) -> BTreeSet<&'a str> {
+        let (mut seen, mut next) = (BTreeSet::new(), vec![package]);
+        while let Some(package) = next.pop() {
+            for dependency in &package.dependencies {
+                let mut words = dependency.split(' ');
+                let (name, version) = (words.next().unwrap_or_default(), words.next());
+                let is_it =
+                    |other: &&Locked| other.name == name && version.is_none_or(|version| other.version == version);
+                next.extend(self.packages.iter().filter(is_it).filter(|package| seen.insert(*package)));
+            }
+        }
+        seen.into_iter().map(|package| package.name.as_str()).collect()
     }
 }
 
@@ -114,7 +133,7 @@ fn series(version: &str) -> String {
 pub(crate) fn merged(before: &str, after: &str, now: &str) -> String {
     let (head, kept) = blocks(before);
     let (after, now) = (blocks(after).1, blocks(now).1);
-    let mut packages: BTreeMap<Locked, &str> = kept.into_iter().collect();
+    let mut packages: BTreeMap<Key, &str> = kept;
     for (package, block) in &now {
         if after.get(package) != Some(block) {
             packages.insert(package.clone(), block);
@@ -128,8 +147,18 @@ pub(crate) fn merged(before: &str, after: &str, now: &str) -> String {
     text
 }
 
+/// The lock file without this package. Cargo chooses a version again.
+pub(crate) fn without(text: &str, name: &str) -> String {
+    let (head, packages) = blocks(text);
+    let others = packages.into_iter().filter(|(package, _)| package.0 != name);
+    others.fold(head.to_owned(), |text, (_, block)| text + block)
+}
+
+/// Name, version and source.
+type Key = (String, String, Option<String>);
+
 /// What is before the packages, and the text of each package.
-fn blocks(text: &str) -> (&str, BTreeMap<Locked, &str>) {
+fn blocks(text: &str) -> (&str, BTreeMap<Key, &str>) {
     const START: &str = "[[package]]\n";
     // Without the patches that fit nothing, behind the packages.
     let text = text.split("[[patch.unused]]").next().unwrap_or(text);
@@ -138,7 +167,69 @@ fn blocks(text: &str) -> (&str, BTreeMap<Locked, &str>) {
     let blocks = starts.iter().zip(ends).filter_map(|(start, end)| {
         let block = &text[*start..end];
         let package = Lock::parse(block).ok()?.packages.pop()?;
-        Some((package, block))
+        Some(((package.name, package.version, package.source), block))
     });
     (&text[..starts.first().copied().unwrap_or(text.len())], blocks.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, dependencies: &str) -> String {
+        format!(
+            "[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = \"{CRATES_IO}\"\ndependencies = [{dependencies}]\n\n"
+        )
+    }
+
+    #[test]
+    fn packages_that_moved_came_and_went_are_told_apart() {
+        let lock = |packages: &[(&str, &str)]| {
+            let text: String = packages.iter().map(|(name, version)| package(name, version, "")).collect();
+            Lock::parse(&text).expect("it is a lock file")
+        };
+        let before = lock(&[("a", "1.0.0"), ("b", "0.3.1"), ("b", "1.0.0"), ("c", "0.1.0"), ("d", "0.0.3")]);
+        let after = lock(&[("a", "1.2.0"), ("b", "0.4.0"), ("b", "1.0.1"), ("e", "2.0.0"), ("d", "0.1.0")]);
+        let moved =
+            |name: &str, from: &str, to: &str| Change::Moved { name: name.into(), from: from.into(), to: to.into() };
+        assert_eq!(
+            changes(&before, &after),
+            [
+                moved("a", "1.0.0", "1.2.0"),
+                moved("b", "1.0.0", "1.0.1"),
+                moved("b", "0.3.1", "0.4.0"),
+                Change::Removed { name: "c".into(), version: "0.1.0".into() },
+                moved("d", "0.0.3", "0.1.0"),
+                Change::Added { name: "e".into(), version: "2.0.0".into() },
+            ]
+        );
+        assert!(changes(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn what_a_package_needs_is_found_through_versions_and_circles() {
+        let text = package("tokio", "1.0.0", "\"a\", \"b 2.0.0\"")
+            + &package("a", "1.0.0", "\"tokio\"")
+            + &package("b", "1.0.0", "\"x\"")
+            + &package("b", "2.0.0", "")
+            + &package("x", "1.0.0", "");
+        let lock = Lock::parse(&text).expect("it is a lock file");
+        let tokio = lock.tokios().next().expect("it has one");
+        assert_eq!(lock.needed_by(tokio).into_iter().collect::<Vec<_>>(), ["a", "b", "tokio"]);
+    }
+
+    #[test]
+    fn edits_since_the_switch_are_put_into_the_lock_file_from_before() {
+        let head = "version = 4\n\n";
+        let lock = |packages: &[(&str, &str)]| {
+            head.to_owned() + &packages.iter().map(|(name, version)| package(name, version, "")).collect::<String>()
+        };
+        let before = lock(&[("a", "1.0.0"), ("bytes", "1.4.0"), ("mio", "0.8.0"), ("web", "1.0.0")]);
+        let after = lock(&[("a", "1.0.0"), ("bytes", "1.12.0"), ("redd", "0.1.0"), ("web", "1.0.0")]);
+        assert_eq!(merged(&before, &after, &after), before);
+        // `cargo update -p web`, `cargo add new`, and `a` is removed.
+        let now = lock(&[("bytes", "1.12.0"), ("new", "1.0.0"), ("redd", "0.1.0"), ("web", "1.1.0")]);
+        let expected = lock(&[("bytes", "1.4.0"), ("mio", "0.8.0"), ("new", "1.0.0"), ("web", "1.1.0")]);
+        assert_eq!(merged(&before, &after, &now), expected);
+    }
 }

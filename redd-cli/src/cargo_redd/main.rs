@@ -6,8 +6,11 @@
 #![allow(clippy::disallowed_methods, reason = "a tool in real time")]
 
 mod back;
+mod builders;
 mod cargo;
 mod check;
+mod config;
+mod doctor;
 mod explain;
 mod explore;
 mod facade;
@@ -25,6 +28,7 @@ mod program;
 mod signals;
 mod switch;
 mod test;
+mod trial;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -52,6 +56,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the program, its tests or another command of Cargo on redd, and change no file of it
+    ///
+    /// `cargo redd try` is `cargo run`, and `cargo redd try -- test --release` is `cargo test --release`, with redd's facade in the place of
+    /// Tokio. What is built is in `target/redd`. `Cargo.toml` is never written. `Cargo.lock` names the facade until Cargo has read it, and is
+    /// then as before; also after Ctrl-C, and after `kill -9` with the next command of `cargo redd`.
+    ///
+    /// The exit code is that of Cargo; 1 if the program cannot be on redd, and 2 if Cargo could not be started.
+    Try(trial::Try),
     /// Put redd in the place of Tokio, in `Cargo.toml` and `Cargo.lock`
     ///
     /// Adds a patch for `tokio` to the `Cargo.toml` at the root of the workspace, and keeps its comments and its format. Moves Tokio in
@@ -64,6 +76,11 @@ enum Command {
     ///
     /// If they were edited since, only what the switch has added is taken back.
     Back(back::Back),
+    /// Say whether the program runs on redd, and if not, why and what to do
+    ///
+    /// Changes nothing. Reads the manifests, the lock file, what each package asks for, the configuration of Cargo, the version of the
+    /// compiler, and the sources of the program for runtimes that are built without timers and I/O. The exit code is 1 if it is not on redd.
+    Doctor(doctor::Doctor),
     /// Run one seed of a test twice, and show the first event that differs
     ///
     /// Both runs are in fresh processes. If they differ, the program depends on something that is not simulated.
@@ -167,8 +184,12 @@ fn main() -> ExitCode {
     let told = |text: String| Ok(print(&text).map(|()| 0)?);
     let found = |found: bool| u8::from(found);
     let done: Result<u8, Failure> = match Arguments::parse_from(arguments).command {
+        Command::Try(trial) => trial::run(&trial),
         Command::Switch(switch) => switch::run(&switch).and_then(told),
         Command::Back(back) => back::run(&back).and_then(told),
+        Command::Doctor(doctor) => {
+            doctor::run(&doctor).and_then(|(text, is_well)| told(text).map(|_| u8::from(!is_well)))
+        }
         Command::Check(check) => check::run(&check).map(found).map_err(Failure::NotDone),
         Command::Explore(exploration) => explore::run(&exploration).map(found).map_err(Failure::NotDone),
     };

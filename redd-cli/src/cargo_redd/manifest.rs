@@ -56,6 +56,11 @@ impl Insertion {
         self.at
     }
 
+    /// The text without what was inserted, if that is in it exactly once.
+    pub(crate) fn take_out(&self, of: &str) -> Option<String> {
+        (of.matches(&self.text).count() == 1).then(|| of.replacen(&self.text, "", 1))
+    }
+
     pub(crate) fn apply(&self, to: &str) -> String {
         format!("{}{}{}", &to[..self.at], self.text, &to[self.at..])
     }
@@ -117,6 +122,7 @@ pub(crate) fn add_patch(text: &str, entry: &str) -> Result<Insertion, String> {
     let Some(table) = table else { return Err("`patch.crates-io` is not a table in it".to_owned()) };
     table.insert("tokio".to_owned(), plain(&added["tokio"]));
 
+    // Whatever was written before, the result is right (`checked-edit`).
     let insertion = place(text, &document, &line);
     match Document::parse(insertion.apply(text).as_str()) {
         Ok(edited) if plain(edited.as_item()) == expected => Ok(insertion),
@@ -202,6 +208,20 @@ fn indent(text: &str, at: usize) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
+/// Whether a folder of this name beside the manifest would be taken for a member of the workspace, as by `members = ["*"]`.
+pub(crate) fn takes_as_member(text: &str, name: &str) -> bool {
+    let Ok(document) = parse(text) else { return false };
+    let list = |key: &str| {
+        let items = document.get("workspace").and_then(|workspace| workspace.get(key)).and_then(Item::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let is_glob = |pattern: &String| {
+        let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+        pattern.starts_with("**") || (pattern.contains(['*', '?', '[']) && !pattern.trim_end_matches('/').contains('/'))
+    };
+    list("members").iter().any(is_glob) && !list("exclude").iter().any(|excluded| excluded == name)
+}
+
 /// The manifest without the patch of `tokio` of crates.io. It is for a patch whose insertion is no longer there as it was.
 pub(crate) fn remove_patch(text: &str) -> Result<String, String> {
     let document = parse(text)?;
@@ -246,18 +266,22 @@ fn ranges_of_patch(text: &str, packages: &Item) -> Vec<Range<usize>> {
         let end = text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1);
         start_of_line(text, range.start)..end
     };
-    let (Some(key), Some(span)) = (key.span(), item.span()) else { return Vec::new() };
+    let Some(key) = key.span() else { return Vec::new() };
     if packages.is_inline_table() {
-        let end = end_of_values(item).filter(|_| is_dotted(item)).unwrap_or(span.end);
+        // `tokio.path = "…"` has its end at its last value.
+        let is_dotted = item.as_inline_table().is_some_and(toml_edit::InlineTable::is_dotted);
+        let end = if is_dotted { end_of_values(item) } else { item.span().map(|span| span.end) };
+        let Some(end) = end else { return Vec::new() };
         let before = text[..key.start].trim_end();
         // With the comma before it, or with the one behind it if it is the first.
         if before.ends_with(',') {
-            return vec![before.len() - 1..end];
+            return std::iter::once(before.len() - 1..end).collect();
         }
         let behind = &text[end..];
         let comma = behind.trim_start().strip_prefix(',').map_or(0, |rest| behind.len() - rest.trim_start().len());
-        return vec![key.start..end + comma];
+        return std::iter::once(key.start..end + comma).collect();
     }
+    let Some(span) = item.span() else { return Vec::new() };
     match item {
         Item::Table(table) => {
             let values = table.iter().filter_map(|(name, _)| {
@@ -299,4 +323,173 @@ fn plain_value(value: &Value) -> Json {
 
 fn plain_table(table: &dyn TableLike) -> Json {
     Json::Object(table.iter().map(|(key, item)| (key.to_owned(), plain(item))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ENTRY: &str = r#"{ path = "../redd/tokio" }"#;
+
+    fn added(text: &str) -> String {
+        let insertion = add_patch(text, ENTRY).expect(text);
+        let edited = insertion.apply(text);
+        assert_eq!(insertion.take_out(&edited).as_deref(), Some(text));
+        let found = patches(&edited).expect("it was checked");
+        assert_eq!(found.len(), 1, "{edited}");
+        assert_eq!(found[0].replacement, Replacement::Path("../redd/tokio".to_owned()));
+        edited
+    }
+
+    #[test]
+    fn the_patch_goes_where_a_person_would_write_it() {
+        let header = "[patch.crates-io]\ntokio = { path = \"../redd/tokio\" }\n";
+        for (text, expected) in [
+            ("", header.to_owned()),
+            ("[package]\n", format!("[package]\n\n{header}")),
+            ("[package]", format!("[package]\n\n{header}")),
+            ("[package]\r\n", format!("[package]\r\n\r\n{}", header.replace('\n', "\r\n"))),
+            ("\u{feff}[package]\n", format!("\u{feff}[package]\n\n{header}")),
+            (
+                "[patch.crates-io] # ours\n  a = { path = \"a\" } # one\n\n# next\n[features]\n",
+                "[patch.crates-io] # ours\n  a = { path = \"a\" } # one\n  tokio = { path = \"../redd/tokio\" }\n\n# next\n[features]\n".to_owned(),
+            ),
+            (
+                "[patch.\"crates-io\"]\na = {\n  path = \"a\" }",
+                "[patch.\"crates-io\"]\na = {\n  path = \"a\" }\n  tokio = { path = \"../redd/tokio\" }".to_owned(),
+            ),
+            ("[patch.crates-io]\n[features]\n", "[patch.crates-io]\ntokio = { path = \"../redd/tokio\" }\n[features]\n".to_owned()),
+            ("[patch.crates-io.a]\npath = \"a\"\n", format!("[patch.crates-io.a]\npath = \"a\"\n\n{header}")),
+            (
+                "[patch]\ncrates-io.a.path = \"a\"\n[features]\n",
+                "[patch]\ncrates-io.a.path = \"a\"\ncrates-io.tokio = { path = \"../redd/tokio\" }\n[features]\n".to_owned(),
+            ),
+            (
+                "patch.crates-io.a.path = \"a\"\n[features]\n",
+                "patch.crates-io.a.path = \"a\"\npatch.crates-io.tokio = { path = \"../redd/tokio\" }\n[features]\n".to_owned(),
+            ),
+            (
+                "patch.other.a.path = \"a\"\n[features]\n",
+                "patch.other.a.path = \"a\"\npatch.crates-io.tokio = { path = \"../redd/tokio\" }\n[features]\n".to_owned(),
+            ),
+            (
+                "[patch]\ncrates-io = { a = { path = \"a\" } } # b\n",
+                "[patch]\ncrates-io = { a = { path = \"a\" }, tokio = { path = \"../redd/tokio\" } } # b\n".to_owned(),
+            ),
+            ("[patch]\ncrates-io = {}\n", "[patch]\ncrates-io = { tokio = { path = \"../redd/tokio\" } }\n".to_owned()),
+            (
+                "patch = { other = { a = { path = \"a\" } } }\n",
+                "patch = { other = { a = { path = \"a\" } }, crates-io = { tokio = { path = \"../redd/tokio\" } } }\n".to_owned(),
+            ),
+            ("[patch.other]\na.path = \"a\"\n", format!("[patch.other]\na.path = \"a\"\n\n{header}")),
+        ] {
+            assert_eq!(added(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_patch_that_people_wrote_is_removed_with_its_lines_alone() {
+        for (text, rest) in [
+            (
+                "[a]\n\n[patch.crates-io]\ntokio = { path = \"x\" } # c\nb.path = \"b\"\n",
+                "[a]\n\n[patch.crates-io]\nb.path = \"b\"\n",
+            ),
+            (
+                "[patch.crates-io]\nb.path = \"b\"\ntokio.git = \"x\"\ntokio.rev = \"y\"\n",
+                "[patch.crates-io]\nb.path = \"b\"\n",
+            ),
+            ("[patch.crates-io.tokio]\npath = \"x\"\n[a]\n", "[a]\n"),
+            (
+                "[patch]\ncrates-io = { tokio = { path = \"x\" }, b = { path = \"b\" } }\n",
+                "[patch]\ncrates-io = { b = { path = \"b\" } }\n",
+            ),
+            (
+                "[patch]\ncrates-io = { b = { path = \"b\" }, tokio.path = \"x\" }\n",
+                "[patch]\ncrates-io = { b = { path = \"b\" } }\n",
+            ),
+            ("[patch.crates-io]\r\ntokio = { path = \"x\" }\r\n", "[patch.crates-io]\r\n"),
+            ("[patch.crates-io]\ntokio = { path = \"x\" }", "[patch.crates-io]\n"),
+        ] {
+            assert_eq!(remove_patch(text).as_deref(), Ok(rest), "{text:?}");
+        }
+        assert!(remove_patch("[a]\n").is_err_and(|why| why.contains("no patch")));
+    }
+
+    #[test]
+    fn patches_are_found_with_their_lines_and_what_they_are_for() {
+        let text = "[patch.crates-io]\nb.path = \"b\"\nmine = { package = \"tokio\", git = \"g\", branch = \"h\" }\n\
+                    [patch.\"https://example.com\"]\ntokio = \"1\"\n[replace]\n\"tokio:1.0.0\" = { path = \"c\" }\n";
+        let found = patches(text).expect("it is TOML");
+        let git = Replacement::Git { url: "g".to_owned(), reference: Some(("branch".to_owned(), "h".to_owned())) };
+        assert_eq!(found[0], Patch { of: "crates-io".to_owned(), line: 3, replacement: git });
+        assert_eq!((found[1].of.as_str(), found[1].line), ("https://example.com", 5));
+        assert!(matches!(&found[1].replacement, Replacement::Other(entry) if entry == "\"1\""));
+        assert_eq!((found[2].of.as_str(), found[2].line), ("[replace]", 7));
+        assert_eq!(found.len(), 3);
+        assert!(patches("[a\n").is_err_and(|why| why.contains("cannot be read")));
+    }
+
+    #[test]
+    fn a_folder_beside_the_manifest_is_a_member_only_by_a_pattern() {
+        let takes = |members: &str| takes_as_member(&format!("[workspace]\n{members}\n"), ".redd");
+        assert!(takes("members = [\"a\", \"*\"]") && takes("members = [\"./*\"]") && takes("members = [\"**/b\"]"));
+        assert!(
+            !takes("members = [\"crates/*\", \"a\"]")
+                && !takes("members = [\"*\"]\nexclude = [\".redd\"]")
+                && !takes("")
+        );
+    }
+
+    /// A manifest as people write them, with patches in all forms.
+    fn manifests() -> impl Strategy<Value = String> {
+        let part = prop::sample::select(vec![
+            "[package]\nname = \"a\"   # name\n",
+            "\n",
+            "# comment [patch.crates-io]\n",
+            "[dependencies]\ntokio = { version = \"1\", features = [\n  \"full\", # all\n] }\n",
+            "[features]\ndefault = []\n",
+            "[profile.release]\nlto = true\n",
+            "[patch.other]\nb = { path = \"b\" }\n",
+            "[[bin]]\nname = \"x\"\n",
+            "[package.metadata]\ntext = \"\"\"\n[patch.crates-io]\ntokio = 1\n\"\"\"\n",
+        ]);
+        let patch = prop::sample::select(vec![
+            "",
+            "[patch.crates-io]\n",
+            "[patch.crates-io]\nb = { path = \"b\" } # b\n\n",
+            "[ patch . 'crates-io' ]\n\tb.path = \"b\"\n",
+            "[patch.crates-io.b]\npath = \"b\"\n",
+            "[patch]\ncrates-io = { b = { path = \"b\" } }\n",
+            "[patch]\ncrates-io.b.path = \"b\"\n",
+        ]);
+        let ends = (any::<bool>(), any::<bool>(), any::<bool>());
+        (prop::collection::vec(part, 0..8), patch, 0..8_usize, ends).prop_map(
+            |(mut parts, patch, at, (crlf, bom, cut))| {
+                parts.insert(at.min(parts.len()), patch);
+                let mut text = parts.concat();
+                if cut {
+                    text.truncate(text.trim_end().len());
+                }
+                if crlf {
+                    text = text.replace('\n', "\r\n");
+                }
+                if bom { format!("\u{feff}{text}") } else { text }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_manifest_has_the_patch_and_is_the_same_without_it(text in manifests()) {
+            // Parts may stand in it twice, and then it is not TOML.
+            if Document::parse(text.as_str()).is_ok() {
+                let edited = added(&text);
+                let removed = remove_patch(&edited).expect("it has one");
+                let tables = |text: &str| without_empty_patch(plain(parse(text).expect("it is TOML").as_item()));
+                prop_assert_eq!(tables(&removed), tables(&text));
+            }
+        }
+    }
 }

@@ -31,6 +31,12 @@ pub(crate) struct Program {
     pub(crate) cargo: Cargo,
 }
 
+/// Where Cargo keeps what it has downloaded, and the user's configuration.
+pub(crate) fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+    home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
+}
+
 /// No other `cargo redd` works in the program's folder meanwhile. The system gives it back when this process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct Alone {
@@ -47,12 +53,14 @@ impl Program {
         let ran = Cargo::new(&here, selection.offline).run(&arguments, None)?;
         if !ran.succeeded {
             let error = ran.error();
-            let advice = if error.contains("believes it's in a workspace when it's not") {
-                "Cargo itself cannot build this package: follow one of its two proposals"
+            let told = if error.contains("believes it's in a workspace when it's not") {
+                "Cargo itself cannot build this package: follow one of its proposals"
+            } else if error.contains("could not find `Cargo.toml`") || error.contains("manifest path") {
+                "there is no program here. Run this in the folder of one, or name its `Cargo.toml` with `--manifest-path`"
             } else {
-                "Run this in the folder of the program, or name its `Cargo.toml` with `--manifest-path`"
+                "Cargo cannot read the program"
             };
-            return Err(Failure::NotDone(format!("Cargo finds no program here. {advice}.\n{error}")));
+            return Err(Failure::NotDone(format!("{told}.\n{error}")));
         }
         let manifest = PathBuf::from(ran.output.trim_end_matches('\n'));
         let folder = manifest.parent().unwrap_or(Path::new("/")).to_owned();

@@ -5,8 +5,12 @@
 //! - `passed-on-once`: a signal that was sent to this process alone is passed on to the child. One of the terminal is not:
 //!   the kernel has sent it to the child, too, and many programs end at once on a second one.
 
+#![expect(unsafe_code, reason = "std sets no signal mask of a child: that is a call between fork and exec")]
+
+use std::io;
 use std::os::fd::AsFd as _;
-use std::process::{Child, ExitStatus};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -30,7 +34,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Must be called before this process has other threads. Children get an empty mask from std.
+    /// Must be called before this process has other threads.
     pub(crate) fn hold() -> Result<Self, String> {
         let mut set = SigSet::from_iter(HELD);
         set.add(Signal::SIGCHLD);
@@ -38,6 +42,14 @@ impl Signals {
         set.thread_block().map_err(failed)?;
         let descriptor = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)?;
         Ok(Self { set, descriptor, received: None })
+    }
+
+    /// Starts a child that gets all signals. std would let it inherit the mask of this thread.
+    pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        let set = self.set;
+        // SAFETY: the closure calls pthread_sigmask alone, which is async-signal-safe, and allocates nothing.
+        unsafe { command.pre_exec(move || Ok(set.thread_unblock()?)) };
+        command.spawn()
     }
 
     /// Waits for the child to end. `check` gets its process id and runs from time to time, until it returns false.

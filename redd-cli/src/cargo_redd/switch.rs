@@ -65,7 +65,7 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     let mut told = format!("switched to redd: {}\n", shown(&graph, &facade));
     told += &format!("  Cargo.toml   {}\n", insertion.text.trim().replace("\r\n", "\n").replace('\n', " · "));
     told += &match before {
-        Some(before) => tell_changes(&changes(&before, &Lock::parse(&after)?), &graph, &facade),
+        Some(before) => tell_changes(&before, &Lock::parse(&after)?),
         None => "  Cargo.lock   is new: there was none\n".to_owned(),
     };
     told += &format!("  {:12} has the originals. `cargo redd back` restores them", files::short(kept.folder()));
@@ -92,7 +92,7 @@ fn already(program: &Program, switch: &Switch, patch: &Patch) -> Result<String, 
         )));
     }
     match Graph::read(program, &[], None) {
-        Ok(graph) if explain::is_on(&graph, &own) => Ok(format!("switched already: {}", shown(&graph, &own))),
+        Ok(graph) if explain::is_on(&graph, &lock, &own) => Ok(format!("switched already: {}", shown(&graph, &own))),
         Ok(_) => Err(Failure::Refused(format!(
             "{place} has the patch for redd already, but Cargo does not use it. `cargo redd doctor` says why. Nothing was changed"
         ))),
@@ -110,7 +110,7 @@ fn is_patched_elsewhere(program: &Program, facade: &Facade) -> Option<Graph> {
         return None;
     }
     let graph = Graph::read(program, &[], None).ok()?;
-    explain::is_on(&graph, facade).then_some(graph)
+    explain::is_on(&graph, &lock, facade).then_some(graph)
 }
 
 /// Moves Tokio in the lock file to the facade, and no more than that needs.
@@ -132,12 +132,34 @@ pub(crate) fn move_lock(
         // Adds what the lock file lacks, and makes one if there is none.
         None => arguments.extend(["metadata", "--format-version=1"].map(str::to_owned)),
     }
-    let ran = program.cargo.run(&arguments, Some(signals))?;
-    if !ran.succeeded {
-        return Err(Failure::Refused(ran.error()));
+    // The lock file may hold packages back that redd needs newer. Each turn frees those of one conflict.
+    let mut freed: Vec<Vec<String>> = Vec::new();
+    loop {
+        let ran = program.cargo.run(&arguments, Some(signals))?;
+        if ran.succeeded {
+            return Ok(());
+        }
+        let error = ran.error();
+        let held = explain::held_back(&error);
+        // Alone at first, and with what holds them if they still conflict.
+        let next = [held.iter().take(1).cloned().collect(), held]
+            .into_iter()
+            .find(|held| !held.is_empty() && !freed.contains(held));
+        let Some(next) = next.filter(|_| freed.len() < FREED_MAX && signals.received().is_none()) else {
+            return Err(Failure::Refused(error));
+        };
+        let mut arguments = options.to_vec();
+        arguments.push("update".to_owned());
+        next.iter().for_each(|package| arguments.extend(["-p".to_owned(), package.clone()]));
+        if !program.cargo.run(&arguments, Some(signals))?.succeeded {
+            return Err(Failure::Refused(error));
+        }
+        freed.push(next);
     }
-    Ok(())
 }
+
+/// How many conflicts are resolved.
+const FREED_MAX: usize = 20;
 
 /// Checks that there is one Tokio, and that it is the facade. Returns the graph and the lock file.
 pub(crate) fn verify(
@@ -148,18 +170,14 @@ pub(crate) fn verify(
 ) -> Result<(Graph, String), Failure> {
     let text = files::read(&program.lock)?;
     let lock = Lock::parse(&text)?;
-    let tokios: Vec<_> = lock.tokios().collect();
-    let is_one = matches!(tokios[..], [tokio] if tokio.source.as_deref() != Some(CRATES_IO));
-    if !is_one {
-        let versions: Vec<_> = tokios
-            .iter()
-            .map(|tokio| {
-                format!("{} of {}", tokio.version, tokio.source.as_deref().map_or("a path", explain::short_source))
-            })
+    if !explain::is_replaced(&lock) {
+        let versions: Vec<_> = lock
+            .tokios()
+            .map(|tokio| format!("{} of {}", tokio.version, explain::short_source(tokio.source.as_deref())))
             .collect();
         return Err(Failure::Refused(match versions.is_empty() {
             true => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
-            false => format!("after the patch the lock file has these Tokios: {}", versions.join(", ")),
+            false => format!("{} tokio {}", explain::KEPT, versions.join(" and tokio ")),
         }));
     }
     let graph = Graph::read(program, options, Some(signals)).map_err(Failure::Refused)?;
@@ -212,11 +230,10 @@ pub(crate) fn shown(graph: &Graph, facade: &Facade) -> String {
 }
 
 /// What moved, came and went, with the reason.
-fn tell_changes(changes: &[Change], graph: &Graph, facade: &Facade) -> String {
-    let tokio = graph.tokios().find(|tokio| tokio.is(facade));
-    let needed = tokio.map(|tokio| graph.needed_by(&tokio.id)).unwrap_or_default();
+fn tell_changes(before: &Lock, after: &Lock) -> String {
+    let needed = after.tokios().next().map(|tokio| after.needed_by(tokio)).unwrap_or_default();
     let mut lines = Lines::default();
-    for change in changes {
+    for change in &changes(before, after) {
         let is_needed = needed.contains(change.name());
         match change {
             Change::Moved { name, from, to } if name == "tokio" => lines.tokio = format!("tokio {from} → {to}"),
@@ -232,14 +249,14 @@ fn tell_changes(changes: &[Change], graph: &Graph, facade: &Facade) -> String {
         told += &format!("  Cargo.lock   {}\n", lines.tokio);
     }
     for (word, packages, why) in [
-        ("moved", lines.raised, "redd needs other versions"),
+        ("raised", lines.raised, "redd needs newer versions"),
         ("added", lines.added, "redd needs them"),
-        ("moved", lines.other, "packages above or others of the platform need other versions"),
+        ("moved", lines.other, "other packages that moved need these versions"),
         ("added", lines.came, "packages that moved need them"),
         ("removed", lines.gone, "only Tokio or an older version needed them"),
     ] {
         if !packages.is_empty() {
-            told += &format!("    {word:9}  {} ({why})\n", packages.join(", "));
+            told += &format!("    {word:7}  {} ({why})\n", packages.join(", "));
         }
     }
     told

@@ -1,0 +1,133 @@
+//! `cargo redd try` on a small program, which is built and run.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(clippy::disallowed_methods, reason = "programs run in real time")]
+
+mod fixture;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fixture::{Fixture, MANIFEST, text};
+
+/// Prints which runtime it has and what it reads, and ends with the code that it was given. It looks at its lock file while it runs.
+const MAIN: &str = r#"
+fn main() {
+    let lock = std::fs::read_to_string("Cargo.lock").unwrap();
+    println!("on {}; the lock file has tokio 1.28.0: {}", tokio::name(), lock.contains("name = \"tokio\"\nversion = \"1.28.0\""));
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    println!("read {line}");
+    std::process::exit(std::env::args().nth(1).map_or(0, |code| code.parse().unwrap()));
+}
+"#;
+
+#[test]
+fn a_program_runs_on_redd_and_no_file_is_changed() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write("src/main.rs", MAIN);
+    let before = fixture.files();
+    let manifest_time = fs::metadata(fixture.program.join("Cargo.toml")).unwrap().modified().unwrap();
+    let mut command = fixture.command(&["try", "--path", "../redd", "--", "run", "--quiet", "--", "7"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"a line\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output));
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, "on redd; the lock file has tokio 1.28.0: true\nread a line\n\n");
+    assert_eq!(fixture.files(), before);
+    assert_eq!(fs::metadata(fixture.program.join("Cargo.toml")).unwrap().modified().unwrap(), manifest_time);
+    assert!(!fixture.program.join(".redd").exists());
+    let folders: Vec<_> =
+        fs::read_dir(fixture.program.join("target")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(folders, ["redd"], "what is built for Tokio stays as it is");
+    // Without a change, and with a command that builds nothing.
+    let told = fixture.expect(&["try", "--path", "../redd", "--", "tree", "-i", "tokio"]);
+    assert!(told.starts_with("tokio v1.54.1 ("), "{told}");
+    assert_eq!(fixture.files(), before);
+    assert_eq!(fixture.redd(&["try", "--path", "../redd", "--", "no-such-command"]).status.code(), Some(101));
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn a_program_without_a_lock_file_has_none_afterwards() {
+    let fixture = Fixture::new(MANIFEST);
+    fs::remove_file(fixture.program.join("Cargo.lock")).unwrap();
+    fixture.expect(&["try", "--path", "../redd", "--", "check", "--quiet"]);
+    assert!(!fixture.program.join("Cargo.lock").exists());
+}
+
+#[test]
+fn a_program_that_cannot_be_on_redd_is_left_alone_and_told_why() {
+    let fixture = Fixture::new(&format!("{MANIFEST}pinned = \"1\"\n"));
+    let before = fixture.files();
+    let told = fixture.expect_code(&["try", "--path", "../redd"], 1);
+    assert!(told.contains("the program cannot be tried. `pinned 1.0.0`"), "{told}");
+    assert_eq!(fixture.files(), before);
+    assert!(!fixture.program.join(".redd").exists());
+}
+
+/// Waits at most a minute.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_secs(60), "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A made-up Cargo for one command: it hands everything to the real one, but waits at `build` as if it downloaded.
+fn slow_cargo(fixture: &Fixture) -> std::path::PathBuf {
+    let path = fixture.root().join("slow-cargo");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let script = format!("#!/bin/sh\ncase \" $* \" in *' build '*) exec sleep 50;; esac\nexec '{cargo}' \"$@\"\n");
+    fixture::write(&path, &script);
+    let mut permissions = fs::metadata(&path).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+    fs::set_permissions(&path, permissions).unwrap();
+    path
+}
+
+#[test]
+fn a_signal_reaches_cargo_and_the_lock_file_is_restored() {
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let fixture = Fixture::new(MANIFEST);
+        let before = fixture.files();
+        let mut command = fixture.command(&["try", "--path", "../redd", "--", "build"]);
+        let mut child = command.env("CARGO", slow_cargo(&fixture)).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        // It is printed when the lock file has the facade.
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.contains("tokio 1.54.1 from ../redd/tokio, built in target/redd"), "{line}");
+        assert!(fixture.read("Cargo.lock").contains("1.54.1"));
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), None, "the same signal ends both");
+        assert_eq!(fixture.files(), before, "{signal}");
+        assert!(!fixture.program.join(".redd").exists());
+    }
+}
+
+#[test]
+fn after_kill_9_the_next_command_restores_the_lock_file() {
+    let fixture = Fixture::new(MANIFEST);
+    let before = fixture.files();
+    let mut command = fixture.command(&["try", "--path", "../redd", "--", "build"]);
+    let mut child = command.env("CARGO", slow_cargo(&fixture)).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    until("there is a child", || fs::read_to_string(&children).is_ok_and(|list| !list.trim().is_empty()));
+    let sleeping = fs::read_to_string(&children).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let _ = Command::new("kill").arg(sleeping.trim()).status();
+    assert_ne!(fixture.files(), before);
+    let told = fixture.expect_code(&["doctor", "--path", "../redd"], 1);
+    assert!(told.contains("`cargo redd try` was interrupted: Cargo.lock is as before again"), "{told}");
+    assert_eq!(fixture.files(), before);
+    assert!(!fixture.program.join(".redd").exists());
+}
