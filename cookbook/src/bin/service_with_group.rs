@@ -6,6 +6,7 @@ use std::time::Duration;
 use redd::group::{TaskGroup, shield};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -21,7 +22,7 @@ async fn connection(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-async fn serve(listener: TcpListener, stop: oneshot::Receiver<()>) -> io::Result<()> {
+async fn serve(listener: TcpListener, stop: oneshot::Receiver<()>) -> io::Result<usize> {
     let connections = TaskGroup::builder().discarding().limit(100).start();
     connections.cancel_when(stop, "the server stops");
     let scope = connections.scope();
@@ -33,7 +34,7 @@ async fn serve(listener: TcpListener, stop: oneshot::Receiver<()>) -> io::Result
         };
     }
     let _ = connections.close().await; // It returns when no task is left.
-    Ok(())
+    Ok(Handle::current().metrics().num_alive_tasks() - 1) // All but this one.
 }
 
 #[tokio::main]
@@ -48,7 +49,6 @@ async fn main() -> io::Result<()> {
     sleep(Duration::from_millis(150)).await;
     stop.send(()).expect("the server runs");
     println!("the byte that was sent before the stop: {}", client.read_u8().await?);
-    server.await??;
-    println!("connections left: 0");
+    println!("connections left: {}", server.await??);
     Ok(())
 }

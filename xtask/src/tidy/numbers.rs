@@ -1,7 +1,8 @@
-//! The numbers in the README are the measured ones: a table between two marks, and the count of the targets that are met.
+//! The numbers in the README are the measured ones: a table between two marks, and the count of the targets that are met. So are
+//! those that the guide quotes.
 //!
-//! Called by `tidy`, which compares them, and by `tidy --write`, which puts the measured ones there. They come from the files that
-//! `bench` writes: `docs/benchmarks/results.json` and its page, and the values behind the picture of the heartbeat.
+//! Called by `tidy`, which compares them, and by `tidy --write`, which puts the measured ones into the README. They come from the
+//! files that `bench` writes: `docs/benchmarks/results.json` and its page, and the values behind the picture of the heartbeat.
 
 use serde_json::Value;
 
@@ -26,6 +27,41 @@ const ROWS: &[(&str, &str)] = &[
 ];
 const METRIC: &str = "cpu_ns";
 
+/// What a page of the guide quotes. In the text, `{}` is where the number is.
+const QUOTES: &[(&str, &str, Quote)] = &[
+    (WHY, "| a file server with files of 4 KB | {} |", Quote::Ratio("app_files_4k")),
+    (
+        WHY,
+        "| tasks, channels, locks, timers and blocking calls, in the median | {} |",
+        Quote::Median("Tasks, channels, locks, timers and blocking calls:"),
+    ),
+    (WHY, "| programs such as a proxy, a chat and a queue, in the median | {} |", Quote::Median("Programs ")),
+    (WHY, "| bare TCP, UDP and HTTP servers, in the median | {} |", Quote::Median("Bare TCP, UDP and HTTP servers,")),
+    (WHY, "than we want: {} bytes,", Quote::Value("bytes_per_pending_task")),
+    (TUNING, "64 at once needed {} of its CPU time,", Quote::Ratio("spawn_blocking_64")),
+    (TUNING, "one after another {} (", Quote::Ratio("spawn_blocking_sequence")),
+    (TUNING, "A pending task costs {} bytes", Quote::Value("bytes_per_pending_task")),
+    (TUNING, "a task that sleeps costs {}.", Quote::Value("bytes_per_sleeping_task")),
+    (QUESTIONS, "64 closures at once needed {} of Tokio's CPU time,", Quote::Ratio("spawn_blocking_64")),
+    (QUESTIONS, "one after another {}.", Quote::Ratio("spawn_blocking_sequence")),
+    (FROM_GO, "from {} bytes, by the size of its future", Quote::Value("bytes_per_pending_task")),
+];
+const WHY: &str = "docs/guide/why.md";
+const TUNING: &str = "docs/guide/tuning.md";
+const QUESTIONS: &str = "docs/guide/faq.md";
+const FROM_GO: &str = "docs/guide/from-go.md";
+
+/// Where a quoted number is from.
+#[derive(Clone, Copy)]
+enum Quote {
+    /// The median of the ratios of this row.
+    Ratio(&'static str),
+    /// The median of redd's values of this row.
+    Value(&'static str),
+    /// The median in the line of the benchmarks' page that begins so.
+    Median(&'static str),
+}
+
 /// Two values with a ratio between these are equal, as far as one can measure.
 const EQUAL: std::ops::RangeInclusive<f64> = 0.95..=1.05;
 
@@ -40,7 +76,33 @@ pub(super) fn check(documents: &[Document]) -> Vec<Finding> {
         let fix = "in the folder `bench`: `cargo run --release -p bench -- heartbeat-plot --redraw`";
         findings.push(Finding::new(PICTURE, 0, format!("it does not show the values of {BEATS}"), fix));
     }
+    findings.extend(QUOTES.iter().filter_map(|quote| stale_quote(documents, quote).unwrap_or_else(Some)));
     findings
+}
+
+/// A page that quotes another number than the measured one, or the reason why that is not known.
+fn stale_quote(documents: &[Document], (page, text, source): &(&str, &str, Quote)) -> Result<Option<Finding>, Finding> {
+    let unknown = |why| Finding::new(page, 0, why, "restore what `tidy::numbers` reads, or change that file too");
+    let results = json_of(documents, RESULTS).map_err(unknown)?;
+    let number = match *source {
+        Quote::Ratio(name) => {
+            ratio(&values(&results, name, "redd"), &values(&results, name, "tokio")).map(|ratio| format!("{ratio:.2}"))
+        }
+        Quote::Value(name) => median(values(&results, name, "redd").into_iter()).map(|value| format!("{value:.0}")),
+        Quote::Median(begin) => summary(text_of(documents, PAGE).map_err(unknown)?, begin),
+    };
+    let number = number.ok_or_else(|| unknown(format!("`{text}` quotes a number that {RESULTS} or {PAGE} has not")))?;
+    let quoted = text.replace("{}", &number);
+    // A page breaks its lines anywhere.
+    let words = text_of(documents, page).map_err(unknown)?.split_whitespace().collect::<Vec<_>>().join(" ");
+    let fix = "write the measured number, or change `tidy::numbers` with the sentence";
+    Ok((!words.contains(&quoted)).then(|| Finding::new(page, 0, format!("it does not have `{quoted}`"), fix)))
+}
+
+/// The median in a line of the page's summary: `- **Files: faster.** redd needs 0.14 of …`.
+fn summary(page: &str, begin: &str) -> Option<String> {
+    let line = page.lines().find_map(|line| line.strip_prefix("- **")?.strip_prefix(begin))?;
+    line.split_once("redd needs ")?.1.split_once(' ').map(|(median, _)| median.to_owned())
 }
 
 /// Whether the picture has other medians than the values that it is drawn from. A test of `bench` compares all of it.
@@ -88,22 +150,28 @@ fn lines(results: &Value, beats: &Value) -> Result<String, String> {
     let mut table =
         line(what, &silences(beats, "redd"), &silences(beats, "tokio")).ok_or(format!("{BEATS} has no runs"))?;
     for (what, name) in ROWS {
-        let mut rows =
-            results["groups"].as_array().into_iter().flatten().flat_map(|group| group["rows"].as_array()).flatten();
-        let row = rows.find(|row| row["name"] == *name).ok_or(format!("{RESULTS} has no row `{name}`"))?;
-        let values = |runtime: &str| {
-            let values = row["metrics"][runtime][METRIC].as_array().into_iter().flatten();
-            values.filter_map(Value::as_f64).collect::<Vec<_>>()
-        };
-        let line = line(what, &values("redd"), &values("tokio"));
+        let line = line(what, &values(results, name, "redd"), &values(results, name, "tokio"));
         table.push_str(&line.ok_or(format!("{RESULTS} has no `{METRIC}` of `{name}` for both runtimes"))?);
     }
     Ok(table)
 }
 
+/// The values of a row in each round; none, if it is missing.
+fn values(results: &Value, name: &str, runtime: &str) -> Vec<f64> {
+    let rows = results["groups"].as_array().into_iter().flatten().flat_map(|group| group["rows"].as_array()).flatten();
+    let row = rows.into_iter().find(|row| row["name"] == name);
+    let rounds = row.and_then(|row| row["metrics"][runtime][METRIC].as_array()).into_iter().flatten();
+    rounds.filter_map(Value::as_f64).collect()
+}
+
+/// The median of the ratios of each round.
+fn ratio(ours: &[f64], theirs: &[f64]) -> Option<f64> {
+    median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
+}
+
 /// The medians of the rounds, and the median of the ratios of each round.
 fn line(what: &str, ours: &[f64], theirs: &[f64]) -> Option<String> {
-    let ratio = median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))?;
+    let ratio = ratio(ours, theirs)?;
     let verdict = if EQUAL.contains(&ratio) { ",\u{a0}equal" } else { "" };
     let (ours, theirs) = (time(median(ours.iter().copied())?), time(median(theirs.iter().copied())?));
     Some(format!("| {what} | {ours} | {theirs} | **{ratio:.2}**{verdict} |\n"))
@@ -153,18 +221,45 @@ mod tests {
 
     /// All that is read, with these rounds of redd in each row.
     fn documents(ours: &str) -> Vec<Document> {
-        let rows: Vec<String> =
-            ["app_files_4k", "spawn_await", "file_seek_read_4k", "http_axum_64"].map(|name| row(name, ours)).into();
+        let rows: Vec<String> = NAMES.map(|name| row(name, ours)).into();
         let results = format!("{{\"groups\":[{{\"machine\":{{\"tokio\":\"1.2.3\"}},\"rows\":[{}]}}]}}", rows.join(","));
         let beats = "{\"redd\":[{\"longest_silence_us\":13000}],\"tokio\":[{\"longest_silence_us\":301000}]}";
         vec![
             document(RESULTS, &results),
             document(BEATS, beats),
             document(PICTURE, "<text>silent for 13 ms</text><text>silent for 301 ms</text>"),
-            document(PAGE, "# Benchmarks\n- 3 of 10 targets are missed:\n"),
+            document(PAGE, &format!("# Benchmarks\n{SUMMARY}- 3 of 10 targets are missed:\n")),
             document(README, &format!("# redd\n{BEGIN}old\n{END}more\n")),
         ]
     }
+
+    /// The pages with these quotes, whose lines break at each space.
+    fn quotes(ratio: &str, value: &str) -> Vec<Document> {
+        [WHY, TUNING, QUESTIONS, FROM_GO]
+            .map(|page| {
+                let of_page = QUOTES.iter().filter(|(of, ..)| *of == page).map(|(_, text, source)| match source {
+                    Quote::Ratio(_) => text.replace("{}", ratio),
+                    Quote::Value(_) => text.replace("{}", value),
+                    Quote::Median(_) => text.replace("{}", "0.42"),
+                });
+                document(page, &of_page.collect::<Vec<_>>().join("\n").replace(' ', "\n"))
+            })
+            .into()
+    }
+
+    const NAMES: [&str; 8] = [
+        "app_files_4k",
+        "spawn_await",
+        "file_seek_read_4k",
+        "http_axum_64",
+        "bytes_per_pending_task",
+        "bytes_per_sleeping_task",
+        "spawn_blocking_64",
+        "spawn_blocking_sequence",
+    ];
+    const SUMMARY: &str = "- **Tasks, channels, locks, timers and blocking calls: faster.** redd needs 0.42 of it\n\
+                           - **Programs (a few): faster.** redd needs 0.42 of it\n\
+                           - **Bare TCP, UDP and HTTP servers, per request: faster.** redd needs 0.42 of it\n";
 
     #[test]
     fn the_readme_gets_the_medians_and_the_ratio_of_the_rounds() {
@@ -192,6 +287,7 @@ mod tests {
     #[test]
     fn other_numbers_than_the_measured_ones_are_found() {
         let mut documents = documents("50,20,400");
+        documents.extend(quotes("0.50", "50"));
         assert_eq!(check(&documents).len(), 1, "nothing was written yet");
         documents[4].text = written(&documents).expect("all is there");
         assert_eq!(check(&documents), []);
@@ -200,9 +296,28 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_of_another_number_is_found() {
+        let findings = |quotes: Vec<Document>, page: &str| {
+            let mut documents = documents("50,20,400");
+            documents[4].text = written(&documents).expect("all is there");
+            documents[3].text = documents[3].text.replace("Programs (a few): faster.** redd needs 0.42", page);
+            documents.extend(quotes);
+            check(&documents).len()
+        };
+        let measured = "Programs (a few): faster.** redd needs 0.42";
+        assert_eq!(findings(quotes("0.50", "50"), measured), 0);
+        assert_eq!(findings(quotes("0.51", "50"), measured), 5);
+        assert_eq!(findings(quotes("0.50", "51"), measured), 4);
+        assert_eq!(findings(quotes("0.50", "50"), "Programs (a few): faster.** redd needs 0.43"), 1);
+        assert_eq!(findings(quotes("0.50", "50"), "Other programs: faster.** redd needs 0.42"), 1, "no such line");
+        assert_eq!(findings(Vec::new(), measured), QUOTES.len(), "no such page");
+    }
+
+    #[test]
     fn a_picture_of_other_values_is_found() {
         let mut documents = documents("50,20,400");
         documents[4].text = written(&documents).expect("all is there");
+        documents.extend(quotes("0.50", "50"));
         documents[2].text = documents[2].text.replace("301", "300");
         assert_eq!(check(&documents).len(), 1);
         documents.remove(2);
