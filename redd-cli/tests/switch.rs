@@ -129,6 +129,23 @@ fn a_patch_that_was_written_by_hand_is_taken_back_without_the_originals() {
 }
 
 #[test]
+fn a_patch_that_was_written_by_hand_without_the_lock_file_is_completed() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write("Cargo.toml", &format!("{MANIFEST}\n[patch.crates-io]\ntokio = {{ path = \"../redd/tokio\" }}\n"));
+    let before = fixture.files();
+    let told = fixture.expect(&["switch"]);
+    assert!(told.contains("Cargo.toml   has had the patch already\n  Cargo.lock   tokio 1.28.0 → 1.54.1"), "{told}");
+    assert!(fixture.expect(&["doctor"]).starts_with("is on redd"));
+    assert_eq!(fixture.files().0, before.0);
+    // The originals of a switch are not replaced by a second one.
+    fs::copy(fixture.program.join(".redd/Cargo.lock.before"), fixture.program.join("Cargo.lock")).unwrap();
+    let told = fixture.expect_code(&["switch"], 1);
+    assert!(told.contains("Cargo does not use it") && told.contains("Nothing was changed"), "{told}");
+    fixture.expect(&["back"]);
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
 fn a_patch_of_another_kind_is_left_alone() {
     let fixture = Fixture::new(MANIFEST);
     for patch in [
