@@ -146,6 +146,34 @@ fn a_patch_that_was_written_by_hand_without_the_lock_file_is_completed() {
 }
 
 #[test]
+fn a_second_tokio_from_elsewhere_is_told_and_stays() {
+    let manifest = MANIFEST.replace("version = \"1.20\"", "path = \"../registry/tokio-1.28.0\"");
+    let fixture = Fixture::new(&manifest);
+    let before = fixture.files();
+    let told = fixture.expect_code(&["doctor", "--path", "../redd"], 1);
+    assert!(told.contains("there are 2 Tokios") && told.contains("1.28.0 of a path"), "{told}");
+    let told = fixture.expect_code(&SWITCH, 1);
+    assert!(
+        told.contains("there would be tokio 1.28.0 of a path and tokio 1.28.0 of crates.io")
+            && told.contains("are as before"),
+        "{told}"
+    );
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn what_is_in_the_folder_of_the_originals_already_stays() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write(".redd/README", "mine\n");
+    fixture.write(".redd/.gitignore", "mine\n");
+    there_and_back(&fixture);
+    assert_eq!(
+        (fixture.read(".redd/README"), fixture.read(".redd/.gitignore")),
+        ("mine\n".to_owned(), "mine\n".to_owned())
+    );
+}
+
+#[test]
 fn a_patch_of_another_kind_is_left_alone() {
     let fixture = Fixture::new(MANIFEST);
     for patch in [

@@ -209,9 +209,14 @@ pub(crate) fn verify(
             .tokios()
             .map(|tokio| format!("{} of {}", tokio.version, explain::short_source(tokio.source.as_deref())))
             .collect();
-        return Err(Failure::Refused(match versions.is_empty() {
-            true => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
-            false => format!("{} tokio {}", explain::KEPT, versions.join(" and tokio ")),
+        return Err(Failure::Refused(match &versions[..] {
+            [] => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
+            [version] => format!("{} tokio {version}", explain::KEPT),
+            _ => format!(
+                "there would be tokio {}, whose types and runtimes do not fit together. A patch replaces that of crates.io alone: take \
+                 all from there",
+                versions.join(" and tokio ")
+            ),
         }));
     }
     let graph = Graph::read(program, options, Some(signals)).map_err(Failure::Refused)?;
