@@ -352,6 +352,24 @@ fn packages_that_a_vendored_program_lacks_are_told_with_what_to_do() {
 }
 
 #[test]
+fn packages_that_cannot_be_downloaded_are_told_with_what_to_do() {
+    let fixture = Fixture::new(MANIFEST);
+    fs::remove_dir_all(fixture.root().join(".cargo")).unwrap();
+    let before = fixture.files();
+    let home = fixture.root().join("home");
+    for arguments in [&["switch", "--path", "../redd", "--offline"][..], &["doctor"], &["try", "--path", "../redd"]] {
+        let output = fixture.command(arguments).env("CARGO_HOME", &home).output().unwrap();
+        let told = fixture::text(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("packages are not on this machine") && told.contains("Run it once with the network"),
+            "{told}"
+        );
+        assert_eq!(fixture.files(), before);
+    }
+}
+
+#[test]
 fn a_program_without_tokio_is_not_switched() {
     let fixture = Fixture::new("[package]\nname = \"shop\"\nversion = \"0.1.0\"\n");
     let before = fixture.files();

@@ -159,7 +159,7 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
     }
     if has(&[
         "--offline was specified",
-        "in the offline mode",
+        "offline mode",
         "failed to download",
         "download of ",
         "Could not resolve host",
@@ -167,7 +167,7 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
         "network failure",
     ]) {
         return Some(
-            "packages that redd needs are not on this machine. With the network, `cargo fetch` brings them".to_owned(),
+            "packages are not on this machine, and Cargo cannot download them. Run it once with the network: Cargo keeps them".to_owned(),
         );
     }
     if has(&["edition2024", "edition 2024", "requires rustc"]) {
