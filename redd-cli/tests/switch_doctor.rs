@@ -58,6 +58,22 @@ fn a_newer_tokio_and_one_of_another_source_are_named_with_the_package_that_asks(
 }
 
 #[test]
+fn an_optional_dependency_that_is_off_asks_for_nothing() {
+    let fixture = Fixture::without_lock(&[
+        ("Cargo.toml", &format!("{MANIFEST}both = \"1\"\n")),
+        ("src/main.rs", "fn main() {}\n"),
+    ]);
+    let optional = "[dependencies]\ntokio = \"1\"\ntokio-02 = { package = \"tokio\", version = \"0.2\", optional = true }\ntokio-03 = { package \
+                    = \"tokio\", version = \"0.3\", optional = true }\n[features]\nold = [\"dep:tokio-02\", \"dep:tokio-03\"]\n";
+    fixture.publish("both", "1.0.0", &format!("{optional}[dev-dependencies]\ntokio = \"=1.28.0\"\n"));
+    fixture.lock();
+    fixture.add_new_packages();
+    assert!(fixture.expect_code(&DOCTOR, 1).contains("all 3 packages that ask for it can have 1.54.1"));
+    fixture.expect(&["switch", "--path", "../redd"]);
+    assert_eq!(fixture.expect(&["doctor"]), "is on redd: tokio 1.54.1 from ../redd/tokio\n");
+}
+
+#[test]
 fn a_tokio_before_1_0_stays_and_is_no_problem() {
     let fixture = Fixture::new(&format!("{MANIFEST}old-web = \"1\"\n"));
     fixture.expect(&["switch", "--path", "../redd"]);

@@ -155,7 +155,7 @@ fn look_at_lock(lock: &Lock, is_on: bool, is_fit: bool, facade: &Facade, finding
     if let Some(tokio) = registry.filter(|_| is_fit && !is_on) {
         let unused = if is_unused { ", and has the patch as unused" } else { "" };
         findings.problems.push(format!(
-            "Cargo.lock keeps tokio {} of crates.io{unused}. `cargo update -p tokio@{} --precise {}` moves it to the patch",
+            "Cargo.lock keeps tokio {} of crates.io{unused}. `cargo update -p tokio@{} --precise {}` moves it to the patch, and so does `cargo redd switch`",
             tokio.version, tokio.version, facade.version
         ));
     }
