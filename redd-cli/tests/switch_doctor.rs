@@ -117,7 +117,7 @@ fn platforms_flags_and_runtimes_without_drivers_are_told() {
         ".cargo/config.toml",
         "[build]\nrustflags = [\"--cfg\", \"tokio_unstable\"]\ntarget = \"x86_64-unknown-linux-musl\"\n",
     );
-    fixture.write("src/main.rs", "fn main() {\n    tokio::runtime::Builder::new_current_thread().build();\n}\n");
+    fixture.write("src/main.rs", "fn main() {\n    tokio::runtime::Builder::new_current_thread().build().block_on(tokio::time::sleep(SECOND));\n}\n");
     let told = fixture.expect(&["doctor"]);
     assert!(told.starts_with("is on redd"), "{told}");
     assert!(told.contains("note: `--cfg tokio_unstable` in .cargo/config.toml is harmless"), "{told}");
@@ -161,4 +161,21 @@ fn two_redds_a_missing_lock_file_and_an_old_compiler_are_told() {
     write(&facade, &newer);
     let told = fixture.expect_code(&["doctor"], 1);
     assert!(told.contains("and redd needs 1.999 or newer"), "{told}");
+    fixture.expect(&["back"]);
+    let before = fixture.files();
+    for command in ["switch", "try"] {
+        let told = fixture.expect_code(&[command, "--path", "../redd"], 1);
+        assert!(told.contains("and redd needs 1.999 or newer") && told.contains("Nothing was changed"), "{told}");
+    }
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn a_program_that_depends_on_redd_alone_is_on_redd() {
+    let manifest =
+        "[package]\nname = \"shop\"\nversion = \"0.1.0\"\n\n[dependencies]\nredd = { path = \"../redd/redd\" }\n";
+    let fixture = Fixture::without_lock(&[("Cargo.toml", manifest), ("src/main.rs", "fn main() {}\n")]);
+    fixture.add_new_packages();
+    fixture.lock();
+    assert!(fixture.expect(&DOCTOR).starts_with("is on redd by itself"));
 }

@@ -5,7 +5,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use redd::group::{TaskError, TaskGroup, is_cancelled};
-use tokio::time::{interval, sleep};
+use tokio::sync::oneshot;
+use tokio::time::interval;
 
 static BEATS: AtomicU32 = AtomicU32::new(0);
 
@@ -41,8 +42,12 @@ async fn main() -> Result<(), TaskError> {
     println!("other tasks ran meanwhile: {}", BEATS.load(Ordering::Relaxed) > 2);
 
     let group = TaskGroup::new();
-    group.spawn_blocking(|| count_primes(0..u32::MAX));
-    sleep(Duration::from_millis(10)).await;
+    let (start, started) = oneshot::channel();
+    group.spawn_blocking(|| {
+        let _ = start.send(());
+        count_primes(0..u32::MAX)
+    });
+    started.await.expect("the closure runs");
     group.cancel("the user has closed the page");
     let closed = group.next().await.expect("there is one closure")?;
     println!("a closure that is asked to stop returns {closed:?}");

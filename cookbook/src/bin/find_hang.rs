@@ -61,7 +61,7 @@ async fn main() -> std::io::Result<()> {
         named().name("worker").spawn(async move { while jobs.recv().await.is_some() {} })?,
     ];
     for task in tasks {
-        if timeout(Duration::from_millis(300), task).await.is_err() {
+        if timeout(Duration::from_millis(500), task).await.is_err() {
             let dump = Handle::current().snapshot();
             print(&dump);
             println!("{} deadlock", dump.diagnoses().len());

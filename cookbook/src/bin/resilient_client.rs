@@ -83,6 +83,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// A request that the server works on. It is dropped with its handler, also if the client gives up.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(now: Arc<AtomicUsize>, peak: &AtomicUsize) -> Self {
+        peak.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self(now)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A server with bad days: what a client meets sooner or later.
 async fn start_server() -> std::io::Result<(String, Arc<AtomicUsize>)> {
     let (busy, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -109,9 +125,8 @@ async fn start_server() -> std::io::Result<(String, Arc<AtomicUsize>)> {
         .route(
             "/page/{number}",
             get(move || async move {
-                peak.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                let _request = Counted::new(now, &peak);
                 sleep(Duration::from_millis(5)).await;
-                now.fetch_sub(1, Ordering::Relaxed);
             }),
         );
     let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -18,7 +18,7 @@ async fn connection(mut stream: TcpStream, stop: CancellationToken) -> io::Resul
             () = stop.cancelled() => return Ok(()),
             byte = stream.read_u8() => byte?,
         };
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(300)).await;
         stream.write_u8(byte).await?;
     }
 }
@@ -60,7 +60,7 @@ async fn main() -> io::Result<()> {
 
     let mut client = TcpStream::connect(address).await?;
     client.write_u8(7).await?;
-    sleep(Duration::from_millis(20)).await;
+    sleep(Duration::from_millis(150)).await;
     stop.cancel();
     println!("the byte that was sent before the stop: {}", client.read_u8().await?);
     println!("connections left: {}", server.await??);

@@ -14,7 +14,7 @@ async fn connection(mut stream: TcpStream) -> io::Result<()> {
     loop {
         let byte = stream.read_u8().await?;
         shield(Duration::from_secs(5), async {
-            sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(300)).await;
             stream.write_u8(byte).await
         })
         .await?;
@@ -45,7 +45,7 @@ async fn main() -> io::Result<()> {
 
     let mut client = TcpStream::connect(address).await?;
     client.write_u8(7).await?;
-    sleep(Duration::from_millis(20)).await;
+    sleep(Duration::from_millis(150)).await;
     stop.send(()).expect("the server runs");
     println!("the byte that was sent before the stop: {}", client.read_u8().await?);
     server.await??;

@@ -3,8 +3,8 @@
 //! Called by `doctor`.
 //!
 //! # Invariants
-//! - `no-guess`: only a builder whose whole life is seen is reported: one that is built in the same chain of calls, or a variable that is
-//!   used for nothing but calls of its methods.
+//! - `no-guess`: only in a package that uses timers or I/O and enables them nowhere. And only a builder whose whole life is seen is
+//!   reported: one that is built in the same chain of calls, or a variable that is used for nothing but calls of its methods.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,16 +14,25 @@ use syn::visit::Visit;
 use syn::{Block, Expr, ExprMethodCall, Local, Pat, UseTree};
 
 /// The places of such runtimes in the sources of a package: file and line.
+///
+/// Many runtimes need neither timers nor I/O. So there are none if the package enables them for any runtime, or uses none of them.
 pub(crate) fn without_drivers(package: &Path) -> Vec<(PathBuf, usize)> {
-    let mut found = Vec::new();
-    for file in sources(package) {
+    let sources = sources(package).into_iter().map(|file| {
         let text = fs::read_to_string(&file).unwrap_or_default();
-        if text.contains("Builder") && text.contains("new_") {
-            found.extend(lines(&text).into_iter().map(|line| (file.clone(), line)));
-        }
+        (file, text)
+    });
+    let sources: Vec<_> = sources.collect();
+    let is_in = |words: &[&str]| sources.iter().any(|(_, text)| words.iter().any(|word| text.contains(word)));
+    if is_in(&["enable_all", "enable_io", "enable_time"]) || !is_in(NEED_DRIVERS) {
+        return Vec::new();
     }
-    found
+    let found = sources.iter().flat_map(|(file, text)| lines(text).into_iter().map(|line| (file.clone(), line)));
+    found.collect()
 }
+
+/// Words of sources that use timers or I/O.
+const NEED_DRIVERS: &[&str] =
+    &["tokio::time", "tokio::net", "tokio::process", "tokio::signal", "time::sleep(", "TcpListener", "TcpStream"];
 
 /// The Rust files of a package, without those of packages in it and of what was built.
 fn sources(package: &Path) -> Vec<PathBuf> {
@@ -176,6 +185,7 @@ impl<'ast> Visit<'ast> for Finder {
         for (name, line) in variables {
             let mut uses = Uses { name: &name, ..Uses::default() };
             uses.visit_block(block);
+            // A macro may do anything with it (`no-guess`).
             let is_seen = uses.all == uses.as_receiver && !uses.in_macro;
             if is_seen
                 && uses.methods.iter().any(|method| is_building(method))
@@ -218,7 +228,7 @@ impl<'ast> Visit<'ast> for Uses<'_> {
     }
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
-        // Its tokens may be anything.
+        // Its tokens may be anything (`no-guess`).
         self.in_macro |=
             call.tokens.to_string().split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == self.name);
     }
@@ -238,6 +248,18 @@ mod tests {
         let variable = "use tokio::runtime::*;\nfn main() {\n    let mut builder = Builder::new_multi_thread();\n    builder.worker_threads(2);\n\
                         let runtime = builder.thread_name(\"a\").build();\n}\n";
         assert_eq!(lines(variable), [3]);
+    }
+
+    #[test]
+    fn a_package_that_enables_drivers_or_needs_none_is_silent() {
+        let folder = tempfile::TempDir::new().expect("there is a temporary folder");
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("it can be written");
+        write("a.rs", "fn a() {\n    tokio::runtime::Builder::new_current_thread().build();\n}\n");
+        assert!(without_drivers(folder.path()).is_empty(), "nothing needs them");
+        write("b.rs", "use tokio::time::sleep;\n");
+        assert_eq!(without_drivers(folder.path()), [(folder.path().join("a.rs"), 2)]);
+        write("c.rs", "fn c() { tokio::runtime::Builder::new_current_thread().enable_time().build(); }\n");
+        assert!(without_drivers(folder.path()).is_empty(), "the author knows");
     }
 
     #[test]

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use clap::Args;
-use semver::Version;
 
 use crate::builders;
 use crate::config::Configuration;
@@ -62,6 +60,7 @@ pub(crate) fn run(doctor: &Doctor) -> Result<(String, bool), Failure> {
         // Without one the program can only be described.
         None => Facade::find(&doctor.choice, doctor.selection.offline).ok(),
     };
+    // With `--locked`, Cargo writes nothing (`read-only`).
     let graph = match Graph::read(&program, &[], None) {
         Ok(graph) => Some(graph),
         Err(error) => {
@@ -71,12 +70,12 @@ pub(crate) fn run(doctor: &Doctor) -> Result<(String, bool), Failure> {
             None
         }
     };
-    let on = graph.as_ref().zip(patched.as_ref()).filter(|(graph, facade)| explain::is_on(graph, facade));
+    let on = graph.as_ref().zip(patched.as_ref()).filter(|(graph, facade)| explain::is_on(graph, &lock, facade));
     if let Some(facade) = &facade {
         let obstacles = graph.as_ref().map(|graph| explain::obstacles(graph, facade)).unwrap_or_default();
         look_at_lock(&lock, on.is_some(), patched.is_some() && obstacles.is_empty(), facade, &mut findings);
         findings.problems.extend(obstacles);
-        look_at_compiler(&program, facade, &mut findings);
+        findings.problems.extend(explain::old_compiler(&program, facade));
     }
     look_at_targets(&configuration, &mut findings);
     if let Some(place) = configuration.unstable() {
@@ -200,21 +199,6 @@ fn look_at_lock(lock: &Lock, is_on: bool, is_fit: bool, facade: &Facade, finding
     }
 }
 
-fn look_at_compiler(program: &Program, facade: &Facade, findings: &mut Findings) {
-    let needed = facade.rust_version.as_deref().unwrap_or("1.85");
-    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let Ok(output) = Command::new(compiler).arg("-V").current_dir(&program.folder).output() else { return };
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // `rustc 1.95.0 (59807616e 2026-04-14)`, and `rustc 1.97.0-nightly (…)`.
-    let version = text.split(' ').nth(1).and_then(|version| Version::parse(version.trim()).ok());
-    let wanted = needed.split('.').map(str::parse::<u64>).collect::<Result<Vec<_>, _>>().unwrap_or_default();
-    if let Some(version) = version.filter(|version| [version.major, version.minor, version.patch][..] < wanted[..]) {
-        findings
-            .problems
-            .push(format!("rustc is {version}, and redd needs {needed} or newer. `rustup update` brings a newer one"));
-    }
-}
-
 fn look_at_targets(configuration: &Configuration, findings: &mut Findings) {
     for (target, place) in configuration.targets() {
         let parts: Vec<&str> = target.split('-').collect();
@@ -275,6 +259,9 @@ fn tell(
         (None, Some(tokio)) => {
             format!("is not on redd: tokio {} of {}", tokio.version, explain::short_source(tokio.source.as_deref()))
         }
+        (None, None) if lock.packages.iter().any(|package| package.name == "redd") => {
+            "is on redd by itself: nothing in the lock file depends on Tokio 1.x".to_owned()
+        }
         (None, None) => "is not on redd: nothing in the lock file depends on Tokio 1.x".to_owned(),
     };
     if on.is_none() && !is_patched && findings.problems.is_empty() && locked.is_some() {
@@ -294,5 +281,6 @@ fn tell(
     }
     findings.problems.iter().for_each(|problem| told += &format!("\n- {problem}"));
     findings.notes.iter().for_each(|note| told += &format!("\nnote: {note}"));
-    (told, on.is_some() && findings.problems.is_empty())
+    let is_on = on.is_some() || (locked.is_none() && lock.packages.iter().any(|package| package.name == "redd"));
+    (told, is_on && findings.problems.is_empty())
 }

@@ -1,20 +1,28 @@
 //! Why a program is not on redd, and what to do: the words that `switch`, `try` and `doctor` have in common.
 
+use std::process::Command;
+
 use semver::{Version, VersionReq};
 
 use crate::config::Configuration;
 use crate::facade::Facade;
 use crate::graph::{Graph, Package};
-use crate::lock::CRATES_IO;
+use crate::lock::{CRATES_IO, Lock};
 use crate::program::Program;
 
 /// The words for a lock file that Cargo has not moved.
 pub(crate) const KEPT: &str = "after the patch the lock file has";
 
-/// Whether all Tokios of the graph are this facade, and there is one.
-pub(crate) fn is_on(graph: &Graph, facade: &Facade) -> bool {
-    let mut tokios = graph.tokios().peekable();
-    tokios.peek().is_some() && tokios.all(|tokio| tokio.is(facade))
+/// Whether there is one Tokio in the lock file, and it is this facade wherever it is built.
+pub(crate) fn is_on(graph: &Graph, lock: &Lock, facade: &Facade) -> bool {
+    // It may be in the lock file alone, for a feature that is off.
+    is_replaced(lock) && graph.tokios().all(|tokio| tokio.is(facade))
+}
+
+/// Whether there is one Tokio in the lock file, and it is not the registry's.
+pub(crate) fn is_replaced(lock: &Lock) -> bool {
+    let tokios: Vec<_> = lock.tokios().collect();
+    matches!(tokios[..], [tokio] if tokio.source.as_deref() != Some(CRATES_IO))
 }
 
 /// The source of a package in a lock file, for people.
@@ -111,6 +119,19 @@ fn obstacle(
     format!("{name}{by} asks for tokio {requirement}, and redd has the API of {}. {advice}", facade.version)
 }
 
+/// A compiler that does not build redd.
+pub(crate) fn old_compiler(program: &Program, facade: &Facade) -> Option<String> {
+    let needed = facade.rust_version.as_deref().unwrap_or("1.85");
+    let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(compiler).arg("-V").current_dir(&program.folder).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // `rustc 1.95.0 (59807616e 2026-04-14)`, and `rustc 1.97.0-nightly (…)`.
+    let version = Version::parse(text.split(' ').nth(1)?.trim()).ok()?;
+    let wanted = needed.split('.').map(str::parse::<u64>).collect::<Result<Vec<_>, _>>().ok()?;
+    ([version.major, version.minor, version.patch][..] < wanted[..])
+        .then(|| format!("rustc is {version}, and redd needs {needed} or newer. `rustup update` brings a newer one"))
+}
+
 /// Why the switch was not possible. The program is as before.
 pub(crate) fn refusal(program: &Program, facade: &Facade, error: &str) -> String {
     let graph = Graph::read(program, &[], None);
@@ -139,6 +160,7 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
         "--offline was specified",
         "in the offline mode",
         "failed to download",
+        "download of ",
         "Could not resolve host",
         "Couldn't resolve host",
         "network failure",
@@ -152,7 +174,51 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
         return Some(format!("the compiler is too old: redd needs Rust {version}. `rustup update` brings a newer one"));
     }
     if has(&["failed to select a version for"]) {
-        return Some("the lock file holds a package back that redd needs newer. `cargo update -p` with the package in Cargo's message, then again".to_owned());
+        let shown = |package: &String| format!("`{}`", package.replace('@', " "));
+        return Some(match &held_back(error)[..] {
+            [package, holder, ..] => format!(
+                "redd needs another version than {}, which {} holds. Choose a version of that package that does not",
+                shown(package),
+                shown(holder)
+            ),
+            [package] => format!("redd needs another version than {}, which the program holds", shown(package)),
+            [] => "the versions that redd needs do not fit to the others of the program".to_owned(),
+        });
     }
     None
+}
+
+/// The packages that conflict, and then those that hold them, in an error of Cargo, such as `bytes@1.1.0`.
+pub(crate) fn held_back(error: &str) -> Vec<String> {
+    const SELECTED: &str = "previously selected package ";
+    let package = |text: &str| {
+        let (name, rest) = text.strip_prefix('`')?.split_once(' ')?;
+        // A package of the program has its path behind its version, and no version that could be moved.
+        let version = rest.strip_prefix('v')?.split_once('`')?.0;
+        (!version.contains(' ')).then(|| format!("{name}@{version}"))
+    };
+    let Some((_, told)) = error.split_once(SELECTED) else { return Vec::new() };
+    let holders = told.lines().skip(1).filter(|line| line.trim_start().starts_with("... which satisfies"));
+    let holders = holders.filter_map(|line| package(line.rsplit_once(" of package ")?.1));
+    let mut held: Vec<String> = package(told).into_iter().collect();
+    // Without the package itself nothing is known.
+    if !held.is_empty() {
+        held.extend(holders);
+    }
+    held
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lock_file_holds_back_is_read_from_cargos_error() {
+        let error = "error: failed to select a version for `a`.\n    ... required by package `redd v0.1.0 (/r)`\n\n  previously selected \
+                     package `a v1.2.0`\n    ... which satisfies dependency `a = \"~1.2\"` of package `b v0.1.16`\n    ... which \
+                     satisfies dependency `b = \"^0.1\"` (locked to 0.1.16) of package `shop v0.4.2 (/shop)`\n\nfailed to select";
+        assert_eq!(held_back(error), ["a@1.2.0", "b@0.1.16"]);
+        assert!(held_back("error: no matching package").is_empty());
+        assert!(held_back("previously selected package `redd v0.1.0 (/r)`\n").is_empty());
+    }
 }

@@ -122,6 +122,7 @@ pub(crate) fn add_patch(text: &str, entry: &str) -> Result<Insertion, String> {
     let Some(table) = table else { return Err("`patch.crates-io` is not a table in it".to_owned()) };
     table.insert("tokio".to_owned(), plain(&added["tokio"]));
 
+    // Whatever was written before, the result is right (`checked-edit`).
     let insertion = place(text, &document, &line);
     match Document::parse(insertion.apply(text).as_str()) {
         Ok(edited) if plain(edited.as_item()) == expected => Ok(insertion),

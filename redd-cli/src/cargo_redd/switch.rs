@@ -41,6 +41,9 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     if let Some(graph) = is_patched_elsewhere(&program, &facade) {
         return Ok(format!("is on redd already: {}", shown(&graph, &facade)));
     }
+    if let Some(old) = explain::old_compiler(&program, &facade) {
+        return Err(Failure::Refused(format!("not switched. {old}. Nothing was changed")));
+    }
     files::expect_writable(&program.manifest)?;
     files::expect_writable(&program.lock)?;
     let lock = files::read_optional(&program.lock)?;
@@ -92,7 +95,7 @@ fn already(program: &Program, switch: &Switch, patch: &Patch) -> Result<String, 
         )));
     }
     match Graph::read(program, &[], None) {
-        Ok(graph) if explain::is_on(&graph, &own) => Ok(format!("switched already: {}", shown(&graph, &own))),
+        Ok(graph) if explain::is_on(&graph, &lock, &own) => Ok(format!("switched already: {}", shown(&graph, &own))),
         Ok(_) => Err(Failure::Refused(format!(
             "{place} has the patch for redd already, but Cargo does not use it. `cargo redd doctor` says why. Nothing was changed"
         ))),
@@ -110,7 +113,7 @@ fn is_patched_elsewhere(program: &Program, facade: &Facade) -> Option<Graph> {
         return None;
     }
     let graph = Graph::read(program, &[], None).ok()?;
-    explain::is_on(&graph, facade).then_some(graph)
+    explain::is_on(&graph, &lock, facade).then_some(graph)
 }
 
 /// Moves Tokio in the lock file to the facade, and no more than that needs.
@@ -132,12 +135,34 @@ pub(crate) fn move_lock(
         // Adds what the lock file lacks, and makes one if there is none.
         None => arguments.extend(["metadata", "--format-version=1"].map(str::to_owned)),
     }
-    let ran = program.cargo.run(&arguments, Some(signals))?;
-    if !ran.succeeded {
-        return Err(Failure::Refused(ran.error()));
+    // The lock file may hold packages back that redd needs newer. Each turn frees those of one conflict.
+    let mut freed: Vec<Vec<String>> = Vec::new();
+    loop {
+        let ran = program.cargo.run(&arguments, Some(signals))?;
+        if ran.succeeded {
+            return Ok(());
+        }
+        let error = ran.error();
+        let held = explain::held_back(&error);
+        // Alone at first, and with what holds them if they still conflict.
+        let next = [held.iter().take(1).cloned().collect(), held]
+            .into_iter()
+            .find(|held| !held.is_empty() && !freed.contains(held));
+        let Some(next) = next.filter(|_| freed.len() < FREED_MAX && signals.received().is_none()) else {
+            return Err(Failure::Refused(error));
+        };
+        let mut arguments = options.to_vec();
+        arguments.push("update".to_owned());
+        next.iter().for_each(|package| arguments.extend(["-p".to_owned(), package.clone()]));
+        if !program.cargo.run(&arguments, Some(signals))?.succeeded {
+            return Err(Failure::Refused(error));
+        }
+        freed.push(next);
     }
-    Ok(())
 }
+
+/// How many conflicts are resolved.
+const FREED_MAX: usize = 20;
 
 /// Checks that there is one Tokio, and that it is the facade. Returns the graph and the lock file.
 pub(crate) fn verify(
@@ -148,11 +173,9 @@ pub(crate) fn verify(
 ) -> Result<(Graph, String), Failure> {
     let text = files::read(&program.lock)?;
     let lock = Lock::parse(&text)?;
-    let tokios: Vec<_> = lock.tokios().collect();
-    let is_one = matches!(tokios[..], [tokio] if tokio.source.as_deref() != Some(CRATES_IO));
-    if !is_one {
-        let versions: Vec<_> = tokios
-            .iter()
+    if !explain::is_replaced(&lock) {
+        let versions: Vec<_> = lock
+            .tokios()
             .map(|tokio| format!("{} of {}", tokio.version, explain::short_source(tokio.source.as_deref())))
             .collect();
         return Err(Failure::Refused(match versions.is_empty() {

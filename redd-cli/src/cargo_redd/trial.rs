@@ -47,6 +47,9 @@ pub(crate) fn run(trial: &Try) -> Result<u8, Failure> {
     let kept = Kept::of(&program);
     kept.recover()?;
     let facade = Facade::find(&trial.choice, trial.selection.offline)?;
+    if let Some(old) = explain::old_compiler(&program, &facade) {
+        return Err(Failure::Refused(format!("the program cannot be tried. {old}. Nothing was changed")));
+    }
     let options = facade.options()?;
     files::expect_writable(&program.lock)?;
     let lock = files::read_optional(&program.lock)?;
@@ -97,7 +100,7 @@ impl Borrowed<'_> {
     }
 }
 
-/// Cargo in the current folder, since it chooses the package by it.
+/// Cargo in the current folder, since it chooses the package by it. The patch is among its options (`manifest-untouched`).
 fn command(trial: &Try, options: &[String], graph: &Graph) -> Command {
     let mut arguments = trial.arguments.clone();
     // `+nightly` is for rustup's `cargo`, and not for the one of the toolchain that has started this program.

@@ -1,9 +1,9 @@
 //! What programs can name, from rustdoc's JSON: the facade next to Tokio, and redd next to what it had before.
 //!
-//! Called by `cargo xtask api-diff`, `own-api` and `semver`, and by `track`.
+//! Called by `cargo xtask api-diff` and `own-api`, and by `track`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -14,9 +14,6 @@ use crate::tracked::{RECORD, TOKIO};
 
 /// The record of redd's own API, features and oldest Rust.
 const OWN_RECORD: &str = "xtask/api/redd.txt";
-
-/// The version of cargo-semver-checks that the lane installs. It needs Rust 1.93.
-const CARGO_SEMVER_CHECKS: &str = "0.51.0";
 
 /// The features that the record of Tokio's API has.
 const API_FEATURES: &str = "full,test-util";
@@ -156,36 +153,6 @@ pub(crate) fn record_own_api(root: &Path) -> bool {
             eprintln!("{why}");
             false
         }
-    }
-}
-
-/// redd's API next to that of the last release. Before the first release: next to the commit that last accepted a change of
-/// the record, which the lane `own-api` compares with.
-pub(super) fn semver(root: &Path) -> Outcome {
-    let program = match tools::installed(root, "cargo-semver-checks", CARGO_SEMVER_CHECKS, &[]) {
-        Ok(program) => program,
-        Err(why) => return Outcome::skipped(why),
-    };
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").current_dir(root).args(arguments).stderr(Stdio::null()).output().ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        (output.status.success() && !text.is_empty()).then_some(text)
-    };
-    let tag = git(&["describe", "--tags", "--abbrev=0", "--match", "v*"]);
-    let accepted = || git(&["log", "-1", "--format=%H", "--", OWN_RECORD]);
-    let Some(baseline) = tag.clone().or_else(accepted) else {
-        return Outcome::skipped("no tag `v…` and no commit of the record: nothing to compare with");
-    };
-    let mut command = Command::new(program);
-    command.current_dir(root).args(["semver-checks", "-p", "redd", "--all-features", "--baseline-rev", &baseline]);
-    if tag.is_none() {
-        // The version is the same on both sides. Additions are meant to be there.
-        command.args(["--release-type", "minor"]);
-    }
-    command.env("CARGO_TARGET_DIR", target_dir(root).join("semver"));
-    Outcome {
-        passed: passes(&mut command),
-        note: format!("cargo-semver-checks {CARGO_SEMVER_CHECKS}, next to {baseline}"),
     }
 }
 

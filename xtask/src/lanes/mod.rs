@@ -164,7 +164,6 @@ pub(crate) const DEEP: &[Lane] = &[
         purpose: "redd's API, features and oldest Rust next to the record: nothing that programs use is gone",
         run: api::own_api,
     },
-    Lane { name: "semver", purpose: "redd's API next to the last release, by cargo-semver-checks", run: api::semver },
     Lane {
         name: "publish",
         purpose: "what a release publishes: packaged, built, run outside of the repository; nothing is uploaded",
