@@ -210,6 +210,9 @@ pub(crate) fn verify(
             .map(|tokio| format!("{} of {}", tokio.version, explain::short_source(tokio.source.as_deref())))
             .collect();
         return Err(Failure::Refused(match &versions[..] {
+            [] if lock.packages.iter().any(|package| package.name == "redd") => {
+                "the program is on redd by itself: nothing in it depends on Tokio 1.x".to_owned()
+            }
             [] => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
             [version] => format!("{} tokio {version}", explain::KEPT),
             _ => format!(
