@@ -129,6 +129,51 @@ fn a_patch_that_was_written_by_hand_is_taken_back_without_the_originals() {
 }
 
 #[test]
+fn a_patch_that_was_written_by_hand_without_the_lock_file_is_completed() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write("Cargo.toml", &format!("{MANIFEST}\n[patch.crates-io]\ntokio = {{ path = \"../redd/tokio\" }}\n"));
+    let before = fixture.files();
+    let told = fixture.expect(&["switch"]);
+    assert!(told.contains("Cargo.toml   has had the patch already\n  Cargo.lock   tokio 1.28.0 → 1.54.1"), "{told}");
+    assert!(fixture.expect(&["doctor"]).starts_with("is on redd"));
+    assert_eq!(fixture.files().0, before.0);
+    // The originals of a switch are not replaced by a second one.
+    fs::copy(fixture.program.join(".redd/Cargo.lock.before"), fixture.program.join("Cargo.lock")).unwrap();
+    let told = fixture.expect_code(&["switch"], 1);
+    assert!(told.contains("Cargo does not use it") && told.contains("Nothing was changed"), "{told}");
+    fixture.expect(&["back"]);
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn a_second_tokio_from_elsewhere_is_told_and_stays() {
+    let manifest = MANIFEST.replace("version = \"1.20\"", "path = \"../registry/tokio-1.28.0\"");
+    let fixture = Fixture::new(&manifest);
+    let before = fixture.files();
+    let told = fixture.expect_code(&["doctor", "--path", "../redd"], 1);
+    assert!(told.contains("there are 2 Tokios") && told.contains("1.28.0 of a path"), "{told}");
+    let told = fixture.expect_code(&SWITCH, 1);
+    assert!(
+        told.contains("there would be tokio 1.28.0 of a path and tokio 1.28.0 of crates.io")
+            && told.contains("are as before"),
+        "{told}"
+    );
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn what_is_in_the_folder_of_the_originals_already_stays() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write(".redd/README", "mine\n");
+    fixture.write(".redd/.gitignore", "mine\n");
+    there_and_back(&fixture);
+    assert_eq!(
+        (fixture.read(".redd/README"), fixture.read(".redd/.gitignore")),
+        ("mine\n".to_owned(), "mine\n".to_owned())
+    );
+}
+
+#[test]
 fn a_patch_of_another_kind_is_left_alone() {
     let fixture = Fixture::new(MANIFEST);
     for patch in [
@@ -304,6 +349,24 @@ fn packages_that_a_vendored_program_lacks_are_told_with_what_to_do() {
     );
     assert!(told.contains("`cargo vendor`") && told.contains("are as before"), "{told}");
     assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn packages_that_cannot_be_downloaded_are_told_with_what_to_do() {
+    let fixture = Fixture::new(MANIFEST);
+    fs::remove_dir_all(fixture.root().join(".cargo")).unwrap();
+    let before = fixture.files();
+    let home = fixture.root().join("home");
+    for arguments in [&["switch", "--path", "../redd", "--offline"][..], &["doctor"], &["try", "--path", "../redd"]] {
+        let output = fixture.command(arguments).env("CARGO_HOME", &home).output().unwrap();
+        let told = fixture::text(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(
+            told.contains("packages are not on this machine") && told.contains("Run it once with the network"),
+            "{told}"
+        );
+        assert_eq!(fixture.files(), before);
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn a_program_on_redd_gets_one_line_and_one_on_tokio_is_told_how() {
     let before = fixture.files();
     assert_eq!(
         fixture.expect_code(&DOCTOR, 1),
-        "is not on redd: tokio 1.28.0 of crates.io\n- all 2 packages that ask for it can have 1.54.1, redd's. `cargo redd switch` does it\n"
+        "is not on redd: tokio 1.28.0 of crates.io\n- both packages that ask for it can have 1.54.1, redd's. `cargo redd switch` does it\n"
     );
     assert_eq!(fixture.files(), before);
     fixture.expect(&["switch", "--path", "../redd"]);
@@ -58,6 +58,22 @@ fn a_newer_tokio_and_one_of_another_source_are_named_with_the_package_that_asks(
 }
 
 #[test]
+fn an_optional_dependency_that_is_off_asks_for_nothing() {
+    let fixture = Fixture::without_lock(&[
+        ("Cargo.toml", &format!("{MANIFEST}both = \"1\"\n")),
+        ("src/main.rs", "fn main() {}\n"),
+    ]);
+    let optional = "[dependencies]\ntokio = \"1\"\ntokio-02 = { package = \"tokio\", version = \"0.2\", optional = true }\ntokio-03 = { package \
+                    = \"tokio\", version = \"0.3\", optional = true }\n[features]\nold = [\"dep:tokio-02\", \"dep:tokio-03\"]\n";
+    fixture.publish("both", "1.0.0", &format!("{optional}[dev-dependencies]\ntokio = \"=1.28.0\"\n"));
+    fixture.lock();
+    fixture.add_new_packages();
+    assert!(fixture.expect_code(&DOCTOR, 1).contains("all 3 packages that ask for it can have 1.54.1"));
+    fixture.expect(&["switch", "--path", "../redd"]);
+    assert_eq!(fixture.expect(&["doctor"]), "is on redd: tokio 1.54.1 from ../redd/tokio\n");
+}
+
+#[test]
 fn a_tokio_before_1_0_stays_and_is_no_problem() {
     let fixture = Fixture::new(&format!("{MANIFEST}old-web = \"1\"\n"));
     fixture.expect(&["switch", "--path", "../redd"]);
@@ -80,9 +96,52 @@ fn a_wrong_path_is_explained_with_the_right_one() {
         fixture.write("Cargo.toml", &format!("{MANIFEST}\n[patch.crates-io]\ntokio = {{ path = \"{path}\" }}\n"));
         let told = fixture.expect_code(&DOCTOR, 1);
         assert!(told.contains("Cargo.toml:13: ") && told.contains(why), "{path}: {told}");
+        assert!(!told.contains("cargo metadata"), "Cargo fails for the same reason: {told}");
         let told = fixture.expect_code(&["switch", "--path", "../redd"], 1);
         assert!(told.contains("Cargo.toml:13 has a patch for `tokio` already"), "{told}");
     }
+}
+
+#[test]
+fn a_patch_by_hand_whose_lock_file_has_not_moved_needs_one_command() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write("Cargo.toml", &format!("{MANIFEST}{PATCH}"));
+    assert_eq!(
+        fixture.expect_code(&DOCTOR, 1),
+        "is not on redd: tokio 1.28.0 of crates.io\n- Cargo.lock keeps tokio 1.28.0 of crates.io. `cargo update -p tokio@1.28.0 \
+         --precise 1.54.1` moves it to the patch, and so does `cargo redd switch`\n"
+    );
+}
+
+#[test]
+fn a_program_without_tokio_is_told_that_there_is_nothing_to_replace() {
+    let manifest = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    for (dependencies, why) in [
+        ("", "No package of the program depends on Tokio 1.x"),
+        ("[dependencies]\nredd = { path = \"../redd/redd\" }\n", "The program is on redd by itself"),
+    ] {
+        let manifest = format!("{manifest}{dependencies}");
+        let fixture = Fixture::without_lock(&[("Cargo.toml", &manifest), ("src/main.rs", "fn main() {}\n")]);
+        fixture.add_new_packages();
+        fixture.lock();
+        let before = fixture.files();
+        for (command, done) in [("switch", "not switched. "), ("try", "the program cannot be tried. ")] {
+            let told = fixture.expect_code(&[command, "--path", "../redd"], 1);
+            assert!(told.contains(&format!("{done}{why}")), "{told}");
+        }
+        assert_eq!(fixture.files(), before);
+    }
+}
+
+#[test]
+fn a_repository_that_cannot_be_had_is_told_without_a_package_of_our_own() {
+    let fixture = Fixture::new(MANIFEST);
+    let before = fixture.files();
+    let told = fixture.expect_code(&["switch", "--git", "file:///no/such/repository"], 2);
+    assert!(told.contains("the repository file:///no/such/repository cannot be used: "), "{told}");
+    assert!(told.contains("Check the address, the commit that `--rev` names, and the network"), "{told}");
+    assert!(!told.contains("asks"), "{told}");
+    assert_eq!(fixture.files(), before);
 }
 
 #[test]
@@ -150,8 +209,11 @@ fn two_redds_a_missing_lock_file_and_an_old_compiler_are_told() {
 
     let fixture = Fixture::new(MANIFEST);
     fs::remove_file(fixture.program.join("Cargo.lock")).unwrap();
-    let told = fixture.expect_code(&DOCTOR, 1);
-    assert!(told.contains("there is no Cargo.lock yet"), "{told}");
+    assert_eq!(
+        fixture.expect_code(&DOCTOR, 1),
+        "is not on redd: there is no Cargo.lock yet\n- `cargo generate-lockfile` makes one. So does `cargo redd switch`, if the program \
+         depends on Tokio\n"
+    );
     assert!(!fixture.program.join("Cargo.lock").exists(), "the doctor writes nothing");
 
     let fixture = Fixture::new(MANIFEST);

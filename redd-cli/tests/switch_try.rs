@@ -20,7 +20,7 @@ fn main() {
     println!("on {}; the lock file has tokio 1.28.0: {}", tokio::name(), lock.contains("name = \"tokio\"\nversion = \"1.28.0\""));
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
-    println!("read {line}");
+    println!("read {line}by {:?}", std::env::var("BY"));
     std::process::exit(std::env::args().nth(1).map_or(0, |code| code.parse().unwrap()));
 }
 "#;
@@ -29,6 +29,8 @@ fn main() {
 fn a_program_runs_on_redd_and_no_file_is_changed() {
     let fixture = Fixture::new(MANIFEST);
     fixture.write("src/main.rs", MAIN);
+    // A runner of the user stays in force.
+    fixture.write(".cargo/config.toml", "[target.'cfg(all())']\nrunner = [\"env\", \"BY=runner\"]\n");
     let before = fixture.files();
     let manifest_time = fs::metadata(fixture.program.join("Cargo.toml")).unwrap().modified().unwrap();
     let mut command = fixture.command(&["try", "--path", "../redd", "--", "run", "--quiet", "--", "7"]);
@@ -37,7 +39,7 @@ fn a_program_runs_on_redd_and_no_file_is_changed() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(7), "{}", text(&output));
     let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(told, "on redd; the lock file has tokio 1.28.0: true\nread a line\n\n");
+    assert_eq!(told, "on redd; the lock file has tokio 1.28.0: true\nread a line\nby Ok(\"runner\")\n");
     assert_eq!(fixture.files(), before);
     assert_eq!(fs::metadata(fixture.program.join("Cargo.toml")).unwrap().modified().unwrap(), manifest_time);
     assert!(!fixture.program.join(".redd").exists());

@@ -1,5 +1,5 @@
 //! The server that says hello, with two mistakes.
-
+#![allow(clippy::disallowed_methods, reason = "it blocks on purpose")]
 use redd::io::{AsyncReadExt, AsyncWriteExt};
 use redd::net::{TcpListener, TcpStream};
 use redd::sync::Mutex;

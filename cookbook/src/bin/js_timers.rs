@@ -18,6 +18,6 @@ async fn main() {
     for _ in 0..3 {
         timer.tick().await;
     }
-    println!("3 ticks");
     later.await.expect("it does not panic"); // Without this, the program would not wait for it.
+    println!("3 ticks");
 }

@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // reqwest asks for a provider of TLS where another package of the workspace uses TLS.
     let _ = rustls::crypto::ring::default_provider().install_default();
     // The time limit is that of one attempt: connection, answer and body.
-    let client = Client::builder().timeout(Duration::from_millis(700)).build()?;
+    let client = Client::builder().timeout(Duration::from_millis(1500)).build()?;
     let api = Api { client, in_flight: Arc::new(Semaphore::new(4)), base };
 
     for path in ["/busy", "/stuck", "/missing", "/broken"] {

@@ -34,7 +34,10 @@ pub(crate) fn without_drivers(package: &Path) -> Vec<(PathBuf, usize)> {
 const NEED_DRIVERS: &[&str] =
     &["tokio::time", "tokio::net", "tokio::process", "tokio::signal", "time::sleep(", "TcpListener", "TcpStream"];
 
-/// The Rust files of a package, without those of packages in it and of what was built.
+/// Folders of a package that are not its programs: what was built, and what has reasons of its own.
+const NOT_PROGRAMS: &[&str] = &["target", "tests", "benches", "examples"];
+
+/// The Rust files of a package, without those of packages in it.
 fn sources(package: &Path) -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![package.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -42,7 +45,9 @@ fn sources(package: &Path) -> Vec<PathBuf> {
             let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => {
-                    let is_other = name.starts_with('.') || name == "target" || path.join("Cargo.toml").exists();
+                    let is_other = name.starts_with('.')
+                        || NOT_PROGRAMS.contains(&name.as_str())
+                        || path.join("Cargo.toml").exists();
                     folders.extend((!is_other).then_some(path));
                 }
                 Ok(kind) if kind.is_file() && name.ends_with(".rs") => files.push(path),
@@ -258,6 +263,9 @@ mod tests {
         assert!(without_drivers(folder.path()).is_empty(), "nothing needs them");
         write("b.rs", "use tokio::time::sleep;\n");
         assert_eq!(without_drivers(folder.path()), [(folder.path().join("a.rs"), 2)]);
+        fs::create_dir(folder.path().join("tests")).expect("it can be made");
+        write("tests/t.rs", "fn t() { tokio::runtime::Builder::new_current_thread().build(); }\n");
+        assert_eq!(without_drivers(folder.path()).len(), 1, "a test may try that");
         write("c.rs", "fn c() { tokio::runtime::Builder::new_current_thread().enable_time().build(); }\n");
         assert!(without_drivers(folder.path()).is_empty(), "the author knows");
     }

@@ -48,13 +48,15 @@ pub(crate) fn run(doctor: &Doctor) -> Result<(String, bool), Failure> {
         Some(text) => Lock::parse(&text)?,
         None => {
             findings.problems.push(
-                "there is no Cargo.lock yet. `cargo generate-lockfile` makes one, and so does `cargo redd switch`"
+                "`cargo generate-lockfile` makes one. So does `cargo redd switch`, if the program depends on Tokio"
                     .to_owned(),
             );
             Lock::default()
         }
     };
+    let before = findings.problems.len();
     let patched = patched_facade(&program, &configuration, &lock, &mut findings)?;
+    let has_wrong_patch = findings.problems.len() > before;
     let facade = match &patched {
         Some(facade) => Some(facade.clone()),
         // Without one the program can only be described.
@@ -63,6 +65,14 @@ pub(crate) fn run(doctor: &Doctor) -> Result<(String, bool), Failure> {
     // With `--locked`, Cargo writes nothing (`read-only`).
     let graph = match Graph::read(&program, &[], None) {
         Ok(graph) => Some(graph),
+        // What is told already is also why Cargo fails: the patch, or a lock file that is missing or has not moved.
+        Err(error)
+            if (has_wrong_patch && error.contains("tokio"))
+                || (error.contains("--locked was passed")
+                    && (lock.packages.is_empty() || (patched.is_some() && keeps_registry(&lock)))) =>
+        {
+            None
+        }
         Err(error) => {
             let advice = facade.as_ref().and_then(|facade| explain::advice(&program, facade, &error));
             let advice = advice.map(|advice| format!("{advice}\n  ")).unwrap_or_default();
@@ -148,6 +158,11 @@ fn wrong(replacement: &Replacement, folder: &Path) -> String {
     }
 }
 
+/// Whether the lock file has a Tokio 1.x of the registry.
+fn keeps_registry(lock: &Lock) -> bool {
+    lock.tokios().any(|tokio| tokio.source.as_deref() == Some(CRATES_IO))
+}
+
 /// What the lock file says of Tokio and redd.
 fn look_at_lock(lock: &Lock, is_on: bool, is_fit: bool, facade: &Facade, findings: &mut Findings) {
     let is_unused = lock.unused.iter().any(|package| package.name == "tokio");
@@ -155,7 +170,7 @@ fn look_at_lock(lock: &Lock, is_on: bool, is_fit: bool, facade: &Facade, finding
     if let Some(tokio) = registry.filter(|_| is_fit && !is_on) {
         let unused = if is_unused { ", and has the patch as unused" } else { "" };
         findings.problems.push(format!(
-            "Cargo.lock keeps tokio {} of crates.io{unused}. `cargo update -p tokio@{} --precise {}` moves it to the patch",
+            "Cargo.lock keeps tokio {} of crates.io{unused}. `cargo update -p tokio@{} --precise {}` moves it to the patch, and so does `cargo redd switch`",
             tokio.version, tokio.version, facade.version
         ));
     }
@@ -262,15 +277,16 @@ fn tell(
         (None, None) if lock.packages.iter().any(|package| package.name == "redd") => {
             "is on redd by itself: nothing in the lock file depends on Tokio 1.x".to_owned()
         }
+        (None, None) if lock.packages.is_empty() => "is not on redd: there is no Cargo.lock yet".to_owned(),
         (None, None) => "is not on redd: nothing in the lock file depends on Tokio 1.x".to_owned(),
     };
     if on.is_none() && !is_patched && findings.problems.is_empty() && locked.is_some() {
         let asking =
             graph.map_or(0, |graph| graph.tokios().map(|tokio| graph.dependents(&tokio.id).count()).sum::<usize>());
-        let asking = if asking == 1 {
-            "the one package that asks".to_owned()
-        } else {
-            format!("all {asking} packages that ask")
+        let asking = match asking {
+            1 => "the one package that asks".to_owned(),
+            2 => "both packages that ask".to_owned(),
+            _ => format!("all {asking} packages that ask"),
         };
         told += &match facade {
             Some(facade) => {

@@ -40,22 +40,23 @@ pub(crate) fn obstacles(graph: &Graph, facade: &Facade) -> Vec<String> {
     let mut obstacles = Vec::new();
     for package in &graph.packages {
         let is_member = graph.members.contains(&package.id);
-        // An optional dependency that is off asks for nothing.
-        if !graph.depends_on_tokio(package) {
-            continue;
-        }
         for wish in &package.wishes {
+            // Tests of other packages are not built.
             if wish.kind.as_deref() == Some("dev") && !is_member {
                 continue;
             }
             let Ok(requirement) = VersionReq::parse(&wish.requirement) else { continue };
-            let is_old = graph.packages.iter().any(|other| {
-                other.name == "tokio"
-                    && Version::parse(&other.version).is_ok_and(|old| old.major == 0 && requirement.matches(&old))
-            });
             let is_of_registry = wish.source.as_deref() == Some(CRATES_IO);
-            // A path may be the facade itself, such as in redd's own packages.
-            if is_old || wish.source.is_none() || (is_of_registry && requirement.matches(&version)) {
+            // An optional dependency that is off asks for nothing, and there is no Tokio that it has got.
+            let has_got = |tokio: &&Package| {
+                let source = tokio.source.as_deref().unwrap_or_default();
+                let is_from_there =
+                    is_of_registry || wish.source.as_ref().is_some_and(|wished| source.starts_with(wished.as_str()));
+                is_from_there
+                    && Version::parse(&tokio.version).is_ok_and(|got| got.major == 1 && requirement.matches(&got))
+            };
+            let is_on = graph.tokios_of(package).any(|tokio| has_got(&tokio));
+            if !is_on || (is_of_registry && requirement.matches(&version)) {
                 continue;
             }
             obstacles.push(obstacle(
@@ -139,7 +140,10 @@ pub(crate) fn refusal(program: &Program, facade: &Facade, error: &str) -> String
     if !obstacles.is_empty() {
         return obstacles.join("\n");
     }
-    advice(program, facade, error).map_or_else(|| error.to_owned(), |advice| format!("{advice}\n{error}"))
+    let told = advice(program, facade, error).map_or_else(|| error.to_owned(), |advice| format!("{advice}\n{error}"));
+    // It stands behind a sentence.
+    let mut rest = told.chars();
+    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
 /// What to do about an error of Cargo.
@@ -158,7 +162,7 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
     }
     if has(&[
         "--offline was specified",
-        "in the offline mode",
+        "offline mode",
         "failed to download",
         "download of ",
         "Could not resolve host",
@@ -166,7 +170,7 @@ pub(crate) fn advice(program: &Program, facade: &Facade, error: &str) -> Option<
         "network failure",
     ]) {
         return Some(
-            "packages that redd needs are not on this machine. With the network, `cargo fetch` brings them".to_owned(),
+            "packages are not on this machine, and Cargo cannot download them. Run it once with the network: Cargo keeps them".to_owned(),
         );
     }
     if has(&["edition2024", "edition 2024", "requires rustc"]) {

@@ -26,7 +26,7 @@ pub(crate) struct Choice {
     /// The git repository of redd, in place of a checkout
     #[arg(long, value_name = "URL", conflicts_with = "path")]
     pub(crate) git: Option<String>,
-    /// The commit of the repository. Default: the newest one, whose name is written into `Cargo.toml`
+    /// The commit of the repository. Default: the newest one; `switch` writes its name into `Cargo.toml`
     #[arg(long, value_name = "REV", requires = "git")]
     pub(crate) rev: Option<String>,
 }
@@ -115,7 +115,8 @@ impl Facade {
         let ran = Cargo::new(package, is_offline).run(&["metadata", "--format-version=1"], None)?;
         let unusable = |why: &str| Failure::NotDone(format!("the repository {url} cannot be used: {why}"));
         if !ran.succeeded {
-            return Err(unusable(&ran.error()));
+            let advice = "Check the address, the commit that `--rev` names, and the network";
+            return Err(unusable(&format!("{}. {advice}", root_cause(&ran.error()))));
         }
         let metadata: Json = serde_json::from_str(&ran.output).map_err(|error| unusable(&error.to_string()))?;
         let packages = metadata["packages"].as_array().into_iter().flatten();
@@ -195,6 +196,11 @@ impl Facade {
             _ => false,
         }
     }
+}
+
+/// The last cause in an error of Cargo. Those before it speak of our own package, which the user does not know.
+fn root_cause(error: &str) -> &str {
+    error.rsplit_once("Caused by:\n").map_or(error, |(_, cause)| cause).trim()
 }
 
 fn quoted(text: &str) -> String {

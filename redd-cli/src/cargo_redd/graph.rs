@@ -94,11 +94,11 @@ impl Graph {
         self.packages.iter().filter(|package| package.name == "tokio" && package.version.starts_with("1."))
     }
 
-    /// Whether this package has a Tokio, of any version.
-    pub(crate) fn depends_on_tokio(&self, package: &Package) -> bool {
-        let mut tokios = self.packages.iter().filter(|other| other.name == "tokio");
+    /// The Tokios that this package has, of any version.
+    pub(crate) fn tokios_of<'a>(&'a self, package: &Package) -> impl Iterator<Item = &'a Package> {
         let dependencies = self.dependencies.get(&package.id);
-        tokios.any(|tokio| dependencies.is_some_and(|dependencies| dependencies.contains(&tokio.id)))
+        let is_had = move |other: &&Package| dependencies.is_some_and(|dependencies| dependencies.contains(&other.id));
+        self.packages.iter().filter(|other| other.name == "tokio").filter(is_had)
     }
 
     /// The packages that depend on this one.

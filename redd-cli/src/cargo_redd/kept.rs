@@ -25,6 +25,10 @@ use crate::program::{self, Program};
 /// Beside the lock file.
 const FOLDER: &str = ".redd";
 
+/// Git ignores the folder by itself.
+const IGNORED: &str = "*\n";
+
+const ABOUT_FILE: &str = "about-cargo-redd.txt";
 const ABOUT: &str = "The program's Cargo.toml and Cargo.lock from before `cargo redd switch`. `cargo redd back` puts them back and removes \
                      this folder. By hand: copy Cargo.toml.before and Cargo.lock.before over the files above.\n";
 
@@ -109,7 +113,10 @@ impl<'a> Kept<'a> {
     }
 
     fn make_folder(&self) -> Result<(), String> {
-        let made = fs::create_dir_all(&self.folder).and_then(|()| fs::write(self.file(".gitignore"), "*\n"));
+        // A file that is there is the user's.
+        let ignore = self.file(".gitignore");
+        let made = fs::create_dir_all(&self.folder)
+            .and_then(|()| if ignore.exists() { Ok(()) } else { fs::write(&ignore, IGNORED) });
         made.map_err(|error| {
             format!("the originals cannot be kept in {}: {error}. Nothing was changed", files::short(&self.folder))
         })
@@ -118,7 +125,7 @@ impl<'a> Kept<'a> {
     /// Keeps the originals (`originals-first`). `switch.json` is the last file: without it nothing was changed yet.
     pub(crate) fn begin(&self, manifest: &str, lock: Option<&str>, insertion: &Insertion) -> Result<(), String> {
         self.make_folder()?;
-        files::replace(&self.file("README"), ABOUT)?;
+        files::replace(&self.file(ABOUT_FILE), ABOUT)?;
         files::replace(&self.file("Cargo.toml.before"), manifest)?;
         match lock {
             Some(lock) => files::replace(&self.file("Cargo.lock.before"), lock)?,
@@ -136,7 +143,7 @@ impl<'a> Kept<'a> {
 
     /// Removes the folder, unless a trial has something in it.
     pub(crate) fn forget(&self) -> Result<(), String> {
-        for name in ["switch.json", "Cargo.lock.after", "Cargo.lock.before", "Cargo.toml.before", "README"] {
+        for name in ["switch.json", "Cargo.lock.after", "Cargo.lock.before", "Cargo.toml.before", ABOUT_FILE] {
             files::remove(&self.file(name))?;
         }
         self.remove_folder()
@@ -146,7 +153,10 @@ impl<'a> Kept<'a> {
         if self.file("switch.json").exists() || self.file("try.json").exists() {
             return Ok(());
         }
-        files::remove(&self.file(".gitignore"))?;
+        let ignore = self.file(".gitignore");
+        if files::read_optional(&ignore)?.is_some_and(|text| text == IGNORED) {
+            files::remove(&ignore)?;
+        }
         match fs::remove_dir(&self.folder) {
             // Something of the user's is in it.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),

@@ -37,6 +37,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 use redd::sim::{Explore, Tape};
 
@@ -45,7 +46,7 @@ use output::Output;
 
 /// Puts redd in the place of Tokio in a program, and runs tests in simulated worlds.
 ///
-/// `switch` and `back` are for a program on Tokio. `check` and `explore` run a test many times in fresh processes: one with `#[redd::test(sim)]`, or one whose worlds have their seeds from `redd::sim::seeds`.
+/// `try`, `switch`, `back` and `doctor` are for a program on Tokio. `check` and `explore` run a test many times in fresh processes: one with `#[redd::test(sim)]`, or one whose worlds have their seeds from `redd::sim::seeds`.
 ///
 /// The exit code is 0 if all is well, 1 if something was found or the program cannot be switched, and 2 if the command could not be
 /// carried out.
@@ -177,6 +178,30 @@ fn minutes(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(minutes * 60.0))
 }
 
+/// Parses the arguments. If `try` got those of Cargo without `--`, the error shows the command with it.
+fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments).map_err(|mut error| {
+        let is_trial = arguments.get(1).is_some_and(|command| command == "try");
+        let unknown = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(unknown)) if error.kind() == ErrorKind::UnknownArgument => Some(unknown.as_str()),
+            _ => None,
+        };
+        // With a similar option it is a typing mistake.
+        let unknown = unknown.filter(|_| is_trial && error.get(ContextKind::SuggestedArg).is_none());
+        let behind = unknown.and_then(|unknown| {
+            let arguments = arguments.iter().skip(2).map(|argument| argument.to_string_lossy());
+            let behind: Vec<_> = arguments.skip_while(|argument| !argument.starts_with(unknown)).collect();
+            let run = if unknown.starts_with('-') { "run " } else { "" };
+            (!behind.is_empty()).then(|| format!("{run}{}", behind.join(" ")))
+        });
+        if let Some(behind) = behind {
+            let tip = format!("what Cargo is to do stands behind `--`: `cargo redd try -- {behind}`");
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        }
+        error
+    })
+}
+
 fn main() -> ExitCode {
     // Cargo runs `cargo-redd redd check …` for `cargo redd check …`.
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
@@ -185,7 +210,7 @@ fn main() -> ExitCode {
     }
     let told = |text: String| Ok(print(&text).map(|()| 0)?);
     let found = |found: bool| u8::from(found);
-    let done: Result<u8, Failure> = match Arguments::parse_from(arguments).command {
+    let done: Result<u8, Failure> = match parse(&arguments).unwrap_or_else(|error| error.exit()).command {
         Command::Try(trial) => trial::run(&trial),
         Command::Switch(switch) => switch::run(&switch).and_then(told),
         Command::Back(back) => back::run(&back).and_then(told),
@@ -231,6 +256,26 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{}: {}", command.get_name(), argument.get_id());
             }
         }
+    }
+
+    #[test]
+    fn arguments_of_cargo_without_dashes_are_shown_behind_them() {
+        let told = |arguments: &[&str]| {
+            let all = ["cargo redd", "try"].iter().chain(arguments).map(OsString::from).collect::<Vec<_>>();
+            parse(&all).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for (arguments, tip) in [
+            (&["test"][..], "`cargo redd try -- test`"),
+            (&["--offline", "test", "--release"], "`cargo redd try -- test --release`"),
+            (&["--release"], "`cargo redd try -- run --release`"),
+            (&["--bin=a", "--", "x"], "`cargo redd try -- run --bin=a -- x`"),
+            (&["--pth", "x"], "'--path'"),
+        ] {
+            let error = told(arguments).expect_err("`--` is missing");
+            assert!(error.contains(tip), "{error}");
+            assert_eq!(error.matches("tip:").count(), 1, "{error}");
+        }
+        assert_eq!(told(&["--", "test", "--release"]), Ok(()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::files;
 use crate::graph::Graph;
 use crate::kept::Kept;
 use crate::lock::{CRATES_IO, Change, Lock, changes};
-use crate::manifest::{self, Patch};
+use crate::manifest::{self, Insertion, Patch};
 use crate::program::{Program, Selection};
 use crate::signals::Signals;
 
@@ -34,25 +34,33 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     let manifest = files::read(&program.manifest)?;
     let in_manifest = |error: String| format!("{}: {error}", files::short(&program.manifest));
     let patches = manifest::patches(&manifest).map_err(in_manifest)?;
-    if let Some(patch) = patches.first() {
-        return already(&program, switch, patch);
-    }
-    let facade = Facade::find(&switch.choice, switch.selection.offline)?;
-    if let Some(graph) = is_patched_elsewhere(&program, &facade) {
-        return Ok(format!("is on redd already: {}", shown(&graph, &facade)));
-    }
+    let (facade, insertion) = if let Some(patch) = patches.first() {
+        match already(&program, &kept, switch, patch)? {
+            Already::On(told) => return Ok(told),
+            // The patch was written by hand, and only the lock file is to be moved.
+            Already::InManifest(facade) => (facade, Insertion::new(0, String::new())),
+        }
+    } else {
+        let facade = Facade::find(&switch.choice, switch.selection.offline)?;
+        if let Some(graph) = is_patched_elsewhere(&program, &facade) {
+            return Ok(format!("is on redd already: {}", shown(&graph, &facade)));
+        }
+        let entry = facade.entry(&program.folder)?;
+        let insertion = manifest::add_patch(&manifest, &entry).map_err(in_manifest)?;
+        (facade, insertion)
+    };
     if let Some(old) = explain::old_compiler(&program, &facade) {
         return Err(Failure::Refused(format!("not switched. {old}. Nothing was changed")));
     }
     files::expect_writable(&program.manifest)?;
     files::expect_writable(&program.lock)?;
     let lock = files::read_optional(&program.lock)?;
-    let entry = facade.entry(&program.folder)?;
-    let insertion = manifest::add_patch(&manifest, &entry).map_err(in_manifest)?;
 
     let mut signals = Signals::hold()?;
     kept.begin(&manifest, lock.as_deref(), &insertion)?;
-    let moved = files::replace(&program.manifest, &insertion.apply(&manifest))
+    let edited =
+        if insertion.text.is_empty() { Ok(()) } else { files::replace(&program.manifest, &insertion.apply(&manifest)) };
+    let moved = edited
         .map_err(Failure::NotDone)
         .and_then(|()| move_lock(&program, &facade, lock.as_deref(), &[], &mut signals))
         .and_then(|()| verify(&program, &facade, &[], &mut signals));
@@ -64,19 +72,40 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     if let Err(error) = kept.finish(&after) {
         return Err(take_back(&kept, &program, &facade, Some(Failure::NotDone(error)), None));
     }
-    let before = lock.as_deref().map(Lock::parse).transpose()?;
-    let mut told = format!("switched to redd: {}\n", shown(&graph, &facade));
-    told += &format!("  Cargo.toml   {}\n", insertion.text.trim().replace("\r\n", "\n").replace('\n', " · "));
+    Ok(tell(&graph, &facade, &insertion, lock.as_deref(), &after, &kept)?)
+}
+
+/// What was done.
+fn tell(
+    graph: &Graph,
+    facade: &Facade,
+    insertion: &Insertion,
+    before: Option<&str>,
+    after: &str,
+    kept: &Kept<'_>,
+) -> Result<String, String> {
+    let inserted = match insertion.text.trim() {
+        "" => "has had the patch already".to_owned(),
+        inserted => inserted.replace("\r\n", "\n").replace('\n', " · "),
+    };
+    let mut told = format!("switched to redd: {}\n  Cargo.toml   {inserted}\n", shown(graph, facade));
     told += &match before {
-        Some(before) => tell_changes(&before, &Lock::parse(&after)?),
+        Some(before) => tell_changes(&Lock::parse(before)?, &Lock::parse(after)?),
         None => "  Cargo.lock   is new: there was none\n".to_owned(),
     };
     told += &format!("  {:12} has the originals. `cargo redd back` restores them", files::short(kept.folder()));
     Ok(told)
 }
 
+/// A manifest with a patch for redd.
+enum Already {
+    /// And the program is on it.
+    On(String),
+    InManifest(Facade),
+}
+
 /// A manifest with a patch for `tokio`: the one that is wanted, or one that is not ours to change.
-fn already(program: &Program, switch: &Switch, patch: &Patch) -> Result<String, Failure> {
+fn already(program: &Program, kept: &Kept<'_>, switch: &Switch, patch: &Patch) -> Result<Already, Failure> {
     let place = format!("{}:{}", files::short(&program.manifest), patch.line);
     let lock = files::read_optional(&program.lock)?.map_or_else(|| Ok(Lock::default()), |text| Lock::parse(&text))?;
     let own = Facade::of(&patch.replacement, &program.folder, &lock).filter(|_| patch.of == "crates-io");
@@ -95,13 +124,15 @@ fn already(program: &Program, switch: &Switch, patch: &Patch) -> Result<String, 
         )));
     }
     match Graph::read(program, &[], None) {
-        Ok(graph) if explain::is_on(&graph, &lock, &own) => Ok(format!("switched already: {}", shown(&graph, &own))),
-        Ok(_) => Err(Failure::Refused(format!(
-            "{place} has the patch for redd already, but Cargo does not use it. `cargo redd doctor` says why. Nothing was changed"
-        ))),
-        Err(error) => {
-            Err(Failure::Refused(format!("{place} has the patch for redd already, but Cargo fails:\n{error}")))
+        Ok(graph) if explain::is_on(&graph, &lock, &own) => {
+            Ok(Already::On(format!("switched already: {}", shown(&graph, &own))))
         }
+        // The originals of an earlier switch are not replaced.
+        _ if kept.switched()?.is_some() => Err(Failure::Refused(format!(
+            "{place} has the patch for redd already, but Cargo does not use it. `cargo redd doctor` says why, and `cargo redd back` restores \
+             what was before. Nothing was changed"
+        ))),
+        _ => Ok(Already::InManifest(own)),
     }
 }
 
@@ -178,9 +209,17 @@ pub(crate) fn verify(
             .tokios()
             .map(|tokio| format!("{} of {}", tokio.version, explain::short_source(tokio.source.as_deref())))
             .collect();
-        return Err(Failure::Refused(match versions.is_empty() {
-            true => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
-            false => format!("{} tokio {}", explain::KEPT, versions.join(" and tokio ")),
+        return Err(Failure::Refused(match &versions[..] {
+            [] if lock.packages.iter().any(|package| package.name == "redd") => {
+                "the program is on redd by itself: nothing in it depends on Tokio 1.x".to_owned()
+            }
+            [] => "no package of the program depends on Tokio 1.x, so there is nothing to replace".to_owned(),
+            [version] => format!("{} tokio {version}", explain::KEPT),
+            _ => format!(
+                "there would be tokio {}, whose types and runtimes do not fit together. A patch replaces that of crates.io alone: take \
+                 all from there",
+                versions.join(" and tokio ")
+            ),
         }));
     }
     let graph = Graph::read(program, options, Some(signals)).map_err(Failure::Refused)?;

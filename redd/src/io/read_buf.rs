@@ -353,7 +353,10 @@ unsafe impl BufMut for ReadBuf<'_> {
     }
 
     fn chunk_mut(&mut self) -> &mut UninitSlice {
-        UninitSlice::uninit(&mut self.bytes[self.filled..])
+        let unfilled = &mut self.bytes[self.filled..];
+        // SAFETY: the pointer and the length are those of a slice that is borrowed as long as the result. A program may have
+        // an old `bytes`, which has no safe constructor.
+        unsafe { UninitSlice::from_raw_parts_mut(unfilled.as_mut_ptr().cast(), unfilled.len()) }
     }
 }
 

@@ -30,13 +30,14 @@ const MDBOOK_FEATURES: [&str; 3] = ["--no-default-features", "--features", "sear
 const CONFIGURATION: [&str; 2] = ["book.toml", "book.css"];
 
 /// Pages of the repository outside of `docs` whose links are checked, too.
-const OTHER_PAGES: [&str; 8] = [
+const OTHER_PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
     "STYLE.md",
+    "redd/README.md",
     "redd-cli/README.md",
     "crawler/README.md",
 ];

@@ -229,7 +229,9 @@ impl Switched<'_> {
         let said = self.redd(&["switch", "--path", &self.lane.root.display().to_string()]).and_then(|done| {
             println!("{}", done.text);
             match done.text.lines().find(|line| line.contains(why)) {
-                Some(line) if done.code == Some(1) => Ok(format!("refused: {}", line.trim())),
+                Some(line) if done.code == Some(1) => {
+                    Ok(format!("refused: {}", line.trim_start_matches("cargo redd: not switched. ")))
+                }
                 Some(_) => Err(format!("exit code {:?} in place of 1", done.code)),
                 None => Err(format!("its message does not name {why:?}: {}", last_line(&done.text))),
             }

@@ -88,7 +88,7 @@ pub(crate) const PROGRAMS: &[Program] = &[
     program("websocat", "4.0.0-alpha3", 2025, Check::Run("an echo from TCP to a WebSocket and back", WEBSOCAT)),
     program("xh", "0.18.0", 2023, Check::Run("a `GET` and a `POST` of JSON, by reqwest", XH)),
     // These have no Tokio that redd can replace, and are told so.
-    program("mdbook", "0.4.10", 2021, Check::Refused("0.2")),
+    program("mdbook", "0.4.10", 2021, Check::Refused("no package of the program depends on Tokio 1.x")),
     program("solana-faucet", "1.10.30", 2022, Check::Refused("~1.14.1")),
 ];
 
