@@ -26,6 +26,7 @@ const ROWS: &[(&str, &str)] = &[
     ("HTTP through axum, 64 connections: CPU per request", "http_axum_64"),
 ];
 const METRIC: &str = "cpu_ns";
+const BYTES: &str = "bytes";
 
 /// What a page of the guide quotes. In the text, `{}` is where the number is.
 const QUOTES: &[(&str, &str, Quote)] = &[
@@ -37,14 +38,14 @@ const QUOTES: &[(&str, &str, Quote)] = &[
     ),
     (WHY, "| programs such as a proxy, a chat and a queue, in the median | {} |", Quote::Median("Programs ")),
     (WHY, "| bare TCP, UDP and HTTP servers, in the median | {} |", Quote::Median("Bare TCP, UDP and HTTP servers,")),
-    (WHY, "than we want: {} bytes,", Quote::Value("bytes_per_pending_task")),
+    (WHY, "than we want: {} bytes,", Quote::Bytes("bytes_per_pending_task")),
     (TUNING, "64 at once needed {} of its CPU time,", Quote::Ratio("spawn_blocking_64")),
     (TUNING, "one after another {} (", Quote::Ratio("spawn_blocking_sequence")),
-    (TUNING, "A pending task costs {} bytes", Quote::Value("bytes_per_pending_task")),
-    (TUNING, "a task that sleeps costs {}.", Quote::Value("bytes_per_sleeping_task")),
+    (TUNING, "A pending task costs {} bytes", Quote::Bytes("bytes_per_pending_task")),
+    (TUNING, "a task that sleeps costs {}.", Quote::Bytes("bytes_per_sleeping_task")),
     (QUESTIONS, "64 closures at once needed {} of Tokio's CPU time,", Quote::Ratio("spawn_blocking_64")),
     (QUESTIONS, "one after another {}.", Quote::Ratio("spawn_blocking_sequence")),
-    (FROM_GO, "from {} bytes, by the size of its future", Quote::Value("bytes_per_pending_task")),
+    (FROM_GO, "from {} bytes, by the size of its future", Quote::Bytes("bytes_per_pending_task")),
 ];
 const WHY: &str = "docs/guide/why.md";
 const TUNING: &str = "docs/guide/tuning.md";
@@ -56,8 +57,8 @@ const FROM_GO: &str = "docs/guide/from-go.md";
 enum Quote {
     /// The median of the ratios of this row.
     Ratio(&'static str),
-    /// The median of redd's values of this row.
-    Value(&'static str),
+    /// The bytes per task of this row.
+    Bytes(&'static str),
     /// The median in the line of the benchmarks' page that begins so.
     Median(&'static str),
 }
@@ -85,10 +86,11 @@ fn stale_quote(documents: &[Document], (page, text, source): &(&str, &str, Quote
     let unknown = |why| Finding::new(page, 0, why, "restore what `tidy::numbers` reads, or change that file too");
     let results = json_of(documents, RESULTS).map_err(unknown)?;
     let number = match *source {
-        Quote::Ratio(name) => {
-            ratio(&values(&results, name, "redd"), &values(&results, name, "tokio")).map(|ratio| format!("{ratio:.2}"))
+        Quote::Ratio(name) => ratio(&values(&results, name, "redd", METRIC), &values(&results, name, "tokio", METRIC))
+            .map(|ratio| format!("{ratio:.2}")),
+        Quote::Bytes(name) => {
+            median(values(&results, name, "redd", BYTES).into_iter()).map(|value| format!("{value:.0}"))
         }
-        Quote::Value(name) => median(values(&results, name, "redd").into_iter()).map(|value| format!("{value:.0}")),
         Quote::Median(begin) => summary(text_of(documents, PAGE).map_err(unknown)?, begin),
     };
     let number = number.ok_or_else(|| unknown(format!("`{text}` quotes a number that {RESULTS} or {PAGE} has not")))?;
@@ -150,17 +152,18 @@ fn lines(results: &Value, beats: &Value) -> Result<String, String> {
     let mut table =
         line(what, &silences(beats, "redd"), &silences(beats, "tokio")).ok_or(format!("{BEATS} has no runs"))?;
     for (what, name) in ROWS {
-        let line = line(what, &values(results, name, "redd"), &values(results, name, "tokio"));
+        let line = line(what, &values(results, name, "redd", METRIC), &values(results, name, "tokio", METRIC));
         table.push_str(&line.ok_or(format!("{RESULTS} has no `{METRIC}` of `{name}` for both runtimes"))?);
     }
     Ok(table)
 }
 
 /// The values of a row in each round; none, if it is missing.
-fn values(results: &Value, name: &str, runtime: &str) -> Vec<f64> {
-    let rows = results["groups"].as_array().into_iter().flatten().flat_map(|group| group["rows"].as_array()).flatten();
-    let row = rows.into_iter().find(|row| row["name"] == name);
-    let rounds = row.and_then(|row| row["metrics"][runtime][METRIC].as_array()).into_iter().flatten();
+fn values(results: &Value, name: &str, runtime: &str, metric: &str) -> Vec<f64> {
+    let mut rows =
+        results["groups"].as_array().into_iter().flatten().flat_map(|group| group["rows"].as_array()).flatten();
+    let row = rows.find(|row| row["name"] == name);
+    let rounds = row.and_then(|row| row["metrics"][runtime][metric].as_array()).into_iter().flatten();
     rounds.filter_map(Value::as_f64).collect()
 }
 
@@ -215,7 +218,7 @@ mod tests {
     }
 
     fn row(name: &str, ours: &str) -> String {
-        let values = |values: &str| format!("{{\"cpu_ns\":[{values}]}}");
+        let values = |values: &str| format!("{{\"cpu_ns\":[{values}],\"bytes\":[192.8]}}");
         format!("{{\"name\":\"{name}\",\"metrics\":{{\"redd\":{},\"tokio\":{}}}}}", values(ours), values("100,200,400"))
     }
 
@@ -234,12 +237,12 @@ mod tests {
     }
 
     /// The pages with these quotes, whose lines break at each space.
-    fn quotes(ratio: &str, value: &str) -> Vec<Document> {
+    fn quotes(ratio: &str, bytes: &str) -> Vec<Document> {
         [WHY, TUNING, QUESTIONS, FROM_GO]
             .map(|page| {
                 let of_page = QUOTES.iter().filter(|(of, ..)| *of == page).map(|(_, text, source)| match source {
                     Quote::Ratio(_) => text.replace("{}", ratio),
-                    Quote::Value(_) => text.replace("{}", value),
+                    Quote::Bytes(_) => text.replace("{}", bytes),
                     Quote::Median(_) => text.replace("{}", "0.42"),
                 });
                 document(page, &of_page.collect::<Vec<_>>().join("\n").replace(' ', "\n"))
@@ -287,7 +290,7 @@ mod tests {
     #[test]
     fn other_numbers_than_the_measured_ones_are_found() {
         let mut documents = documents("50,20,400");
-        documents.extend(quotes("0.50", "50"));
+        documents.extend(quotes("0.50", "193"));
         assert_eq!(check(&documents).len(), 1, "nothing was written yet");
         documents[4].text = written(&documents).expect("all is there");
         assert_eq!(check(&documents), []);
@@ -305,11 +308,11 @@ mod tests {
             check(&documents).len()
         };
         let measured = "Programs (a few): faster.** redd needs 0.42";
-        assert_eq!(findings(quotes("0.50", "50"), measured), 0);
-        assert_eq!(findings(quotes("0.51", "50"), measured), 5);
-        assert_eq!(findings(quotes("0.50", "51"), measured), 4);
-        assert_eq!(findings(quotes("0.50", "50"), "Programs (a few): faster.** redd needs 0.43"), 1);
-        assert_eq!(findings(quotes("0.50", "50"), "Other programs: faster.** redd needs 0.42"), 1, "no such line");
+        assert_eq!(findings(quotes("0.50", "193"), measured), 0);
+        assert_eq!(findings(quotes("0.51", "193"), measured), 5);
+        assert_eq!(findings(quotes("0.50", "194"), measured), 4);
+        assert_eq!(findings(quotes("0.50", "193"), "Programs (a few): faster.** redd needs 0.43"), 1);
+        assert_eq!(findings(quotes("0.50", "193"), "Other programs: faster.** redd needs 0.42"), 1, "no such line");
         assert_eq!(findings(Vec::new(), measured), QUOTES.len(), "no such page");
     }
 
@@ -317,7 +320,7 @@ mod tests {
     fn a_picture_of_other_values_is_found() {
         let mut documents = documents("50,20,400");
         documents[4].text = written(&documents).expect("all is there");
-        documents.extend(quotes("0.50", "50"));
+        documents.extend(quotes("0.50", "193"));
         documents[2].text = documents[2].text.replace("301", "300");
         assert_eq!(check(&documents).len(), 1);
         documents.remove(2);
