@@ -103,6 +103,29 @@ fn each_program_is_on_its_page_verbatim() {
     assert_eq!(on_pages, files, "each program is on one page");
 }
 
+/// The lines below `[dependencies]` that name a package.
+fn dependencies(manifest: &str) -> BTreeSet<&str> {
+    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    lines
+        .take_while(|line| !line.starts_with('['))
+        .filter(|line| line.contains(" = ") && !line.starts_with('#'))
+        .collect()
+}
+
+#[test]
+fn the_page_names_the_dependencies_that_the_programs_are_compiled_with() {
+    let page = package().parent().unwrap().join("docs/guide/cookbook.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, block) = page.split_once("```toml\n").unwrap();
+    let manifest = std::fs::read_to_string(package().join("Cargo.toml")).unwrap();
+    // The package inherits `redd` from the workspace, and a reader has it by its path.
+    let is_other = |line: &&str| !line.starts_with("redd = ");
+    let shown: BTreeSet<_> = dependencies(block).into_iter().filter(is_other).collect();
+    let used: BTreeSet<_> = dependencies(&manifest).into_iter().filter(is_other).collect();
+    assert_eq!(shown, used);
+    assert!(shown.len() >= 8, "{shown:?}");
+}
+
 #[test]
 fn each_program_prints_what_its_page_shows() {
     // Cargo builds the programs for this test, which is `target/debug/deps/pages-…`.
