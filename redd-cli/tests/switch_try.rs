@@ -93,9 +93,18 @@ fn slow_cargo(fixture: &Fixture) -> std::path::PathBuf {
     path
 }
 
+/// Children inherit it.
+fn is_hang_up_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1
+}
+
 #[test]
 fn a_signal_reaches_cargo_and_the_lock_file_is_restored() {
-    for signal in ["-INT", "-TERM", "-HUP"] {
+    // Under `nohup`, Cargo and this program ignore it, as they should.
+    let hang_up = if is_hang_up_ignored() { None } else { Some("-HUP") };
+    for signal in ["-INT", "-TERM"].into_iter().chain(hang_up) {
         let fixture = Fixture::new(MANIFEST);
         let before = fixture.files();
         let mut command = fixture.command(&["try", "--path", "../redd", "--", "build"]);
