@@ -117,8 +117,8 @@ fn a_patch_by_hand_whose_lock_file_has_not_moved_needs_one_command() {
 fn a_program_without_tokio_is_told_that_there_is_nothing_to_replace() {
     let manifest = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
     for (dependencies, why) in [
-        ("", "No package of the program depends on Tokio 1.x"),
-        ("[dependencies]\nredd = { path = \"../redd/redd\" }\n", "The program is on redd by itself"),
+        ("", "no package of the program depends on Tokio 1.x"),
+        ("[dependencies]\nredd = { path = \"../redd/redd\" }\n", "the program is on redd by itself"),
     ] {
         let manifest = format!("{manifest}{dependencies}");
         let fixture = Fixture::without_lock(&[("Cargo.toml", &manifest), ("src/main.rs", "fn main() {}\n")]);

@@ -140,10 +140,7 @@ pub(crate) fn refusal(program: &Program, facade: &Facade, error: &str) -> String
     if !obstacles.is_empty() {
         return obstacles.join("\n");
     }
-    let told = advice(program, facade, error).map_or_else(|| error.to_owned(), |advice| format!("{advice}\n{error}"));
-    // It stands behind a sentence.
-    let mut rest = told.chars();
-    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
+    advice(program, facade, error).map_or_else(|| error.to_owned(), |advice| format!("{advice}\n{error}"))
 }
 
 /// What to do about an error of Cargo.

@@ -273,7 +273,8 @@ mod tests {
         ] {
             let error = told(arguments).expect_err("`--` is missing");
             assert!(error.contains(tip), "{error}");
-            assert_eq!(error.matches("tip:").count(), 1, "{error}");
+            // A misspelt option of our own is not one of Cargo.
+            assert_eq!(error.contains("what Cargo is to do"), tip.starts_with('`'), "{error}");
         }
         assert_eq!(told(&["--", "test", "--release"]), Ok(()));
     }
