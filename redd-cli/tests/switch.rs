@@ -378,6 +378,108 @@ fn a_program_without_tokio_is_not_switched() {
     assert_eq!(fixture.files(), before);
 }
 
+#[test]
+fn a_second_switch_keeps_the_first_lock_file_when_only_the_manifest_was_put_back() {
+    // As after `git checkout Cargo.toml`, and after a `back` that was killed between its two files.
+    let fixture = Fixture::new(MANIFEST);
+    let before = fixture.files();
+    fixture.expect(&SWITCH);
+    fixture.write("Cargo.toml", MANIFEST);
+    fixture.expect(&SWITCH);
+    fixture.expect(&["back"]);
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn back_leaves_another_patch_and_the_lock_file_of_another_branch_alone() {
+    let fork = |fixture: &Fixture| {
+        let edited = fixture.read("Cargo.toml").replace("../redd/tokio", "../registry/tokio-1.54.1");
+        fixture.write("Cargo.toml", &edited);
+    };
+    let branch = |fixture: &Fixture| {
+        fixture.write("Cargo.toml", &MANIFEST.replace("web = \"1\"", "web = \"1.1\""));
+        fs::remove_file(fixture.program.join("Cargo.lock")).unwrap();
+    };
+    for edit in [&fork as &dyn Fn(&Fixture), &branch] {
+        let fixture = Fixture::new(MANIFEST);
+        fixture.expect(&SWITCH);
+        edit(&fixture);
+        fixture.lock();
+        let before = fixture.files();
+        fixture.expect(&["back"]);
+        assert_eq!(fixture.files(), before);
+        assert!(!fixture.program.join(".redd").exists());
+    }
+}
+
+#[test]
+fn back_does_not_choose_between_the_sides_of_a_merge() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.expect(&SWITCH);
+    let lock = fixture.read("Cargo.lock");
+    fixture.write("Cargo.lock", &format!("<<<<<<< HEAD\n{lock}=======\n{lock}>>>>>>> other\n"));
+    let before = fixture.files();
+    let told = fixture.expect_code(&["back"], 2);
+    assert!(told.contains("Cargo.lock cannot be read") && told.contains("Correct the file, or remove it"), "{told}");
+    assert_eq!(fixture.files(), before);
+    fixture.write("Cargo.lock", &lock);
+    fixture.expect(&["back"]);
+}
+
+#[test]
+fn a_lock_file_with_crlf_keeps_its_versions_when_the_program_was_edited() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write("Cargo.lock", &fixture.read("Cargo.lock").replace('\n', "\r\n"));
+    fixture.expect(&SWITCH);
+    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + "\n[features]\n"));
+    fixture.write("Cargo.lock", &(fixture.read("Cargo.lock") + "\n"));
+    let told = fixture.expect(&["back"]);
+    assert!(told.contains("has the packages from before the switch"), "{told}");
+}
+
+#[test]
+fn originals_below_cargos_home_are_found_after_the_members_were_edited() {
+    let member = "[package]\nname = \"bb\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    let manifest = format!("{MANIFEST}\n[workspace]\nmembers = [\"*b*\"]\n");
+    let files = [
+        ("Cargo.toml", manifest.as_str()),
+        ("src/main.rs", "fn main() {}\n"),
+        ("bb/Cargo.toml", member),
+        ("bb/src/lib.rs", ""),
+    ];
+    let fixture = Fixture::without_lock(&files);
+    fixture.lock();
+    fixture.add_new_packages();
+    let before = fixture.files();
+    fixture.expect(&SWITCH);
+    assert!(!fixture.program.join(".redd").exists());
+    fixture.write("Cargo.toml", &fixture.read("Cargo.toml").replace("*b*", "bb"));
+    fixture.expect(&["back"]);
+    assert_eq!(fixture.files().0, manifest.replace("*b*", "bb").into_bytes());
+    assert_eq!(fixture.read("Cargo.lock").into_bytes(), before.1.unwrap());
+}
+
+#[test]
+fn a_file_that_was_written_halfway_is_removed_by_the_next_command() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write(".Cargo.lock.1234.cargo-redd", "half");
+    fixture.write(".Cargo.lock.mine", "mine");
+    fixture.expect_code(&["doctor", "--path", "../redd"], 1);
+    assert!(!fixture.program.join(".Cargo.lock.1234.cargo-redd").exists());
+    assert!(fixture.program.join(".Cargo.lock.mine").exists());
+}
+
+#[test]
+fn a_file_in_the_place_of_the_folder_of_originals_is_told_and_stays() {
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write(".redd", "mine");
+    let before = fixture.files();
+    let told = fixture.expect_code(&SWITCH, 2);
+    assert!(told.contains("the originals cannot be kept in the folder .redd: "), "{told}");
+    assert!(fixture.expect(&["back"]).contains("nothing to take back"));
+    assert_eq!((fixture.files(), fixture.read(".redd")), (before, "mine".to_owned()));
+}
+
 /// Cargo, but each command with one of these words waits, or the process that has started it is killed.
 fn planted_cargo(fixture: &Fixture, word: &str, action: &str) -> PathBuf {
     let path = fixture.root().join("planted-cargo");

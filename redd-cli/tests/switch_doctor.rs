@@ -241,3 +241,15 @@ fn a_program_that_depends_on_redd_alone_is_on_redd() {
     fixture.lock();
     assert!(fixture.expect(&DOCTOR).starts_with("is on redd by itself"));
 }
+
+#[test]
+fn a_patch_of_crates_io_by_its_address_is_one() {
+    let patch = "[patch.\"https://github.com/rust-lang/crates.io-index\"]\ntokio = { path = \"../redd/tokio\" }\n";
+    let fixture = Fixture::new(MANIFEST);
+    fixture.write("Cargo.toml", &format!("{MANIFEST}\n{patch}"));
+    let before = fixture.files();
+    fixture.expect(&["switch"]);
+    assert!(fixture.expect(&["doctor"]).starts_with("is on redd: tokio 1.54.1"));
+    fixture.expect(&["back"]);
+    assert_eq!(fixture.files(), before);
+}

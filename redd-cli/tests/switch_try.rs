@@ -142,3 +142,114 @@ fn after_kill_9_the_next_command_restores_the_lock_file() {
     assert_eq!(fixture.files(), before);
     assert!(!fixture.program.join(".redd").exists());
 }
+
+#[test]
+fn versions_from_before_are_kept_when_cargo_wrote_the_lock_file_after_kill_9() {
+    let fixture = Fixture::new(MANIFEST);
+    let original = fixture.read("Cargo.lock");
+    // What a killed trial leaves, and then a usual build.
+    fixture.expect(&["switch", "--path", "../redd"]);
+    let with_facade = fixture.read("Cargo.lock");
+    fixture.expect(&["back"]);
+    fixture.write("Cargo.lock", &with_facade);
+    let state = format!("{{\"lock\":{:?}}}\n", original);
+    fixture.write(".redd/.gitignore", "*\n");
+    fixture.write(".redd/try.json", &state);
+    assert!(fixture.cargo(&["metadata", "--format-version=1"]).status.success());
+    let now = fixture.read("Cargo.lock");
+    assert_ne!(now, original);
+    let told = fixture.expect_code(&["doctor", "--path", "../redd"], 1);
+    assert!(told.contains("is left as it is. The one from before is in .redd/Cargo.lock.kept"), "{told}");
+    assert_eq!((fixture.read("Cargo.lock"), fixture.read(".redd/Cargo.lock.kept")), (now, original.clone()));
+    // Conflicts of a merge are not overwritten either.
+    let merge = format!("<<<<<<< HEAD\n{original}=======\n{original}>>>>>>> other\n");
+    fixture.write("Cargo.lock", &merge);
+    fixture.write(".redd/try.json", &state);
+    fixture.expect_code(&["doctor", "--path", "../redd"], 2);
+    assert_eq!(fixture.read("Cargo.lock"), merge);
+}
+
+#[test]
+fn a_program_that_is_named_behind_the_dashes_is_the_one_whose_lock_file_is_restored() {
+    let fixture = Fixture::new(MANIFEST);
+    let other = fixture.root().join("other");
+    fixture::write(&other.join("Cargo.toml"), MANIFEST);
+    fixture::write(&other.join("src/main.rs"), "fn main() {}\n");
+    fs::copy(fixture.program.join("Cargo.lock"), other.join("Cargo.lock")).unwrap();
+    let before = (fixture.files(), fs::read(other.join("Cargo.lock")).unwrap());
+    for option in [&["--manifest-path", "../other/Cargo.toml"][..], &["--manifest-path=../other/Cargo.toml"]] {
+        let told = fixture.expect(&[&["try", "--path", "../redd", "--", "tree", "-i", "tokio"], option].concat());
+        assert!(told.starts_with("tokio v1.54.1 ("), "{told}");
+        assert_eq!((fixture.files(), fs::read(other.join("Cargo.lock")).unwrap()), before);
+    }
+}
+
+/// Makes a file that can be run.
+fn executable(path: &std::path::Path, text: &str) {
+    fixture::write(path, text);
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_command_that_would_call_cargo_without_the_patch_is_refused() {
+    let fixture = Fixture::new(MANIFEST);
+    executable(&fixture.root().join("bin/cargo-ext"), "#!/bin/sh\nexec cargo tree -i tokio\n");
+    executable(&fixture.root().join("bin/cargo-clippy"), "#!/bin/sh\nshift\nexec cargo tree -i tokio \"$@\"\n");
+    let path = format!("{}:{}", fixture.root().join("bin").display(), std::env::var("PATH").unwrap());
+    let before = fixture.files();
+    let run = |name| fixture.command(&["try", "--path", "../redd", "--", name]).env("PATH", &path).output().unwrap();
+    let output = run("ext");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("`cargo ext` is a program of its own"), "{}", text(&output));
+    // It hands on what stands behind its name.
+    assert!(text(&run("clippy")).starts_with("tokio v1.54.1 ("), "{}", text(&run("clippy")));
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+fn the_lock_file_is_restored_when_cargo_has_become_the_program() {
+    // A shell with the name of Cargo, which opens no lock of a build folder.
+    let fixture = Fixture::new(MANIFEST);
+    let before = fixture.files();
+    let (shell, path) = (fixture.root().join("shell/cargo"), fixture.root().join("quick-cargo"));
+    fs::create_dir(shell.parent().unwrap()).unwrap();
+    fs::copy("/bin/sh", &shell).unwrap();
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    executable(
+        &path,
+        &format!(
+            "#!{}\ncase \" $* \" in *' run '*) sleep 0.5; exec sleep 50;; esac\nexec '{cargo}' \"$@\"\n",
+            shell.display()
+        ),
+    );
+    let mut command = fixture.command(&["try", "--path", "../redd", "--", "run"]);
+    let mut child = command.env("CARGO", path).stderr(Stdio::piped()).spawn().unwrap();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut String::new()).unwrap();
+    until("the lock file is restored while the program runs", || fixture.files() == before);
+    assert!(child.try_wait().unwrap().is_none());
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_usual_command_of_cargo_beside_a_trial_does_not_stop_it() {
+    // The first check of the lock file finds that another command has put Tokio back.
+    let fixture = Fixture::new(MANIFEST);
+    let before = fixture.files();
+    let path = fixture.root().join("beside-cargo");
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let once = fixture.root().join("once");
+    executable(
+        &path,
+        &format!(
+            "#!/bin/sh\ncase \" $* \" in *' --locked '*) [ -e '{0}' ] || {{ touch '{0}'; '{cargo}' metadata --format-version=1 >/dev/null; }};; \
+             esac\nexec '{cargo}' \"$@\"\n",
+            once.display()
+        ),
+    );
+    let mut command = fixture.command(&["try", "--path", "../redd", "--", "tree", "-i", "tokio"]);
+    let output = command.env("CARGO", path).output().unwrap();
+    assert!(once.exists());
+    assert!(text(&output).starts_with("tokio v1.54.1 ("), "{}", text(&output));
+    assert_eq!(fixture.files(), before);
+}

@@ -38,6 +38,12 @@ fn restore(program: &Program, kept: &Kept<'_>, switched: &Switched, signals: &mu
     files::expect_writable(&program.lock)?;
     let manifest_now = files::read(&program.manifest)?;
     let lock_now = files::read_optional(&program.lock)?;
+    // With conflicts of a merge, it is not ours to choose.
+    let lock = lock_now
+        .as_deref()
+        .map(Lock::parse)
+        .transpose()
+        .map_err(|error| format!("{error}\nCorrect the file, or remove it. Nothing was changed"))?;
     let is_edited = lock_now.is_some() && lock_now != switched.lock_after && lock_now != switched.lock_before;
     let manifest = kept.restore_manifest(switched)?;
     if !is_edited && manifest == Restored::Whole {
@@ -51,9 +57,15 @@ fn restore(program: &Program, kept: &Kept<'_>, switched: &Switched, signals: &mu
     // What was added since may need newer packages than there were. Then Cargo chooses more.
     let merged = merge(switched, lock_now.as_deref());
     let without_tokio = merged.as_deref().map(|merged| lock::without(merged, "tokio"));
+    // A lock file of another branch may have nothing of the switch. It is no longer that file (`edits-stay` of `kept`).
+    let is_others = is_edited && lock.as_ref().is_some_and(|lock| has_no_redd(lock, switched));
+    let locks = if is_others { vec![lock_now.clone()] } else { vec![merged, without_tokio, lock_now.clone()] };
     let mut settled = Ok(());
-    for lock in [merged, without_tokio, lock_now.clone()] {
-        settled = kept.write_lock(lock.as_deref()).map_err(Failure::NotDone).and_then(|()| settle(program, signals));
+    for lock in locks {
+        settled = kept
+            .write_lock(lock.as_deref())
+            .map_err(Failure::NotDone)
+            .and_then(|()| settle(program, signals, is_others));
         if settled.is_ok() || signals.received().is_some() {
             break;
         }
@@ -99,20 +111,28 @@ fn merge(switched: &Switched, now: Option<&str>) -> Option<String> {
     })
 }
 
-/// Lets Cargo complete the lock file, and checks that the facade is gone.
-fn settle(program: &Program, signals: &mut Signals) -> Result<(), Failure> {
+/// Whether the switch has left nothing in a lock file.
+fn has_no_redd(lock: &Lock, switched: &Switched) -> bool {
+    let has_redd = |lock: &Lock| lock.packages.iter().any(|package| package.name == "redd");
+    let had_redd =
+        switched.lock_before.as_deref().and_then(|before| Lock::parse(before).ok()).is_some_and(|lock| has_redd(&lock));
+    !has_redd(lock) && !had_redd && lock.unused.is_empty()
+}
+
+/// Lets Cargo complete the lock file, and checks that the facade is gone. Another Tokio may be there if it was there before.
+fn settle(program: &Program, signals: &mut Signals, may_have_other: bool) -> Result<(), Failure> {
     let ran = program.cargo.run(&["metadata", "--format-version=1"], Some(signals))?;
     if !ran.succeeded {
         return Err(Failure::Refused(ran.error()));
     }
     let lock = Lock::parse(&files::read(&program.lock)?)?;
     match lock.tokios().find(|tokio| tokio.source.as_deref() != Some(CRATES_IO)) {
-        Some(tokio) => Err(Failure::Refused(format!(
+        Some(tokio) if !may_have_other => Err(Failure::Refused(format!(
             "Cargo.lock has tokio {} of {} still",
             tokio.version,
             tokio.source.as_deref().unwrap_or("a path")
         ))),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -133,7 +153,7 @@ fn remove_by_hand(program: &Program, signals: &mut Signals) -> Result<String, Fa
     files::expect_writable(&program.lock)?;
     let without = manifest::remove_patch(&text).map_err(|error| format!("{shown_manifest}: {error}"))?;
     files::replace(&program.manifest, &without)?;
-    if let Err(failure) = settle(program, signals) {
+    if let Err(failure) = settle(program, signals, false) {
         files::replace(&program.manifest, &text)?;
         Kept::of(program).write_lock(lock_before.as_deref())?;
         return Err(Failure::NotDone(format!(

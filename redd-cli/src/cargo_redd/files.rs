@@ -17,7 +17,7 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 /// None if there is no such file.
 pub(crate) fn read_optional(path: &Path) -> Result<Option<String>, String> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => Ok(None),
         _ => read(path).map(Some),
     }
 }
@@ -51,7 +51,22 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), String> {
 
 fn beside(target: &Path) -> PathBuf {
     let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    target.with_file_name(format!(".{name}.{}", std::process::id()))
+    target.with_file_name(format!(".{name}.{}{BESIDE}", std::process::id()))
+}
+
+/// The end of the names of files that are renamed when they are whole.
+const BESIDE: &str = ".cargo-redd";
+
+/// Removes what a command that was killed has left beside the files of a folder. No other command may work in the folder.
+pub(crate) fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number = name.strip_prefix('.').and_then(|name| name.strip_suffix(BESIDE)?.rsplit_once('.'));
+        if number.is_some_and(|(_, number)| number.parse::<u32>().is_ok()) {
+            // One that cannot be removed harms nothing.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn write_like(target: &Path, path: &Path, text: &str) -> io::Result<()> {

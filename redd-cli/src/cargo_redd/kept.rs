@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
+use crate::facade::Facade;
 use crate::files;
 use crate::lock::{CRATES_IO, Lock};
 use crate::manifest::{self, Insertion};
@@ -27,6 +28,9 @@ const FOLDER: &str = ".redd";
 
 /// Git ignores the folder by itself.
 const IGNORED: &str = "*\n";
+
+/// The lock file from before an interruption, where another one was not overwritten.
+const LOCK_KEPT: &str = "Cargo.lock.kept";
 
 const ABOUT_FILE: &str = "about-cargo-redd.txt";
 const ABOUT: &str = "The program's Cargo.toml and Cargo.lock from before `cargo redd switch`. `cargo redd back` puts them back and removes \
@@ -72,8 +76,10 @@ impl<'a> Kept<'a> {
         let beside = program.folder.join(FOLDER);
         let is_member = || files::read(&program.manifest).is_ok_and(|text| manifest::takes_as_member(&text, FOLDER));
         let folder = match program::cargo_home() {
-            Some(home) if !beside.exists() && is_member() => {
-                home.join("redd").join(program.folder.strip_prefix("/").unwrap_or(&program.folder))
+            Some(home) if !beside.exists() => {
+                let below = home.join("redd").join(program.folder.strip_prefix("/").unwrap_or(&program.folder));
+                // The list of members may have been edited since.
+                if below.join(".gitignore").exists() || is_member() { below } else { beside }
             }
             _ => beside,
         };
@@ -115,15 +121,28 @@ impl<'a> Kept<'a> {
     fn make_folder(&self) -> Result<(), String> {
         // A file that is there is the user's.
         let ignore = self.file(".gitignore");
-        let made = fs::create_dir_all(&self.folder)
-            .and_then(|()| if ignore.exists() { Ok(()) } else { fs::write(&ignore, IGNORED) });
+        let made = fs::create_dir_all(&self.folder).map_err(|error| error.to_string());
+        let made = made.and_then(|()| if ignore.exists() { Ok(()) } else { files::replace(&ignore, IGNORED) });
         made.map_err(|error| {
-            format!("the originals cannot be kept in {}: {error}. Nothing was changed", files::short(&self.folder))
+            format!(
+                "the originals cannot be kept in the folder {}: {error}. Make it possible to write there. Nothing was changed",
+                files::short(&self.folder)
+            )
         })
     }
 
-    /// Keeps the originals (`originals-first`). `switch.json` is the last file: without it nothing was changed yet.
+    /// Keeps the originals (`originals-first`).
     pub(crate) fn begin(&self, manifest: &str, lock: Option<&str>, insertion: &Insertion) -> Result<(), String> {
+        let kept = self.make_folder().and_then(|()| self.keep(manifest, lock, insertion));
+        if kept.is_err() && self.folder.is_dir() {
+            // The error that comes first is told.
+            let _ = self.forget();
+        }
+        kept
+    }
+
+    /// `switch.json` is the last file: without it nothing was changed yet.
+    fn keep(&self, manifest: &str, lock: Option<&str>, insertion: &Insertion) -> Result<(), String> {
         self.make_folder()?;
         files::replace(&self.file(ABOUT_FILE), ABOUT)?;
         files::replace(&self.file("Cargo.toml.before"), manifest)?;
@@ -150,9 +169,10 @@ impl<'a> Kept<'a> {
     }
 
     fn remove_folder(&self) -> Result<(), String> {
-        if self.file("switch.json").exists() || self.file("try.json").exists() {
+        if ["switch.json", "try.json", LOCK_KEPT].iter().any(|name| self.file(name).exists()) {
             return Ok(());
         }
+        files::remove_leftovers(&self.folder);
         let ignore = self.file(".gitignore");
         if files::read_optional(&ignore)?.is_some_and(|text| text == IGNORED) {
             files::remove(&ignore)?;
@@ -189,13 +209,20 @@ impl<'a> Kept<'a> {
         }
         let without = match switched.insertion.take_out(&now) {
             Some(without) => without,
-            None if manifest::patches(&now)?.iter().any(|patch| patch.of == "crates-io") => {
-                manifest::remove_patch(&now)?
-            }
+            None if self.has_facade(&now, switched)? => manifest::remove_patch(&now)?,
             None => return Ok(Restored::Untouched),
         };
         files::replace(&self.program.manifest, &without)?;
         Ok(Restored::Insertion)
+    }
+
+    /// Whether a manifest has a patch for redd. One for another Tokio is the user's (`edits-stay`).
+    fn has_facade(&self, manifest: &str, switched: &Switched) -> Result<bool, String> {
+        let lock = switched.lock_after.as_deref().and_then(|lock| Lock::parse(lock).ok()).unwrap_or_default();
+        let is_facade = |patch: &manifest::Patch| {
+            patch.of == "crates-io" && Facade::of(&patch.replacement, &self.program.folder, &lock).is_some()
+        };
+        Ok(manifest::patches(manifest)?.iter().any(is_facade))
     }
 
     /// Puts the lock file back.
@@ -211,6 +238,7 @@ impl<'a> Kept<'a> {
 
     /// Takes back what was interrupted (`taken-back`), and says so.
     pub(crate) fn recover(&self) -> Result<(), String> {
+        files::remove_leftovers(&self.program.folder);
         self.recover_trial()?;
         match self.switched()? {
             Some(switched) if switched.lock_after.is_none() => {
@@ -221,7 +249,7 @@ impl<'a> Kept<'a> {
                 self.tell_rest(manifest, lock);
             }
             Some(_) => {}
-            None if self.folder.exists() => self.forget()?,
+            None if self.folder.is_dir() => self.forget()?,
             None => {}
         }
         Ok(())
@@ -233,6 +261,9 @@ impl<'a> Kept<'a> {
                 crate::tell(&format!("{} was edited since: the edits are kept", files::short(file)));
             }
         }
+        if lock == Restored::Untouched && self.file(LOCK_KEPT).exists() {
+            crate::tell(&format!("the lock file from before is in {}", files::short(&self.file(LOCK_KEPT))));
+        }
     }
 
     /// The lock file as before, unless it was written since for a program without the facade.
@@ -243,7 +274,11 @@ impl<'a> Kept<'a> {
         let is_others = lock.is_some_and(|lock| {
             lock.unused.is_empty() && lock.tokios().all(|tokio| tokio.source.as_deref() == Some(CRATES_IO))
         });
-        if is_others && now.as_deref() != before {
+        // So was one with conflicts of a merge.
+        let is_merged = now.as_ref().is_some_and(|now| now.lines().any(|line| line.starts_with("<<<<<<<")));
+        if (is_others || is_merged) && now.as_deref() != before {
+            // Cargo without the facade also writes one, and then the versions from before are nowhere else.
+            before.map_or(Ok(()), |before| files::replace(&self.file(LOCK_KEPT), before))?;
             return Ok(Restored::Untouched);
         }
         self.write_lock(before)?;
@@ -254,7 +289,11 @@ impl<'a> Kept<'a> {
     pub(crate) fn begin_trial(&self, lock: Option<&str>) -> Result<(), String> {
         self.make_folder()?;
         let state = json!({ "lock": lock });
-        files::replace(&self.file("try.json"), &format!("{state}\n"))
+        let kept = files::replace(&self.file("try.json"), &format!("{state}\n"));
+        if kept.is_err() {
+            let _ = self.remove_folder();
+        }
+        kept
     }
 
     /// Puts the lock file back after a trial.
@@ -272,7 +311,14 @@ impl<'a> Kept<'a> {
             let lock_file = files::short(&self.program.lock);
             crate::tell(&match lock {
                 Restored::Untouched => {
-                    format!("`cargo redd try` was interrupted. {lock_file} was changed since, and is left as it is")
+                    let kept = self.file(LOCK_KEPT);
+                    let before = match kept.exists() {
+                        true => format!(". The one from before is in {}", files::short(&kept)),
+                        false => String::new(),
+                    };
+                    format!(
+                        "`cargo redd try` was interrupted. {lock_file} was changed since, and is left as it is{before}"
+                    )
                 }
                 Restored::Whole | Restored::Insertion => {
                     format!("`cargo redd try` was interrupted: {lock_file} is as before again")

@@ -159,10 +159,12 @@ type Key = (String, String, Option<String>);
 
 /// What is before the packages, and the text of each package.
 fn blocks(text: &str) -> (&str, BTreeMap<Key, &str>) {
-    const START: &str = "[[package]]\n";
+    const START: &str = "[[package]]";
     // Without the patches that fit nothing, behind the packages.
     let text = text.split("[[patch.unused]]").next().unwrap_or(text);
-    let starts: Vec<usize> = text.match_indices(START).map(|(at, _)| at).collect();
+    // The ends of lines are CRLF in a file that Git has checked out so.
+    let is_line = |at: &usize| *at == 0 || text[..*at].ends_with('\n');
+    let starts: Vec<usize> = text.match_indices(START).map(|(at, _)| at).filter(is_line).collect();
     let ends = starts.iter().skip(1).copied().chain([text.len()]);
     let blocks = starts.iter().zip(ends).filter_map(|(start, end)| {
         let block = &text[*start..end];

@@ -15,6 +15,9 @@ use std::ops::Range;
 use serde_json::{Map, Value as Json};
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
+/// Another name of `crates-io` in a table of patches.
+const CRATES_IO_ADDRESS: &str = "https://github.com/rust-lang/crates.io-index";
+
 /// What a patch for `tokio` puts in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Replacement {
@@ -77,7 +80,7 @@ pub(crate) fn patches(text: &str) -> Result<Vec<Patch>, String> {
             if name == "tokio" {
                 let at = packages.as_table_like().and_then(|table| table.get_key_value(key)?.0.span());
                 found.push(Patch {
-                    of: of.to_owned(),
+                    of: if of == CRATES_IO_ADDRESS { "crates-io" } else { of }.to_owned(),
                     line: at.map_or(1, |at| line(at.start)),
                     replacement: replacement(item),
                 });
@@ -226,9 +229,12 @@ pub(crate) fn takes_as_member(text: &str, name: &str) -> bool {
 pub(crate) fn remove_patch(text: &str) -> Result<String, String> {
     let document = parse(text)?;
     let mut expected = plain(document.as_item());
-    let has_had =
-        expected.pointer_mut("/patch/crates-io").and_then(Json::as_object_mut).map(|table| table.remove("tokio"));
-    let packages = document.get("patch").and_then(|patch| patch.get("crates-io"));
+    let patch = document.get("patch");
+    let named = |name: &str| patch.and_then(|patch| patch.get(name)).filter(|packages| packages.get("tokio").is_some());
+    let name = if named(CRATES_IO_ADDRESS).is_some() { CRATES_IO_ADDRESS } else { "crates-io" };
+    let table = expected.get_mut("patch").and_then(|patch| patch.get_mut(name)).and_then(Json::as_object_mut);
+    let has_had = table.map(|table| table.remove("tokio"));
+    let packages = named(name);
     let (Some(Some(_)), Some(packages)) = (has_had, packages) else {
         return Err("it has no patch for `tokio` of crates.io".to_owned());
     };
@@ -247,8 +253,10 @@ pub(crate) fn remove_patch(text: &str) -> Result<String, String> {
 fn without_empty_patch(mut tables: Json) -> Json {
     let is_empty = |table: Option<&Json>| table.and_then(Json::as_object).is_some_and(Map::is_empty);
     if let Some(patch) = tables.get_mut("patch").and_then(Json::as_object_mut) {
-        if is_empty(patch.get("crates-io")) {
-            patch.remove("crates-io");
+        for name in ["crates-io", CRATES_IO_ADDRESS] {
+            if is_empty(patch.get(name)) {
+                patch.remove(name);
+            }
         }
     }
     if is_empty(tables.get("patch")) {
@@ -410,6 +418,10 @@ mod tests {
                 "[patch]\ncrates-io = { b = { path = \"b\" } }\n",
             ),
             ("[patch.crates-io]\r\ntokio = { path = \"x\" }\r\n", "[patch.crates-io]\r\n"),
+            (
+                "[patch.\"https://github.com/rust-lang/crates.io-index\"]\ntokio = { path = \"x\" }\n",
+                "[patch.\"https://github.com/rust-lang/crates.io-index\"]\n",
+            ),
             ("[patch.crates-io]\ntokio = { path = \"x\" }", "[patch.crates-io]\n"),
         ] {
             assert_eq!(remove_patch(text).as_deref(), Ok(rest), "{text:?}");

@@ -54,7 +54,13 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     }
     files::expect_writable(&program.manifest)?;
     files::expect_writable(&program.lock)?;
-    let lock = files::read_optional(&program.lock)?;
+    let mut lock = files::read_optional(&program.lock)?;
+    // The manifest was put back by hand, or `back` was killed halfway: the original of the lock file is the one that is kept.
+    if let Some(old) = kept.switched()?.filter(|old| lock.is_some() && lock == old.lock_after) {
+        kept.write_lock(old.lock_before.as_deref())?;
+        lock = old.lock_before;
+        crate::tell("Cargo.lock was still that of an earlier switch, and is as before that one now");
+    }
 
     let mut signals = Signals::hold()?;
     kept.begin(&manifest, lock.as_deref(), &insertion)?;

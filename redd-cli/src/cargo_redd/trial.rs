@@ -11,8 +11,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use clap::Args;
@@ -25,7 +26,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::graph::Graph;
 use crate::kept::Kept;
-use crate::program::{Alone, Program, Selection};
+use crate::program::{self, Alone, Program, Selection};
 use crate::signals::Signals;
 use crate::switch::{move_lock, shown, verify};
 
@@ -40,9 +41,18 @@ pub(crate) struct Try {
     arguments: Vec<OsString>,
 }
 
+/// How often the lock file is moved while other commands of Cargo write it.
+const ATTEMPTS: usize = 5;
+
 /// Runs the command, and returns the exit code of Cargo.
 pub(crate) fn run(trial: &Try) -> Result<u8, Failure> {
-    let program = Program::find(&trial.selection)?;
+    if let Some(name) = external(&trial.arguments) {
+        return Err(Failure::Refused(format!(
+            "`cargo {name}` is a program of its own, which calls Cargo without the patch. So it would use Tokio. `cargo redd switch` first, and \
+             `cargo redd back` afterwards. Nothing was changed"
+        )));
+    }
+    let program = Program::find(&selection(trial))?;
     let alone = Some(program.alone()?);
     let kept = Kept::of(&program);
     kept.recover()?;
@@ -56,8 +66,19 @@ pub(crate) fn run(trial: &Try) -> Result<u8, Failure> {
 
     let mut signals = Signals::hold()?;
     kept.begin_trial(lock.as_deref())?;
-    let resolved = move_lock(&program, &facade, lock.as_deref(), &options, &mut signals)
-        .and_then(|()| verify(&program, &facade, &options, &mut signals));
+    let mut attempts = ATTEMPTS;
+    let resolved = loop {
+        attempts -= 1;
+        let resolved = move_lock(&program, &facade, lock.as_deref(), &options, &mut signals)
+            .and_then(|()| verify(&program, &facade, &options, &mut signals));
+        // An editor that calls Cargo in this moment has put the other Tokio back.
+        match &resolved {
+            Err(Failure::Refused(error)) if attempts > 0 && error.contains("--locked was passed") => {
+                kept.write_lock(lock.as_deref())?;
+            }
+            _ => break resolved,
+        }
+    };
     let (graph, _) = match (resolved, signals.received()) {
         (Ok(resolved), None) => resolved,
         (resolved, interrupted) => {
@@ -76,7 +97,7 @@ pub(crate) fn run(trial: &Try) -> Result<u8, Failure> {
     crate::tell(&format!("{}, built in {}", shown(&graph, &facade), files::short(&graph.target_folder.join("redd"))));
     let mut command = command(trial, &options, &graph);
     let mut borrowed = Borrowed { kept: &kept, lock: lock.as_deref(), alone };
-    let ended = wait(&mut command, &mut borrowed, &mut signals);
+    let ended = wait(&mut command, &mut borrowed, &mut signals, !is_clippy(&trial.arguments));
     // If Cargo has read no lock file or could not be started.
     borrowed.give_back()?;
     Ok(exit_code(ended?, signals))
@@ -100,6 +121,88 @@ impl Borrowed<'_> {
     }
 }
 
+/// The program is also named by an option of Cargo. Then that one's lock file is used.
+fn selection(trial: &Try) -> Selection {
+    let own = &trial.selection;
+    let mut arguments = trial.arguments.iter().take_while(|argument| *argument != "--");
+    let mut named = None;
+    while let Some(argument) = arguments.next() {
+        if argument == "--manifest-path" {
+            named = arguments.next().map(PathBuf::from);
+        } else if let Some(path) = argument.as_bytes().strip_prefix(b"--manifest-path=") {
+            named = Some(PathBuf::from(OsStr::from_bytes(path)));
+        }
+    }
+    Selection { manifest_path: named.or_else(|| own.manifest_path.clone()), offline: own.offline }
+}
+
+/// Commands of Cargo itself. One of the same name that was installed is not used.
+const COMMANDS: &[&str] = &[
+    "add",
+    "b",
+    "bench",
+    "build",
+    "c",
+    "check",
+    "clean",
+    "clippy",
+    "config",
+    "d",
+    "doc",
+    "fetch",
+    "fix",
+    "generate-lockfile",
+    "help",
+    "info",
+    "init",
+    "install",
+    "locate-project",
+    "login",
+    "logout",
+    "metadata",
+    "new",
+    "owner",
+    "package",
+    "pkgid",
+    "publish",
+    "r",
+    "read-manifest",
+    "remove",
+    "report",
+    "rm",
+    "run",
+    "rustc",
+    "rustdoc",
+    "search",
+    "t",
+    "test",
+    "tree",
+    "uninstall",
+    "update",
+    "vendor",
+    "verify-project",
+    "version",
+    "yank",
+];
+
+/// Whether the command is `clippy`: Cargo becomes a program that calls Cargo, and passes on only the options behind its name.
+fn is_clippy(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .find(|argument| !argument.as_bytes().starts_with(b"-") && !argument.as_bytes().starts_with(b"+"))
+        .is_some_and(|name| name == "clippy")
+}
+
+/// The name of the command, if Cargo hands it to a program without its own options.
+fn external(arguments: &[OsString]) -> Option<&str> {
+    let name =
+        arguments.iter().find_map(|argument| argument.to_str().filter(|argument| !argument.starts_with(['-', '+'])))?;
+    let file = format!("cargo-{name}");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).chain(program::cargo_home().map(|home| home.join("bin")));
+    (!COMMANDS.contains(&name) && folders.any(|folder| folder.join(&file).is_file())).then_some(name)
+}
+
 /// Cargo in the current folder, since it chooses the package by it. The patch is among its options (`manifest-untouched`).
 fn command(trial: &Try, options: &[String], graph: &Graph) -> Command {
     let mut arguments = trial.arguments.clone();
@@ -120,7 +223,10 @@ fn command(trial: &Try, options: &[String], graph: &Graph) -> Command {
     let is_option = |argument: &OsString| argument.as_encoded_bytes().starts_with(b"-");
     let behind = arguments.iter().position(|argument| !is_option(argument)).map_or(arguments.len(), |at| at + 1);
     let (before, after) = arguments.split_at(behind);
-    command.args(options).args(before);
+    match is_clippy(&arguments) {
+        true => command.args(before).args(options),
+        false => command.args(options).args(before),
+    };
     if let Some(manifest) = &trial.selection.manifest_path {
         command.arg("--manifest-path").arg(manifest);
     }
@@ -135,18 +241,34 @@ fn command(trial: &Try, options: &[String], graph: &Graph) -> Command {
 }
 
 /// Runs Cargo, and restores the lock file as soon as Cargo has read it (`short-trial`).
-fn wait(command: &mut Command, borrowed: &mut Borrowed<'_>, signals: &mut Signals) -> Result<ExitStatus, String> {
+fn wait(
+    command: &mut Command,
+    borrowed: &mut Borrowed<'_>,
+    signals: &mut Signals,
+    may_become_program: bool,
+) -> Result<ExitStatus, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut child = signals.spawn(command).map_err(|error| format!("`{program}` cannot be run: {error}"))?;
-    let mut restored = Ok(());
+    let (mut restored, mut was_cargo) = (Ok(()), false);
     let status = signals.wait(&mut child, |process| {
-        let is_read = is_building(process);
+        // Where there is nothing to build, the lock of the build folder is open for a moment alone, and then `cargo run` becomes the program.
+        let is_cargo = is_cargo(process);
+        let is_read = is_building(process) || (may_become_program && was_cargo && !is_cargo);
+        was_cargo |= is_cargo;
         if is_read {
             restored = borrowed.give_back();
         }
         !is_read
     });
     restored.and(status)
+}
+
+/// Whether this process runs Cargo, and not what has started it or what it has become.
+fn is_cargo(process: u32) -> bool {
+    let Ok(file) = fs::read_link(Path::new("/proc").join(process.to_string()).join("exe")) else { return false };
+    // A process that was just started is still a copy of this one.
+    let is_own = std::env::current_exe().is_ok_and(|own| own == file);
+    !is_own && file.file_name().is_some_and(|name| name.as_bytes().starts_with(b"cargo"))
 }
 
 /// Whether this process of Cargo has opened the lock of a build folder.
