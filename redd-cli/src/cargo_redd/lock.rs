@@ -123,7 +123,7 @@ fn pair(gone: &[&str], new: &[&str]) -> Option<(usize, usize)> {
 }
 
 /// The part of a version that compatible versions have in common.
-fn series(version: &str) -> String {
+pub(crate) fn series(version: &str) -> String {
     let numbers: Vec<&str> = version.split(['+', '-']).next().unwrap_or(version).split('.').collect();
     let first = numbers.iter().position(|number| *number != "0").unwrap_or(numbers.len() - 1);
     numbers[..=first].join(".")

@@ -19,6 +19,7 @@ mod files;
 mod folder;
 mod graph;
 mod kept;
+mod least;
 mod lock;
 mod manifest;
 #[path = "../output.rs"]

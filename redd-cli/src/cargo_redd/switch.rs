@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::graph::Graph;
 use crate::kept::Kept;
+use crate::least;
 use crate::lock::{CRATES_IO, Change, Lock, changes};
 use crate::manifest::{self, Insertion, Patch};
 use crate::program::{Program, Selection};
@@ -69,6 +70,7 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     let moved = edited
         .map_err(Failure::NotDone)
         .and_then(|()| move_lock(&program, &facade, lock.as_deref(), &[], &mut signals))
+        .and_then(|()| least::lower(&program, lock.as_deref(), &mut signals))
         .and_then(|()| verify(&program, &facade, &[], &mut signals));
     let interrupted = signals.received();
     let (graph, after) = match (moved, interrupted) {

@@ -65,7 +65,10 @@ pub(crate) const PROGRAMS: &[Program] = &[
         options: &["--no-default-features", "--features", "rustls"],
         ..program("oha", "0.5.5", 2022, Check::Run("500 requests on 20 connections, all of them answered", OHA))
     },
-    program("pueue", "3.3.0", 2023, Check::Run("a command through the queue of its daemon, and its log", PUEUE)),
+    Program {
+        raised: &["time"],
+        ..program("pueue", "3.3.0", 2023, Check::Run("a command through the queue of its daemon, and its log", PUEUE))
+    },
     Program {
         raised: &["time"],
         ..program("rathole", "0.5.0", 2023, Check::Run("an echo through its tunnel", RATHOLE))
