@@ -1,7 +1,7 @@
 //! The lowest versions that a switched program needs.
 //!
-//! Called by `switch`. Cargo raises a package that redd needs newer to the newest version of all, and an old package of the program
-//! may not compile with that one: xattr 0.2 does with libc 0.2.189, and not with 0.2.190.
+//! Called by `switch`. If redd needs a newer version of a package, Cargo takes the newest of all. An old package of the program may not
+//! compile with that one: xattr 0.2 does with libc 0.2.189, and not with 0.2.190.
 //!
 //! A version can be lowered if the program had a compatible one before. What the requirements ask for at least is tried, and Cargo
 //! refuses it if it does not fit.
