@@ -1,6 +1,6 @@
 //! The lowest versions that a switched program needs.
 //!
-//! Called by `switch`. If redd needs a newer version of a package, Cargo takes the newest of all. An old package of the program may not
+//! Called by `switch`, also for `try`. If redd needs a newer version of a package, Cargo takes the newest of all. An old package of the program may not
 //! compile with that one: xattr 0.2 does with libc 0.2.189, and not with 0.2.190.
 //!
 //! A version can be lowered if the program had a compatible one before. What the requirements ask for at least is tried, and Cargo
@@ -18,7 +18,15 @@ use crate::program::Program;
 use crate::signals::Signals;
 
 /// Lowers in the lock file what was raised further than a package asks for.
-pub(crate) fn lower(program: &Program, before: Option<&str>, signals: &mut Signals) -> Result<(), Failure> {
+pub(crate) fn lower(
+    program: &Program,
+    before: Option<&str>,
+    options: &[String],
+    signals: &mut Signals,
+) -> Result<(), Failure> {
+    let with_options = |arguments: &[&str]| -> Vec<String> {
+        options.iter().cloned().chain(arguments.iter().map(|argument| (*argument).to_owned())).collect()
+    };
     let Some(before) = before else { return Ok(()) };
     let after = Lock::parse(&files::read(&program.lock)?)?;
     let raised: Vec<_> = changes(&Lock::parse(before)?, &after)
@@ -33,8 +41,12 @@ pub(crate) fn lower(program: &Program, before: Option<&str>, signals: &mut Signa
     if raised.is_empty() {
         return Ok(());
     }
-    let ran = program.cargo.run(&["metadata", "--format-version=1", "--locked"], Some(signals))?;
-    // What is wrong is found, and told, by the check of the graph.
+    let ran = program.cargo.run(&with_options(&["metadata", "--format-version=1", "--locked"]), Some(signals))?;
+    // Another command of Cargo has written the lock file meanwhile. `try` begins again then.
+    if !ran.succeeded && ran.error().contains("--locked was passed") {
+        return Err(Failure::Refused(ran.error()));
+    }
+    // Packages of other platforms may be missing. Then the newest versions stay.
     let Ok(metadata) = serde_json::from_str(&ran.output) else { return Ok(()) };
     let requirements = requirements(&metadata);
     for (name, from, to) in raised {
@@ -42,7 +54,7 @@ pub(crate) fn lower(program: &Program, before: Option<&str>, signals: &mut Signa
         let least = least(asked, &to).map_or(from.clone(), |least| least.max(from));
         if least < to && signals.received().is_none() {
             let package = format!("{name}@{to}");
-            let arguments = ["update", "-p", &package, "--precise", &least.to_string()].map(str::to_owned);
+            let arguments = with_options(&["update", "-p", &package, "--precise", &least.to_string()]);
             // The newest one stays if Cargo refuses.
             program.cargo.run(&arguments, Some(signals))?;
         }

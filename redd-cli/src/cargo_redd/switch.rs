@@ -70,7 +70,6 @@ pub(crate) fn run(switch: &Switch) -> Result<String, Failure> {
     let moved = edited
         .map_err(Failure::NotDone)
         .and_then(|()| move_lock(&program, &facade, lock.as_deref(), &[], &mut signals))
-        .and_then(|()| least::lower(&program, lock.as_deref(), &mut signals))
         .and_then(|()| verify(&program, &facade, &[], &mut signals));
     let interrupted = signals.received();
     let (graph, after) = match (moved, interrupted) {
@@ -179,7 +178,7 @@ pub(crate) fn move_lock(
     loop {
         let ran = program.cargo.run(&arguments, Some(signals))?;
         if ran.succeeded {
-            return Ok(());
+            return least::lower(program, lock, options, signals);
         }
         let error = ran.error();
         let held = explain::held_back(&error);
